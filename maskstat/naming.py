@@ -1,0 +1,45 @@
+"""Names of masks and classes: how they sort and how they are shown safely."""
+
+from __future__ import annotations
+
+import re
+
+_DIGITS = re.compile(r"([0-9]+)")
+
+
+def natural_key(name: str) -> tuple[object, ...]:
+    """Sort key under which `mask_2` comes before `mask_10`; a total order on names."""
+    parts: list[object] = list(_DIGITS.split(name))
+    for at in range(1, len(parts), 2):
+        digits = str(parts[at]).lstrip("0")
+        parts[at] = (len(digits), digits)
+    return (tuple(parts), name)
+
+
+def printable(text: str) -> str:
+    """The text with every control or undecodable character shown as an escape.
+
+    A file called "\\x1b[2J.png" must not clear the terminal that lists it, and one called
+    "a\\nb.png" must not look like two.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character
+        if character.isprintable()
+        else character.encode("unicode_escape", "backslashreplace").decode("ascii")
+        for character in text
+    )
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: "1 mask", "1,200 masks", "3 classes"."""
+    ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}{ending}"
+
+
+def storable(text: str) -> str:
+    """A file name as valid Unicode: bytes that were not UTF-8 become `\\xNN` escapes."""
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

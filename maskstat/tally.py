@@ -1,0 +1,172 @@
+"""MaskTally: the raw value counts of one mask, before anything is known about classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
+
+_COLOUR_SAMPLES = frozenset({"rgb", "rgba", "greyalpha"})
+_LOSSY_MARK = "lossy"
+
+
+class Encoding(NamedTuple):
+    """How a mask stores its pixels.
+
+    `container` is the file format ("png", "tiff", ...; with " lossy" appended where its pixels were
+    compressed with loss), `samples` one of grey, palette, bool, int, uint, float, rgb, rgba,
+    greyalpha, and `bits` the bits of one sample.
+    """
+
+    container: str
+    samples: str
+    bits: int
+
+    @property
+    def is_colour(self) -> bool:
+        """Whether raw values are colours (0xRRGGBB) rather than indices."""
+        return self.samples in _COLOUR_SAMPLES
+
+    @property
+    def is_lossy(self) -> bool:
+        """Whether the file format may have changed the label values."""
+        return self.container.endswith(_LOSSY_MARK)
+
+    @property
+    def is_eight_bit(self) -> bool:
+        """Whether values are indices stored in 8 bits, where 255 is the usual ignore index."""
+        return not self.is_colour and self.bits == 8
+
+    def lossy(self) -> Encoding:
+        """The same encoding, marked as compressed with loss."""
+        return self if self.is_lossy else self._replace(container=f"{self.container} {_LOSSY_MARK}")
+
+    def __str__(self) -> str:
+        return f"{self.container} {self.samples} {self.bits}-bit"
+
+    def to_text(self) -> str:
+        """The form kept in a store; `Encoding.from_text` reads it back."""
+        return f"{self.container}/{self.samples}/{self.bits}"
+
+    @staticmethod
+    @lru_cache(maxsize=256)
+    def from_text(text: str) -> Encoding:
+        """Read what `to_text` wrote."""
+        container, samples, bits = text.rsplit("/", 2)
+        return Encoding(container, samples, int(bits))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskTally:
+    """Raw value counts of one mask.
+
+    Attributes:
+        name: the mask's name within its source.
+        shape: (height, width) in pixels.
+        encoding: how the file stores pixels.
+        values: int64[V], raw values that occur, ascending. Grey levels, palette *indices* or ids;
+            for colour-coded masks 0xRRGGBB, plus (255 - alpha) << 24 so that an opaque pixel has
+            the plain colour.
+        counts: int64[V], pixels of each value, all >= 1; their sum is height x width.
+    """
+
+    name: str
+    shape: tuple[int, int]
+    encoding: Encoding
+    values: IntArray
+    counts: IntArray
+
+    @property
+    def area(self) -> int:
+        """All pixels of the mask."""
+        return self.shape[0] * self.shape[1]
+
+    @classmethod
+    def of_pixels(cls, name: str, pixels: NDArray[np.integer], encoding: Encoding) -> MaskTally:
+        """Count a label map (H, W) of raw values the plain way."""
+        values, counts = np.unique(pixels, return_counts=True)
+        height, width = pixels.shape
+        return cls(
+            name, (height, width), encoding, values.astype(np.int64), counts.astype(np.int64)
+        )
+
+    @classmethod
+    def of_bins(
+        cls, name: str, shape: tuple[int, int], encoding: Encoding, bins: IntArray
+    ) -> MaskTally:
+        """From a dense histogram: bins[v] pixels have the raw value v."""
+        values = bins.nonzero()[0]
+        return cls(name, shape, encoding, values, bins[values])
+
+    def check(self) -> None:
+        """Raise ValueError where an invariant is broken (readers are tested against this)."""
+        if self.values.dtype != np.int64 or self.counts.dtype != np.int64:
+            raise ValueError("values and counts must be int64")
+        if self.values.shape != self.counts.shape or self.values.ndim != 1:
+            raise ValueError("values and counts must be 1-d and equally long")
+        if (np.diff(self.values) <= 0).any():
+            raise ValueError("values must ascend")
+        if (self.counts < 1).any() or int(self.counts.sum()) != self.area:
+            raise ValueError("counts must be positive and sum to the mask's area")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TallyTable:
+    """The tallies of many masks in columns: what a store hands out a block at a time.
+
+    Attributes:
+        names: names of the B masks.
+        shapes: int64[B, 2], height and width.
+        encodings: B encodings.
+        indptr: int64[B + 1]; mask b owns entries indptr[b]:indptr[b + 1].
+        values, counts: int64[nnz], as in MaskTally.
+    """
+
+    names: tuple[str, ...]
+    shapes: IntArray
+    encodings: tuple[Encoding, ...]
+    indptr: IntArray
+    values: IntArray
+    counts: IntArray
+
+    @classmethod
+    def of(cls, tallies: Iterable[MaskTally]) -> TallyTable:
+        """Put tallies side by side."""
+        rows = list(tallies)
+        empty = [np.empty(0, np.int64)]
+        return cls(
+            tuple(row.name for row in rows),
+            np.array([row.shape for row in rows], np.int64).reshape(-1, 2),
+            tuple(row.encoding for row in rows),
+            np.concatenate(([0], np.cumsum([row.values.size for row in rows], dtype=np.int64))),
+            np.concatenate([row.values for row in rows] or empty),
+            np.concatenate([row.counts for row in rows] or empty),
+        )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def areas(self) -> IntArray:
+        """int64[B], all pixels of each mask."""
+        return self.shapes[:, 0] * self.shapes[:, 1]
+
+    def index_values(self) -> IntArray:
+        """The raw values that occur in index masks (not in colour-coded ones), ascending."""
+        colour = np.array([encoding.is_colour for encoding in self.encodings], bool)
+        return np.unique(self.values[~np.repeat(colour, np.diff(self.indptr))])
+
+
+def value_label(value: int, *, colour: bool) -> int | str:
+    """A raw value as people write it: 7, "#804080", or "#80408000" where not opaque."""
+    if not colour:
+        return value
+    text = f"#{value & 0xFFFFFF:06x}"
+    transparency = value >> 24
+    return f"{text}{255 - transparency:02x}" if transparency else text
