@@ -1,0 +1,1 @@
+"""How a scan's work is spread. An executor maps a function over chunks and yields in order."""

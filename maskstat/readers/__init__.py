@@ -1,0 +1,141 @@
+"""From the bytes of one mask to its raw value counts, or to its pixels.
+
+One module a format. The first bytes of a file decide its format, never its name. A format module
+has
+
+    read(data, options) -> LabelMap          the pixels, raw values exactly as stored
+    tally(data, name, options) -> MaskTally  optional: counts without making the pixels
+
+and raises `MaskError` with a short fact for whatever is wrong with the file. This table imports
+none of them; a module is imported when the first file of its format turns up.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskstat.errors import MaskError
+from maskstat.readers.counting import count_pixels
+from maskstat.tally import Encoding, MaskTally
+
+MAX_DISTINCT_VALUES = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """What the user allows.
+
+    `allow_lossy` reads formats whose compression may have changed labels; `colours` is whether a
+    catalogue with colours is at hand to explain RGB masks.
+    """
+
+    allow_lossy: bool = False
+    colours: bool = False
+
+
+class LabelMap(NamedTuple):
+    """Pixels (H, W) of any integer type holding raw values, and how the file stored them."""
+
+    pixels: NDArray[np.integer]
+    encoding: Encoding
+
+
+class Format(NamedTuple):
+    """One file format: the suffixes worth a look, its magic bytes, the module that reads it."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    recognises: Callable[[bytes], bool]
+    module: str
+
+
+_TIFF_MAGIC = frozenset({b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"})
+FORMATS = (
+    Format("PNG", (".png",), lambda d: d[:8] == b"\x89PNG\r\n\x1a\n", "png"),
+    Format("TIFF", (".tif", ".tiff"), lambda d: d[:4] in _TIFF_MAGIC, "tiff"),
+    Format("BMP", (".bmp",), lambda d: d[:2] == b"BM", "bmp"),
+    Format("GIF", (".gif",), lambda d: d[:6] in {b"GIF87a", b"GIF89a"}, "gif"),
+    Format("WebP", (".webp",), lambda d: d[:4] == b"RIFF" and d[8:12] == b"WEBP", "webp"),
+    Format("NPY", (".npy",), lambda d: d[:6] == b"\x93NUMPY", "npy"),
+    Format("JPEG", (".jpg", ".jpeg"), lambda d: d[:3] == b"\xff\xd8\xff", "jpeg"),
+)
+SUFFIXES = frozenset(suffix for form in FORMATS for suffix in form.suffixes)
+
+
+def recognise(data: bytes) -> Format:
+    """The format of a file from its first bytes. Raises MaskError where it is none of ours."""
+    for form in FORMATS:
+        if form.recognises(data):
+            return form
+    if not data:
+        raise MaskError("empty file")
+    known = ", ".join(form.name for form in FORMATS)
+    raise MaskError(f"not an image: starts with {data[:8].hex(' ')} (known are {known})")
+
+
+def read_tally(data: bytes, name: str, options: ReadOptions) -> MaskTally:
+    """Raw value counts of one encoded mask.
+
+    Raises:
+        MaskError: corrupt, of no known format, lossy without leave, colour-coded without a
+            catalogue that has colours, or with so many values that it can't be a label mask.
+    """
+    module = _module(recognise(data).module)
+    tally: MaskTally | None = None
+    if hasattr(module, "tally"):
+        tally = module.tally(data, name, options)
+    if tally is None:
+        pixels, encoding = module.read(data, options)
+        tally = count_pixels(name, pixels, encoding)
+    if tally.values.size > MAX_DISTINCT_VALUES:
+        raise MaskError(f"{tally.values.size} different values: a photograph or a float map?")
+    if tally.encoding.is_colour and not options.colours:
+        _refuse_colours(tally)
+    return tally
+
+
+def read_label_map(data: bytes, options: ReadOptions) -> LabelMap:
+    """The pixels of one encoded mask, raw values as stored. Raises MaskError like read_tally."""
+    label_map = _module(recognise(data).module).read(data, options)
+    if not isinstance(label_map, LabelMap):
+        raise TypeError("a format module must return a LabelMap")
+    return label_map
+
+
+def refuse_lossy(kind: str, options: ReadOptions) -> None:
+    """Raise MaskError for a lossy file unless the user allowed it."""
+    if not options.allow_lossy:
+        raise MaskError(
+            f"{kind} compression is lossy and invents classes at borders"
+            " (export masks as PNG; --exclude leaves it out, --allow-lossy counts it as it is)"
+        )
+
+
+def _refuse_colours(tally: MaskTally) -> None:
+    """Colours without a catalogue mean nothing, but a grey map in a format without grey does."""
+    red, green, blue = tally.values >> 16, tally.values >> 8 & 255, tally.values & 255
+    grey = bool(((red == green) & (green == blue)).all())
+    if grey and tally.encoding.container.startswith("webp"):
+        return
+    hint = (
+        "its channels are equal: save it as one grey channel"
+        if grey
+        else "give --classes a catalogue with colours"
+    )
+    raise MaskError(
+        f"{tally.encoding.samples.upper()} image with {tally.values.size} colours "
+        f"where class indices are expected ({hint})"
+    )
+
+
+@cache
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"maskstat.readers.{name}")

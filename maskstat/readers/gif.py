@@ -1,0 +1,13 @@
+"""GIF: palette indices of a single frame."""
+
+from __future__ import annotations
+
+from PIL import GifImagePlugin
+
+from maskstat.readers import LabelMap, ReadOptions
+from maskstat.readers.raster import label_map, open_image
+
+
+def read(data: bytes, options: ReadOptions) -> LabelMap:
+    """Raw values; Pillow drops a palette only where it is the identity, so indices stay."""
+    return label_map(open_image(data, GifImagePlugin.GifImageFile, "GIF"), "gif", "GIF")

@@ -1,0 +1,17 @@
+"""JPEG: refused unless allowed, because its compression changes labels."""
+
+from __future__ import annotations
+
+from PIL import JpegImagePlugin
+
+from maskstat.readers import LabelMap, ReadOptions, refuse_lossy
+from maskstat.readers.raster import label_map, open_image
+
+
+def read(data: bytes, options: ReadOptions) -> LabelMap:
+    """Grey levels or colours as decoded, marked lossy."""
+    refuse_lossy("JPEG", options)
+    pixels, encoding = label_map(
+        open_image(data, JpegImagePlugin.JpegImageFile, "JPEG"), "jpeg", "JPEG"
+    )
+    return LabelMap(pixels, encoding.lossy())
