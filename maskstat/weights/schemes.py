@@ -1,0 +1,256 @@
+"""Weight schemes: one registered pure function each, from the counts of the classes that occur.
+
+Absent classes never meet a formula (`maskstat.weights.compute` gives them their weight), and
+scale is a separate step (`maskstat.weights.normalise`), so a scheme is just its formula.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args, get_origin, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskstat.errors import ParameterError
+from maskstat.naming import printable
+from maskstat.tally import IntArray
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClassCounts:
+    """Counts of the P classes that occur; every pixel count is >= 1.
+
+    Attributes:
+        pixels: int64[P], n_c.
+        masks: int64[P], image count m_c.
+        image_pixels: int64[P], H_c: all pixels of the masks that contain the class.
+        labelled_image_pixels: int64[P], the labelled pixels of those masks.
+    """
+
+    pixels: IntArray
+    masks: IntArray
+    image_pixels: IntArray
+    labelled_image_pixels: IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """A registered scheme.
+
+    Attributes:
+        name: what `--scheme` calls it.
+        formula: in the notation n_c, p_c = n_c / N, m_c, H_c.
+        source: who published it.
+        function: `function(counts, **parameters) -> float64[P]`.
+        falls_with_frequency: whether a class with more pixels never weighs more.
+        scale_free: whether all counts x k leave the weights as they are.
+    """
+
+    name: str
+    formula: str
+    source: str
+    function: Callable[..., FloatArray]
+    falls_with_frequency: bool
+    scale_free: bool
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """Parameter names with their defaults."""
+        signature = inspect.signature(self.function).parameters
+        return {name: p.default for name, p in signature.items() if p.kind is p.KEYWORD_ONLY}
+
+    @property
+    def summary(self) -> str:
+        """The first line of the function's docstring."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+    def bind(self, given: Mapping[str, object]) -> dict[str, object]:
+        """All parameters: defaults, overridden by `given`, whose texts become the right types.
+
+        Raises:
+            ParameterError: an unknown name or a value of the wrong type.
+        """
+        bound = dict(self.parameters)
+        hints = get_type_hints(self.function)
+        for name, value in given.items():
+            if name not in bound:
+                known = ", ".join(bound) or "none"
+                raise ParameterError(
+                    f"scheme {self.name} has no parameter {printable(name)!r}",
+                    where="--param",
+                    remedy=f"it has: {known}",
+                )
+            bound[name] = _converted(name, value, hints[name])
+        return bound
+
+    def __call__(self, counts: ClassCounts, **parameters: object) -> FloatArray:
+        return self.function(counts, **self.bind(parameters))
+
+
+def _converted(name: str, value: object, hint: object) -> object:
+    if get_origin(hint) is Literal:
+        choices = get_args(hint)
+        if value in choices:
+            return value
+        raise ParameterError(f"{name} is one of {', '.join(choices)}, not {printable(str(value))}",
+                             where="--param")  # fmt: skip
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not np.isfinite(number):
+        raise ParameterError(f"{name} must be a number, not {printable(str(value))!r}",
+                             where="--param")  # fmt: skip
+    return number
+
+
+SCHEMES: dict[str, Scheme] = {}
+
+
+def scheme(
+    name: str,
+    *,
+    formula: str,
+    source: str,
+    falls_with_frequency: bool = True,
+    scale_free: bool = True,
+) -> Callable[[Callable[..., FloatArray]], Callable[..., FloatArray]]:
+    """Register a function as a weight scheme; everything else follows by itself."""
+
+    def register(function: Callable[..., FloatArray]) -> Callable[..., FloatArray]:
+        SCHEMES[name] = Scheme(name, formula, source, function, falls_with_frequency, scale_free)
+        return function
+
+    return register
+
+
+def find_scheme(name: str) -> Scheme:
+    """The scheme of this name. Raises ParameterError with the nearest name otherwise."""
+    if name in SCHEMES:
+        return SCHEMES[name]
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, SCHEMES, 1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise ParameterError(
+        f"no scheme is called {printable(name)!r}",
+        where="--scheme",
+        remedy=f"{hint}known are {', '.join(SCHEMES)}",
+    )
+
+
+def _total(counts: ClassCounts) -> FloatArray:
+    return np.asarray(counts.pixels.sum(dtype=np.float64))
+
+
+@scheme(
+    "equal-cost",
+    formula="N / (K n_c)",
+    source="maskstat: every constant prediction costs the same under a linear average",
+)
+def equal_cost(counts: ClassCounts) -> FloatArray:
+    """Makes all constant predictions equally costly where the loss is a plain mean or sum."""
+    return balanced(counts)
+
+
+@scheme(
+    "balanced",
+    formula="N / (K n_c)",
+    source='King & Zeng 2001; scikit-learn class_weight="balanced"',
+)
+def balanced(counts: ClassCounts) -> FloatArray:
+    """Every class contributes the same total weight, the average pixel weighs 1."""
+    return _total(counts) / (counts.pixels.size * counts.pixels)
+
+
+@scheme("max-count", formula="max_k n_k / n_c", source="the common heuristic: 1 / n_c, largest 1")
+def max_count(counts: ClassCounts) -> FloatArray:
+    """The most frequent class weighs 1, one half as frequent weighs 2."""
+    return np.asarray(counts.pixels.max() / counts.pixels)
+
+
+@scheme("inverse", formula="1 / p_c", source='MATLAB "inverse frequency"')
+def inverse(counts: ClassCounts) -> FloatArray:
+    """The reciprocal pixel frequency."""
+    return _total(counts) / counts.pixels
+
+
+@scheme("sqrt", formula="sqrt(max_k n_k / n_c)", source="square-root damping of max-count")
+def sqrt(counts: ClassCounts) -> FloatArray:
+    """Half of the way, on a log scale, from no weights to max-count."""
+    return np.asarray(np.sqrt(max_count(counts)))
+
+
+@scheme("power", formula="(max_k n_k / n_c)^alpha", source="power-law damping of max-count")
+def power(counts: ClassCounts, *, alpha: float = 0.25) -> FloatArray:
+    """max-count to a power: alpha 1 is max-count, 0.5 is sqrt, 0 is uniform."""
+    if alpha < 0:
+        raise ParameterError("alpha must not be negative", where="--param alpha")
+    with np.errstate(over="ignore"):  # compute() refuses what is not finite
+        return np.asarray(max_count(counts) ** alpha)
+
+
+@scheme(
+    "median-frequency",
+    formula="median_k(f_k) / f_c with f_c = n_c / H_c",
+    source="Eigen & Fergus 2015, arXiv 1411.4734, section 6.3.2",
+    falls_with_frequency=False,
+)
+def median_frequency(
+    counts: ClassCounts, *, image_pixels: Literal["all", "labelled"] = "all"
+) -> FloatArray:
+    """Frequency within the images that contain the class; the median class weighs 1."""
+    images = counts.image_pixels if image_pixels == "all" else counts.labelled_image_pixels
+    frequency = counts.pixels / images
+    return np.asarray(np.median(frequency) / frequency)
+
+
+@scheme("enet", formula="1 / ln(c + p_c)", source="Paszke et al. 2016, arXiv 1606.02147")
+def enet(counts: ClassCounts, *, c: float = 1.02) -> FloatArray:
+    """Bounded: however rare a class, its weight stays below 1 / ln(c)."""
+    if c < 1:
+        raise ParameterError("c must be at least 1", where="--param c")
+    # ln(c + p) as log1p keeps what a tiny p adds to c = 1.
+    return np.asarray(1.0 / np.log1p(c - 1.0 + counts.pixels / _total(counts)))
+
+
+@scheme(
+    "log",
+    formula="max(1, ln(mu N / n_c))",
+    source='the widespread "smoothed log" class weights',
+)
+def log(counts: ClassCounts, *, mu: float = 0.15) -> FloatArray:
+    """Logarithmic in rarity, with a floor of 1 for frequent classes."""
+    if mu <= 0:
+        raise ParameterError("mu must be positive", where="--param mu")
+    return np.asarray(np.maximum(1.0, np.log(mu * inverse(counts))))
+
+
+@scheme(
+    "effective-number",
+    formula="(1 - beta) / (1 - beta^x_c), x_c = masks or pixels",
+    source="Cui et al. 2019, arXiv 1901.05555",
+    falls_with_frequency=False,
+    scale_free=False,
+)
+def effective_number(
+    counts: ClassCounts, *, beta: float = 0.999, count: Literal["masks", "pixels"] = "masks"
+) -> FloatArray:
+    """Diminishing returns of more samples; on raw pixel counts all weights come out the same."""
+    if not 0 <= beta < 1:
+        raise ParameterError("beta must be at least 0 and below 1", where="--param beta")
+    samples = counts.masks if count == "masks" else counts.pixels
+    if beta == 0:
+        return np.ones(samples.size)
+    return np.asarray((1.0 - beta) / -np.expm1(samples * np.log(beta)))
+
+
+@scheme("uniform", formula="1", source="no weighting")
+def uniform(counts: ClassCounts) -> FloatArray:
+    """Every class weighs 1: what a loss does without weights."""
+    return np.ones(counts.pixels.size)

@@ -1,0 +1,189 @@
+"""WeightTable: weights with everything needed to know where they come from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskstat.errors import FileFormatError
+from maskstat.export import Document, Layout, read_document, write_document
+from maskstat.naming import printable
+from maskstat.tally import IntArray
+from maskstat.weights.schemes import FloatArray
+
+FORMAT = "maskstat weights"
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WeightTable:
+    """K class weights and their provenance.
+
+    Attributes:
+        names: K class names.
+        weights: float64[K], finite and >= 0.
+        pixels: int64[K], the pixel counts they were made from; zeros where unknown.
+        scheme: the scheme's name.
+        parameters: its parameters.
+        normalisation: how they were scaled.
+        reduction: the average they are meant for: "linear" (Keras, any plain mean or sum),
+            "weight-normalised" (PyTorch's mean), or None where the scheme knows no difference.
+        absent: policy for classes that never occur and the classes it met, or empty.
+        clip: bounds that were applied last, or None.
+        provenance: source, masks, counts digest, version and whatever else tells them apart.
+    """
+
+    names: tuple[str, ...]
+    weights: FloatArray
+    pixels: IntArray
+    scheme: str
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    normalisation: str = "none"
+    reduction: str | None = None
+    absent: Mapping[str, object] = field(default_factory=dict)
+    clip: tuple[float, float] | None = None
+    provenance: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not len(self.names) == self.weights.size == self.pixels.size:
+            raise ValueError("names, weights and pixels must be equally long")
+        if not np.isfinite(self.weights).all() or (self.weights < 0).any():
+            raise ValueError("weights must be finite and not negative")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def frequency(self) -> FloatArray:
+        """float64[K], pixel frequency."""
+        return np.asarray(self.pixels / max(int(self.pixels.sum()), 1))
+
+    @property
+    def mass(self) -> FloatArray:
+        """float64[K], each class's share of the weighted pixels: what the gradient sees."""
+        weighted = self.frequency * self.weights
+        total = float(weighted.sum())
+        return weighted / total if total > 0 else weighted
+
+    def save(self, path: str | Path, layout: Layout = "full") -> Path:
+        """Write to a file whose suffix decides the format, atomically; numbers round-trip exactly.
+
+        Args:
+            path: ends in .json, .yaml, .yml, .csv, .txt or .npy.
+            layout: "full" keeps everything (.npy holds the numbers only), "list" is a plain list
+                (MMSegmentation's class_weight file, torch.tensor), "dict" index -> weight (Keras'
+                class_weight).
+
+        Raises:
+            FileFormatError: unknown suffix, a layout that the format can't hold, or not writable.
+        """
+        return write_document(self.to_document(), Path(path), layout)
+
+    def to_document(self) -> Document:
+        """What files hold."""
+        metadata: dict[str, object] = {
+            "format": FORMAT,
+            "schema": SCHEMA,
+            "scheme": self.scheme,
+            "parameters": dict(self.parameters),
+            "normalisation": self.normalisation,
+            "reduction": self.reduction,
+            "absent": dict(self.absent),
+            "clip": None if self.clip is None else list(self.clip),
+            "provenance": dict(self.provenance),
+        }
+        columns: dict[str, Sequence[object]] = {
+            "classes": list(self.names),
+            "pixels": self.pixels.tolist(),
+            "weights": self.weights.tolist(),
+        }
+        return Document(metadata, columns, values="weights")
+
+    @classmethod
+    def from_document(cls, document: Document) -> WeightTable:
+        """Read what `to_document` made, of this schema or an older one.
+
+        Raises:
+            FileFormatError: a newer schema, or weights that are not finite numbers >= 0.
+        """
+        metadata, columns = document.metadata, document.columns
+        if metadata.get("format", FORMAT) != FORMAT:
+            raise FileFormatError(f"holds {printable(str(metadata['format']))}, not weights")
+        schema = metadata.get("schema", SCHEMA)
+        if not isinstance(schema, int) or schema > SCHEMA:
+            raise FileFormatError(
+                f"has schema {printable(str(schema))}, newer than this maskstat knows ({SCHEMA})",
+                remedy="pip install -U maskstat",
+            )
+        weights = _numbers(columns.get(document.values))
+        names = [str(n) for n in columns.get("classes") or ()] or [
+            f"class_{k}" for k in range(len(weights))
+        ]
+        pixels = _counts(columns.get("pixels"), len(weights))
+        if len(names) != len(weights):
+            raise FileFormatError(f"names {len(names)} classes, but has {len(weights)} weights")
+        clip = metadata.get("clip")
+        return cls(
+            tuple(names),
+            np.array(weights, np.float64),
+            np.array(pixels, np.int64),
+            str(metadata.get("scheme", "unknown")),
+            _mapping(metadata.get("parameters")),
+            str(metadata.get("normalisation", "unknown")),
+            None if metadata.get("reduction") is None else str(metadata["reduction"]),
+            _mapping(metadata.get("absent")),
+            (float(clip[0]), float(clip[1])) if isinstance(clip, list) and len(clip) == 2 else None,
+            _mapping(metadata.get("provenance")),
+        )
+
+
+def load_weights(path: str | Path) -> WeightTable:
+    """Weights from a file that `WeightTable.save` wrote, of any layout and schema version.
+
+    Files that hold numbers only come back with classes called class_0, class_1, ...
+
+    Raises:
+        FileFormatError: not readable, not weights, or written by a newer schema.
+    """
+    where = printable(str(path))
+    try:
+        return WeightTable.from_document(read_document(Path(path), values="weights"))
+    except FileFormatError as error:
+        raise FileFormatError(error.problem, where=where, remedy=error.remedy) from error
+
+
+def _numbers(column: Sequence[object] | None) -> list[float]:
+    if not column:
+        raise FileFormatError("holds no weights")
+    numbers = [_number(value) for value in column]
+    if not all(math.isfinite(number) and number >= 0 for number in numbers):
+        raise FileFormatError("holds a weight that is not a finite number of at least 0")
+    return numbers
+
+
+def _number(value: object) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def _counts(column: Sequence[object] | None, length: int) -> list[int]:
+    if column is None:
+        return [0] * length
+    try:
+        counts = [int(value) for value in column]  # type: ignore[call-overload]
+    except (TypeError, ValueError) as error:
+        raise FileFormatError("holds a pixel count that is no whole number") from error
+    if len(counts) != length or any(not 0 <= count < 2**63 for count in counts):
+        raise FileFormatError("holds pixel counts that do not fit its weights")
+    return counts
+
+
+def _mapping(value: Any) -> dict[str, object]:
+    return dict(value) if isinstance(value, Mapping) else {}
