@@ -1,0 +1,5 @@
+"""`python -m maskstat`."""
+
+from maskstat.cli import main
+
+main()

@@ -1,0 +1,105 @@
+"""The command line: every command parses, makes one library call, and renders.
+
+One module a command; modules here import nothing heavy at the top, so that `maskstat --help` is
+quick. Errors are one line on stderr, and the exit code says what kind:
+
+0 done, 1 error, 2 usage, 3 finished but some masks failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from maskstat.cli import presets, scan, scans, schemes, show, weights
+from maskstat.errors import MaskstatError
+from maskstat.version import __version__
+
+EXIT_CODES = """
+Exit codes: 0 done, 1 error (one line says what to do), 2 wrong usage, 3 finished but some masks
+could not be counted, 130 interrupted (what was counted is kept).
+"""
+
+app = typer.Typer(
+    name="maskstat",
+    help="Exact class statistics of segmentation masks, and the class weights they call for.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+for _command in (scan, show, weights, schemes, presets, scans):
+    _command.register(app)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"maskstat {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and leave.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point of the `maskstat` command."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code. No exception leaves it."""
+    try:
+        result = app(arguments, prog_name="maskstat", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except KeyboardInterrupt:
+        return _fail("interrupted; what was counted is kept, the same command goes on", 130)
+    except BrokenPipeError:
+        # The reader of a pipe has seen enough. Python would complain again when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MaskstatError as error:
+        return _fail(str(error), error.exit_code)
+    except SystemExit as exit_:
+        return exit_.code if isinstance(exit_.code, int) else 1
+    except Exception as error:
+        return _other(error)
+
+
+def _other(error: Exception) -> int:
+    """Usage errors, aborts and bugs."""
+    # Typer brings its own copy of click or uses the installed one; both name these alike.
+    if type(error).__name__ == "Abort":
+        return _fail("interrupted", 130)
+    if hasattr(error, "format_message") and hasattr(error, "exit_code"):
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "maskstat"
+        return _fail(f"{error.format_message()} (see '{command} --help')", error.exit_code)
+    if os.environ.get("MASKSTAT_DEBUG"):
+        raise error
+    text = " ".join(str(error).split())
+    return _fail(
+        f"unexpected {type(error).__name__}: {text}; this is a bug: please report it with what"
+        " MASKSTAT_DEBUG=1 prints",
+        1,
+    )
+
+
+def _fail(message: str, code: int) -> int:
+    from maskstat.naming import printable
+
+    print(f"maskstat: {printable(message)}", file=sys.stderr, flush=True)
+    return code

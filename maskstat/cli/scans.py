@@ -1,0 +1,54 @@
+"""`maskstat scans`: list or remove stored scans."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from maskstat.cli.options import Database, JsonOption, database, output, print_json
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("scans")(command)
+
+
+def command(
+    remove: Annotated[
+        str | None, typer.Option("--remove", metavar="NAME", help="Remove this scan.")
+    ] = None,
+    db: Database = None,
+    json: JsonOption = False,
+) -> int:
+    """List the scans in the store, or remove one.
+
+    The last one listed is the one that other commands take by default.
+    """
+    from maskstat.naming import printable
+    from maskstat.store import Store
+
+    with Store.open(database(db)) as store:
+        if remove is not None:
+            store.remove(store.find(remove))
+            typer.echo(f"removed {printable(remove)}", err=True)
+            return 0
+        rows = [
+            {
+                "scan": info.name,
+                "masks": store.mask_count(info),
+                "failures": len(store.failures(info)),
+                "classes": info.catalog.name,
+                "complete": info.complete,
+                "updated": info.updated,
+                "source": info.source,
+            }
+            for info in store.scans()
+        ]
+    if json:
+        print_json(rows)
+        return 0
+    from maskstat.report.tables import record_table
+
+    output().print(record_table(rows))
+    return 0

@@ -1,0 +1,41 @@
+"""`maskstat schemes`: the weight schemes."""
+
+from __future__ import annotations
+
+import typer
+
+from maskstat.cli.options import JsonOption, output, print_json
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("schemes")(command)
+
+
+def command(json: JsonOption = False) -> int:
+    """List the weight schemes.
+
+    Name, formula, parameters with defaults, source. In the formulas, n_c: pixels of class c;
+    N: all labelled pixels; p_c = n_c / N; m_c: masks that contain c; H_c: all pixels of those
+    masks; K: classes that occur.
+    """
+    from maskstat.weights import SCHEMES
+
+    if json:
+        print_json(
+            [
+                {
+                    "scheme": scheme.name,
+                    "formula": scheme.formula,
+                    "summary": scheme.summary,
+                    "parameters": scheme.parameters,
+                    "source": scheme.source,
+                }
+                for scheme in SCHEMES.values()
+            ]
+        )
+        return 0
+    from maskstat.report.tables import scheme_table
+
+    output().print(scheme_table())
+    return 0

@@ -1,0 +1,45 @@
+"""`maskstat show`: print a stored scan again."""
+
+from __future__ import annotations
+
+import typer
+
+from maskstat.cli.options import (
+    ClassesOption,
+    Database,
+    IgnoreOption,
+    JsonOption,
+    ScanName,
+    output,
+    print_json,
+    stored_scan,
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("show")(command)
+
+
+def command(
+    scan: ScanName = None,
+    db: Database = None,
+    classes: ClassesOption = None,
+    ignore: IgnoreOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Print a stored scan again.
+
+    Classes, totals, and what needs attention. With --classes or --ignore the same counts are read
+    under other classes; nothing is decoded.
+    """
+    from maskstat.report.summary import scan_document
+
+    document = scan_document(stored_scan(db, scan, classes, ignore))
+    if json:
+        print_json(document)
+    else:
+        from maskstat.report.tables import scan_tables
+
+        output().print(scan_tables(document))
+    return 0
