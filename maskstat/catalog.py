@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import CatalogError
-from maskstat.naming import printable
+from maskstat.naming import printable, storable
 from maskstat.tally import Encoding, IntArray, TallyTable, value_label
 
 IGNORED = -1
@@ -33,7 +33,7 @@ class ClassInfo:
         name: unique name.
         values: raw values that mean this class in index masks; empty only where the class was
             ignored by the user or exists only in colour-coded masks.
-        colours: 0xRRGGBB values that mean this class in colour-coded masks.
+        colours: values that mean this class in colour-coded masks, as in `MaskTally.values`.
         colour: 0xRRGGBB to show the class in, or None.
     """
 
@@ -84,6 +84,8 @@ class ClassCatalog:
                     f"class {printable(info.name)!r} has index {info.index}, "
                     f"but stands at position {index}"
                 )
+            if not info.name.strip() or "\0" in info.name or info.name != storable(info.name):
+                raise CatalogError(f"the name of class {index} is not text")
             if info.name in names:
                 raise CatalogError(f"two classes are called {printable(info.name)!r}")
             names.add(info.name)
@@ -104,7 +106,9 @@ class ClassCatalog:
         return cls((), name="inferred", origin="inferred")
 
     @classmethod
-    def inferred(cls, values: Iterable[int], *, eight_bit: bool) -> ClassCatalog:
+    def inferred(
+        cls, values: Iterable[int], *, eight_bit: bool, ignored: frozenset[int] = frozenset()
+    ) -> ClassCatalog:
         """Classes from the raw values found in index masks.
 
         Class index equals raw value (0..max) while max < 256, so that weights line up with a
@@ -115,11 +119,14 @@ class ClassCatalog:
         found = sorted(set(values))
         if not found:
             return cls.to_infer()
-        if eight_bit and found == [0, DEFAULT_IGNORE]:
+        if eight_bit and not ignored and found == [0, DEFAULT_IGNORE]:
             background = ClassInfo(0, "background", (0,))
             foreground = ClassInfo(1, "foreground", (DEFAULT_IGNORE,))
             return cls((background, foreground), name="binary mask", origin="inferred")
-        kept = [v for v in found if not (eight_bit and v == DEFAULT_IGNORE)] or found
+        void = ignored | {DEFAULT_IGNORE} if eight_bit else ignored
+        kept = [v for v in found if v not in void]
+        if not kept:
+            return cls.to_infer()
         raw = range(kept[-1] + 1) if kept[0] >= 0 and kept[-1] < 256 else kept
         if len(raw) > MAX_CLASSES:
             raise CatalogError(
@@ -224,6 +231,7 @@ class ClassCatalog:
             table.update((v, info.index) for info in self.classes for v in info.values)
             if kind == "grey in colour":
                 table = {v * 0x010101: target for v, target in table.items() if 0 <= v <= 255}
+                table |= dict.fromkeys(self.ignored_colours, IGNORED)
         table = table or {np.iinfo(np.int64).min: UNLISTED}
         keys = np.array(sorted(table), np.int64)
         return keys, np.array([table[int(key)] for key in keys], np.int64)
@@ -233,15 +241,14 @@ class ClassCatalog:
         classes: list[dict[str, object]] = []
         for info in self.classes:
             entry: dict[str, object] = {"name": info.name, "values": list(info.values)}
-            if info.colour is not None:
-                entry["colour"] = f"#{info.colour:06x}"
-            entry["colours"] = [f"#{c:06x}" for c in info.colours]
+            entry["colour"] = None if info.colour is None else f"#{info.colour:06x}"
+            entry["colours"] = [value_label(c, colour=True) for c in info.colours]
             classes.append(entry)
         return {
             "name": self.name,
             "classes": classes,
             "ignore": sorted(self.ignored_values),
-            "ignore_colours": [f"#{c:06x}" for c in sorted(self.ignored_colours)],
+            "ignore_colours": [value_label(c, colour=True) for c in sorted(self.ignored_colours)],
             "ignore_255": self.ignore_255,
             "origin": self.origin,
         }
@@ -259,6 +266,8 @@ def _claim(
         *((True, colour) for colour in colours),
     ]
     for colour, value in claims:
+        if not (0 <= value < 1 << 32 if colour else -(1 << 63) <= value < 1 << 63):
+            raise CatalogError(f"{owner} has the value {value}, which no pixel can have")
         if (taken := owners.setdefault((colour, value), owner)) != owner:
             what = "colour" if colour else "value"
             label = value_label(value, colour=colour)

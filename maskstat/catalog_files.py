@@ -22,7 +22,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from maskstat.catalog import ClassCatalog, ClassInfo
+from maskstat.catalog import MAX_CLASSES, ClassCatalog, ClassInfo
 from maskstat.errors import CatalogError
 from maskstat.naming import printable
 from maskstat.presets import preset_names, preset_text
@@ -48,7 +48,7 @@ def load_catalog(classes: ClassCatalog | int | str | Path) -> ClassCatalog:
     """
     if isinstance(classes, ClassCatalog):
         return classes
-    if isinstance(classes, int):
+    if isinstance(classes, int) and not isinstance(classes, bool):
         return ClassCatalog.numbered(classes)
     text = str(classes)
     if re.fullmatch(r"[+-]?[0-9]{1,12}", text.strip()):
@@ -132,7 +132,7 @@ def catalog_from_mapping(document: object, *, name: str, origin: str = "file") -
         raise CatalogError("holds neither a list nor a mapping of classes")
     if document and all(_is_index(key) for key in document):
         document = {"classes": document}
-    unknown = [str(key) for key in document if key not in _KNOWN_KEYS]
+    unknown = [_shown(key) for key in document if key not in _KNOWN_KEYS]
     entries = next(
         (document[key] for key in ("classes", "names", "id2label") if key in document), None
     )
@@ -140,15 +140,17 @@ def catalog_from_mapping(document: object, *, name: str, origin: str = "file") -
         raise CatalogError("has no 'classes'")
     if unknown and "classes" in document:
         raise CatalogError(
-            f"unknown key {printable(unknown[0])!r}",
+            f"unknown key {unknown[0]}",
             remedy=f"known are {', '.join(sorted(_KNOWN_KEYS))}",
         )
     if isinstance(entries, Mapping):
         entries = _entries_of_index_mapping(entries)
     if not isinstance(entries, list):
         raise CatalogError("'classes' must be a list")
-    ignored = document.get("ignore") or []
-    ignored_colours = document.get("ignore_colours", document.get("ignore_colors")) or []
+    if len(entries) > MAX_CLASSES:
+        raise CatalogError(f"{len(entries)} classes: more than {MAX_CLASSES}")
+    ignored = document.get("ignore", [])
+    ignored_colours = document.get("ignore_colours", document.get("ignore_colors", []))
     ignore_255 = document.get("ignore_255", True)
     if not isinstance(ignore_255, bool):
         raise CatalogError("'ignore_255' must be true or false")
@@ -171,20 +173,22 @@ def _is_index(key: object) -> bool:
 def _entries_of_index_mapping(mapping: Mapping[Any, Any]) -> list[object]:
     if not all(_is_index(key) for key in mapping):
         raise CatalogError("a mapping of classes must map indices to names")
-    names = sorted((int(index), name) for index, name in mapping.items())
-    return [{"name": name, "value": index} for index, name in names]
+    ordered = sorted(mapping.items(), key=lambda item: int(item[0]))
+    return [{"name": name, "value": int(index)} for index, name in ordered]
 
 
 def _class_info(index: int, entry: object) -> ClassInfo:
     if not isinstance(entry, Mapping):
         entry = {"name": entry}
-    unknown = sorted(str(key) for key in entry if key not in _KNOWN_CLASS_KEYS)
+    unknown = [_shown(key) for key in entry if key not in _KNOWN_CLASS_KEYS]
     if unknown:
         raise CatalogError(
-            f"class {index} has an unknown key {printable(unknown[0])!r}",
+            f"class {index} has an unknown key {unknown[0]}",
             remedy="known are name, value, values, colour, colours",
         )
     name = _text(entry.get("name"), f"the name of class {index}")
+    if "value" in entry and "values" in entry:
+        raise CatalogError(f"class {printable(name)} has both 'value' and 'values'")
     if "values" in entry:
         values = tuple(_integer(v, f"class {name}") for v in _listed(entry["values"]))
     else:
@@ -197,32 +201,50 @@ def _class_info(index: int, entry: object) -> ClassInfo:
         colours = () if colour is None else (colour,)
     else:
         colours = tuple(parse_colour(c) for c in _colour_list(colours_given))
-    if colour is None and colours:
+    if colours and "colour" not in entry and "color" not in entry:
         colour = colours[0]
-    return ClassInfo(index, name, values, colours, colour)
+    return ClassInfo(index, name, values, colours, None if colour is None else colour & 0xFFFFFF)
 
 
 def _text(value: object, what: str) -> str:
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)) or value == "":
-        raise CatalogError(f"{what} must be text, not {value!r}", remedy="put it in quotes")
-    return str(value)
+    if isinstance(value, str) and value:
+        return value
+    if _is_short_number(value):
+        return str(value)
+    raise CatalogError(f"{what} must be text, not {_shown(value)}", remedy="put it in quotes")
 
 
 def _integer(value: object, what: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**63:
-        raise CatalogError(f"{printable(what)}: a value must be a whole number, not {value!r}")
+        raise CatalogError(
+            f"{printable(what)}: a value must be a whole number of 64 bits, not {_shown(value)}"
+        )
     return value
 
 
+def _shown(value: object) -> str:
+    """What a message says of a value: short, whatever an untrusted file holds."""
+    if value is None or isinstance(value, (str, bool)) or _is_short_number(value):
+        return printable(repr(value))[:60]
+    return f"a {type(value).__name__}"
+
+
+def _is_short_number(value: object) -> bool:
+    """Whether a number's digits are few; Python refuses to write thousands of them."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return isinstance(value, float) or abs(value) < 10**30
+
+
 def _listed(value: object) -> Iterable[object]:
-    return value if isinstance(value, list) else [value]
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _colour_list(value: object) -> Iterable[object]:
     """A list of colours; a single colour, also one written [r, g, b], is a list of one."""
-    if isinstance(value, list) and not (len(value) == 3 and all(_is_byte(v) for v in value)):
-        return value
-    return [value]
+    if isinstance(value, list) and len(value) == 3 and all(_is_byte(v) for v in value):
+        return [value]
+    return _listed(value)
 
 
 def _is_byte(value: object) -> bool:
@@ -230,16 +252,19 @@ def _is_byte(value: object) -> bool:
 
 
 def parse_colour(value: object) -> int:
-    """0xRRGGBB from "#rrggbb", "r,g,b" or [r, g, b]. Raises CatalogError otherwise."""
+    """0xRRGGBB from "#rrggbb", "r,g,b" or [r, g, b]; "#rrggbbaa" as in `MaskTally.values`.
+
+    Raises CatalogError otherwise.
+    """
     if isinstance(value, str):
-        if re.fullmatch(r"#[0-9a-fA-F]{6}", value):
-            return int(value[1:], 16)
+        if re.fullmatch(r"#[0-9a-fA-F]{6}([0-9a-fA-F]{2})?", value):
+            return int(value[1:7], 16) | (255 - int(value[7:] or "ff", 16)) << 24
         if re.fullmatch(r"\s*[0-9]{1,3}\s*(,\s*[0-9]{1,3}\s*){2}", value):
             value = [int(part) for part in value.split(",")]
     if isinstance(value, (list, tuple)) and len(value) == 3 and all(_is_byte(v) for v in value):
         red, green, blue = value
         return int(red) << 16 | int(green) << 8 | int(blue)
-    raise CatalogError(f"a colour is written #rrggbb or [r, g, b], not {value!r}")
+    raise CatalogError(f"a colour is written #rrggbb or [r, g, b], not {_shown(value)}")
 
 
 def _from_lines(lines: list[str], *, name: str) -> ClassCatalog:

@@ -16,6 +16,7 @@ from maskstat.catalog_files import load_catalog, parse_colour
 from maskstat.errors import MaskError, ParameterError, SourceError, StrictError
 from maskstat.executors.threads import map_in_order, usable_cpus
 from maskstat.histogram import ClassHistogram
+from maskstat.kernels.engine import prepare
 from maskstat.ledger import MaskLedger
 from maskstat.naming import natural_key, printable
 from maskstat.readers import ReadOptions
@@ -30,6 +31,7 @@ Classes = ClassCatalog | int | str | Path
 
 CHUNK_FILES = 16
 CHUNK_BYTES = 4 << 20
+STREAM_ABOVE = 64 << 20  # bytes of a file; larger ones are read in pieces where the format can
 FLUSH_SECONDS = 0.5
 FLUSH_MASKS = 4096
 
@@ -153,7 +155,7 @@ class Scan:
             encodings.update(table.encodings)
             values.update(table.index_values().tolist())
         eight_bit = all(encoding.bits <= 8 for encoding in encodings)
-        catalog = ClassCatalog.inferred(values - asked.ignored_values, eight_bit=eight_bit)
+        catalog = ClassCatalog.inferred(values, eight_bit=eight_bit, ignored=asked.ignored_values)
         return catalog.ignoring(asked.ignored_values, asked.ignored_colours)
 
     def close(self) -> None:
@@ -343,6 +345,7 @@ class _Run:
         counted: list[StoredMask] = []
         failed: list[Failure] = []
         done = failures = pixels = 0
+        prepare(len(todo), sum(entry.size for entry in todo))
         flushed = time.monotonic()
         results = map_in_order(self._count, _chunks(todo), workers=workers)
         try:
@@ -371,9 +374,15 @@ class _Run:
 
     def _count(self, entry: Entry) -> StoredMask | Failure:
         try:
-            tally = readers.read_tally(entry.load(), entry.name, self.options)
+            if entry.size > STREAM_ABOVE:
+                with entry.open() as file:
+                    tally = readers.read_tally_stream(file, entry.name, self.options)
+            else:
+                tally = readers.read_tally(entry.load(), entry.name, self.options)
         except MaskError as error:
             return Failure(entry.name, str(error))
+        except OSError as error:
+            return Failure(entry.name, f"can't be read: {error.strerror or error}")
         except MemoryError:
             return Failure(entry.name, "not enough memory to decode it")
         return StoredMask(tally, entry.size, entry.stamp)

@@ -63,6 +63,7 @@ def _commands(block: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_blocks_do_what_they_say(document: Path, tmp_path: Path) -> None:
+    assert shutil.which("maskstat", path=_environment(tmp_path)["PATH"]), "install it first"
     shutil.copytree(ROOT / "sample_masks", tmp_path / "sample_masks")
     text = document.read_text(encoding="utf-8")
     differences: list[str] = []

@@ -18,6 +18,7 @@ from maskstat.cli import presets, scan, scans, schemes, show, weights
 from maskstat.errors import MaskstatError
 from maskstat.version import __version__
 
+_INTERRUPTED = 130
 EXIT_CODES = """
 Exit codes: 0 done, 1 error (one line says what to do), 2 wrong usage, 3 finished but some masks
 could not be counted, 130 interrupted (what was counted is kept).
@@ -64,26 +65,34 @@ def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code. No exception leaves it."""
     try:
         result = app(arguments, prog_name="maskstat", standalone_mode=False)
-        return result if isinstance(result, int) else 0
-    except KeyboardInterrupt:
-        return _fail("interrupted; what was counted is kept, the same command goes on", 130)
     except BrokenPipeError:
-        # The reader of a pipe has seen enough. Python would complain again when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _pipe_closed()
+    except KeyboardInterrupt:
+        result = _INTERRUPTED
     except MaskstatError as error:
         return _fail(str(error), error.exit_code)
     except SystemExit as exit_:
-        return exit_.code if isinstance(exit_.code, int) else 1
+        if isinstance(exit_.__context__, BrokenPipeError):  # what Typer makes of one
+            return _pipe_closed()
+        result = exit_.code
     except Exception as error:
         return _other(error)
+    if result == _INTERRUPTED:  # Typer answers Ctrl-C with the code alone
+        return _fail("interrupted; what was counted is kept, the same command goes on", result)
+    return result if isinstance(result, int) else 0
+
+
+def _pipe_closed() -> int:
+    """The reader of a pipe has seen enough; Python would complain again when it flushes."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _other(error: Exception) -> int:
     """Usage errors, aborts and bugs."""
     # Typer brings its own copy of click or uses the installed one; both name these alike.
     if type(error).__name__ == "Abort":
-        return _fail("interrupted", 130)
+        return _fail("interrupted", _INTERRUPTED)
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "maskstat"

@@ -4,7 +4,10 @@ One module a format. The first bytes of a file decide its format, never its name
 has
 
     read(data, options) -> LabelMap          the pixels, raw values exactly as stored
-    tally(data, name, options) -> MaskTally  optional: counts without making the pixels
+    tally(data, name, options) -> MaskTally | None
+                                             optional: counts without making the pixels; None
+                                             where this file needs `read` after all
+    tally_stream(file, name, options)        optional: the same from an open file, in pieces
 
 and raises `MaskError` with a short fact for whatever is wrong with the file. This table imports
 none of them; a module is imported when the first file of its format turns up.
@@ -17,16 +20,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
-from maskstat.readers.counting import count_pixels
+from maskstat.readers.counting import MAX_DISTINCT_VALUES, count_pixels
 from maskstat.tally import Encoding, MaskTally
 
-MAX_DISTINCT_VALUES = 65536
+MAX_WHOLE_BYTES = 1 << 30  # of an encoded file that can't be streamed
+_HEAD_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,29 @@ def read_tally(data: bytes, name: str, options: ReadOptions) -> MaskTally:
     if tally is None:
         pixels, encoding = module.read(data, options)
         tally = count_pixels(name, pixels, encoding)
+    return _accepted(tally, options)
+
+
+def read_tally_stream(file: BinaryIO, name: str, options: ReadOptions) -> MaskTally:
+    """`read_tally` from an open file; only formats that can't be streamed are read whole.
+
+    Raises MaskError as `read_tally` does, and OSError where reading fails.
+    """
+    module = _module(recognise(file.read(_HEAD_BYTES)).module)
+    file.seek(0)
+    if hasattr(module, "tally_stream"):
+        tally = module.tally_stream(file, name, options)
+        if tally is not None:
+            return _accepted(tally, options)
+        file.seek(0)
+    data = file.read(MAX_WHOLE_BYTES + 1)
+    if len(data) > MAX_WHOLE_BYTES:
+        raise MaskError(f"larger than the {MAX_WHOLE_BYTES >> 20} MiB that can be read at once")
+    return read_tally(data, name, options)
+
+
+def _accepted(tally: MaskTally, options: ReadOptions) -> MaskTally:
+    """The tally, if it may count. Raises MaskError."""
     if tally.values.size > MAX_DISTINCT_VALUES:
         raise MaskError(f"{tally.values.size} different values: a photograph or a float map?")
     if tally.encoding.is_colour and not options.colours:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from maskstat.errors import MaskError, SourceError
 from maskstat.naming import printable, storable
@@ -51,6 +51,14 @@ class Entry:
                 return data if len(data) == self.size else _rest(descriptor, data)
             finally:
                 os.close(descriptor)
+        except OSError as error:
+            raise MaskError(f"can't be read: {error.strerror or error}") from error
+
+
+    def open(self) -> BinaryIO:
+        """The file, to be read in pieces. Raises MaskError where it can't be opened."""
+        try:
+            return open(self.path, "rb")
         except OSError as error:
             raise MaskError(f"can't be read: {error.strerror or error}") from error
 

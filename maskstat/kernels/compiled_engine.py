@@ -1,0 +1,205 @@
+"""The fast engine: Numba kernels that count in event space (see `event_histogram`).
+
+Importing this module imports Numba; `CompiledEngine.load` loads the kernels from Numba's cache or
+compiles them. Pixels of one byte and of two are kernels of their own and are loaded one after
+the other; until both are there the NumPy engine does what is missing.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from maskstat.kernels import event_histogram
+from maskstat.kernels.compiling import uncached
+from maskstat.kernels.event_histogram import PADDING
+from maskstat.kernels.numpy_engine import NumpyBandCounter, NumpyEngine, unknown_filter
+from maskstat.kernels.packed import bytes_per_row, pixel_bins, unpack_rows
+
+Bins = NDArray[np.int64]
+
+_BYTES = types.Array(types.uint8, 1, "C")
+_INTS = types.Array(types.int64, 1, "C")
+
+
+def _signatures(pixel):
+    """The kernels, each with its signature for pixels of one item type."""
+    row, size = types.Array(pixel, 1, "C"), types.int64
+    walk = (_BYTES, size, size, row)
+    yield event_histogram.tally_rows, (*walk, _INTS, _INTS, _INTS)
+    yield event_histogram.count_rows, (*walk, size, _INTS, _INTS, types.boolean)
+
+
+def is_cached() -> bool:
+    """Whether loading will find all kernels in the cache; False where that cannot be told."""
+    try:
+        return all(
+            kernel._cache.load_overload(signature, kernel.targetctx) is not None
+            for pixel in (types.uint8, types.uint16)
+            for kernel, signature in _signatures(pixel)
+        )
+    except Exception:  # Numba's internals: whatever they do, it only means "not known"
+        return False
+
+
+class _Kernels:
+    """The kernels for pixels of one item type, ready to run."""
+
+    def __init__(self, pixel: types.Integer) -> None:
+        self.tally_rows, self.count_rows = (_load(*kernel) for kernel in _signatures(pixel))
+
+
+def _load(kernel, signature):
+    """The kernel, ready for `signature`: from the cache, or compiled.
+
+    A cache that turns out broken, full or foreign must not stop anybody: then without it.
+    """
+    try:
+        kernel.compile(signature)
+    except Exception:
+        kernel = uncached(kernel.py_func)
+        kernel.compile(signature)
+    return kernel
+
+
+class _Scratch(threading.local):
+    """Buffers of one thread, for `width` pixels of one item type; `bins` is always all zeros."""
+
+    def __init__(self, item: type[np.unsignedinteger]) -> None:
+        size = np.iinfo(item).max + 1
+        self.item = item
+        self.row = np.empty(PADDING, item)
+        self.bins = np.zeros(size, np.int64)
+        self.values = np.empty(size, np.int64)
+        self.counts = np.empty(size, np.int64)
+
+    def row_for(self, pixels: int) -> NDArray[np.unsignedinteger]:
+        """A row of at least `pixels` + PADDING items, contents unspecified."""
+        if self.row.size < pixels + PADDING:
+            self.row = np.empty(pixels + PADDING, self.item)
+        return self.row
+
+
+def _packed_bins(bins: Bins, last_bins: Bins, width: int, bits: int) -> tuple[Bins, Bins]:
+    pixels = pixel_bins(bins, last_bins, width, bits)
+    values = pixels.nonzero()[0]
+    return values, pixels[values]
+
+
+def _in_file_order(values: Bins, counts: Bins) -> tuple[Bins, Bins]:
+    """Two-byte values as the file means them: first byte high. Ascending again."""
+    values = values.astype("<u2").view(">u2").astype(np.int64)
+    order = values.argsort()
+    return values[order], counts[order]
+
+
+class CompiledBandCounter:
+    """Counts an image that arrives in bands of whole rows."""
+
+    def __init__(self, kernels: _Kernels, width: int, bits: int) -> None:
+        self._count_rows = kernels.count_rows
+        self._width, self._bits = width, bits
+        item, values = (np.uint16, 65536) if bits == 16 else (np.uint8, 256)
+        self._pixels = width if bits == 16 else bytes_per_row(width, bits)
+        self._row = np.zeros(self._pixels + PADDING, item)
+        self._bins = np.zeros(values, np.int64)
+        self._last_bins = np.zeros(256, np.int64)
+        self._rows = 0
+
+    def add(self, stream: bytearray | memoryview, height: int) -> None:
+        """Count the next `height` rows, filter types included in `stream`.
+
+        Raises MaskError where a filter type is unknown.
+        """
+        size = height * (1 + self._pixels * self._row.itemsize)
+        rows = np.frombuffer(stream, np.uint8, size)
+        bad = self._count_rows(
+            rows, height, self._pixels, self._row, 0, self._bins, self._last_bins, self._bits < 8
+        )
+        if bad >= 0:
+            raise unknown_filter(int(rows[bad * (size // height)]), self._rows + bad)
+        self._rows += height
+
+    def finish(self) -> tuple[Bins, Bins]:
+        """Values that occur, ascending, and their counts."""
+        if self._bits < 8:
+            return _packed_bins(self._bins, self._last_bins, self._width, self._bits)
+        values = self._bins.nonzero()[0]
+        counts = self._bins[values]
+        return _in_file_order(values, counts) if self._bits == 16 else (values, counts)
+
+
+class CompiledEngine:
+    """See `maskstat.kernels.engine.Engine`. Ready for pixels of one byte once it exists."""
+
+    name = "compiled"
+
+    def __init__(self) -> None:
+        self._numpy = NumpyEngine()
+        self._kernels = _Kernels(types.uint8)
+        self._scratch = _Scratch(np.uint8)
+        self._tally_rows = self._kernels.tally_rows
+        self._wide_kernels: _Kernels | None = None
+        self._wide_scratch = _Scratch(np.uint16)
+
+    def load_two_byte_kernels(self) -> None:
+        """Load the kernels for 16-bit masks; until then the NumPy engine counts these."""
+        self._wide_kernels = _Kernels(types.uint16)
+
+    def tally(self, stream: bytearray, height: int, width: int, bits: int) -> tuple[Bins, Bins]:
+        """Values and counts of a whole image."""
+        if bits == 8:
+            return self._tally(self._tally_rows, self._scratch, stream, height, width)
+        if bits < 8:
+            counter = CompiledBandCounter(self._kernels, width, bits)
+            counter.add(stream, height)
+            return counter.finish()
+        wide = self._wide_kernels
+        if wide is None:
+            return self._numpy.tally(stream, height, width, bits)
+        found = self._tally(wide.tally_rows, self._wide_scratch, stream, height, width)
+        return _in_file_order(*found)
+
+    @staticmethod
+    def _tally(tally_rows, scratch, stream, height, width):
+        """Values, as bins are numbered, and counts of an image of whole pixels."""
+        values, counts = scratch.values, scratch.counts
+        rows = np.frombuffer(stream, np.uint8)
+        found = tally_rows(
+            rows, height, width, scratch.row_for(width), scratch.bins, values, counts
+        )
+        if found < 0:
+            bad = -1 - found
+            raise unknown_filter(stream[bad * (len(stream) // height)], bad)
+        return values[:found].copy(), counts[:found].copy()
+
+    def bands(self, width: int, bits: int) -> CompiledBandCounter | NumpyBandCounter:
+        """A counter for an image that arrives in bands."""
+        kernels = self._wide_kernels if bits == 16 else self._kernels
+        if kernels is None:
+            return self._numpy.bands(width, bits)
+        return CompiledBandCounter(kernels, width, bits)
+
+    def unfilter(
+        self, stream: bytearray, height: int, width: int, bits: int
+    ) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """Raw pixel values (H, W)."""
+        kernels = self._wide_kernels if bits == 16 else self._kernels
+        if kernels is None:
+            return self._numpy.unfilter(stream, height, width, bits)
+        pixels = width if bits == 16 else bytes_per_row(width, bits)
+        item = np.uint16 if bits == 16 else np.uint8
+        image = np.empty((height + 1) * pixels + PADDING, item)
+        image[:pixels] = 0
+        bins = np.zeros(65536 if bits == 16 else 256, np.int64)
+        rows = np.frombuffer(stream, np.uint8)
+        bad = kernels.count_rows(rows, height, pixels, image, pixels, bins, bins, False)
+        if bad >= 0:
+            raise unknown_filter(int(rows[bad * (rows.size // height)]), bad)
+        image = image[pixels : (height + 1) * pixels].reshape(height, pixels)
+        if bits == 16:
+            return image.view(">u2").astype(np.uint16)
+        return image if bits == 8 else unpack_rows(image, width, bits)

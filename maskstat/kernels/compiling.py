@@ -1,0 +1,40 @@
+"""How kernels are compiled: without the GIL, without checks, cached where a folder can be written.
+
+Numba looks for a cache folder itself: NUMBA_CACHE_DIR, then `__pycache__` beside the source, then
+the user's cache folder. Where none can be written, kernels are compiled anew in each process.
+
+A cached kernel is renewed when *its own* source file changes, not when a module it draws on does:
+after editing `vector` or `png_filters` remove `__pycache__/*.nbi` (installing a package does so).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit
+
+_OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """A kernel that Python calls: releases the GIL and is kept in Numba's cache."""
+    try:
+        return njit(cache=True, **_OPTIONS)(function)
+    except RuntimeError:  # no cache folder can be written
+        return uncached(function)
+
+
+def uncached(function: Callable[..., Any]) -> Any:
+    """The same without the cache."""
+    return njit(**_OPTIONS)(function)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """A part of a kernel, always inlined."""
+    return njit(forceinline=True, **_OPTIONS)(function)
+
+
+def outlined(function: Callable[..., Any]) -> Any:
+    """A part of a kernel that stays a function of its own, so that its loops keep the registers."""
+    return njit(forceinline=False, **_OPTIONS)(function)

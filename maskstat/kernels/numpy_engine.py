@@ -1,0 +1,185 @@
+"""The engine that is ready at once: NumPy, and Pillow's decoder for rows that need the row above.
+
+Rows with filter None are counted as they are stored, and Sub rows from their non-zero residuals:
+both cost a few passes over the bytes. Up, Average and Paeth rows cannot be rebuilt by whole-array
+operations; the inflated rows are wrapped into a stored (uncompressed) zlib stream for Pillow's zip
+decoder, which undoes PNG filters on any bytes: as "L" pixels for one-byte pixels and packed rows,
+as "LA" for two-byte pixels. No image file is involved, so nothing is rescaled or converted.
+
+Work goes on in blocks of rows, which keeps memory small and the bytes in the processor's cache.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskstat.errors import MaskError
+from maskstat.kernels.packed import bytes_per_row, pixel_bins, unpack_rows
+
+Bytes = NDArray[np.uint8]
+Bins = NDArray[np.int64]
+
+_NONE, _SUB, _PAETH = 0, 1, 4
+_BLOCK_BYTES = 1 << 20
+_DENSE = 8  # one change of value in so many pixels: counting pixels is cheaper than runs
+
+
+def _run_bins(pixels: NDArray[np.integer], size: int) -> Bins:
+    """Histogram of flat pixels with `size` possible values, by runs where these are long."""
+    changed = pixels[1:] != pixels[:-1]
+    changes = np.count_nonzero(changed)
+    if changes * _DENSE > pixels.size:
+        return np.bincount(pixels, minlength=size)
+    starts = np.empty(changes + 2, np.int64)
+    starts[0] = 0
+    starts[1:-1] = changed.nonzero()[0]
+    starts[1:-1] += 1
+    starts[-1] = pixels.size
+    return _weighted_bins(pixels[starts[:-1]], np.diff(starts), size)
+
+
+def _weighted_bins(values: NDArray[np.integer], lengths: Bins, size: int) -> Bins:
+    """Histogram of runs. The weights are floats to NumPy, exact below 2**53 pixels."""
+    return np.bincount(values, weights=lengths, minlength=size).astype(np.int64)
+
+
+def _none_bins(rows: Bytes) -> tuple[Bins, Bytes]:
+    """Byte histogram and last bytes of None rows, filter types (zeros) included in `rows`."""
+    bins = _run_bins(rows.reshape(-1), 256)
+    bins[0] -= len(rows)
+    return bins, rows[:, -1]
+
+
+def _sub_bins(rows: Bytes) -> tuple[Bins, Bytes]:
+    """Byte histogram and last bytes of Sub rows, filter types (ones) included in `rows`.
+
+    Values are running sums of residuals. The filter type, never zero, marks each row's start: the
+    run that it opens has the value 0, and one byte of it is no pixel.
+    """
+    flat = rows.reshape(-1)
+    starts = (flat != 0).nonzero()[0]  # of booleans: NumPy skips through their zeros
+    values = np.cumsum(flat[starts], dtype=np.uint8)
+    row_starts = np.searchsorted(starts, np.arange(len(rows)) * rows.shape[1])
+    runs_in_row = np.diff(row_starts, append=starts.size)
+    values -= np.repeat(values[row_starts], runs_in_row)
+    bins = _weighted_bins(values, np.diff(starts, append=flat.size), 256)
+    bins[0] -= len(rows)
+    return bins, values[row_starts + runs_in_row - 1]
+
+
+def _rebuild(rows: Bytes, above: Bytes, pixel_bytes: int) -> Bytes:
+    """Undo the filters: uint8[H, row bytes] from rows with filter types and the row above them."""
+    from PIL import Image
+
+    height, row_bytes = len(rows) + 1, rows.shape[1] - 1
+    stream = zlib.compress(b"\0" + above.tobytes() + rows.tobytes(), 0)
+    mode = "LA" if pixel_bytes == 2 else "L"
+    size = (row_bytes // pixel_bytes, height)
+    image = Image.frombytes(mode, size, stream, "zip", mode, 0)
+    return np.asarray(image).reshape(height, row_bytes)[1:]
+
+
+class NumpyBandCounter:
+    """Counts an image that arrives in bands of whole rows."""
+
+    def __init__(self, width: int, bits: int) -> None:
+        self._width, self._bits = width, bits
+        self._pixel_bytes = 2 if bits == 16 else 1
+        self._above = np.zeros(bytes_per_row(width, bits), np.uint8)
+        self._bins = np.zeros(65536 if bits == 16 else 256, np.int64)
+        self._last_bins = np.zeros(256, np.int64)
+        self._rows = 0
+
+    def add(self, stream: bytearray | memoryview, height: int) -> None:
+        """Count the next `height` rows, filter types included in `stream`.
+
+        Raises MaskError where a filter type is unknown.
+        """
+        stride = self._above.size + 1
+        rows = np.frombuffer(stream, np.uint8, height * stride).reshape(height, stride)
+        check_filters(rows, self._rows)
+        for block in _blocks(rows):
+            self._add_block(block)
+        self._rows += height
+
+    def _add_block(self, rows: Bytes) -> None:
+        filters = rows[:, 0]
+        lowest, highest = filters.min(), filters.max()
+        if highest <= _SUB and lowest == highest and self._pixel_bytes == 1:
+            bins, last = (_sub_bins if highest == _SUB else _none_bins)(rows)
+            self._above[:] = rows[-1, 1:]
+            if highest == _SUB:
+                np.cumsum(self._above, dtype=np.uint8, out=self._above)
+        else:
+            pixels = _rebuild(rows, self._above, self._pixel_bytes)
+            self._above[:] = pixels[-1]
+            last = pixels[:, -1]
+            flat = pixels.reshape(-1)
+            bins = _run_bins(flat.view(">u2") if self._pixel_bytes == 2 else flat, self._bins.size)
+        self._bins += bins
+        if self._bits < 8:
+            self._last_bins += np.bincount(last, minlength=256)
+
+    def finish(self) -> tuple[Bins, Bins]:
+        """Values that occur, ascending, and their counts."""
+        bins = self._bins
+        if self._bits < 8:
+            bins = pixel_bins(bins, self._last_bins, self._width, self._bits)
+        values = bins.nonzero()[0]
+        return values, bins[values]
+
+
+def _blocks(rows: Bytes) -> Iterator[Bytes]:
+    step = max(1, _BLOCK_BYTES // rows.shape[1])
+    for first in range(0, len(rows), step):
+        yield rows[first : first + step]
+
+
+def check_filters(rows: Bytes, first_row: int) -> None:
+    """Raise MaskError where a row begins with an unknown filter type."""
+    unknown = rows[:, 0] > _PAETH
+    if unknown.any():
+        row = int(unknown.argmax())
+        raise unknown_filter(int(rows[row, 0]), first_row + row)
+
+
+def unknown_filter(filter_type: int, row: int) -> MaskError:
+    """The error for a filter type that PNG does not define."""
+    return MaskError(f"unknown PNG filter type {filter_type} in row {row}")
+
+
+class NumpyEngine:
+    """See `maskstat.kernels.engine.Engine`."""
+
+    name = "numpy"
+
+    def tally(self, stream: bytearray, height: int, width: int, bits: int) -> tuple[Bins, Bins]:
+        """Values and counts of a whole image."""
+        counter = NumpyBandCounter(width, bits)
+        counter.add(stream, height)
+        return counter.finish()
+
+    def bands(self, width: int, bits: int) -> NumpyBandCounter:
+        """A counter for an image that arrives in bands."""
+        return NumpyBandCounter(width, bits)
+
+    def unfilter(
+        self, stream: bytearray, height: int, width: int, bits: int
+    ) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """Raw pixel values (H, W)."""
+        row_bytes = bytes_per_row(width, bits)
+        rows = np.frombuffer(stream, np.uint8).reshape(height, row_bytes + 1)
+        check_filters(rows, 0)
+        pixels = np.empty((height, row_bytes), np.uint8)
+        above, done = np.zeros(row_bytes, np.uint8), 0
+        for block in _blocks(rows):
+            part = pixels[done : done + len(block)]
+            part[:] = _rebuild(block, above, 2 if bits == 16 else 1)
+            above, done = part[-1], done + len(block)
+        if bits == 16:
+            return pixels.view(">u2").astype(np.uint16)
+        return pixels if bits == 8 else unpack_rows(pixels, width, bits)
