@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from maskstat.errors import CatalogError
 from maskstat.naming import printable, storable
-from maskstat.tally import Encoding, IntArray, TallyTable, value_label
+from maskstat.tally import GREY, Encoding, IntArray, TallyTable, value_label
 
 IGNORED = -1
 UNLISTED = -2
@@ -207,9 +207,7 @@ class ClassCatalog:
     def _kind(self, encoding: Encoding) -> str:
         """Which lookup explains masks of this encoding."""
         if encoding.is_colour:
-            # WebP has no grey mode: a grey label map comes back with R = G = B.
-            grey = encoding.container.startswith("webp") and not self.has_colours
-            return "grey in colour" if grey else "colour"
+            return "grey in colour" if encoding.lacks_grey and not self.has_colours else "colour"
         return "8-bit index" if encoding.is_eight_bit else "index"
 
     def _look_up(self, kind: str, values: IntArray) -> IntArray:
@@ -230,7 +228,7 @@ class ClassCatalog:
             table.update(dict.fromkeys(self.ignored_values, IGNORED))
             table.update((v, info.index) for info in self.classes for v in info.values)
             if kind == "grey in colour":
-                table = {v * 0x010101: target for v, target in table.items() if 0 <= v <= 255}
+                table = {v * GREY: target for v, target in table.items() if 0 <= v <= 255}
                 table |= dict.fromkeys(self.ignored_colours, IGNORED)
         table = table or {np.iinfo(np.int64).min: UNLISTED}
         keys = np.array(sorted(table), np.int64)

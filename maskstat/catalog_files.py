@@ -149,8 +149,8 @@ def catalog_from_mapping(document: object, *, name: str, origin: str = "file") -
         raise CatalogError("'classes' must be a list")
     if len(entries) > MAX_CLASSES:
         raise CatalogError(f"{len(entries)} classes: more than {MAX_CLASSES}")
-    ignored = document.get("ignore", [])
-    ignored_colours = document.get("ignore_colours", document.get("ignore_colors", []))
+    ignored: object = document.get("ignore")
+    ignored_colours: object = document.get("ignore_colours", document.get("ignore_colors"))
     ignore_255 = document.get("ignore_255", True)
     if not isinstance(ignore_255, bool):
         raise CatalogError("'ignore_255' must be true or false")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
@@ -165,12 +166,53 @@ class ClassHistogram:
         """bool[K], classes that occur."""
         return self.pixels > 0
 
+    def to_text(self) -> str:
+        """The totals as JSON, for a store to keep beside the tallies they were added up from."""
+        document: dict[str, object] = {
+            f.name: value.tolist() if isinstance(value, np.ndarray) else value
+            for f in fields(self)
+            if isinstance(value := getattr(self, f.name), (np.ndarray, int))
+        }
+        for what, values in (("ignored", self.ignored), ("unlisted", self.unlisted)):
+            document[what] = [
+                [value, count.pixels, count.masks, count.first] for value, count in values.items()
+            ]
+        return json.dumps(document)
+
+    @classmethod
+    def from_text(cls, catalog: ClassCatalog, text: str) -> ClassHistogram:
+        """What `to_text` wrote for this catalogue. Raises ValueError or KeyError otherwise."""
+        document = json.loads(text)
+
+        def array(name: str) -> IntArray:
+            counts = np.array(document[name], np.int64)
+            if counts.shape != (len(catalog),):
+                raise ValueError("totals of another catalogue")
+            return _read_only(counts)
+
+        def values(name: str) -> Values:
+            return {value: ValueCount(*rest) for value, *rest in document[name]}
+
+        return cls(
+            catalog,
+            array("pixels"),
+            array("masks"),
+            array("image_pixels"),
+            array("labelled_image_pixels"),
+            values("ignored"),
+            values("unlisted"),
+            int(document["mask_count"]),
+            int(document["single_class_masks"]),
+            int(document["unlabelled_masks"]),
+            int(document["total_pixels"]),
+        )
+
     def counts_digest(self) -> str:
         """SHA-256 over catalogue and totals: the provenance of weights made from them."""
         import hashlib
 
         digest = hashlib.sha256(self.catalog.digest.encode())
-        for counts in (self.pixels, self.masks, self.image_pixels):
+        for counts in (self.pixels, self.masks, self.image_pixels, self.labelled_image_pixels):
             digest.update(counts.astype("<i8").tobytes())
         digest.update(f"{self.mask_count},{self.total_pixels}".encode())
         return digest.hexdigest()

@@ -32,6 +32,10 @@ class MaskLedger:
     classes: IntArray
     pixels: IntArray
 
+    def __post_init__(self) -> None:
+        for array in (self.areas, self.indptr, self.classes, self.pixels):
+            array.flags.writeable = False
+
     @classmethod
     def of(cls, catalog: ClassCatalog, table: TallyTable) -> MaskLedger:
         """Interpret raw tallies with a catalogue; several raw values may meet in one class."""

@@ -42,4 +42,8 @@ def storable(text: str) -> str:
     """A file name as valid Unicode: bytes that were not UTF-8 become `\\xNN` escapes."""
     if text.isascii():
         return text
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    try:
+        raw = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half a UTF-16 pair, which Windows allows in names
+        raw = text.encode("utf-8", "backslashreplace")
+    return raw.decode("utf-8", "backslashreplace")

@@ -7,18 +7,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskstat import readers
-from maskstat.catalog import ClassCatalog
+from maskstat.catalog import DEFAULT_IGNORE, ClassCatalog
 from maskstat.catalog_files import load_catalog, parse_colour
-from maskstat.errors import MaskError, ParameterError, SourceError, StrictError
-from maskstat.executors.threads import map_in_order, usable_cpus
+from maskstat.errors import CatalogError, MaskError, ParameterError, SourceError, StrictError
+from maskstat.executors.threads import map_chunks, usable_cpus
 from maskstat.histogram import ClassHistogram
 from maskstat.kernels.engine import prepare
 from maskstat.ledger import MaskLedger
-from maskstat.naming import natural_key, printable
+from maskstat.naming import counted, natural_key, printable, storable
 from maskstat.readers import ReadOptions
 from maskstat.sources import Entry, Selection, Source, open_source
 from maskstat.store import Failure, ScanInfo, Store, StoredMask
@@ -34,6 +35,7 @@ CHUNK_BYTES = 4 << 20
 STREAM_ABOVE = 64 << 20  # bytes of a file; larger ones are read in pieces where the format can
 FLUSH_SECONDS = 0.5
 FLUSH_MASKS = 4096
+_DOUBLE = "another file has this name too, once bytes that are no UTF-8 are escaped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,13 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a scan is: masks done of total, failed among them, pixels counted."""
+    """How far a scan is: masks done, failed among them, pixels counted.
+
+    `total` is None as long as the source is still being listed.
+    """
 
     done: int
-    total: int
+    total: int | None
     failed: int
     pixels: int
 
@@ -101,9 +106,15 @@ class Scan:
     @cached_property
     def histogram(self) -> ClassHistogram:
         """Exact totals."""
+        kept = self._store.totals(self.info, self.catalog)
+        if kept is not None:
+            return kept
+        # Read first: whatever another process changes meanwhile makes these totals out of date.
+        revision = self._store.revision(self.info)
         total = ClassHistogram.empty(self.catalog)
         for table in self.tables():
             total += ClassHistogram.of(self.catalog, table)
+        self._store.keep_totals(self.info, total, revision)
         return total
 
     @cached_property
@@ -126,12 +137,14 @@ class Scan:
 
         A mask whose file is gone is not among them. Raises SourceError where the source is gone.
         """
-        counted = set(self._store.fingerprints(self.info))
+        names = set(self._store.fingerprints(self.info))
         for entry in open_source(self.source, Selection(include=("*",))).entries():
-            if entry.name in counted:
+            if entry.name in names:
                 yield entry
 
-    def under(self, classes: Classes | None = None, ignore: Iterable[int | str] = ()) -> Scan:
+    def under(
+        self, classes: Classes | None = None, ignore: int | str | Iterable[int | str] = ()
+    ) -> Scan:
         """The same counts read under another catalogue or with more ignored; nothing is decoded.
 
         Raises:
@@ -149,13 +162,14 @@ class Scan:
         return compute(self.histogram, scheme, source=self.source, **options)  # type: ignore[arg-type]
 
     def _inferred(self, asked: ClassCatalog) -> ClassCatalog:
-        values: set[int] = set()
-        encodings: set[Encoding] = set()
+        narrow: set[int] = set()
+        wide: set[int] = set()
         for table in self.tables():
-            encodings.update(table.encodings)
-            values.update(table.index_values().tolist())
-        eight_bit = all(encoding.bits <= 8 for encoding in encodings)
-        catalog = ClassCatalog.inferred(values, eight_bit=eight_bit, ignored=asked.ignored_values)
+            narrow.update(table.index_values(eight_bit=True).tolist())
+            wide.update(table.index_values(eight_bit=False).tolist())
+        catalog = ClassCatalog.inferred(
+            narrow | wide, eight_bit=DEFAULT_IGNORE not in wide, ignored=asked.ignored_values
+        )
         return catalog.ignoring(asked.ignored_values, asked.ignored_colours)
 
     def close(self) -> None:
@@ -173,7 +187,7 @@ def scan(
     source: str | Path,
     *,
     classes: Classes | None = None,
-    ignore: Iterable[int | str] = (),
+    ignore: int | str | Iterable[int | str] = (),
     name: str | None = None,
     db: str | Path | None = None,
     include: Sequence[str] = (),
@@ -216,7 +230,7 @@ def scan(
     try:
         run = _Run(store, origin, options, strict=strict, on_progress=on_progress)
         info, changes = run.carry_out(
-            name or _free_name(store, origin), catalog, rescan=rescan,
+            storable(name) if name else _free_name(store, origin), catalog, rescan=rescan,
             workers=workers or usable_cpus(),
         )  # fmt: skip
     except BaseException:
@@ -235,18 +249,19 @@ def open_scan(db: str | Path, name: str | None = None) -> Scan:
         raise
 
 
-def parse_ignored(ignore: Iterable[int | str]) -> tuple[list[int], list[int]]:
+def parse_ignored(ignore: int | str | Iterable[int | str]) -> tuple[list[int], list[int]]:
     """Raw values and colours to ignore, from numbers and "#rrggbb". Raises ParameterError."""
     values: list[int] = []
     colours: list[int] = []
-    for item in ignore:
+    # A lone "255" must not be taken for the values 2 and 5.
+    for item in [ignore] if isinstance(ignore, (int, str)) else ignore:
         text = str(item).strip()
         try:
             if text.startswith("#"):
                 colours.append(parse_colour(text))
             else:
                 values.append(int(text))
-        except ValueError:
+        except (ValueError, CatalogError):
             raise ParameterError(
                 f"{printable(text)!r} is neither a whole number nor a colour #rrggbb",
                 where="--ignore",
@@ -255,19 +270,18 @@ def parse_ignored(ignore: Iterable[int | str]) -> tuple[list[int], list[int]]:
 
 
 def _free_name(store: Store, source: Source) -> str:
-    """The name of the scan of this source, or one that no other source's scan has."""
-    taken = {info.name: info.source for info in store.scans()}
-    for name, location in taken.items():
-        if location == source.location:
-            return name
-    candidate = source.default_name
-    parents = list(Path(source.location).parent.parts[1:])
-    while candidate in taken and parents:
-        candidate = f"{parents.pop()}-{candidate}"
-    number = 2
-    while candidate in taken:
-        candidate, number = f"{source.default_name}-{number}", number + 1
-    return candidate
+    """The first name by rule that is this source's own or that no scan has.
+
+    A scan that the user gave a name of its own is thus never changed by a run without that name.
+    """
+    taken = store.sources()
+    parents = Path(source.location).parent.parts[1:]
+    longer = (
+        "-".join((*parents[at:], source.default_name)) for at in reversed(range(len(parents)))
+    )
+    numbered = (f"{source.default_name}-{number}" for number in count(2))
+    names = chain([source.default_name], longer, numbered)
+    return next(name for name in names if taken.get(name, source.location) == source.location)
 
 
 class _Run:
@@ -284,75 +298,94 @@ class _Run:
     ):
         self.store, self.source, self.options = store, source, options
         self.strict, self.on_progress = strict, on_progress
+        self._listed = self._listed_bytes = self._changed = self._unchanged = 0
+        self._all_listed = False
+        self._doubles: list[Failure] = []
 
     def carry_out(
         self, name: str, catalog: ClassCatalog, *, rescan: bool, workers: int
     ) -> tuple[ScanInfo, Changes]:
-        todo, gone, changes, doubles = self._compare(name, rescan=rescan)
+        entries = self.source.entries()
+        first = next(entries, None)
+        if first is None:
+            raise self._nothing_found()
+        known: dict[str, str] = {}
+        if (before := self.store.sources().get(name)) is not None:
+            scan = self.store.find(name)
+            known = self.store.fingerprints(scan)
+            if before != self.source.location:
+                # Elsewhere a file of the same name, size and time may hold something else.
+                self.store.forget(scan, known)
+            if rescan or before != self.source.location:
+                known = dict.fromkeys(known, "")
+            for refused in self.store.encoded(scan, self._refuses):
+                known[refused] = ""
         info = self.store.begin(name, self.source.location, catalog)
-        self.store.clear_failures(info)
-        if gone:
-            self.store.forget(info, gone)
-        if doubles:
-            self.store.write(info, (), doubles)
-        todo.sort(key=lambda entry: natural_key(entry.name))
+        todo = self._compare(chain([first], entries), known)
+        if self.strict:  # the first failure is then the same one every time
+            todo = iter(sorted(todo, key=lambda entry: natural_key(entry.name)))
         self._count_all(info, todo, workers)
+        # What the listing did not take out of `known` is gone.
+        self.store.forget(info, known)
+        self.store.write(info, (), self._doubles)
         self.store.finish(info)
+        new = self._listed - self._changed
+        changes = Changes(new, self._changed, self._unchanged, len(known), self.source.skipped())
         return self.store.find(name), changes
 
-    def _compare(
-        self, name: str, *, rescan: bool
-    ) -> tuple[list[Entry], list[str], Changes, list[Failure]]:
-        """What to count, what is gone, how many of each, and names that stand for two files."""
-        known: dict[str, tuple[int, int | str, str]] = {}
-        if name in {info.name for info in self.store.scans()}:
-            known = self.store.fingerprints(self.store.find(name))
-        todo: list[Entry] = []
-        doubles: list[Failure] = []
-        seen: set[str] = set()
-        unchanged = changed = 0
-        for entry in self.source.entries():
-            if entry.name in seen:
-                doubles.append(Failure(entry.name, "two files have this name once it is readable"))
-                continue
-            seen.add(entry.name)
-            mark = known.pop(entry.name, None)
-            if mark is not None:
-                if mark[:2] == (entry.size, entry.stamp) and not rescan and self._allows(mark[2]):
-                    unchanged += 1
-                    continue
-                changed += 1
-            todo.append(entry)
+    def _nothing_found(self) -> SourceError:
         skipped = self.source.skipped()
-        if not seen:
-            others = f" ({skipped} files of other kinds)" if skipped else ""
-            raise SourceError(
-                f"no masks found{others}",
-                where=printable(self.source.location),
-                remedy=f"masks end in {', '.join(sorted(readers.SUFFIXES))}; --include widens that",
-            )
-        new = len(todo) - changed
-        return todo, list(known), Changes(new, changed, unchanged, len(known), skipped), doubles
+        others = f" ({counted(skipped, 'file')} of other kinds)" if skipped else ""
+        return SourceError(
+            f"no masks found{others}",
+            where=printable(self.source.location),
+            remedy=f"masks end in {', '.join(sorted(readers.SUFFIXES))}; --include widens that",
+        )
 
-    def _allows(self, encoding_text: str) -> bool:
-        """Whether a stored tally would be counted under this run's options too."""
-        encoding = Encoding.from_text(encoding_text)
+    def _compare(
+        self,
+        entries: Iterable[Entry],
+        known: dict[str, str],
+    ) -> Iterator[Entry]:
+        """The entries that must be counted; what is listed is taken out of `known`."""
+        seen: set[str] = set()
+        for entry in entries:
+            name = entry.name
+            if name in seen:
+                # Not under the plain name, which is the other file's.
+                number = len(self._doubles) + 2
+                self._doubles.append(Failure(f"{name} ({number})", _DOUBLE))
+                continue
+            seen.add(name)
+            mark = known.pop(name, None)
+            if mark is not None:
+                if mark == entry.mark:
+                    self._unchanged += 1
+                    continue
+                self._changed += 1
+            self._listed += 1
+            self._listed_bytes += entry.size
+            yield entry
+        self._all_listed = True
+        prepare(self._listed, self._listed_bytes)
+
+    def _refuses(self, encoding: Encoding) -> bool:
+        """Whether a mask that was counted before must be looked at again under these options."""
         if encoding.is_lossy and not self.options.allow_lossy:
-            return False
-        return not encoding.is_colour or self.options.colours
+            return True
+        return encoding.is_colour and not self.options.colours
 
-    def _count_all(self, info: ScanInfo, todo: list[Entry], workers: int) -> None:
-        counted: list[StoredMask] = []
+    def _count_all(self, info: ScanInfo, todo: Iterator[Entry], workers: int) -> None:
+        fresh: list[StoredMask] = []
         failed: list[Failure] = []
         done = failures = pixels = 0
-        prepare(len(todo), sum(entry.size for entry in todo))
         flushed = time.monotonic()
-        results = map_in_order(self._count, _chunks(todo), workers=workers)
+        results = map_chunks(self._count, _chunks(todo), workers=workers, in_order=self.strict)
         try:
             for outcomes in results:
                 for outcome in outcomes:
                     if isinstance(outcome, StoredMask):
-                        counted.append(outcome)
+                        fresh.append(outcome)
                         pixels += outcome.tally.area
                         continue
                     failed.append(outcome)
@@ -361,16 +394,17 @@ class _Run:
                         raise StrictError(outcome.reason, where=printable(outcome.mask))
                 done += len(outcomes)
                 if self.on_progress is not None:
-                    self.on_progress(Progress(done, len(todo), failures, pixels))
+                    total = self._listed if self._all_listed else None
+                    self.on_progress(Progress(done, total, failures, pixels))
                 late = time.monotonic() - flushed > FLUSH_SECONDS
-                if late or len(counted) >= FLUSH_MASKS:
-                    self.store.write(info, counted, failed)
-                    counted, failed, flushed = [], [], time.monotonic()
+                if len(fresh) >= FLUSH_MASKS or (late and (fresh or failed)):
+                    self.store.write(info, fresh, failed)
+                    fresh, failed, flushed = [], [], time.monotonic()
         finally:
             # Also on Ctrl-C: what is counted is kept.
             results.close()
-            if counted or failed:
-                self.store.write(info, counted, failed)
+            if fresh or failed:
+                self.store.write(info, fresh, failed)
 
     def _count(self, entry: Entry) -> StoredMask | Failure:
         try:
@@ -388,16 +422,18 @@ class _Run:
         return StoredMask(tally, entry.size, entry.stamp)
 
 
-def _chunks(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+def _chunks(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
     """Consecutive entries, few enough that a chunk is short and many enough that it pays."""
-    start = size = 0
-    for at, entry in enumerate(entries):
-        if at > start and (at - start >= CHUNK_FILES or size + entry.size > CHUNK_BYTES):
-            yield entries[start:at]
-            start, size = at, 0
+    chunk: list[Entry] = []
+    size = 0
+    for entry in entries:
+        if chunk and (len(chunk) >= CHUNK_FILES or size + entry.size > CHUNK_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(entry)
         size += entry.size
-    if start < len(entries):
-        yield entries[start:]
+    if chunk:
+        yield chunk
 
 
 def default_db() -> Path:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,13 +19,16 @@ import numpy as np
 
 from maskstat.catalog import ClassCatalog
 from maskstat.catalog_files import catalog_from_mapping
-from maskstat.errors import StoreError
+from maskstat.errors import CatalogError, StoreError
+from maskstat.histogram import ClassHistogram
 from maskstat.naming import natural_key, printable
 from maskstat.tally import Encoding, MaskTally, TallyTable
 
 APPLICATION_ID = 0x6D73746B  # "mstk"
 SCHEMA_VERSION = 1
 BLOCK_ROWS = 8192
+LOCK_SECONDS = 10.0  # how long to wait for another process that is writing
+_DAMAGED = "it is damaged: restore or delete it, then scan again"
 
 _SCHEMA = """
 CREATE TABLE scan (
@@ -36,7 +39,8 @@ CREATE TABLE scan (
     created TEXT NOT NULL,        -- UTC, ISO 8601
     updated TEXT NOT NULL,
     turn INTEGER NOT NULL,        -- grows with every run; the largest is the latest scan
-    complete INTEGER NOT NULL     -- 0 while a run is under way or was interrupted
+    complete INTEGER NOT NULL,    -- 0 while a run is under way or was interrupted
+    revision INTEGER NOT NULL     -- grows with every change to the masks
 );
 CREATE TABLE mask (
     scan INTEGER NOT NULL REFERENCES scan(id),
@@ -55,6 +59,13 @@ CREATE TABLE failure (
     name TEXT NOT NULL,
     reason TEXT NOT NULL,
     PRIMARY KEY (scan, name)
+) WITHOUT ROWID;
+CREATE TABLE summary (            -- totals that were computed before; always safe to delete
+    scan INTEGER NOT NULL REFERENCES scan(id),
+    digest TEXT NOT NULL,         -- of the catalogue they were read under
+    revision INTEGER NOT NULL,    -- of the masks; they are out of date where it is not the scan's
+    totals TEXT NOT NULL,         -- JSON
+    PRIMARY KEY (scan, digest)
 ) WITHOUT ROWID;
 """
 
@@ -118,7 +129,7 @@ class Store:
                 remedy="scan first: 'maskstat scan FOLDER --classes K', or name one with --db",
             )
         with _translated(path):
-            connection = sqlite3.connect(path, timeout=10, isolation_level=None)
+            connection = _connect(path)
             try:
                 connection.execute("PRAGMA synchronous = FULL")
                 cls._prepare(connection, path)
@@ -130,7 +141,7 @@ class Store:
     @classmethod
     def in_memory(cls) -> Store:
         """An empty store that no file holds."""
-        connection = sqlite3.connect(":memory:", isolation_level=None)
+        connection = _connect(":memory:")
         cls._prepare(connection, Path(":memory:"))
         return cls(connection, Path(":memory:"))
 
@@ -172,46 +183,62 @@ class Store:
 
     def scans(self) -> list[ScanInfo]:
         """All scans, the latest last."""
+        return self._select("ORDER BY turn")
+
+    def sources(self) -> dict[str, str]:
+        """Scan name -> where its masks are; cheaper than `scans`."""
         with _translated(self.path):
-            rows = self._connection.execute(
-                "SELECT id, name, source, catalog, created, updated, complete"
-                " FROM scan ORDER BY turn"
-            ).fetchall()
-        return [
-            ScanInfo(key, name, source, _catalog(text), created, updated, bool(complete))
-            for key, name, source, text, created, updated, complete in rows
-        ]
+            return dict(self._connection.execute("SELECT name, source FROM scan ORDER BY turn"))
 
     def find(self, name: str | None = None) -> ScanInfo:
         """The scan of this name, or the latest."""
-        scans = self.scans()
+        if name is None:
+            found = self._select("ORDER BY turn DESC LIMIT 1")
+        else:
+            found = self._select("WHERE name = ?", name)
+        if found:
+            return found[0]
         where = printable(str(self.path))
-        if not scans:
+        known = list(self.sources())
+        if name is None or not known:
             raise StoreError(
                 "holds no scan yet", where=where, remedy="maskstat scan FOLDER --classes K"
             )
-        if name is None:
-            return scans[-1]
-        for info in scans:
-            if info.name == name:
-                return info
-        known = ", ".join(printable(info.name) for info in scans[-8:])
         raise StoreError(
-            f"holds no scan called {printable(name)!r}", where=where, remedy=f"it has: {known}"
+            f"holds no scan called {printable(name)!r}",
+            where=where,
+            remedy=f"it has: {', '.join(map(printable, known[-8:]))}",
         )
 
+    def _select(self, which: str, *parameters: str) -> list[ScanInfo]:
+        query = f"SELECT id, name, source, catalog, created, updated, complete FROM scan {which}"
+        with _translated(self.path):
+            rows = self._connection.execute(query, parameters).fetchall()
+        with self._checked():
+            return [
+                ScanInfo(key, name, source, _catalog(text), created, updated, bool(complete))
+                for key, name, source, text, created, updated, complete in rows
+            ]
+
     def begin(self, name: str, source: str, catalog: ClassCatalog) -> ScanInfo:
-        """Start or go on with a scan under this name; it becomes the latest one."""
+        """Start or go on with a scan under this name; it becomes the latest one.
+
+        Its failures are dropped: a run tries every one of them again.
+        """
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         text = json.dumps(catalog.to_dict(), ensure_ascii=False)
         with self._transaction():
             self._connection.execute(
-                "INSERT INTO scan (name, source, catalog, created, updated, turn, complete)"
-                " VALUES (?1, ?2, ?3, ?4, ?4, (SELECT coalesce(max(turn), 0) + 1 FROM scan), 0)"
+                "INSERT INTO scan (name, source, catalog, created, updated, turn, complete,"
+                " revision) VALUES"
+                " (?1, ?2, ?3, ?4, ?4, (SELECT coalesce(max(turn), 0) + 1 FROM scan), 0, 0)"
                 " ON CONFLICT (name) DO UPDATE SET source = excluded.source,"
                 " catalog = excluded.catalog, updated = excluded.updated,"
                 " turn = excluded.turn, complete = 0",
                 (name, source, text, now),
+            )
+            self._connection.execute(
+                "DELETE FROM failure WHERE scan = (SELECT id FROM scan WHERE name = ?)", (name,)
             )
         return self.find(name)
 
@@ -223,18 +250,38 @@ class Store:
     def remove(self, scan: ScanInfo) -> None:
         """Forget a scan and all of its masks."""
         with self._transaction():
-            for table, column in (("mask", "scan"), ("failure", "scan"), ("scan", "id")):
-                self._connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (scan.id,))
+            for table in ("mask", "failure", "summary"):
+                self._connection.execute(f"DELETE FROM {table} WHERE scan = ?", (scan.id,))
+            self._connection.execute("DELETE FROM scan WHERE id = ?", (scan.id,))
         with contextlib.suppress(sqlite3.Error):  # giving space back can wait
             self._connection.execute("VACUUM")
 
-    def fingerprints(self, scan: ScanInfo) -> dict[str, tuple[int, int | str, str]]:
-        """Name -> (size, stamp, encoding as text) of every counted mask."""
+    def fingerprints(self, scan: ScanInfo) -> dict[str, str]:
+        """Name -> "size/stamp" of every counted mask, as `Entry.mark` writes it."""
         with _translated(self.path):
-            rows = self._connection.execute(
-                "SELECT name, size, stamp, encoding FROM mask WHERE scan = ?", (scan.id,)
+            return dict(
+                self._connection.execute(
+                    "SELECT name, size || '/' || stamp FROM mask WHERE scan = ?", (scan.id,)
+                )
             )
-            return {row[0]: row[1:] for row in rows}
+
+    def encoded(self, scan: ScanInfo, wanted: Callable[[Encoding], bool]) -> set[str]:
+        """Names of the counted masks whose encoding is `wanted`."""
+        with _translated(self.path):
+            texts = self._connection.execute(
+                "SELECT DISTINCT encoding FROM mask WHERE scan = ?", (scan.id,)
+            ).fetchall()
+            with self._checked():
+                chosen = [text for (text,) in texts if wanted(Encoding.from_text(text))]
+            names: set[str] = set()
+            for text in chosen:
+                names.update(
+                    name
+                    for (name,) in self._connection.execute(
+                        "SELECT name FROM mask WHERE scan = ? AND encoding = ?", (scan.id, text)
+                    )
+                )
+        return names
 
     def write(
         self, scan: ScanInfo, counted: Iterable[StoredMask], failed: Iterable[Failure] = ()
@@ -242,24 +289,59 @@ class Store:
         """Commit counted masks and failures in one transaction; later results replace earlier."""
         masks = [_row(scan.id, mask) for mask in counted]
         failures = [(scan.id, failure.mask, failure.reason) for failure in failed]
+        if not masks and not failures:
+            return
         with self._transaction():
             execute = self._connection.executemany
             execute("REPLACE INTO mask VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", masks)
             if failures:
                 execute("DELETE FROM mask WHERE scan = ? AND name = ?", [f[:2] for f in failures])
                 execute("REPLACE INTO failure VALUES (?, ?, ?)", failures)
+            self._revise(scan)
 
-    def forget(self, scan: ScanInfo, names: Iterable[str]) -> None:
+    def forget(self, scan: ScanInfo, names: Collection[str]) -> None:
         """Drop masks that are gone."""
+        if not names:
+            return
         with self._transaction():
             self._connection.executemany(
                 "DELETE FROM mask WHERE scan = ? AND name = ?", [(scan.id, n) for n in names]
             )
+            self._revise(scan)
 
-    def clear_failures(self, scan: ScanInfo) -> None:
-        """Drop all failures: a run tries every one of them again."""
-        with self._transaction():
-            self._connection.execute("DELETE FROM failure WHERE scan = ?", (scan.id,))
+    def _revise(self, scan: ScanInfo) -> None:
+        self._connection.execute("UPDATE scan SET revision = revision + 1 WHERE id = ?", (scan.id,))
+
+    def revision(self, scan: ScanInfo) -> int:
+        """A number that grows with every change to the masks of a scan."""
+        with _translated(self.path):
+            query = "SELECT revision FROM scan WHERE id = ?"
+            row = self._connection.execute(query, (scan.id,)).fetchone()
+        return -1 if row is None else int(row[0])
+
+    def totals(self, scan: ScanInfo, catalog: ClassCatalog) -> ClassHistogram | None:
+        """Totals under this catalogue, where they were kept and are still true."""
+        with _translated(self.path):
+            row = self._connection.execute(
+                "SELECT totals FROM summary JOIN scan ON scan.id = summary.scan"
+                " AND scan.revision = summary.revision WHERE scan.id = ? AND digest = ?",
+                (scan.id, catalog.digest),
+            ).fetchone()
+        if row is None:
+            return None
+        with self._checked():
+            return ClassHistogram.from_text(catalog, row[0])
+
+    def keep_totals(self, scan: ScanInfo, histogram: ClassHistogram, revision: int) -> None:
+        """Keep totals that were added up from the masks of this revision.
+
+        A store that can't be written does without: they are only kept for speed.
+        """
+        with contextlib.suppress(StoreError), self._transaction():
+            self._connection.execute(
+                "REPLACE INTO summary VALUES (?, ?, ?, ?)",
+                (scan.id, histogram.catalog.digest, revision, histogram.to_text()),
+            )
 
     def mask_count(self, scan: ScanInfo) -> int:
         """Masks counted so far."""
@@ -284,7 +366,21 @@ class Store:
                 (scan.id,),
             )
             while block := cursor.fetchmany(rows):
-                yield _table(block)
+                with self._checked():
+                    table = _table(block)
+                yield table
+
+    @contextlib.contextmanager
+    def _checked(self) -> Iterator[None]:
+        """Turn what damaged content raises into a StoreError."""
+        try:
+            yield
+        except (CatalogError, ValueError, KeyError, TypeError, OverflowError) as error:
+            raise StoreError(
+                "holds something that no scan wrote",
+                where=printable(str(self.path)),
+                remedy=_DAMAGED,
+            ) from error
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -296,6 +392,14 @@ class Store:
                 self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
+
+
+def _connect(path: str | Path) -> sqlite3.Connection:
+    # Python would refuse other threads, also the one that happens to drop the last reference;
+    # SQLite itself takes calls from any.
+    return sqlite3.connect(
+        path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
+    )
 
 
 def _row(scan: int, mask: StoredMask) -> tuple[object, ...]:
@@ -331,6 +435,10 @@ def _table(block: Sequence[tuple[str, int, int, str, int, bytes]]) -> TallyTable
         values[entries] = pairs["value"]
         counts[entries] = pairs["count"]
     shapes = np.stack([np.array(heights, np.int64), np.array(widths, np.int64)], axis=1)
+    if not (lengths > 0).all() or not np.array_equal(
+        np.add.reduceat(counts, indptr[:-1]), shapes[:, 0] * shapes[:, 1]
+    ):
+        raise ValueError("counts that do not sum to their mask's area")
     return TallyTable(
         names, shapes, tuple(map(Encoding.from_text, encodings)), indptr, values, counts
     )
@@ -353,7 +461,7 @@ def _translated(path: Path) -> Iterator[None]:
             "unable to open": "check that its folder exists and can be written, or use --db",
             "readonly": "it can't be written: check its permissions, or use another --db",
             "full": "free some disk space and run the same command again",
-            "malformed": "it is damaged: restore or delete it, then scan again",
+            "malformed": _DAMAGED,
         }
         remedy = next((r for mark, r in remedies.items() if mark in text), None)
         raise StoreError(printable(text), where=printable(str(path)), remedy=remedy) from error

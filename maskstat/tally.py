@@ -14,6 +14,7 @@ IntArray = NDArray[np.int64]
 
 _COLOUR_SAMPLES = frozenset({"rgb", "rgba", "greyalpha"})
 _LOSSY_MARK = "lossy"
+GREY = 0x010101  # a grey level times this is its colour
 
 
 class Encoding(NamedTuple):
@@ -32,6 +33,11 @@ class Encoding(NamedTuple):
     def is_colour(self) -> bool:
         """Whether raw values are colours (0xRRGGBB) rather than indices."""
         return self.samples in _COLOUR_SAMPLES
+
+    @property
+    def lacks_grey(self) -> bool:
+        """Whether the format has no grey mode, so that a grey label map comes as R = G = B."""
+        return self.is_colour and self.container.startswith("webp")
 
     @property
     def is_lossy(self) -> bool:
@@ -110,7 +116,7 @@ class MaskTally:
             raise ValueError("values and counts must be int64")
         if self.values.shape != self.counts.shape or self.values.ndim != 1:
             raise ValueError("values and counts must be 1-d and equally long")
-        if (np.diff(self.values) <= 0).any():
+        if (self.values[1:] <= self.values[:-1]).any():
             raise ValueError("values must ascend")
         if (self.counts < 1).any() or int(self.counts.sum()) != self.area:
             raise ValueError("counts must be positive and sum to the mask's area")
@@ -157,10 +163,26 @@ class TallyTable:
         """int64[B], all pixels of each mask."""
         return self.shapes[:, 0] * self.shapes[:, 1]
 
-    def index_values(self) -> IntArray:
-        """The raw values that occur in index masks (not in colour-coded ones), ascending."""
-        colour = np.array([encoding.is_colour for encoding in self.encodings], bool)
-        return np.unique(self.values[~np.repeat(colour, np.diff(self.indptr))])
+    def index_values(self, *, eight_bit: bool) -> IntArray:
+        """Raw values that occur in index masks (not in colour-coded ones), ascending.
+
+        Of masks with 8 bits a pixel, where 255 is the usual ignore index, or of all others.
+        """
+        lengths = np.diff(self.indptr)
+
+        def values_of(chosen: list[bool]) -> IntArray:
+            values: IntArray = self.values[np.repeat(np.array(chosen, bool), lengths)]
+            return values
+
+        if not eight_bit:
+            return np.unique(
+                values_of([not (e.is_colour or e.is_eight_bit) for e in self.encodings])
+            )
+        colours = values_of([e.lacks_grey for e in self.encodings])
+        grey = colours[colours == (colours & 0xFF) * GREY] & 0xFF
+        return np.unique(
+            np.concatenate([values_of([e.is_eight_bit for e in self.encodings]), grey])
+        )
 
 
 def value_label(value: int, *, colour: bool) -> int | str:

@@ -1,8 +1,9 @@
 """Plain threads: reading, inflating and counting all release the interpreter lock.
 
-Work goes out in chunks of items; results come back in the order of the chunks, whatever order they
-finish in. At most `window` chunks are out at a time, so memory does not grow with the work, and
-that is enough slack for the caller to write to its store while the threads go on.
+Work goes out in chunks of items. The chunks are taken from their iterator as fast as it gives them
+(listing goes on while counting has begun), but at most `window` chunks are being worked on or
+waiting to be handed over, so memory does not grow with the work, and that is slack enough for the
+caller to write to its store while the threads go on.
 """
 
 from __future__ import annotations
@@ -10,14 +11,13 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_WAKE_UP = 0.1  # seconds; how long an interrupt may wait for a blocked main thread
+_IDLE = 0.1  # seconds; how long an interrupt may wait for a blocked main thread
 
 
 def usable_cpus() -> int:
@@ -28,37 +28,50 @@ def usable_cpus() -> int:
 
 
 class _Job(Generic[Item, Result]):
-    """One chunk: its items, and in the end its results or what went wrong."""
+    """One chunk: its place, its items, and in the end its results or what went wrong."""
 
-    __slots__ = ("done", "error", "items", "results")
+    __slots__ = ("error", "items", "number", "results")
 
-    def __init__(self, items: Sequence[Item]):
+    def __init__(self, number: int, items: Sequence[Item]):
+        self.number = number
         self.items = items
         self.results: list[Result] = []
         self.error: BaseException | None = None
-        self.done = threading.Event()
 
 
-def map_in_order(
+def map_chunks(
     function: Callable[[Item], Result],
     chunks: Iterable[Sequence[Item]],
     *,
     workers: int,
     window: int = 256,
+    in_order: bool = True,
 ) -> Generator[list[Result], None, None]:
-    """Yield `[function(item) for item in chunk]` for every chunk, in order, on threads.
+    """Yield `[function(item) for item in chunk]` for every chunk, computed on threads.
 
-    Abandoning the iterator (an exception or interrupt in the caller, or `close`) stops the
+    With `in_order` results come in the order of the chunks, whatever order they finish in;
+    without, as they are ready, so that one slow item holds up none. While nothing is ready, an
+    empty list comes every tenth of a second, for the caller to do what can't wait.
+
+    Abandoning the generator (an exception or interrupt in the caller, or `close`) stops the
     threads after the item each is at; they are daemons, so that none can hold up the exit.
 
     Raises:
         BaseException: whatever `function` raised, at the place of its chunk.
     """
     todo: queue.SimpleQueue[_Job[Item, Result] | None] = queue.SimpleQueue()
+    done: queue.SimpleQueue[_Job[Item, Result]] = queue.SimpleQueue()
+    slots = threading.Semaphore(window)
     stop = threading.Event()
 
     def work() -> None:
-        while (job := todo.get()) is not None:
+        while True:
+            # A slot first: were it the other way round, the one who took the next job in order
+            # could wait for a slot that only the hand-over of that very job sets free.
+            slots.acquire()
+            job = todo.get()
+            if job is None:
+                return
             try:
                 for item in job.items:
                     if stop.is_set():
@@ -66,35 +79,45 @@ def map_in_order(
                     job.results.append(function(item))
             except BaseException as error:
                 job.error = error
-            job.done.set()
+            done.put(job)
 
-    threads = [
-        threading.Thread(target=work, name=f"maskstat-{number}", daemon=True)
-        for number in range(workers)
-    ]
-    for thread in threads:
-        thread.start()
-    pending: deque[_Job[Item, Result]] = deque()
+    for number in range(workers):
+        threading.Thread(target=work, name=f"maskstat-{number}", daemon=True).start()
+    waiting: dict[int, _Job[Item, Result]] = {}
+    submitted = handed_over = 0
+
+    def ready(job: _Job[Item, Result]) -> Generator[list[Result], None, None]:
+        """This job's results, and those it held up; or nothing while it waits for others."""
+        nonlocal handed_over
+        waiting[job.number] = job
+        while waiting:
+            if not in_order:
+                _, job = waiting.popitem()
+            elif handed_over in waiting:
+                job = waiting.pop(handed_over)
+            else:
+                return
+            handed_over += 1
+            slots.release()
+            if job.error is not None:
+                raise job.error
+            yield job.results
+
     try:
         for chunk in chunks:
-            job: _Job[Item, Result] = _Job(chunk)
-            pending.append(job)
-            todo.put(job)
-            # Hand over what is ready at once; wait only when the window is full.
-            while pending and (pending[0].done.is_set() or len(pending) >= window):
-                yield _finished(pending.popleft())
-        while pending:
-            yield _finished(pending.popleft())
+            todo.put(_Job(submitted, chunk))
+            submitted += 1
+            while not done.empty():
+                yield from ready(done.get())
+        while handed_over < submitted:
+            try:
+                job = done.get(timeout=_IDLE)
+            except queue.Empty:
+                yield []
+            else:
+                yield from ready(job)
     finally:
         stop.set()
-        for _ in threads:
+        for _ in range(workers):
             todo.put(None)
-
-
-def _finished(job: _Job[Item, Result]) -> list[Result]:
-    # A plain wait() can't be interrupted on Windows, hence the timeout.
-    while not job.done.wait(_WAKE_UP):
-        pass
-    if job.error is not None:
-        raise job.error
-    return job.results
+            slots.release()

@@ -30,7 +30,7 @@ def _signatures(pixel):
     row, size = types.Array(pixel, 1, "C"), types.int64
     walk = (_BYTES, size, size, row)
     yield event_histogram.tally_rows, (*walk, _INTS, _INTS, _INTS)
-    yield event_histogram.count_rows, (*walk, size, _INTS, _INTS, types.boolean)
+    yield event_histogram.count_rows, (*walk, size, _INTS, _INTS, size)
 
 
 def is_cached() -> bool:
@@ -117,7 +117,14 @@ class CompiledBandCounter:
         size = height * (1 + self._pixels * self._row.itemsize)
         rows = np.frombuffer(stream, np.uint8, size)
         bad = self._count_rows(
-            rows, height, self._pixels, self._row, 0, self._bins, self._last_bins, self._bits < 8
+            rows,
+            height,
+            self._pixels,
+            self._row,
+            0,
+            self._bins,
+            self._last_bins,
+            int(self._bits < 8),
         )
         if bad >= 0:
             raise unknown_filter(int(rows[bad * (size // height)]), self._rows + bad)
@@ -196,7 +203,7 @@ class CompiledEngine:
         image[:pixels] = 0
         bins = np.zeros(65536 if bits == 16 else 256, np.int64)
         rows = np.frombuffer(stream, np.uint8)
-        bad = kernels.count_rows(rows, height, pixels, image, pixels, bins, bins, False)
+        bad = kernels.count_rows(rows, height, pixels, image, pixels, bins, bins, 0)
         if bad >= 0:
             raise unknown_filter(int(rows[bad * (rows.size // height)]), bad)
         image = image[pixels : (height + 1) * pixels].reshape(height, pixels)

@@ -1,11 +1,14 @@
 """Which engine counts: NumPy at once, compiled kernels where they pay.
 
-Numba takes a fifth of a second to load kernels from its cache and some seconds to compile them the
+Numba takes a third of a second to load kernels from its cache, and seconds to compile them the
 first time. So counting begins with the NumPy engine. When a workload is announced to be large
-(`prepare`), or when the NumPy engine has been busy for as long as loading takes, a thread loads the
-compiled kernels beside it and the engine is switched. Kernels that are in no cache yet are compiled
-by a child process: that leaves the interpreter lock to the threads that count, and nothing has to
-wait for a compiler when the program ends or is interrupted.
+(`prepare`), or when the NumPy engine has been busy for as long as loading takes, the compiled
+kernels are loaded and the engine is switched. Counting pauses meanwhile: loading holds the
+interpreter lock, and threads that fight for it would make it several times longer.
+
+Kernels that are in no cache yet are compiled by a child process, while the NumPy engine goes on.
+That leaves the interpreter lock to the threads that count, and nothing has to wait for a compiler
+when the program ends or is interrupted.
 
 The environment variable MASKSTAT_ENGINE settles the matter: `numpy` never loads Numba, `compiled`
 loads the kernels before the first mask, and fails where it cannot. Without Numba, or where
@@ -20,7 +23,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from time import perf_counter
+from time import thread_time
 from typing import TYPE_CHECKING, Protocol
 
 from maskstat.errors import ParameterError
@@ -36,7 +39,7 @@ VARIABLE = "MASKSTAT_ENGINE"
 
 # Seconds. Loading from the cache takes about this much; the estimates in `prepare` are of the
 # NumPy engine on one thread: what a mask costs, and what a megabyte of mask files costs.
-_LOADING = 0.3
+_LOADING = 0.35
 _PER_MASK = 1.5e-4
 _PER_MEGABYTE = 0.04
 
@@ -82,69 +85,83 @@ class _MeteredNumpyEngine(NumpyEngine):
         self._busy = 0.0
 
     def tally(self, stream: bytearray, height: int, width: int, bits: int) -> tuple[Bins, Bins]:
-        start = perf_counter()
+        self._selector.pause()
+        start = thread_time()
         found = super().tally(stream, height, width, bits)
-        self._busy += perf_counter() - start
+        self._busy += thread_time() - start
         if self._busy > _LOADING:
-            self._selector.start_loading()
+            self._selector.load()
         return found
 
 
 class _Selector:
-    """The state behind `current_engine`: the engine in use, and the thread that loads the other."""
+    """The state behind `current_engine`: the engine in use, and the way to the other one."""
 
     def __init__(self) -> None:
         self.engine: Engine = _MeteredNumpyEngine(self)
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._compiler: subprocess.Popen[bytes] | None = None
+        self._loading = False
+        self._tried = False
         self._closing = False
+        self._compiler: subprocess.Popen[bytes] | None = None
+        self._thread: threading.Thread | None = None
 
-    def start_loading(self) -> None:
-        """Begin to load the compiled kernels, once; returns at once."""
+    def pause(self) -> None:
+        """Wait while another thread loads the kernels."""
+        if self._loading:
+            with self._lock:
+                pass
+
+    def load(self) -> None:
+        """Switch to the compiled kernels if they are cached, else begin to compile them; once."""
+        if self._tried:
+            return
         with self._lock:
-            if self._thread is None and not self._closing:
-                # a daemon, since it may be waiting for the child when the program ends
-                self._thread = threading.Thread(
-                    target=self._load, name="maskstat-kernels", daemon=True
-                )
-                self._thread.start()
+            if self._tried or self._closing:
+                return
+            self._loading = True
+            try:
+                self._load_or_compile()
+            except Exception:  # no Numba, or one that does not fit: NumPy goes on
+                pass
+            finally:
+                self._tried, self._loading = True, False
 
-    def _load(self) -> None:
-        try:
-            from maskstat.kernels import compiled_engine
-        except Exception:  # no Numba, or one that does not fit: NumPy goes on
-            return
-        if not compiled_engine.is_cached():
-            self._compile_in_child()
-        if self._closing:
-            return
-        try:
-            engine = compiled_engine.CompiledEngine()
+    def _load_or_compile(self) -> None:
+        from maskstat.kernels.compiled_engine import CompiledEngine, is_cached
+
+        if is_cached():
+            engine = CompiledEngine()
+            engine.load_two_byte_kernels()
             self.engine = engine
+        else:
+            self._compiler = _start_compiler()
+            # a daemon, since it may still be waiting for the compiler when the program ends
+            self._thread = threading.Thread(
+                target=self._load_compiled, name="maskstat-kernels", daemon=True
+            )
+            self._thread.start()
+
+    def _load_compiled(self) -> None:
+        """Load each set of kernels when the compiler has finished it."""
+        from maskstat.kernels.compiled_engine import CompiledEngine
+
+        try:
+            self._await_kernels()
+            if self._closing:
+                return
+            engine = CompiledEngine()
+            self.engine = engine
+            self._await_kernels()
             if not self._closing:
                 engine.load_two_byte_kernels()
-        except Exception:
+        except Exception:  # as in `load`
             return
 
-    def _compile_in_child(self) -> None:
-        """Have another process fill the cache, and wait for it."""
-        if not sys.executable:
-            return
-        package_parent = str(Path(__file__).resolve().parents[2])
-        search = [package_parent, os.environ.get("PYTHONPATH", "")]
-        try:
-            self._compiler = subprocess.Popen(
-                [sys.executable, "-m", "maskstat.kernels.fill_cache"],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, search))},
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-            )
-        except OSError:
-            return
-        self._compiler.wait()
+    def _await_kernels(self) -> None:
+        """Wait until the compiler has finished one more set of kernels, or is gone."""
+        if self._compiler is not None and self._compiler.stdout is not None:
+            self._compiler.stdout.readline()
 
     def load_now(self) -> None:
         """Load the compiled kernels and switch to them before returning; errors pass through."""
@@ -156,13 +173,34 @@ class _Selector:
 
     def close(self) -> None:
         """Let native code of the loading thread come to its end before the interpreter does."""
-        self._closing = True
-        thread, compiler = self._thread, self._compiler
-        if thread is None:
-            return
+        with self._lock:
+            self._closing = True
+            compiler = self._compiler
         if compiler is not None and compiler.poll() is None:
-            return  # the thread only waits; the child goes on, for the next run's good
-        thread.join()
+            # The thread merely waits for the child, which goes on for the next run's good.
+            compiler.returncode = 0
+        elif self._thread is not None:
+            self._thread.join()
+
+
+def _start_compiler() -> subprocess.Popen[bytes] | None:
+    """A child process that fills the cache, and writes a line for each set of kernels."""
+    if not sys.executable:
+        return None
+    package_parent = str(Path(__file__).resolve().parents[2])
+    search = [package_parent, os.environ.get("PYTHONPATH", "")]
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "maskstat.kernels.fill_cache"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            bufsize=0,  # a buffered pipe that a daemon waits for cannot be torn down at exit
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, search))},
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
+    except OSError:
+        return None
 
 
 _selector: _Selector | None = None
@@ -220,9 +258,9 @@ def current_engine() -> Engine:
 def prepare(masks: int, total_bytes: int) -> None:
     """Announce a workload of so many masks, in files of `total_bytes` together (0: unknown).
 
-    Where compiled kernels will pay for themselves, they begin to load; nothing waits for them.
-    Errors are those of `current_engine`.
+    Where compiled kernels will pay for themselves they are loaded, if need be compiled in the
+    background. Errors are those of `current_engine`.
     """
     selector = _selector or _start()
     if masks * _PER_MASK + total_bytes / 1e6 * _PER_MEGABYTE > 2 * _LOADING:
-        selector.start_loading()
+        selector.load()

@@ -29,17 +29,16 @@ The rules, one a filter (residual r, `left`, `above`, `upper_left` as in the PNG
 - None: pixels are stored as they are: events are changes from pixel to pixel; count runs.
 - Sub: r = 0 repeats the pixel on the left: count runs.
 - Up: r = 0 repeats the pixel above: only r != 0 changes anything.
-- Paeth: as long as left = upper_left ("in step with the row above"), r = 0 means the pixel above, as in
-  Up. An event puts the row out of step; then pixels are predicted one by one until it is in step
-  again, most often after one or two. In long stretches out of step r = 0 under an unchanging
-  row above repeats the pixel on the left, up to the next event.
+- Paeth: as long as left = upper_left ("in step with the row above"), r = 0 means the pixel
+  above, as in Up. An event puts the row out of step; then pixels are predicted one by one until
+  it is in step again, most often after one or two. In long stretches out of step r = 0 under an
+  unchanging row above repeats the pixel on the left, up to the next event.
 - Average: pixels are predicted one by one from an event until they settle (the mean of left and
   above is left again); a settled pixel repeats up to the next event.
 
 Pixels of one byte (8-bit, and packed 1, 2 and 4-bit rows, whose *bytes* are counted) and of two
-bytes (16-bit grey) share this code; the item type of `previous` tells them apart. Two-byte pixels
-are counted in the byte order of the file's bytes as the machine loads them; `finish_bins`
-puts that right at the end.
+bytes (16-bit grey) share this code; the item type of the row buffer tells them apart. Two-byte
+pixels are counted in the byte order the machine loads them in; the caller puts that right.
 
 Callers guarantee the sizes given in `count_rows`. The filter types are checked here.
 """
@@ -49,11 +48,12 @@ from __future__ import annotations
 import numpy as np
 
 from maskstat.kernels.compiling import compiled, inlined, outlined
-from maskstat.kernels.png_filters import AVERAGE, NONE, PAETH, SUB, UP, add_bytes, average, paeth
+from maskstat.kernels.png_filters import AVERAGE, PAETH, SUB, UP, add_bytes, average, paeth
 from maskstat.kernels.vector import (
     ALL,
     ONE,
     WORD_BYTES,
+    as_bytes,
     changed_pixels,
     fill_word,
     item_pointer,
@@ -69,10 +69,16 @@ from maskstat.kernels.vector import (
 
 PADDING = WORD_BYTES  # spare pixels behind `previous`: words are loaded and stored whole
 
-_AT_START = np.int64(0)  # a typed zero: a literal would compile its callee twice
-_CALM = 1
-_BUSY = 4
-_PATIENCE = 8  # pixels predicted one by one before a long stretch is suspected
+# Typed, since a variable that begins with a literal has its callees compiled for the literal, too.
+_ZERO = np.int64(0)
+_FIRST = np.int64(0)
+_SECOND = np.int64(1)
+
+
+# When to look for the next event instead of predicting pixels one by one; any values are correct.
+_PATIENCE = 8  # Paeth: after so many pixels out of step
+_CALM = 1  # Average: after more than so many pixels that repeat the one on their left, and not
+_BUSY = 4  # in a word of which one pixel in so many has a residual
 
 
 @outlined
@@ -123,7 +129,7 @@ def _next_event(stream, offset, x, pixels, previous):
     """The first pixel from x >= 1 with a residual or a change in the row above, or `pixels`."""
     while x < pixels:
         word = _residual_events(stream, offset, x, pixels, previous)
-        word |= _change_events(previous, _AT_START, x, pixels, previous)
+        word |= _change_events(as_bytes(previous), _ZERO, x, pixels, previous)
         if word != 0:
             return x + trailing_zeros(word)
         x += word_pixels(previous)
@@ -135,7 +141,7 @@ def _count_runs(row_data, offset, pixels, weight, like, bins):
     """Count a row of plain pixels by its runs; returns its last pixel."""
     value = pixel_at(row_data, offset, 0, like)
     run_start = 0
-    x = 1
+    x = _SECOND
     while x < pixels:
         word = _change_events(row_data, offset, x, pixels, like)
         while word != 0:
@@ -154,7 +160,7 @@ def _sub_row(stream, offset, pixels, previous, weight, bins):
     """Count a Sub row by its runs, and write it to `previous`."""
     value = zero_pixel(previous)
     run_start = 0
-    x = 0
+    x = _FIRST
     while x < pixels:
         word = _residual_events(stream, offset, x, pixels, previous)
         fill_word(previous, x, value)
@@ -172,7 +178,7 @@ def _sub_row(stream, offset, pixels, previous, weight, bins):
 @outlined
 def _up_row(stream, offset, pixels, previous, weight, bins):
     """Apply the events of an Up row to `previous` and to the bins."""
-    x = 0
+    x = _FIRST
     while x < pixels:
         word = _residual_events(stream, offset, x, pixels, previous)
         while word != 0:
@@ -233,7 +239,7 @@ def _paeth_out_of_step(stream, offset, x, pixels, previous, weight, bins):
 @outlined
 def _paeth_row(stream, offset, pixels, previous, weight, bins):
     """Apply the events of a Paeth row to `previous` and to the bins."""
-    x = 0
+    x = _FIRST
     while x < pixels:
         word = _residual_events(stream, offset, x, pixels, previous)
         word_end = x + word_pixels(previous)
@@ -251,10 +257,12 @@ def _paeth_row(stream, offset, pixels, previous, weight, bins):
 def _average_row(stream, offset, pixels, previous, weight, bins):
     """Apply an Average row to `previous` and to the bins."""
     left = zero_pixel(previous)
-    x = 0
+    x = _FIRST
     while x < pixels:
         events = set_bits(_residual_events(stream, offset, x, pixels, previous))
-        word_end = min(x + word_pixels(previous), pixels)
+        word_end = x + word_pixels(previous)
+        if word_end > pixels:
+            word_end = pixels
         busy = events > word_pixels(previous) // _BUSY
         calm = 0  # pixels in a row that repeated the one on their left
         while x < word_end:
@@ -288,21 +296,22 @@ def _rows_inheriting(stream, stride, row, rows):
 
 @outlined
 def _copy_pixels(source, offset, pixels, target):
+    """Copy the row of plain pixels at `offset` to `target`."""
     for x in range(pixels):
         target[x] = pixel_at(source, offset, x, target)
 
 
 @inlined
 def _walk_rows(stream, rows, pixels, image, step, bins, last_bins, packed):
-    """Count all rows; row y is written to `image` at (y + 1) * step, from the row above at y * step.
+    """Count all rows; row y goes to `image` at (y + 1) * step, the row above it is at y * step.
 
     With step 0 the rows replace each other in one buffer; then a None row that nobody inherits
     from is not copied there.
     """
     stride = 1 + pixels * pixel_bytes(image)
-    left = _rows_inheriting(stream, stride, 0, rows)
+    left = _rows_inheriting(stream, stride, _FIRST, rows)
     if left > 0:
-        _count_runs(image, _AT_START, pixels, left, image, bins)
+        _count_runs(as_bytes(image), _ZERO, pixels, left, image, bins)
     for row in range(rows):
         offset = row * stride + 1
         filter_type = stream[offset - 1]
@@ -310,7 +319,7 @@ def _walk_rows(stream, rows, pixels, image, step, bins, last_bins, packed):
             return row
         target = item_pointer(image, (row + 1) * step)
         if filter_type >= UP and step > 0:
-            _copy_pixels(image, row * step * pixel_bytes(image), pixels, target)
+            _copy_pixels(as_bytes(image), row * step * pixel_bytes(image), pixels, target)
         if filter_type == UP:
             _up_row(stream, offset, pixels, target, left, bins)
         elif filter_type == PAETH:
@@ -327,7 +336,7 @@ def _walk_rows(stream, rows, pixels, image, step, bins, last_bins, packed):
                     _copy_pixels(stream, offset, pixels, target)
                 target[pixels - 1] = last
         left -= 1
-        if packed:
+        if packed != 0:
             last_bins[target[pixels - 1]] += 1
     return -1
 
@@ -393,7 +402,7 @@ def tally_rows(stream, rows, pixels, previous, bins, values, counts):
     row, all_bins = pointer_to(previous), pointer_to(bins)
     for x in range(pixels):
         row[x] = 0
-    bad = _walk_rows(pointer_to(stream), rows, pixels, row, 0, all_bins, all_bins, False)
+    bad = _walk_rows(pointer_to(stream), rows, pixels, row, _ZERO, all_bins, all_bins, _ZERO)
     found = _drain(all_bins, bins.size, pointer_to(values), pointer_to(counts))
     return found if bad < 0 else -1 - bad
 

@@ -7,15 +7,25 @@ image to have the kernels ready from the first scan.
 from __future__ import annotations
 
 import os
+import signal
 
 
 def main() -> None:
-    """Compile every kernel, yielding the processor to whatever else runs."""
-    if hasattr(os, "nice"):
-        os.nice(10)
+    """Compile every kernel, or find it in the cache, and report each set on standard output."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends by itself, soon
     from maskstat.kernels.compiled_engine import CompiledEngine
 
-    CompiledEngine().load_two_byte_kernels()
+    engine = CompiledEngine()
+    _report("kernels for pixels of one byte")
+    engine.load_two_byte_kernels()
+    _report("kernels for pixels of two bytes")
+
+
+def _report(what: str) -> None:
+    try:
+        print(f"compiled {what}", flush=True)
+    except BrokenPipeError:  # whoever started this has ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ Work goes on in blocks of rows, which keeps memory small and the bytes in the pr
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -19,6 +18,11 @@ from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
 from maskstat.kernels.packed import bytes_per_row, pixel_bins, unpack_rows
+
+try:
+    from deflate import zlib_compress
+except ImportError:
+    from zlib import compress as zlib_compress
 
 Bytes = NDArray[np.uint8]
 Bins = NDArray[np.int64]
@@ -76,7 +80,7 @@ def _rebuild(rows: Bytes, above: Bytes, pixel_bytes: int) -> Bytes:
     from PIL import Image
 
     height, row_bytes = len(rows) + 1, rows.shape[1] - 1
-    stream = zlib.compress(b"\0" + above.tobytes() + rows.tobytes(), 0)
+    stream = zlib_compress(b"\0" + above.tobytes() + rows.tobytes(), 0)  # 0: stored
     mode = "LA" if pixel_bytes == 2 else "L"
     size = (row_bytes // pixel_bytes, height)
     image = Image.frombytes(mode, size, stream, "zip", mode, 0)

@@ -39,8 +39,8 @@ def _paeth_byte(left, above, upper_left):
     """
     a, b, c = np.int64(left), np.int64(above), np.int64(upper_left)
     tilt = 3 * c - (a + b)
-    low = min(a, b)
-    high = max(a, b)
+    low = a if a < b else b
+    high = b if a < b else a
     nearest = low if high <= tilt else c
     return high if tilt <= low else nearest
 
@@ -80,8 +80,8 @@ def _paeth(left, above, upper_left):
         return lambda left, above, upper_left: np.uint8(_paeth_byte(left, above, upper_left))
 
     def predict(left, above, upper_left):
-        low = _paeth_byte(left & 0xFF, above & 0xFF, upper_left & 0xFF)
-        high = _paeth_byte(left >> 8, above >> 8, upper_left >> 8)
+        low = _paeth_byte(np.uint8(left), np.uint8(above), np.uint8(upper_left))
+        high = _paeth_byte(np.uint8(left >> 8), np.uint8(above >> 8), np.uint8(upper_left >> 8))
         return np.uint16(high << 8 | low)
 
     return predict

@@ -66,6 +66,16 @@ def pointer_to(typingctx, array):
 
 
 @intrinsic
+def as_bytes(typingctx, pointer):
+    """The same pointer, to bytes: so that a function is compiled once, not for each item type."""
+
+    def build(context, builder, signature, args):
+        return builder.bitcast(args[0], _BYTE.as_pointer())
+
+    return types.CPointer(types.uint8)(pointer), build
+
+
+@intrinsic
 def item_pointer(typingctx, pointer, index):
     """The pointer to item `index`."""
 

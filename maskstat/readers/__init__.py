@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
 from maskstat.readers.counting import MAX_DISTINCT_VALUES, count_pixels
-from maskstat.tally import Encoding, MaskTally
+from maskstat.tally import GREY, Encoding, MaskTally
 
 MAX_WHOLE_BYTES = 1 << 30  # of an encoded file that can't be streamed
 _HEAD_BYTES = 16
@@ -148,9 +148,8 @@ def refuse_lossy(kind: str, options: ReadOptions) -> None:
 
 def _refuse_colours(tally: MaskTally) -> None:
     """Colours without a catalogue mean nothing, but a grey map in a format without grey does."""
-    red, green, blue = tally.values >> 16, tally.values >> 8 & 255, tally.values & 255
-    grey = bool(((red == green) & (green == blue)).all())
-    if grey and tally.encoding.container.startswith("webp"):
+    grey = bool((tally.values == (tally.values & 0xFF) * GREY).all())
+    if grey and tally.encoding.lacks_grey:
         return
     hint = (
         "its channels are equal: save it as one grey channel"

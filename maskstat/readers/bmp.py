@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+import struct
+
 from PIL import BmpImagePlugin
 
+from maskstat.errors import MaskError
 from maskstat.readers import LabelMap, ReadOptions
 from maskstat.readers.raster import label_map, open_image
+from maskstat.tally import Encoding
+
+_FILE_HEADER = 14
+_NO_GREY = b"\x01\x02\x03"
 
 
 def read(data: bytes, options: ReadOptions) -> LabelMap:
-    """Raw values; Pillow drops a palette only where it is the identity, so indices stay."""
-    return label_map(open_image(data, BmpImagePlugin.BmpImageFile, "BMP"), "bmp", "BMP")
+    """Raw values: palette indices, whatever colours the palette gives them."""
+    bits, palette = _layout(data)
+    if bits <= 8:
+        # A palette of greys makes Pillow drop it and take the pixels for plain grey, also 4-bit
+        # ones and 8-bit ones of a 2-colour palette, which then come out wrong. Colours don't
+        # matter here, so one entry is painted over.
+        data = data[:palette] + _NO_GREY + data[palette + len(_NO_GREY) :]
+    pixels, encoding = label_map(open_image(data, BmpImagePlugin.BmpImageFile, "BMP"), "bmp", "BMP")
+    return LabelMap(pixels, Encoding("bmp", "palette", bits) if bits <= 8 else encoding)
+
+
+def _layout(data: bytes) -> tuple[int, int]:
+    """Bits a pixel, and where the palette of an indexed image starts."""
+    try:
+        (header,) = struct.unpack_from("<I", data, _FILE_HEADER)
+        (bits,) = struct.unpack_from("<H", data, _FILE_HEADER + (10 if header == 12 else 14))
+    except struct.error:
+        raise MaskError("not a readable BMP: it ends within its header") from None
+    return bits, _FILE_HEADER + header

@@ -24,10 +24,10 @@ sizes it depends on were checked against the data at hand.
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from struct import Struct
-from struct import error as StructError
 from typing import BinaryIO, NamedTuple, NoReturn
 
 import numpy as np
@@ -39,13 +39,20 @@ from maskstat.kernels.packed import bytes_per_row
 from maskstat.readers import LabelMap, ReadOptions
 from maskstat.tally import Encoding, MaskTally
 
-try:
-    from deflate import DeflateError, crc32, zlib_decompress
-except ImportError:  # libdeflate is some ten times faster; zlib gives the same bytes
-    zlib_decompress = None
-    crc32 = zlib.crc32
-
 Buffer = bytes | bytearray | memoryview
+
+# libdeflate is some ten times faster than zlib, and reads and says the same.
+_crc32: Callable[..., int] = zlib.crc32
+_libdeflate: Callable[[Buffer, int], bytearray] | None = None
+_LibdeflateError: type[Exception] = zlib.error
+try:
+    import deflate
+except ImportError:
+    pass
+else:
+    _crc32 = deflate.crc32
+    _libdeflate = deflate.zlib_decompress
+    _LibdeflateError = deflate.DeflateError
 
 WHOLE_BYTES = 64 << 20  # rows that inflate to more than this are counted band by band
 BAND_BYTES = 1 << 20
@@ -91,14 +98,14 @@ def _read_header(data: Buffer) -> _Header:
     """Check the signature and IHDR, the first 33 bytes of the file."""
     try:
         signature, length, kind, width, height, bits, colour_type, *rest = _HEADER.unpack_from(data)
-    except StructError:
+    except struct.error:
         _not_png(data)
     if signature != _SIGNATURE:
         _not_png(data)
     if kind != b"IHDR" or length != 13:
         raise MaskError("not a valid PNG: the first chunk is not IHDR")
     compression, filtering, interlace, crc = rest
-    if crc32(data[12:29]) != crc:
+    if _crc32(data[12:29]) != crc:
         raise MaskError("wrong CRC in chunk IHDR at byte 8")
     if not (0 < width <= _SIZE_LIMIT and 0 < height <= _SIZE_LIMIT):
         raise MaskError(f"impossible size {width} x {height}")
@@ -106,7 +113,8 @@ def _read_header(data: Buffer) -> _Header:
         raise MaskError(f"undefined combination of colour type {colour_type} and bit depth {bits}")
     if compression or filtering or interlace > 1:
         raise MaskError(
-            f"unknown compression, filter or interlace method {compression}, {filtering}, {interlace}"
+            "unknown compression, filter or interlace method"
+            f" {compression}, {filtering}, {interlace}"
         )
     encoding = None if interlace else _ENCODINGS[colour_type, bits]
     return _Header(width, height, bits, colour_type, encoding)
@@ -176,12 +184,12 @@ def _take_apart(data: Buffer) -> tuple[_Header, list[memoryview]]:
     while True:
         try:
             length, kind = _CHUNK.unpack_from(view, position)
-        except StructError:
+        except struct.error:
             raise _ends_early(position) from None
         end = position + 8 + length
         if end + 4 > available:
             raise _ends_early(position)
-        if crc32(view[position + 4 : end]) != _CRC.unpack_from(view, end)[0]:
+        if _crc32(view[position + 4 : end]) != _CRC.unpack_from(view, end)[0]:
             raise _wrong_crc(kind, position)
         order.check(kind, length, position)
         if kind == b"IDAT":
@@ -196,11 +204,11 @@ def _inflate(idat: list[memoryview], size: int) -> bytearray:
     data = idat[0] if len(idat) == 1 else b"".join(idat)
     if size > len(data) * _DEFLATE_RATIO:
         raise MaskError(f"{len(data)} bytes of pixel data cannot hold an image of this size")
-    if zlib_decompress is None or size >= _LIBDEFLATE_MAX:
+    if _libdeflate is None or size >= _LIBDEFLATE_MAX:
         return _inflate_slowly(data, size)
     try:
-        stream: bytearray = zlib_decompress(data, size)
-    except DeflateError:
+        stream: bytearray = _libdeflate(data, size)
+    except _LibdeflateError:
         return _inflate_slowly(data, size)  # it knows why
     if len(stream) != size:
         raise _too_short(len(stream), size)
@@ -242,7 +250,9 @@ class _Inflater:
                 reason = str(error).rpartition(": ")[2]
                 raise MaskError(f"damaged pixel data ({reason})") from None
             if len(out) > self._left:
-                raise MaskError(f"pixel data inflates to more than the {self._size} bytes that the header calls for")
+                raise MaskError(
+                    f"pixel data inflates to more than the {self._size} bytes the header calls for"
+                )
             self._left -= len(out)
             if out:
                 yield out
@@ -350,12 +360,12 @@ def _stream_idat(file: BinaryIO, header: _Header) -> Iterator[bytes]:
         if length > _SIZE_LIMIT:
             raise MaskError(f"impossible chunk length at byte {position}")
         order.check(kind, length, position)
-        crc, left = crc32(kind), length
+        crc, left = _crc32(kind), length
         while left:
             piece = _read(file, min(left, _PIECE))
             if not piece:
                 raise _ends_early(position)
-            crc = crc32(piece, crc)
+            crc = _crc32(piece, crc)
             left -= len(piece)
             if kind == b"IDAT":
                 yield piece

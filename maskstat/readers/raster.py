@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
 from maskstat.errors import MaskError
 from maskstat.readers import LabelMap
@@ -17,6 +17,7 @@ MAX_DECODED_BYTES = 1 << 30
 _BYTES_OF_MODE = {
     "1": 1, "L": 1, "P": 1, "LA": 2, "PA": 2, "RGB": 4, "RGBA": 4, "RGBX": 4, "I": 4, "F": 4,
 }  # fmt: skip
+_BOMB = "has more pixels than Pillow may decode (PIL.Image.MAX_IMAGE_PIXELS)"
 
 
 def open_image(data: bytes, opener: Callable[[io.BytesIO], Image.Image], kind: str) -> Image.Image:
@@ -30,6 +31,8 @@ def open_image(data: bytes, opener: Callable[[io.BytesIO], Image.Image], kind: s
         frames = getattr(image, "n_frames", 1)
     except MaskError:
         raise
+    except Image.DecompressionBombError as error:
+        raise MaskError(_BOMB) from error
     except Exception as error:  # plugins raise anything on hostile bytes
         raise MaskError(f"not a readable {kind}: {_fact(error)}") from error
     width, height = image.size
@@ -48,9 +51,14 @@ def open_image(data: bytes, opener: Callable[[io.BytesIO], Image.Image], kind: s
 
 def load_pixels(image: Image.Image, kind: str) -> NDArray[np.generic]:
     """Decode. Raises MaskError where the pixel data is corrupt or incomplete."""
+    if ImageFile.LOAD_TRUNCATED_IMAGES:
+        # Set by the program that imported us, it would make up what a truncated file lacks.
+        raise MaskError("Pillow is told to invent missing pixels (LOAD_TRUNCATED_IMAGES); unset it")
     try:
         image.load()
         return np.asarray(image)
+    except Image.DecompressionBombError as error:
+        raise MaskError(_BOMB) from error
     except Exception as error:
         raise MaskError(f"corrupt {kind}: {_fact(error)}") from error
 
@@ -98,6 +106,8 @@ def pack_colours(channels: NDArray[np.uint8], samples: str) -> NDArray[np.uint32
 def whole_numbers(values: NDArray[np.generic]) -> NDArray[np.int64]:
     """Float labels as int64. Raises MaskError where one is not a whole number."""
     floats = np.asarray(values)
+    if floats.dtype.itemsize < 8:
+        floats = floats.astype(np.float64)  # 2**63 is beyond float16
     with np.errstate(invalid="ignore"):
         # 2**63 itself is not an int64; NaN fails every comparison.
         fits = (floats >= -(2.0**63)) & (floats < 2.0**63) & (floats == np.floor(floats))

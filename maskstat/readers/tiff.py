@@ -7,6 +7,8 @@ Pillow shows images; labels must come back as stored. So what it does for displa
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 from PIL import TiffImagePlugin
 
@@ -15,13 +17,16 @@ from maskstat.readers import LabelMap, ReadOptions, refuse_lossy
 from maskstat.readers.raster import label_map, open_image
 from maskstat.tally import Encoding
 
-_PHOTOMETRIC, _BITS, _SAMPLE_FORMAT = 262, 258, 339
+_BITS, _PHOTOMETRIC, _SAMPLES_PER_PIXEL, _SAMPLE_FORMAT = 258, 262, 277, 339
+_CHANNELS = {"greyalpha": 2, "rgb": 3, "rgba": 4}
+_BIG_TIFF = 43
 _LOSSY_COMPRESSIONS = {"jpeg": "JPEG", "tiff_jpeg": "JPEG", "webp": "WebP"}
 _UNSIGNED, _SIGNED = 1, 2
 
 
 def read(data: bytes, options: ReadOptions) -> LabelMap:
     """Raw values as stored."""
+    _check_directory(data)
     image = open_image(data, TiffImagePlugin.TiffImageFile, "TIFF")
     lossy = _LOSSY_COMPRESSIONS.get(str(image.info.get("compression")))
     if lossy:
@@ -31,19 +36,43 @@ def read(data: bytes, options: ReadOptions) -> LabelMap:
     photometric = _first(tags.get(_PHOTOMETRIC), 1)
     sample_format = _first(tags.get(_SAMPLE_FORMAT), _UNSIGNED)
     pixels, encoding = label_map(image, "tiff", "TIFF")
-    if encoding.is_colour and bits != 8:
-        raise MaskError(f"{bits}-bit colour samples are no class colours")
-    if encoding.samples == "grey" and bits <= 8:
-        if photometric == 0:
+    channels = _first(tags.get(_SAMPLES_PER_PIXEL), 1)
+    if channels != _CHANNELS.get(encoding.samples, 1):
+        raise MaskError(f"{channels} channels where one of class indices is expected")
+    if (encoding.is_colour and bits != 8) or (encoding.samples == "float" and bits != 32):
+        # Pillow would round them to its own types.
+        raise MaskError(f"{bits}-bit {encoding.samples} samples are no class labels")
+    if encoding.samples == "grey":
+        if bits <= 8 and photometric == 0:
             pixels = (1 if bits == 1 else 255) - pixels
         if bits in {2, 4}:
             pixels = pixels // (255 // ((1 << bits) - 1))
-        if sample_format == _SIGNED and bits == 8:
+        if bits == 8 and sample_format == _SIGNED:
             pixels = pixels.view(np.int8)
-        encoding = Encoding("tiff", "int" if sample_format == _SIGNED else "grey", bits)
-    elif encoding.samples == "int" and sample_format == _UNSIGNED and bits == 32:
-        pixels, encoding = pixels.view(np.uint32), Encoding("tiff", "uint", 32)
+    elif encoding.samples == "int" and bits == 32 and sample_format == _UNSIGNED:
+        pixels = pixels.view(np.uint32)
+    samples = encoding.samples
+    if samples in {"grey", "int"}:
+        samples = "int" if sample_format == _SIGNED else "uint" if bits == 32 else "grey"
+    encoding = Encoding("tiff", samples, bits)
     return LabelMap(pixels, encoding.lossy() if lossy else encoding)
+
+
+def _check_directory(data: bytes) -> None:
+    """Raise MaskError where the file ends within its directory.
+
+    Pillow only warns and goes on without the entries that are lost, among them the sign of samples.
+    """
+    order = "<" if data[:1] == b"I" else ">"
+    try:
+        big = struct.unpack_from(f"{order}H", data, 2)[0] == _BIG_TIFF
+        (start,) = struct.unpack_from(f"{order}Q" if big else f"{order}I", data, 8 if big else 4)
+        (entries,) = struct.unpack_from(f"{order}Q" if big else f"{order}H", data, start)
+    except (struct.error, IndexError, OverflowError):
+        raise MaskError("corrupt TIFF: it has no directory") from None
+    end = start + (8 + 20 * entries + 8 if big else 2 + 12 * entries + 4)
+    if end > len(data):
+        raise MaskError("corrupt TIFF: it ends within its directory")
 
 
 def _first(tag: object, default: int) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 from maskstat.errors import MaskError, SourceError
 from maskstat.naming import printable, storable
@@ -23,8 +23,7 @@ MAX_IN_MEMORY = 1 << 30  # bytes of one encoded mask
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One candidate mask.
 
     Attributes:
@@ -38,6 +37,11 @@ class Entry:
     path: str
     size: int
     stamp: int | str
+
+    @property
+    def mark(self) -> str:
+        """What changes with the content: "size/stamp"."""
+        return f"{self.size}/{self.stamp}"
 
     def load(self) -> bytes:
         """All bytes of the file. Raises MaskError where they can't be had."""
@@ -53,7 +57,6 @@ class Entry:
                 os.close(descriptor)
         except OSError as error:
             raise MaskError(f"can't be read: {error.strerror or error}") from error
-
 
     def open(self) -> BinaryIO:
         """The file, to be read in pieces. Raises MaskError where it can't be opened."""
@@ -94,7 +97,7 @@ class Selection:
             return False
         if self.include:
             return _matches(name, self.include)
-        return os.path.splitext(name)[1].lower() in self.suffixes
+        return name[name.rfind(".") :].lower() in self.suffixes
 
     def enters(self, name: str) -> bool:
         """Whether a folder of this name is walked."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
 from maskstat.errors import SourceError
-from maskstat.naming import printable, storable
+from maskstat.naming import natural_key, printable, storable
 from maskstat.sources import Entry, Selection
+from maskstat.sources.folder import FolderSource
 
 LIST_SUFFIXES = frozenset({".txt", ".lst"})
 
@@ -58,14 +62,13 @@ class GlobSource:
         """The absolute pattern."""
         return storable(os.path.abspath(self.pattern))
 
+    def _fixed(self) -> tuple[str, ...]:
+        """The parts of the pattern above its first wildcard."""
+        parts = Path(self.pattern).parts[:-1]
+        return tuple(takewhile(lambda part: not glob.has_magic(part), parts))
+
     def _root(self) -> str:
-        parts = Path(self.pattern).parts
-        fixed = []
-        for part in parts[:-1]:
-            if glob.has_magic(part):
-                break
-            fixed.append(part)
-        return os.path.join(*fixed) if fixed else os.curdir
+        return os.path.join(*self._fixed()) if self._fixed() else os.curdir
 
     def skipped(self) -> int:
         """Files passed over by suffix or option."""
@@ -74,28 +77,49 @@ class GlobSource:
     def entries(self) -> Iterator[Entry]:
         """Matching files; a suffix in the pattern is the user's word that these are masks."""
         self._skipped = 0
-        root = self._root()
         suffix = os.path.splitext(self.pattern)[1]
         takes = self.selection.takes
         if suffix and not glob.has_magic(suffix):
             takes = self.selection.takes_named
-        seen: set[str] = set()
-        for path in glob.iglob(self.pattern, recursive=True):
-            name = os.path.relpath(path, root).replace(os.sep, "/")
-            if name in seen or os.path.isdir(path):
-                continue
-            seen.add(name)
-            if takes(name):
-                yield _entry(path, name)
+        wildcards = Path(self.pattern).parts[len(self._fixed()) :]
+        for entry in self._across(wildcards) if "**" in wildcards else self._level():
+            if takes(entry.name) or entry.name.endswith("/"):
+                yield entry
             else:
                 self._skipped += 1
+
+    def _across(self, wildcards: Sequence[str]) -> Iterator[Entry]:
+        """Matches of a pattern with `**`; `glob` would follow links round in circles."""
+        for entry in FolderSource(self._root(), Selection(include=("*",))).entries():
+            # A folder that can't be listed may hold matches: it is one entry, which fails.
+            if entry.name.endswith("/") or _fits(entry.name.split("/"), wildcards):
+                yield entry
+
+    def _level(self) -> Iterator[Entry]:
+        """Matches at a fixed depth, each file under the first of its names."""
+        real = cache(os.path.realpath)
+        seen: set[str] = set()
+        for path in sorted(glob.glob(self.pattern), key=natural_key):
+            place = os.path.join(real(os.path.dirname(path)), os.path.basename(path))
+            if place not in seen and not os.path.isdir(path):
+                seen.add(place)
+                yield _entry(path, os.path.relpath(path, self._root()).replace(os.sep, "/"))
+
+
+def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether a path matches a pattern, part by part; `**` is any number of folders."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_fits(parts[at:], pattern[1:]) for at in range(len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _fits(parts[1:], pattern[1:])
 
 
 @dataclass
 class ListSource:
     """A text file with one path a line, relative to the list's folder; "#" starts a comment.
 
-    A path that is listed twice counts once.
+    A path that is listed twice counts once, also where it is written in two ways.
     """
 
     path: str
@@ -122,7 +146,7 @@ class ListSource:
         folder = os.path.dirname(self.path)
         seen: set[str] = set()
         for line in self._lines():
-            name = line.replace("\\", "/") if os.sep == "\\" else line
+            name = os.path.normpath(line).replace(os.sep, "/")
             if name in seen:
                 continue
             seen.add(name)

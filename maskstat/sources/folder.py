@@ -6,15 +6,16 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from maskstat.errors import SourceError
-from maskstat.naming import printable, storable
+from maskstat.naming import natural_key, printable, storable
 from maskstat.sources import Entry, Selection
 
 
 @dataclass
 class FolderSource:
-    """All masks below a folder. Links to folders outside of it are followed, once each."""
+    """All masks below a folder. Links to folders are followed; every folder is walked once."""
 
     path: str
     selection: Selection
@@ -44,43 +45,62 @@ class FolderSource:
             SourceError: the folder itself can't be listed.
         """
         self._skipped = 0
-        seen = {os.path.realpath(self.path)}
-        pending = [(self.path, "")]
-        while pending:
-            folder, prefix = pending.pop()
+        root = _Folder(self.path, "", os.path.realpath(self.path))
+        folders, links = [root], list[_Folder]()
+        walked: set[str] = set()
+        while folders or links:
+            if not folders:
+                # Links last and in order of name, so that no masks change their names by chance.
+                links.sort(key=lambda link: natural_key(link.prefix), reverse=True)
+                folders.append(links.pop())
+            folder = folders.pop()
+            if folder.real in walked:
+                continue
+            walked.add(folder.real)
+            takes, prefix = self.selection.takes, folder.prefix
             try:
-                listing = os.scandir(folder)
+                with os.scandir(folder.path) as listing:
+                    for item in listing:
+                        name = prefix + item.name
+                        if item.name[0] == ".":
+                            continue
+                        if not _is_folder(item):
+                            if takes(name):
+                                yield _entry(item, name)
+                            else:
+                                self._skipped += 1
+                        elif not self.selection.enters(name):
+                            continue
+                        elif not item.is_symlink():
+                            real = os.path.join(folder.real, item.name)
+                            folders.append(_Folder(item.path, f"{name}/", real))
+                        else:
+                            real = os.path.realpath(item.path)
+                            # Above the source lies much that nobody asked for.
+                            if not os.path.join(root.real, "").startswith(os.path.join(real, "")):
+                                links.append(_Folder(item.path, f"{name}/", real))
             except OSError as error:
-                if not prefix:
+                if folder is root:
                     raise SourceError(
                         f"can't be listed: {error.strerror or error}",
-                        where=printable(storable(folder)),
+                        where=printable(storable(self.path)),
                     ) from error
-                yield Entry(storable(prefix), folder, 0, 0)
-                continue
-            with listing:
-                for item in listing:
-                    if item.name[0] == ".":
-                        continue
-                    name = prefix + item.name
-                    if item.is_dir():
-                        if self.selection.enters(name) and self._is_new(item, seen):
-                            pending.append((item.path, f"{name}/"))
-                    elif self.selection.takes(name):
-                        yield _entry(item, name)
-                    else:
-                        self._skipped += 1
+                yield Entry(storable(folder.prefix), folder.path, 0, 0)
 
-    def _is_new(self, item: os.DirEntry[str], seen: set[str]) -> bool:
-        """Whether a folder was not visited yet; only links can lead back to one that was."""
-        if not item.is_symlink():
-            return True
-        real = os.path.join(os.path.realpath(item.path), "")
-        root = os.path.join(os.path.realpath(self.path), "")
-        if real in seen or real.startswith(root) or root.startswith(real):
-            return False
-        seen.add(real)
-        return True
+
+class _Folder(NamedTuple):
+    """A folder to walk: its path, what the names of its masks start with, where it really is."""
+
+    path: str
+    prefix: str
+    real: str
+
+
+def _is_folder(item: os.DirEntry[str]) -> bool:
+    try:
+        return item.is_dir()
+    except OSError:  # a link to itself, say: reading it will say what is wrong
+        return False
 
 
 def _entry(item: os.DirEntry[str], name: str) -> Entry:

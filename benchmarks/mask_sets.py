@@ -1,0 +1,133 @@
+"""Masks to measure on: real ones where a folder is given, made ones otherwise, all seeded.
+
+Every set is a folder of PNG files written the way people write them: by Pillow (adaptive filters
+for grey, none for palettes) and by OpenCV (the Sub filter).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Labels = NDArray[np.uint8]
+CLASSES = 31
+
+
+def smooth_noise(
+    shape: tuple[int, int], cells: int, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """A random field (H, W) that varies over H / cells pixels, made by bicubic enlargement."""
+    height, width = shape
+    grid = rng.standard_normal((cells, max(1, cells * width // height))).astype(np.float32)
+    return np.asarray(Image.fromarray(grid).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def labels(shape: tuple[int, int], seed: int, *, cells: int = 8, classes: int = CLASSES) -> Labels:
+    """A label map with smooth regions and ragged borders; few classes cover most of it."""
+    rng = np.random.default_rng(seed)
+    height = sum(
+        smooth_noise(shape, min(cells * factor, shape[0]), rng) * weight
+        for factor, weight in ((1, 1.0), (4, 0.25), (16, 0.06))
+    )
+    ranks = np.asarray(height, np.float32)
+    # Borders between classes as quantiles of a geometric law: the long tail of real data.
+    cumulative = np.cumsum(0.8 ** np.arange(classes))
+    inner = cumulative[:-1] / cumulative[-1]
+    edges = np.quantile(ranks[::4, ::4], inner)
+    return np.searchsorted(edges, ranks).astype(np.uint8)
+
+
+def warped(mask: Labels, shape: tuple[int, int], seed: int) -> Labels:
+    """A small real mask enlarged with nearest neighbours along a smooth random displacement."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0 : shape[0], 0 : shape[1]].astype(np.float32)
+    for field in (rows, columns):
+        for cells, amplitude in ((40, 5.0), (160, 2.5), (500, 0.8)):
+            field += amplitude * smooth_noise(shape, min(cells, shape[0]), rng)
+    height, width = mask.shape
+    y = np.clip((rows + 0.5) * (height / shape[0]), 0, height - 1).astype(np.intp)
+    x = np.clip((columns + 0.5) * (width / shape[1]), 0, width - 1).astype(np.intp)
+    return np.ascontiguousarray(mask[y, x])
+
+
+def photograph(shape: tuple[int, int], seed: int) -> Labels:
+    """What a photograph looks like to a filter: detail at every scale, and sensor noise."""
+    rng = np.random.default_rng(seed)
+    field = np.zeros(shape, np.float32)
+    cells = 4
+    while cells < shape[0]:
+        field += smooth_noise(shape, cells, rng) * (4 / cells)
+        cells *= 2
+    field = (field - field.min()) / np.ptp(field) * 240 + rng.normal(0, 2, shape)
+    return np.clip(field, 0, 255).astype(np.uint8)
+
+
+def noise(shape: tuple[int, int], seed: int) -> Labels:
+    """Every pixel at random: no mask is worse."""
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def save_grey(path: Path, pixels: Labels) -> None:
+    """8-bit grey PNG by Pillow: filters chosen row by row."""
+    Image.fromarray(pixels).save(path)
+
+
+def save_palette(path: Path, pixels: Labels) -> None:
+    """8-bit palette PNG by Pillow: no filters."""
+    image = Image.fromarray(pixels)
+    image = image.convert("L")
+    image.putpalette(np.random.default_rng(0).integers(0, 256, 768, np.uint8).tobytes())
+    image.save(path)
+
+
+def save_opencv(path: Path, pixels: Labels) -> None:
+    """8-bit grey PNG by OpenCV: the Sub filter."""
+    import cv2
+
+    cv2.imwrite(str(path), pixels)
+
+
+def write_set(
+    folder: Path,
+    count: int,
+    distinct: int,
+    make: Callable[[int], Labels],
+    save: Callable[[Path, Labels], None],
+) -> Path:
+    """Fill a folder with `count` files, copies of `distinct` masks, unless it holds them already.
+
+    Runs must last long enough to mean something, and making large masks is slow.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        path = folder / f"mask_{number:05d}.png"
+        if path.exists():
+            continue
+        if number < distinct:
+            save(path, make(number))
+        else:
+            path.write_bytes((folder / f"mask_{number % distinct:05d}.png").read_bytes())
+    return folder
+
+
+def real_masks(folder: Path | None) -> Sequence[Path]:
+    """PNG masks below a folder that the user has."""
+    return sorted(folder.rglob("*.png")) if folder is not None else []
+
+
+def maker(shape: tuple[int, int], real: Sequence[Path]) -> Callable[[int], Labels]:
+    """Masks of a size: warped from real ones where they have another, or made."""
+
+    def make(number: int) -> Labels:
+        if not real:
+            return labels(shape, number)
+        # Spread over the real ones: neighbours in a folder are often frames of one video.
+        with Image.open(real[number * 7 % len(real)]) as image:
+            pixels = np.asarray(image, np.uint8)
+        return pixels if pixels.shape == shape else warped(pixels, shape, number)
+
+    return make

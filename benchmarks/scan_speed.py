@@ -1,0 +1,192 @@
+"""maskstat.scan against the loops people write, and against the floor, in one process run.
+
+    python -m benchmarks.scan_speed [--masks FOLDER_OF_REAL_MASKS] [--rounds 5] [--workers 2]
+
+All contenders take turns, round after round, on the same files with a warm page cache; the table
+shows medians and ratios, which carry over between machines better than absolute figures. maskstat
+runs through its public function with its store on a disk, forced to decode every time. A spin
+control (a fixed amount of arithmetic, once on one thread of execution, once on each core) shows
+what the machine gave.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+import maskstat
+from benchmarks import mask_sets, user_loops
+
+FLOOR = "floor: read + inflate"
+OURS = "maskstat.scan"
+
+
+class MaskSet:
+    """A folder of masks and what the goals for it are."""
+
+    def __init__(self, name: str, folder: Path, *, palette: bool = False):
+        self.name, self.folder, self.palette = name, folder, palette
+        self.paths = sorted(str(path) for path in folder.rglob("*.png"))
+        self.pixels = 0
+
+
+def make_sets(where: Path, real_folder: Path | None, scale: float) -> list[MaskSet]:
+    """All sets; `scale` multiplies the number of files."""
+    real = mask_sets.real_masks(real_folder)
+    small, street, large = (360, 480), (720, 1280), (1024, 2048)
+    grey, palette = mask_sets.save_grey, mask_sets.save_palette
+
+    def write(
+        name: str, files: int, make: Callable[[int], mask_sets.Labels],
+        save: Callable[[Path, mask_sets.Labels], None], *, distinct: int = 60,
+    ) -> Path:  # fmt: skip
+        count = max(2, round(files * scale))
+        return mask_sets.write_set(where / name, count, min(count, distinct), make, save)
+
+    of_small, of_street, of_large = (
+        mask_sets.maker(shape, real) for shape in (small, street, large)
+    )
+    sets = [
+        MaskSet("480x360 grey", write("small", 2808, of_small, grey, distinct=468)),
+        MaskSet("1280x720 palette", write("street", 1200, of_street, palette), palette=True),
+        MaskSet("2048x1024 palette", write("palette", 600, of_large, palette), palette=True),
+        MaskSet("2048x1024 grey, Pillow", write("grey", 600, of_large, grey)),
+    ]
+    if importlib.util.find_spec("cv2") is not None:
+        folder = write("opencv", 600, of_large, mask_sets.save_opencv)
+        sets.append(MaskSet("2048x1024 grey, OpenCV", folder))
+    for name, make in (("photographs", mask_sets.photograph), ("noise", mask_sets.noise)):
+        folder = write(name, 120, partial(make, street), grey, distinct=30)
+        sets.append(MaskSet(f"{name} as grey, 1280x720", folder))
+    return sets
+
+
+def scanner(folder: Path, db: Path, workers: int) -> Callable[[Sequence[str]], np.ndarray]:
+    """maskstat.scan as a contender: every file decoded, counts committed to a store."""
+
+    def count(paths: Sequence[str]) -> np.ndarray:
+        with maskstat.scan(folder, classes=256, db=db, workers=workers, rescan=True) as scan:
+            if scan.failures:
+                raise ValueError(f"{len(scan.failures)} masks failed")
+            return scan.histogram.pixels
+
+    return count
+
+
+def measure(masks: MaskSet, rounds: int, workers: int, db: Path) -> dict[str, float]:
+    """Median seconds of every contender, all counts compared."""
+    contenders, pools = user_loops.contenders(workers, palette=masks.palette)
+    contenders[OURS] = scanner(masks.folder, db, workers)
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    reference = user_loops.pillow_unique(masks.paths)
+    masks.pixels = int(reference.sum())
+    try:
+        for turn in range(rounds + 1):
+            for name, loop in contenders.items():
+                start = time.perf_counter()
+                counts = loop(masks.paths)
+                elapsed = time.perf_counter() - start
+                if name != FLOOR and not np.array_equal(counts, reference):
+                    raise AssertionError(f"{name} counts differently on {masks.name}")
+                if turn:  # the first round warms caches, pools and compiled kernels
+                    times[name].append(elapsed)
+    finally:
+        for pool in pools:
+            pool.shutdown()
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def spin(amount: int = 20_000_000) -> int:
+    """A fixed amount of arithmetic."""
+    total = 0
+    for number in range(amount // 20):
+        total += number * number % 7
+    return total
+
+
+def spin_control(workers: int) -> float:
+    """How many times as much arithmetic all workers do as one, in the same time."""
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        list(pool.map(spin, [20] * workers))
+        start = time.perf_counter()
+        spin()
+        alone = time.perf_counter() - start
+        start = time.perf_counter()
+        list(pool.map(spin, [20_000_000] * workers))
+        together = time.perf_counter() - start
+    return workers * alone / together
+
+
+def table(results: dict[str, dict[str, float]], sets: Sequence[MaskSet], workers: int) -> str:
+    """A Markdown table: the loops in MPix/s (files/s), maskstat, the ratios."""
+    names = list(dict.fromkeys(name for result in results.values() for name in result))
+    lines = [
+        "| MPix/s (files/s) | " + " | ".join(masks.name for masks in sets) + " |",
+        "| --- |" + " --- |" * len(sets),
+    ]
+    for name in [*(n for n in names if n not in (OURS, FLOOR)), FLOOR, OURS]:
+        cells = []
+        for masks in sets:
+            seconds = results[masks.name].get(name)
+            cells.append(
+                "–"
+                if seconds is None
+                else f"{masks.pixels / seconds / 1e6:,.0f} ({len(masks.paths) / seconds:,.0f})"
+            )
+        bold = "**" if name == OURS else ""
+        lines.append(f"| {bold}{name}{bold} | " + " | ".join(cells) + " |")
+    ratios, over_floor = [], []
+    for masks in sets:
+        result = results[masks.name]
+        best = min(
+            seconds for name, seconds in result.items()
+            if "bincount" in name and f"{workers} processes" in name
+        )  # fmt: skip
+        ratios.append(f"**{best / result[OURS]:.1f}×**")
+        over_floor.append(f"{result[OURS] / result[FLOOR]:.2f}")
+    lines.append(f"| × the best {workers}-process bincount loop | " + " | ".join(ratios) + " |")
+    lines.append("| time ÷ floor | " + " | ".join(over_floor) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Parse the options, measure, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--masks", type=Path, help="folder of real PNG masks to start from")
+    parser.add_argument("--folder", type=Path, help="where the sets are kept between runs")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--scale", type=float, default=1.0, help="multiplies the number of files")
+    parser.add_argument("--only", help="sets whose name holds this text")
+    parser.add_argument("--json", type=Path, help="write the medians here too")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        where = options.folder or Path(scratch) / "sets"
+        sets = make_sets(where, options.masks, options.scale)
+        if options.only:
+            sets = [masks for masks in sets if options.only in masks.name]
+        results = {}
+        for masks in sets:
+            db = Path(scratch) / "benchmark.db"
+            results[masks.name] = measure(masks, options.rounds, options.workers, db)
+            print(f"measured {masks.name}", flush=True)
+    print(table(results, sets, options.workers))
+    print(f"\nspin control: {options.workers} workers do "
+          f"{spin_control(options.workers):.2f} times the work of one")  # fmt: skip
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
