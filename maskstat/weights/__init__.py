@@ -57,7 +57,7 @@ def compute(
         scheme: one of `SCHEMES`.
         params: the scheme's parameters.
         normalize: one of `NORMALISATIONS`, over all K classes.
-        clip: lowest and highest weight of classes that occur, applied last.
+        clip: lowest and highest weight, applied last; what `absent` sets to zero stays zero.
         absent: the weight of classes that never occur, before normalisation: "zero", "one",
             "max" (the largest of the others) or "error". None means "one" where only the number
             of classes was declared or they were inferred, "error" where they were named.
@@ -110,10 +110,12 @@ def finish(
     weights[present] = raw
     if not present.all():
         weights[~present] = {"zero": 0.0, "one": 1.0, "max": float(raw.max())}[policy]
-    weights = normalise(weights, histogram.frequency, normalize)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        weights = normalise(weights, histogram.frequency, normalize)
     if clip is not None:
         low, high = _checked_clip(clip)
-        weights[present] = np.clip(weights[present], low, high)
+        counted = present | (weights > 0)
+        weights[counted] = np.clip(weights[counted], low, high)
     if not np.isfinite(weights).all():
         raise WeightError(f"scheme {scheme} overflows under {_spelled(parameters)}")
     missing = [histogram.catalog.names[k] for k in np.flatnonzero(~present)]

@@ -101,7 +101,7 @@ def _converted(name: str, value: object, hint: object) -> object:
                              where="--param")  # fmt: skip
     try:
         number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = float("nan")
     if not np.isfinite(number):
         raise ParameterError(f"{name} must be a number, not {printable(str(value))!r}",
@@ -165,7 +165,8 @@ def equal_cost(counts: ClassCounts) -> FloatArray:
 )
 def balanced(counts: ClassCounts) -> FloatArray:
     """Every class contributes the same total weight, the average pixel weighs 1."""
-    return _total(counts) / (counts.pixels.size * counts.pixels)
+    # In floats, since K n_c need not fit 64 bits.
+    return _total(counts) / (counts.pixels.size * counts.pixels.astype(np.float64))
 
 
 @scheme("max-count", formula="max_k n_k / n_c", source="the common heuristic: 1 / n_c, largest 1")

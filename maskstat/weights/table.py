@@ -54,6 +54,8 @@ class WeightTable:
             raise ValueError("names, weights and pixels must be equally long")
         if not np.isfinite(self.weights).all() or (self.weights < 0).any():
             raise ValueError("weights must be finite and not negative")
+        for array in (self.weights, self.pixels):
+            array.flags.writeable = False
 
     def __len__(self) -> int:
         return len(self.names)
@@ -112,32 +114,32 @@ class WeightTable:
             FileFormatError: a newer schema, or weights that are not finite numbers >= 0.
         """
         metadata, columns = document.metadata, document.columns
-        if metadata.get("format", FORMAT) != FORMAT:
-            raise FileFormatError(f"holds {printable(str(metadata['format']))}, not weights")
+        if (form := _text(metadata, "format", FORMAT)) != FORMAT:
+            raise FileFormatError(f"holds {printable(form)[:60]}, not weights")
         schema = metadata.get("schema", SCHEMA)
-        if not isinstance(schema, int) or schema > SCHEMA:
+        if not isinstance(schema, int) or not 1 <= schema <= SCHEMA:
             raise FileFormatError(
-                f"has schema {printable(str(schema))}, newer than this maskstat knows ({SCHEMA})",
+                f"has a schema that this maskstat does not know (it knows 1 to {SCHEMA})",
                 remedy="pip install -U maskstat",
             )
         weights = _numbers(columns.get(document.values))
-        names = [str(n) for n in columns.get("classes") or ()] or [
-            f"class_{k}" for k in range(len(weights))
-        ]
+        names = columns.get("classes") or [f"class_{k}" for k in range(len(weights))]
+        if not all(isinstance(name, str) for name in names):
+            raise FileFormatError("holds a class name that is not text")
         pixels = _counts(columns.get("pixels"), len(weights))
         if len(names) != len(weights):
             raise FileFormatError(f"names {len(names)} classes, but has {len(weights)} weights")
-        clip = metadata.get("clip")
+        reduction = _text(metadata, "reduction", "")
         return cls(
-            tuple(names),
+            tuple(map(str, names)),
             np.array(weights, np.float64),
             np.array(pixels, np.int64),
-            str(metadata.get("scheme", "unknown")),
+            _text(metadata, "scheme", "unknown"),
             _mapping(metadata.get("parameters")),
-            str(metadata.get("normalisation", "unknown")),
-            None if metadata.get("reduction") is None else str(metadata["reduction"]),
+            _text(metadata, "normalisation", "unknown"),
+            reduction or None,
             _mapping(metadata.get("absent")),
-            (float(clip[0]), float(clip[1])) if isinstance(clip, list) and len(clip) == 2 else None,
+            _clip(metadata.get("clip")),
             _mapping(metadata.get("provenance")),
         )
 
@@ -169,8 +171,24 @@ def _numbers(column: Sequence[object] | None) -> list[float]:
 def _number(value: object) -> float:
     try:
         return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return math.nan
+
+
+def _text(metadata: Mapping[str, object], key: str, default: str) -> str:
+    value = metadata.get(key)
+    if value is not None and not isinstance(value, str):
+        raise FileFormatError(f"holds a {key} that is not text")
+    return default if value is None else value
+
+
+def _clip(bounds: object) -> tuple[float, float] | None:
+    if bounds is None:
+        return None
+    low, high = map(_number, bounds) if isinstance(bounds, list) and len(bounds) == 2 else (1, 0)
+    if not 0 <= low <= high < math.inf:
+        raise FileFormatError("holds bounds of clipping that are no range of weights")
+    return low, high
 
 
 def _counts(column: Sequence[object] | None, length: int) -> list[int]:
@@ -178,7 +196,7 @@ def _counts(column: Sequence[object] | None, length: int) -> list[int]:
         return [0] * length
     try:
         counts = [int(value) for value in column]  # type: ignore[call-overload]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise FileFormatError("holds a pixel count that is no whole number") from error
     if len(counts) != length or any(not 0 <= count < 2**63 for count in counts):
         raise FileFormatError("holds pixel counts that do not fit its weights")

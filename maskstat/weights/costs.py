@@ -1,0 +1,191 @@
+"""The price list: what it costs to answer every pixel with the same class.
+
+A constant predictor looks at nothing. What it costs under some weights shows what these weights
+reward; its accuracy, mean IoU and balanced accuracy show what a metric is worth as a baseline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from maskstat.errors import ParameterError, WeightError
+from maskstat.weights.batches import (
+    BatchDrawer,
+    Batches,
+    FloatArray,
+    LedgerLike,
+    MaskRows,
+    sample_of_passes,
+)
+from maskstat.weights.matrix_scaling import mean_covariance, parts, second_moments
+
+Reduction = Literal["keras", "torch"]
+REDUCTIONS: tuple[Reduction, ...] = ("keras", "torch")
+
+DEFAULT_EPSILON = 1e-7
+"""Keras clips probabilities at this distance from 0 and 1."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PriceList:
+    """Costs of the constant predictors, in nats a labelled pixel, and their metrics.
+
+    Attributes:
+        reduction: "keras" (a mean over pixels: weighted losses are added and divided by the
+            number of labelled pixels) or "torch" (every batch divided by its sum of weights).
+        batch_size: masks in a batch; no matter to "keras".
+        epsilon: the predictor gives its class 1 - epsilon, every other epsilon / (K - 1).
+        occurs: bool[K], classes with at least one labelled pixel.
+        frequency: float64[K], p, share of each class among labelled pixels.
+        shares: float64[K], share of each class in the weight of all pixels ("keras": p_c w_c
+            normalised) or of the average batch ("torch"). Sums to 1.
+        scale: the weight of an average pixel: sum_c p_c w_c for "keras", 1 for "torch".
+        costs: float64[K], scale * (b - (b - a) shares), with a = -ln(1 - epsilon) for a right
+            and b = -ln(epsilon / (K - 1)) for a wrong pixel.
+        standard_errors: float64[K], of the costs, from the drawing of batches; 0 where all
+            batches were taken.
+        soft_predictor: float64[K], the best constant probabilities; they equal `shares`.
+        soft_loss: their loss, scale * entropy(shares); ln K when equal costs are scaled to an
+            average pixel weight of 1.
+        pixel_accuracy: float64[K] of each constant predictor, p.
+        mean_iou: float64[K], p over the number of classes that occur: one class has IoU p, the
+            others 0.
+        balanced_accuracy: float64[K], mean recall over the classes that occur: 1 over their
+            number.
+        batches: batches averaged over.
+        left_out: batches left out since they have no labelled pixel or weigh nothing (0/0).
+    """
+
+    reduction: Reduction
+    batch_size: int
+    epsilon: float
+    occurs: npt.NDArray[np.bool_]
+    frequency: FloatArray
+    shares: FloatArray
+    scale: float
+    costs: FloatArray
+    standard_errors: FloatArray
+    soft_predictor: FloatArray
+    soft_loss: float
+    pixel_accuracy: FloatArray
+    mean_iou: FloatArray
+    balanced_accuracy: FloatArray
+    batches: int
+    left_out: int
+
+    @property
+    def spread(self) -> float:
+        """Dearest minus cheapest, among classes that occur, in nats."""
+        return float(np.ptp(self.costs[self.occurs]))
+
+    @property
+    def relative_spread(self) -> float:
+        """Dearest over cheapest, minus 1, among classes that occur."""
+        costs = self.costs[self.occurs]
+        return float(costs.max() / costs.min() - 1.0) if costs.min() > 0 else 0.0
+
+    @property
+    def effective_weights(self) -> FloatArray:
+        """float64[K], shares / p: the weight an average pixel of each class really has.
+
+        Equal to w up to scale for "keras". For "torch" a pixel also counts the more the less
+        weight its batch has; under equal cost this is 1 / (K p_c), whatever the batch size.
+        Classes that do not occur have 0.
+        """
+        weights = np.zeros(len(self.shares))
+        weights[self.occurs] = self.shares[self.occurs] / self.frequency[self.occurs]
+        return weights
+
+
+def wrong_and_right(class_count: int, epsilon: float) -> tuple[float, float]:
+    """(b, a): cross entropy of a wrong and of a right pixel for a predictor of this confidence.
+
+    Raises:
+        ParameterError: epsilon is not above 0, or so large that the predictor prefers no class.
+    """
+    if not 0.0 < epsilon < (class_count - 1) / class_count and class_count > 1:
+        raise ParameterError(
+            f"a predictor of {class_count} classes that gives its own {1 - epsilon:g} has no "
+            "finite cost or does not prefer it",
+            remedy=f"its confidence must lie above {1 / class_count:.3g} and below 1",
+        )
+    right = -float(np.log1p(-epsilon))
+    return (-float(np.log(epsilon / (class_count - 1))), right) if class_count > 1 else (0.0, 0.0)
+
+
+def price_list(
+    ledger: LedgerLike,
+    weights: npt.ArrayLike | None = None,
+    reduction: Reduction = "keras",
+    *,
+    batch_size: int = 1,
+    epsilon: float = DEFAULT_EPSILON,
+    seed: int = 0,
+) -> PriceList:
+    """Costs of all constant predictors under these weights (None: no weights).
+
+    For "torch" all batches are averaged where there are few (a batch size of 1, one batch of
+    everything), otherwise at least 2,048 seeded random ones.
+
+    Raises:
+        WeightError: no labelled pixel, or all labelled pixels weigh 0.
+        ParameterError: unknown reduction, weights of another length, negative or not finite, a
+            batch size below 1, or an epsilon outside its range.
+    """
+    if reduction not in REDUCTIONS:
+        raise ParameterError(f"no reduction is called {reduction!r}", remedy="keras or torch")
+    rows = MaskRows.of(ledger)
+    count = rows.class_count
+    table = np.ones(count) if weights is None else np.asarray(weights, np.float64)
+    if table.shape != (count,) or not np.isfinite(table).all() or (table < 0).any():
+        raise ParameterError(f"weights must be {count} finite numbers, none of them negative")
+    wrong, right = wrong_and_right(count, epsilon)
+    frequency = rows.spread_out(rows.totals / float(rows.totals.sum()))
+    if not (frequency * table).any():
+        raise WeightError("every class that occurs has weight 0, so the loss is 0/0")
+    drawer = BatchDrawer(rows, batch_size, seed)
+    if reduction == "keras":
+        scale = float(frequency @ table)
+        shares, errors = frequency * table / scale, np.zeros(count)
+        batches, left_out = 0, 0
+    else:
+        drawn = drawer.every_batch() if drawer.enumerable else sample_of_passes(drawer)
+        mean, deviation, weighing = _sampled_shares(drawn, table[rows.present])
+        scale, shares, errors = 1.0, rows.spread_out(mean), rows.spread_out(deviation)
+        batches, left_out = weighing, drawn.left_out + len(drawn) - weighing
+    occurs = frequency > 0
+    entropy = -float(shares[shares > 0] @ np.log(shares[shares > 0]))
+    return PriceList(
+        reduction=reduction,
+        batch_size=drawer.batch_size,
+        epsilon=epsilon,
+        occurs=occurs,
+        frequency=frequency,
+        shares=shares,
+        scale=scale,
+        costs=scale * (wrong - (wrong - right) * shares),
+        standard_errors=scale * (wrong - right) * errors,
+        soft_predictor=shares,
+        soft_loss=scale * entropy,
+        pixel_accuracy=frequency,
+        mean_iou=frequency / len(rows.present),
+        balanced_accuracy=occurs / len(rows.present),
+        batches=batches,
+        left_out=left_out,
+    )
+
+
+def _sampled_shares(batches: Batches, weights: FloatArray) -> tuple[FloatArray, FloatArray, int]:
+    """Mean shares, their standard errors, and the number of batches that weigh anything."""
+    split = parts(batches, weights)
+    if not split.shape[0]:
+        raise WeightError("every batch holds classes of weight zero only, so its mean is 0/0")
+    mean = np.asarray(split.sum(axis=0)) / split.shape[0]
+    errors = np.zeros(len(mean))
+    if not batches.exact:
+        errors = np.sqrt(np.diag(mean_covariance(batches, split, second_moments(split))))
+    return mean, errors, int(split.shape[0])

@@ -1,0 +1,111 @@
+"""Equal-cost weights as a table to save: one entry for both frameworks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from maskstat.errors import ParameterError
+from maskstat.histogram import ClassHistogram
+from maskstat.ledger import MaskLedger
+from maskstat.weights import finish, present_counts, refuse_unlisted, resolve_absent
+from maskstat.weights.equal_cost import (
+    EqualCostWeights,
+    best_effort,
+    linear,
+    weight_normalised,
+)
+from maskstat.weights.table import WeightTable
+
+Framework = Literal["keras", "torch"]
+FRAMEWORKS: tuple[Framework, ...] = ("keras", "torch")
+REDUCTIONS = {"keras": "linear", "torch": "weight-normalised"}
+DEFAULT_MAX_RATIO = 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class EqualCost:
+    """Equal-cost weights: the table, and for PyTorch's mean how they were found (else None)."""
+
+    table: WeightTable
+    solution: EqualCostWeights | None
+
+
+def equal_cost(
+    histogram: ClassHistogram,
+    ledger: Callable[[], MaskLedger],
+    framework: Framework = "keras",
+    *,
+    batch_size: int | None = None,
+    seed: int = 0,
+    cost_matrix: npt.ArrayLike | None = None,
+    max_ratio: float | None = None,
+    normalize: str = "none",
+    clip: tuple[float, float] | None = None,
+    absent: str | None = None,
+    unlisted: Literal["refuse", "ignore"] = "refuse",
+    source: str | None = None,
+) -> EqualCost:
+    """Weights under which every constant prediction costs the same; see docs/equal-cost.md.
+
+    Args:
+        histogram: exact counts.
+        ledger: gives the mask x class counts; asked only for "torch".
+        framework: "keras" for plain means and sums, "torch" for a mean that every batch divides
+            by its own sum of weights.
+        batch_size: masks in a batch; "torch" needs it.
+        seed: of the random batches.
+        cost_matrix: [K, K], what a pixel of class c costs the predictor of class i.
+        max_ratio: best effort: the least spread with max w / min w <= max_ratio ("torch").
+        normalize, clip, absent, unlisted, source: as in `maskstat.weights.compute`.
+
+    Raises:
+        InfeasibleEqualCost: no weights do it at this batch size.
+        ParameterError: "torch" without a batch size, or options that do not go together.
+        WeightError: as `maskstat.weights.compute`, or the iteration did not converge.
+    """
+    if framework not in FRAMEWORKS:
+        raise ParameterError("is keras or torch", where="--for")
+    if framework == "keras" and max_ratio is not None:
+        raise ParameterError(
+            "a plain mean always has an exact answer", where="--best-effort", remedy="leave it out"
+        )
+    if max_ratio is not None and cost_matrix is not None:
+        raise ParameterError("does not go with --best-effort", where="--cost-matrix")
+    if framework == "torch" and batch_size is None:
+        raise ParameterError(
+            "PyTorch's mean divides by each batch's weights, so its answer depends on the batch",
+            where="--for torch",
+            remedy="say how many masks one process averages over: --batch-size 8",
+        )
+    if unlisted != "ignore":
+        refuse_unlisted(histogram)
+    policy = resolve_absent(histogram, absent)
+    present_counts(histogram)
+    names = histogram.catalog.names
+    solution = None
+    parameters: dict[str, object] = {"for": framework}
+    if framework == "keras" or batch_size is None:
+        weights = linear(histogram.pixels, cost_matrix=cost_matrix, names=names)
+    else:
+        parameters |= {"batch_size": batch_size, "seed": seed}
+        if max_ratio is not None:
+            parameters["max_ratio"] = max_ratio
+            solution = best_effort(ledger(), batch_size, max_ratio=max_ratio, seed=seed)
+        else:
+            solution = weight_normalised(
+                ledger(), batch_size, seed=seed, cost_matrix=cost_matrix, names=names
+            )
+        weights = solution.weights
+    if cost_matrix is not None:
+        parameters["cost_matrix"] = np.asarray(cost_matrix, np.float64).tolist()
+    table = finish(
+        histogram, weights[histogram.present], "equal-cost", parameters,
+        policy=policy, normalize=normalize, clip=clip, source=source,
+        reduction=REDUCTIONS[framework],
+    )  # fmt: skip
+    return EqualCost(table, solution)

@@ -1,0 +1,291 @@
+"""Does a scaling exist? A condition on which classes meet in a batch, decided before iterating.
+
+A class, or set of classes T, can hold at most the batches it occurs in. So shares y = targets
+are possible only if, for every T,
+
+    chance(T) = share of the batches that contain a class of T  >=  targets(T),
+
+strictly, unless the batches that contain a class of T contain no other class. This is also
+sufficient (Menon 1968; Rothblum and Schneider 1989). Two ways to decide it, neither of which
+tries all 2^K sets:
+
+- for a given list of batches, in integers: a flow from batches to classes that meets every target
+  exists iff the condition holds; the residual graph tells equality from strict inequality;
+- for random batches of S masks, with the exact (hypergeometric) probability of every T and no
+  batch drawn: only few nested sets can be violated first, see `CoverageHull`. A slack of less
+  than 1e-12 counts as none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from maskstat.tally import IntArray
+from maskstat.weights.batches import FloatArray, MaskRows
+from maskstat.weights.equal_cost_flow import CoverageHull, Transport, integer_targets
+from maskstat.weights.equal_cost_presence import BoolArray, PresenceGroups
+
+SLACK_RESOLUTION = 1e-12
+"""Differences of probabilities below this are taken for equality."""
+
+ENUMERATED_CLASSES = 16
+"""Up to so many classes the tightest set is looked up among all sets."""
+
+_SEEDS = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Condition:
+    """chance(T) >= targets(T) for all T, with chance(T) a function of the rows T covers.
+
+    Attributes:
+        groups: the masks (or batches) by presence.
+        chances: float64[total + 1], probability that a batch meets one of m given rows,
+            given that it meets any.
+        targets: float64[K], positive, sum 1.
+    """
+
+    groups: PresenceGroups
+    chances: FloatArray
+    targets: FloatArray
+
+    @classmethod
+    def random_batches(cls, rows: MaskRows, batch_size: int, targets: FloatArray) -> Condition:
+        """Batches of `batch_size` masks, drawn without replacement."""
+        groups = PresenceGroups.of(rows.indptr, rows.columns, len(rows.present))
+        return cls.of_groups(groups, rows.mask_count, batch_size, targets)
+
+    @classmethod
+    def of_groups(
+        cls, groups: PresenceGroups, mask_count: int, batch_size: int, targets: FloatArray
+    ) -> Condition:
+        """As `random_batches`, for masks that are grouped already (empty ones only counted)."""
+        return cls(groups, meeting_chances(mask_count, groups.total, batch_size), targets)
+
+    def slack(self, members: BoolArray) -> float:
+        """chance(T) - targets(T)."""
+        chance = self.chances[self.groups.covered(members)]
+        return float(chance - self.targets[members].sum())
+
+    def critical_classes(self) -> IntArray:
+        """Classes a violated or tight set can consist of, rarest first; often none.
+
+        Let T be violated or tight and k the rank (by presence) of its most present class. Then
+        chance(that class) <= chance(T) <= targets(T) <= targets(first k classes), and T is not
+        the set of all classes.
+        """
+        presence = self.groups.presence
+        order = np.argsort(presence, kind="stable")
+        most = np.minimum(np.cumsum(self.targets[order]), 1.0 - self.targets.min())
+        lacking = np.flatnonzero(self.chances[presence[order]] <= most + SLACK_RESOLUTION)
+        return order[: int(lacking[-1]) + 1 if lacking.size else 0].astype(np.int64)
+
+
+def meeting_chances(mask_count: int, labelled: int, batch_size: int) -> FloatArray:
+    """float64[labelled + 1]: chance that a batch holds at least one of m given labelled masks.
+
+    1 - C(B - m, S) / C(B, S), divided by the same for all labelled masks, because batches without
+    any label are in no average.
+    """
+    if batch_size >= mask_count:
+        return np.asarray(np.minimum(np.arange(labelled + 1.0), 1.0))
+    met = np.arange(labelled, dtype=np.float64)
+    with np.errstate(divide="ignore"):
+        # (B - S - k) / (B - k), which reaches 0 once too few masks are left to avoid the m.
+        steps = np.log1p(-np.minimum(batch_size / (mask_count - met), 1.0))
+    none = np.concatenate(([0.0], np.cumsum(steps)))
+    met_some = -np.expm1(none)
+    return np.asarray(met_some / met_some[-1])
+
+
+def violated_by_flow(groups: PresenceGroups, targets: FloatArray) -> tuple[IntArray, bool] | None:
+    """A violated set for these very rows, and whether it is only the border; None if feasible.
+
+    Exact for equal targets; others are rounded down, see `integer_targets`.
+    """
+    condition = Condition(groups, np.arange(groups.total + 1) / groups.total, targets)
+    critical = condition.critical_classes()
+    if not critical.size:
+        return None
+    units = integer_targets(targets, groups.total)
+    inner = groups.restricted(critical)
+    transport = Transport.solve(inner, int(units.sum()), units[critical] * groups.total)
+    members = np.zeros(len(targets), np.bool_)
+    deficient = np.flatnonzero(transport.deficit > 0)
+    if deficient.size:
+        # Any single class in deficit shows a violated set; the smallest is the easiest to read.
+        seeds = np.eye(len(critical), dtype=np.bool_)[deficient[:_SEEDS]]
+        least = min(map(transport.needed_by, seeds), key=lambda found: int(found.sum()))
+        members[critical[least]] = True
+        return np.flatnonzero(smaller_violation(condition, members)), False
+    # A set that takes all its rows have is the border, unless these rows hold nothing else.
+    for closed in transport.closed_sets():
+        members[:] = False
+        members[critical[closed]] = True
+        inside = groups.members_per_group(members)
+        if ((inside > 0) & (inside < np.diff(groups.indptr))).any():
+            return np.flatnonzero(members), True
+    return None
+
+
+def smaller_violation(condition: Condition, members: BoolArray) -> BoolArray:
+    """A violated set that is easy to read: one class where one suffices, none too many else."""
+    presence = condition.groups.presence
+    alone = condition.chances[presence] - condition.targets
+    if alone.min() < -SLACK_RESOLUTION:
+        single = np.zeros_like(members)
+        single[int(alone.argmin())] = True
+        return single
+    members = members.copy()
+    while members.sum() > 1:
+        after = condition.chances[condition.groups.covered_after_moves(members)]
+        slack = after - (condition.targets[members].sum() - condition.targets)
+        slack[~members] = np.inf
+        if slack.min() >= -SLACK_RESOLUTION:
+            break
+        members[int(slack.argmin())] = False
+    return members
+
+
+def violated_by_chance(condition: Condition, hull: CoverageHull) -> IntArray | None:
+    """A set with chance(T) <= targets(T) in random batches of two or more masks, or None."""
+    if not condition.critical_classes().size:
+        return None
+    members = hull.violated(condition.chances, SLACK_RESOLUTION)
+    if members is None:
+        # What is left is a set exactly on the border, which no corner has to show.
+        tight = tightest_set(condition, ())
+        if tight is None or tight.slack > SLACK_RESOLUTION:
+            return None
+        members = np.isin(np.arange(len(condition.targets)), tight.classes)
+    return np.flatnonzero(smaller_violation(condition, members))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TightSet:
+    """The set of classes nearest to the border.
+
+    Attributes:
+        classes: int64, positions among the present classes, ascending.
+        masks: masks that contain one of them.
+        chance: probability that a batch contains one of them.
+        needed: what their targets add up to (|T|/K for equal cost).
+        exhaustive: True if all sets were compared; otherwise the best of a search.
+    """
+
+    classes: IntArray
+    masks: int
+    chance: float
+    needed: float
+    exhaustive: bool
+
+    @property
+    def slack(self) -> float:
+        """chance - needed; 0 is the border."""
+        return self.chance - self.needed
+
+
+def tightest_set(condition: Condition, orders: Iterable[IntArray]) -> TightSet | None:
+    """The proper set T with the least chance(T) - targets(T), or None where nothing is tight.
+
+    Leaving out one class always gives a set of slack at most targets(that class); only sets
+    with less slack than the least target say something.
+
+    All sets are compared for up to 16 classes. For more, the prefixes of the given orders (by
+    weight is a good one: near the border the tight set's weights tower over the rest) and of the
+    order by presence, improved by single classes joining or leaving.
+    """
+    groups, count = condition.groups, len(condition.targets)
+    if count == 1:
+        return None
+    if count <= ENUMERATED_CLASSES:
+        needed = np.zeros(1)
+        for target in condition.targets:
+            needed = np.concatenate((needed, needed + target))
+        covered = groups.covered_sets()
+        slack = (condition.chances[covered] - needed)[1:-1]
+        least = 1 + np.flatnonzero(slack <= slack.min() + SLACK_RESOLUTION)
+        index = min((int(i) for i in least), key=int.bit_count)
+        members = (index >> np.arange(count) & 1).astype(np.bool_)
+        return _tight(condition, members, exhaustive=True)
+    alone = condition.chances[groups.presence] - condition.targets
+    best, members = float(alone.min()), np.arange(count) == alone.argmin()
+    for order in (*orders, np.argsort(groups.presence, kind="stable")):
+        slack = condition.chances[groups.covered_prefixes(order)] - np.cumsum(
+            condition.targets[order]
+        )
+        at = int(slack[:-1].argmin())
+        if slack[at] < best - SLACK_RESOLUTION:
+            best, members = float(slack[at]), np.isin(np.arange(count), order[: at + 1])
+    for _ in range(2 * count):
+        after = condition.chances[groups.covered_after_moves(members)]
+        signs = np.where(members, -1.0, 1.0)
+        slack = after - (condition.targets[members].sum() + signs * condition.targets)
+        size = members.sum() + signs
+        slack[(size < 1) | (size > count - 1)] = np.inf
+        if slack.min() >= best - SLACK_RESOLUTION:
+            break
+        best = float(slack.min())
+        members[int(slack.argmin())] ^= True
+    return _tight(condition, members, exhaustive=False)
+
+
+def _tight(condition: Condition, members: BoolArray, *, exhaustive: bool) -> TightSet | None:
+    if condition.slack(members) >= condition.targets.min() - SLACK_RESOLUTION:
+        return None
+    covered = condition.groups.covered(members)
+    return TightSet(
+        np.flatnonzero(members),
+        covered,
+        float(condition.chances[covered]),
+        float(condition.targets[members].sum()),
+        exhaustive,
+    )
+
+
+def violated_set(rows: MaskRows, batch_size: int, targets: FloatArray) -> IntArray | None:
+    """Classes that no weights can give their targets in batches of this size, or None."""
+    hull = CoverageHull(_mask_groups(rows), targets)
+    return _violated(hull, rows.mask_count, batch_size)
+
+
+def _mask_groups(rows: MaskRows) -> PresenceGroups:
+    return PresenceGroups.of(rows.indptr, rows.columns, len(rows.present))
+
+
+def _violated(hull: CoverageHull, mask_count: int, batch_size: int) -> IntArray | None:
+    if len(hull.targets) == 1 or batch_size >= mask_count:
+        return None
+    if batch_size == 1:
+        found = violated_by_flow(hull.groups, hull.targets)
+        return None if found is None else found[0]
+    condition = Condition.of_groups(hull.groups, mask_count, batch_size, hull.targets)
+    return violated_by_chance(condition, hull)
+
+
+def smallest_batch_size(rows: MaskRows, targets: FloatArray, start: int = 1) -> int:
+    """The least batch size >= start at which the condition holds for random batches.
+
+    chance(T) grows with the batch size for every T, so each violated set raises the size to the
+    first one at which that set is content, until no set is violated.
+    """
+    groups, size = _mask_groups(rows), start
+    hull = CoverageHull(groups, targets)
+    while True:
+        violated = _violated(hull, rows.mask_count, size)
+        if violated is None:
+            return size
+        members = np.isin(np.arange(len(targets)), violated)
+        covered, needed = groups.covered(members), float(targets[members].sum())
+        low, high = size, rows.mask_count
+        while high - low > 1:
+            middle = (low + high) // 2
+            chance = meeting_chances(rows.mask_count, groups.total, middle)[covered]
+            if chance > needed + SLACK_RESOLUTION:
+                high = middle
+            else:
+                low = middle
+        size = high

@@ -1,0 +1,265 @@
+"""Matrix scaling: column weights that give every class its share of the average batch.
+
+With a batch table A (batches x classes, rows normalised) and weights w, class i holds the part
+s_Si = w_i A_Si / (A w)_S of batch S. Its *share* is y_i = mean_S s_Si, and we look for w with
+y = targets. Sinkhorn and Knopp (1967) alternate between rows and columns; the fixed point is also
+the minimum of the convex function
+
+    f(x) = mean_S ln (A exp x)_S - targets . x,    x = ln w,
+    gradient y - targets,    Hessian diag(y) - mean_S s_S s_S^T,
+
+(Kalantari and Khachiyan 1996). The Hessian is the Laplacian of a weighted graph of classes, so
+Newton's method has quadratic convergence where Sinkhorn's steps become small.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from maskstat.errors import WeightError
+from maskstat.tally import IntArray
+from maskstat.weights.batches import Batches, FloatArray
+
+TOLERANCE = 1e-9
+"""A solution is accepted when every share is within this relative distance of its target."""
+
+INDEPENDENT_PASSES = 8
+"""From so many passes over the data on, their scatter gives the standard error."""
+
+_POLISH = 1e-13
+_SINKHORN_STEPS = 40
+_NEWTON_STEPS = 200
+_BLOCK_ENTRIES = 1 << 22
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scaling:
+    """A solved scaling.
+
+    Attributes:
+        log_weights: float64[K], natural logarithms; the mean of every block is 0.
+        shares: float64[K], y, which sum to 1.
+        deviation: max |y_i / target_i - 1|.
+        iterations: Sinkhorn steps plus Newton steps.
+        blocks: int64[K], classes of different blocks never meet in a batch, so that nothing
+            ties the weights of one block to those of another.
+    """
+
+    log_weights: FloatArray
+    shares: FloatArray
+    deviation: float
+    iterations: int
+    blocks: IntArray
+
+
+def parts(batches: Batches, weights: FloatArray) -> Any:
+    """CSR float64[M, K]: which part of each batch's weight belongs to each class.
+
+    Rows sum to 1. A batch in which only zero weights occur has no parts (its mean loss is 0/0);
+    its row is empty.
+    """
+    from scipy.sparse import csr_array
+
+    table = batches.mixture
+    values = table.data * weights[table.indices]
+    sums = np.add.reduceat(values, table.indptr[:-1])
+    lengths = np.diff(table.indptr)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values /= np.repeat(sums, lengths)
+    result = csr_array((values, table.indices, table.indptr), shape=table.shape)
+    if not (sums > 0).all():
+        result = result[np.flatnonzero(sums > 0)]
+    return result
+
+
+def shares(batches: Batches, weights: FloatArray) -> FloatArray:
+    """float64[K], y: the mean part of each class. Zero weights are allowed, all zero is not."""
+    split = parts(batches, weights)
+    if not split.shape[0]:
+        raise WeightError("every batch holds classes of weight zero only")
+    return np.asarray(split.sum(axis=0) / split.shape[0])
+
+
+def second_moments(split: Any) -> FloatArray:
+    """float64[K, K], mean_S s_S s_S^T."""
+    count, classes = split.shape
+    lengths = np.diff(split.indptr).astype(np.float64)
+    # A sparse product costs some hundred times a dense one per term.
+    if 100.0 * float(lengths @ lengths) < float(count) * classes * classes:
+        return np.asarray((split.T @ split).toarray() / count)
+    moments = np.zeros((classes, classes))
+    step = max(1, _BLOCK_ENTRIES // classes)
+    for start in range(0, count, step):
+        rows = split[start : start + step].toarray()
+        moments += rows.T @ rows
+    return np.asarray(moments / count)
+
+
+def sinkhorn_knopp(
+    batches: Batches, targets: FloatArray, weights: FloatArray, steps: int
+) -> FloatArray:
+    """`steps` plain iterations r = 1/(A w), w = targets / mean_S(r A); returns w, largest 1."""
+    table = batches.mixture
+    transposed = table.T
+    for _ in range(steps):
+        weights = targets / (transposed @ (1.0 / (table @ weights)) / len(batches))
+        weights = weights / weights.max()
+    return weights
+
+
+def scale(batches: Batches, targets: FloatArray, start: FloatArray | None = None) -> Scaling:
+    """Solve y(w) = targets by some Sinkhorn steps and then Newton's method.
+
+    Args:
+        batches: M batches over K classes, every class in some batch.
+        targets: float64[K], positive, sum 1.
+        start: log weights to begin with; default ln(targets / mean frequency).
+
+    Raises:
+        WeightError: the shares did not come within `TOLERANCE` of the targets.
+    """
+    count, classes = batches.mixture.shape
+    if classes == 1:
+        return Scaling(np.zeros(1), np.ones(1), 0.0, 0, np.zeros(1, np.int64))
+    if start is None:
+        start = np.log(targets) - np.log(np.asarray(batches.mixture.sum(axis=0)) / count)
+    weights = sinkhorn_knopp(batches, targets, np.exp(start - start.max()), _SINKHORN_STEPS)
+    point = _Point.at(batches, targets, np.log(weights))
+    blocks = _blocks(point.moments())
+    steps = 0
+    while point.deviation > _POLISH and steps < _NEWTON_STEPS:
+        following = _newton_step(batches, targets, point, blocks)
+        if following is None:
+            break
+        point = following
+        steps += 1
+    if point.deviation > TOLERANCE:
+        raise WeightError(
+            "the equal-cost weights did not converge: after "
+            f"{_SINKHORN_STEPS + steps} iterations a class still misses its share by "
+            f"{point.deviation:.1e} of it",
+            remedy="choose a larger batch size or --best-effort",
+        )
+    logs = point.logs.copy()
+    for block in np.unique(blocks):
+        logs[blocks == block] -= logs[blocks == block].mean()
+    return Scaling(logs, point.shares, point.deviation, _SINKHORN_STEPS + steps, blocks)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Point:
+    """Value and derivatives of f at x = logs."""
+
+    logs: FloatArray
+    value: float
+    split: Any
+    shares: FloatArray
+    deviation: float
+
+    @classmethod
+    def at(cls, batches: Batches, targets: FloatArray, logs: FloatArray) -> _Point:
+        logs = logs - logs.max()
+        weights = np.exp(logs)
+        table = batches.mixture
+        value = float(np.log(table @ weights).mean() - targets @ logs)
+        split = parts(batches, weights)
+        share = np.asarray(split.sum(axis=0)) / split.shape[0]
+        return cls(logs, value, split, share, float(np.abs(share / targets - 1.0).max()))
+
+    def moments(self) -> FloatArray:
+        return second_moments(self.split)
+
+
+def _blocks(moments: FloatArray) -> IntArray:
+    from scipy.sparse.csgraph import connected_components
+
+    _, labels = connected_components(moments > 0, directed=False)
+    return np.asarray(labels, np.int64)
+
+
+def laplacian(moments: FloatArray) -> FloatArray:
+    """The Hessian diag(y) - moments, its diagonal summed from the rest of the row.
+
+    Every batch's parts sum to 1, so rows of the Hessian sum to 0. Near the border of feasibility
+    diag(y) - moments cancels; the sum of the other entries does not.
+    """
+    hessian = -moments
+    np.fill_diagonal(hessian, 0.0)
+    np.fill_diagonal(hessian, -hessian.sum(axis=1))
+    return hessian
+
+
+def solve_laplacian(hessian: FloatArray, blocks: IntArray, right: FloatArray) -> FloatArray:
+    """Solve H d = right where right sums to 0 over each block, with d of mean 0 in each block."""
+    from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
+    same = blocks[:, None] == blocks[None, :]
+    sizes = same.sum(axis=1)
+    # Ones over each block are the null space; giving it the mean eigenvalue changes nothing else.
+    filled = hessian + same * (np.trace(hessian) / len(hessian) / sizes[:, None])
+    try:
+        return np.asarray(cho_solve(cho_factor(filled), right))
+    except LinAlgError:
+        return np.asarray(np.linalg.lstsq(filled, right, rcond=None)[0])
+
+
+def _newton_step(
+    batches: Batches, targets: FloatArray, point: _Point, blocks: IntArray
+) -> _Point | None:
+    """The next point, or None where rounding lets no step make progress."""
+    gradient = point.shares - targets
+    for block in np.unique(blocks):
+        gradient[blocks == block] -= gradient[blocks == block].mean()
+    step = -solve_laplacian(laplacian(point.moments()), blocks, gradient)
+    reach = float(np.ptp(step))
+    length = min(1.0, 8.0 / reach) if reach > 0 else 1.0
+    slope = float(gradient @ step)
+    # An accepted point is only polished: there a step that rounding spoils ends the search.
+    for _ in range(1 if point.deviation <= TOLERANCE else 40):
+        candidate = _Point.at(batches, targets, point.logs + length * step)
+        # Close to the minimum f no longer resolves progress, the deviation still does.
+        descends = candidate.value < point.value + 1e-4 * length * slope
+        if descends or candidate.deviation < 0.5 * point.deviation:
+            return candidate
+        length /= 2
+    return None
+
+
+def relative_errors(batches: Batches, scaling: Scaling) -> FloatArray:
+    """float64[K], standard errors of ln w (relative errors of w) for sampled batches.
+
+    The sandwich H^-1 V H^-1 of an estimating equation, V the covariance of the mean share.
+    Weights are taken relative to the geometric mean of their block.
+    """
+    if batches.exact or len(scaling.log_weights) == 1:
+        return np.zeros(len(scaling.log_weights))
+    split = parts(batches, np.exp(scaling.log_weights - scaling.log_weights.max()))
+    moments = second_moments(split)
+    hessian = laplacian(moments)
+    covariance = mean_covariance(batches, split, moments)
+    half = solve_laplacian(hessian, scaling.blocks, covariance)
+    variance = solve_laplacian(hessian, scaling.blocks, half.T)
+    return np.asarray(np.sqrt(np.maximum(np.diag(variance), 0.0)))
+
+
+def mean_covariance(batches: Batches, split: Any, moments: FloatArray) -> FloatArray:
+    """float64[K, K], covariance of the mean share over repeated draws of the batches.
+
+    From the scatter between passes over the data, which are independent of each other, when
+    there are enough of them. Otherwise from the scatter between batches as if these were
+    independent; that errs on the large side, since a pass takes every mask once.
+    """
+    from scipy.sparse import csr_array
+
+    count = split.shape[0]
+    mean = np.asarray(split.sum(axis=0)) / count
+    passes = int(batches.epochs[-1]) + 1
+    if passes < INDEPENDENT_PASSES or count != len(batches):
+        return np.asarray((moments - np.outer(mean, mean)) / count)
+    members = csr_array((np.ones(count), (batches.epochs, np.arange(count))), shape=(passes, count))
+    sizes = np.asarray(members.sum(axis=1))
+    scatter = np.asarray((members @ split).toarray()) - sizes[:, None] * mean
+    return np.asarray(scatter.T @ scatter / count**2 * (passes / (passes - 1)))
