@@ -27,6 +27,7 @@ from maskstat.tally import Encoding, TallyTable
 
 if TYPE_CHECKING:
     from maskstat.weights import WeightTable
+    from maskstat.weights.equal_cost_table import EqualCost, Framework
 
 Classes = ClassCatalog | int | str | Path
 
@@ -160,6 +161,18 @@ class Scan:
         from maskstat.weights import compute
 
         return compute(self.histogram, scheme, source=self.source, **options)  # type: ignore[arg-type]
+
+    def equal_cost(self, framework: Framework = "keras", **options: object) -> EqualCost:
+        """Equal-cost weights for a framework; options of `weights.equal_cost_table.equal_cost`."""
+        from maskstat.weights.equal_cost_table import equal_cost
+
+        return equal_cost(
+            self.histogram,
+            lambda: self.ledger,
+            framework,
+            source=self.source,
+            **options,  # type: ignore[arg-type]
+        )
 
     def _inferred(self, asked: ClassCatalog) -> ClassCatalog:
         narrow: set[int] = set()

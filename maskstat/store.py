@@ -32,7 +32,7 @@ _DAMAGED = "it is damaged: restore or delete it, then scan again"
 
 _SCHEMA = """
 CREATE TABLE scan (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice: summaries refer to it
     name TEXT NOT NULL UNIQUE,
     source TEXT NOT NULL,
     catalog TEXT NOT NULL,        -- JSON; no classes in it where they are inferred

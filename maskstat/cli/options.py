@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from maskstat.scanning import Scan
+    from maskstat.weights.equal_cost_table import Framework
 
 _WIDTH_WITHOUT_TERMINAL = 240  # files and pipes have no edge to wrap at
 
@@ -42,6 +43,60 @@ IgnoreOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+ForFramework = Annotated[
+    str | None,
+    typer.Option(
+        "--for",
+        metavar="keras|torch",
+        help="How the loss is averaged: keras: a plain mean or sum; torch: every batch divided by "
+        "its own sum of weights. Default: keras.",
+    ),
+]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-size",
+        metavar="S",
+        min=1,
+        help="For torch: masks that one process averages over.",
+    ),
+]
+Confidence = Annotated[
+    float | None,
+    typer.Option(
+        "--predictor-confidence",
+        metavar="P",
+        help="Probability that a constant prediction gives its class. It changes the costs shown, "
+        "never the weights. Default: 1 - 1e-7, where Keras clips.",
+    ),
+]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the random batches.")]
+
+
+def framework_of(given: str | None) -> Framework:
+    """The framework asked for. Raises ParameterError."""
+    from maskstat.errors import ParameterError
+    from maskstat.weights.equal_cost_table import FRAMEWORKS
+
+    for framework in FRAMEWORKS:
+        if given in (None, framework):
+            return framework
+    raise ParameterError("is keras or torch", where="--for")
+
+
+def epsilon_of(confidence: float | None) -> float:
+    """What a predictor of this confidence leaves to the other classes. Raises ParameterError."""
+    from maskstat.errors import ParameterError
+    from maskstat.weights.costs import DEFAULT_EPSILON
+
+    if confidence is None:
+        return DEFAULT_EPSILON
+    if not 0 < confidence < 1:
+        raise ParameterError(
+            f"{confidence:g} is no probability above 0 and below 1", where="--predictor-confidence"
+        )
+    return 1.0 - confidence
 
 
 def database(given: Path | None) -> Path:

@@ -10,19 +10,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maskstat.cli.options import (
+    BatchSize,
     ClassesOption,
+    Confidence,
     Database,
+    ForFramework,
     IgnoreOption,
     JsonOption,
     ScanName,
+    Seed,
+    epsilon_of,
+    framework_of,
     output,
     print_json,
     stored_scan,
 )
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from maskstat.scanning import Scan
     from maskstat.weights import WeightTable
+    from maskstat.weights.equal_cost_table import EqualCost, Framework
 
 
 def register(app: typer.Typer) -> None:
@@ -57,6 +66,35 @@ def command(
             "only their number was declared, error where they were named.",
         ),
     ] = None,
+    framework: ForFramework = None,
+    batch_size: BatchSize = None,
+    confidence: Confidence = None,
+    cost_matrix: Annotated[
+        Path | None,
+        typer.Option(
+            "--cost-matrix",
+            metavar="FILE",
+            help="For equal-cost: K x K numbers, what a pixel of class c (column) costs the answer "
+            "i (row). .npy, .csv, .txt or .json.",
+        ),
+    ] = None,
+    best_effort: Annotated[
+        bool,
+        typer.Option(
+            "--best-effort",
+            help="For torch: where exact equal cost is impossible or too extreme, the most equal "
+            "costs within --max-ratio.",
+        ),
+    ] = False,
+    max_ratio: Annotated[
+        float | None,
+        typer.Option(
+            "--max-ratio",
+            metavar="R",
+            help="Largest weight ratio of a best effort. Default: 1000.",
+        ),
+    ] = None,
+    seed: Seed = 0,
     unlisted: Annotated[
         str, typer.Option("--unlisted", metavar="refuse|ignore", help="Values nobody explained.")
     ] = "refuse",
@@ -101,21 +139,81 @@ def command(
         "absent": absent,
         "unlisted": unlisted,
     }
+    special = {
+        "--for": framework,
+        "--batch-size": batch_size,
+        "--predictor-confidence": confidence,
+        "--cost-matrix": cost_matrix,
+        "--best-effort": best_effort or None,
+        "--max-ratio": max_ratio,
+    }
+    if (compare or scheme != "equal-cost") and any(v is not None for v in special.values()):
+        option = next(name for name, value in special.items() if value is not None)
+        raise ParameterError("goes with --scheme equal-cost", where=option)
     try:
         if compare:
             _compare(chosen, options, json=json)
             return 0
-        table = chosen.weights(scheme, params=_parameters(param or []), **options)
+        if scheme == "equal-cost":
+            _no_parameters(param)
+            answer = _equal_cost(
+                chosen, options, framework_of(framework), batch_size, cost_matrix,
+                max_ratio=_ratio(best_effort, max_ratio), seed=seed,
+            )  # fmt: skip
+            table, notes = answer.table, _equal_cost_notes(chosen, answer, epsilon_of(confidence))
+        else:
+            table, notes = chosen.weights(scheme, params=_parameters(param or []), **options), None
     except UnlistedValuesError as error:
         raise UnlistedValuesError(error.problem, remedy=_command_with(error.remedy)) from error
     if out is not None:
         table.save(out, layout)  # type: ignore[arg-type]
         typer.echo(f"wrote {out}", err=True)
-    _show(chosen, table, json=json)
+    _show(chosen, table, notes, json=json)
     return 0
 
 
-def _show(scan: Scan, table: WeightTable, *, json: bool) -> None:
+def _no_parameters(given: list[str] | None) -> None:
+    from maskstat.weights import find_scheme
+
+    find_scheme("equal-cost").bind(_parameters(given or []))
+
+
+def _ratio(best_effort: bool, max_ratio: float | None) -> float | None:
+    """The limit of a best effort, None where an exact answer is wanted."""
+    from maskstat.errors import ParameterError
+    from maskstat.weights.equal_cost_table import DEFAULT_MAX_RATIO
+
+    if max_ratio is not None and not best_effort:
+        raise ParameterError("goes with --best-effort", where="--max-ratio")
+    return (max_ratio or DEFAULT_MAX_RATIO) if best_effort else None
+
+
+def _equal_cost(
+    scan: Scan, options: dict[str, Any], framework: Framework, batch_size: int | None,
+    cost_matrix: Path | None, *, max_ratio: float | None, seed: int,
+) -> EqualCost:  # fmt: skip
+    from maskstat.weights.cost_matrix import read_cost_matrix
+
+    matrix = None if cost_matrix is None else read_cost_matrix(cost_matrix, len(scan.catalog))
+    return scan.equal_cost(
+        framework, batch_size=batch_size, cost_matrix=matrix, max_ratio=max_ratio, seed=seed,
+        **options,
+    )  # fmt: skip
+
+
+def _equal_cost_notes(scan: Scan, answer: EqualCost, epsilon: float) -> RenderableType:
+    from maskstat.report.cost_tables import equal_cost_notes, linear_notes
+    from maskstat.weights.equal_cost import relaxations
+
+    solution = answer.solution
+    if solution is None:
+        return linear_notes(answer.table, epsilon)
+    near = solution.is_near_border and solution.max_ratio is None
+    steps = relaxations(scan.ledger) if near else ()
+    return equal_cost_notes(solution, scan.catalog.names, steps)
+
+
+def _show(scan: Scan, table: WeightTable, notes: RenderableType | None, *, json: bool) -> None:
     if json:
         document = table.to_document()
         print_json({**document.metadata, **document.columns})
@@ -123,6 +221,8 @@ def _show(scan: Scan, table: WeightTable, *, json: bool) -> None:
     from maskstat.report.tables import weight_table
 
     output().print(weight_table(table, scan.catalog))
+    if notes is not None:
+        output().print(notes)
 
 
 def _compare(scan: Scan, options: dict[str, Any], *, json: bool) -> None:

@@ -33,7 +33,8 @@ def scan_tables(document: Mapping[str, Any]) -> RenderableType:
     return Group(*parts)
 
 
-def _table(*columns: tuple[str, str]) -> Table:
+def new_table(*columns: tuple[str, str]) -> Table:
+    """An empty table in this project's style; columns are (heading, justification)."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading, justify in columns:
         # Fold, never cut: a name must be readable in full.
@@ -44,7 +45,7 @@ def _table(*columns: tuple[str, str]) -> Table:
 def _class_table(classes: Sequence[Mapping[str, Any]], masks: int) -> Table:
     coloured = any(row["colour"] for row in classes)
     swatch = [("", "left")] if coloured else []
-    table = _table(
+    table = new_table(
         ("#", "right"), *swatch, ("class", "left"), ("pixels", "right"), ("share", "right"),
         ("", "left"), ("masks", "right"), ("in masks", "right"), ("share there", "right"),
     )  # fmt: skip
@@ -131,7 +132,7 @@ def _attention(document: Mapping[str, Any]) -> list[RenderableType]:
 
 
 def _unlisted(document: Mapping[str, Any]) -> Group:
-    table = _table(
+    table = new_table(
         ("value", "right"), ("pixels", "right"), ("share", "right"), ("masks", "right"),
         ("first mask", "left"),
     )  # fmt: skip
@@ -170,7 +171,7 @@ def weight_table(weights: WeightTable, catalog: ClassCatalog) -> RenderableType:
     """Class, frequency, weight and share of the weighted pixel mass."""
     coloured = any(info.colour is not None for info in catalog.classes)
     swatch = [("", "left")] if coloured else []
-    table = _table(
+    table = new_table(
         ("#", "right"), *swatch, ("class", "left"), ("share", "right"), ("weight", "right"),
         ("share of the loss", "right"), ("", "left"),
     )  # fmt: skip
@@ -209,7 +210,7 @@ def _weight_notes(weights: WeightTable) -> Iterable[str]:
 def compare_table(tables: Mapping[str, WeightTable | str], catalog: ClassCatalog) -> RenderableType:
     """All schemes side by side; a scheme that has no weights here says why below."""
     usable = {name: table for name, table in tables.items() if isinstance(table, WeightTable)}
-    table = _table(("#", "right"), ("class", "left"), ("share", "right"))
+    table = new_table(("#", "right"), ("class", "left"), ("share", "right"))
     table.padding = (0, 0, 0, 1)
     for name in usable:
         # Broken at its hyphens a heading is no wider than the numbers below it.
@@ -229,7 +230,7 @@ def compare_table(tables: Mapping[str, WeightTable | str], catalog: ClassCatalog
 
 def scheme_table() -> RenderableType:
     """Name, formula, parameters and source of every scheme."""
-    table = _table(("scheme", "left"), ("formula", "left"), ("parameters", "left"),
+    table = new_table(("scheme", "left"), ("formula", "left"), ("parameters", "left"),
                    ("source", "left"))  # fmt: skip
     for entry in SCHEMES.values():
         parameters = ", ".join(f"{name}={value}" for name, value in entry.parameters.items())
@@ -241,7 +242,7 @@ def record_table(rows: Sequence[Mapping[str, object]]) -> RenderableType:
     """Records of equal keys as rows; whole numbers to the right."""
     if not rows:
         return Text("none")
-    table = _table(
+    table = new_table(
         *((key, "right" if isinstance(rows[0][key], int) else "left") for key in rows[0])
     )
     for row in rows:
