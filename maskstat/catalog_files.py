@@ -18,13 +18,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from maskstat.catalog import MAX_CLASSES, ClassCatalog, ClassInfo
 from maskstat.errors import CatalogError
-from maskstat.naming import printable
+from maskstat.naming import did_you_mean, printable
 from maskstat.presets import preset_names, preset_text
 
 MAX_FILE_BYTES = 16 << 20
@@ -61,12 +60,10 @@ def load_catalog(classes: ClassCatalog | int | str | Path) -> ClassCatalog:
         raise CatalogError(f"can't be read: {error}", where=printable(text)) from error
     if text in preset_names():
         return load_preset(text)
-    near = get_close_matches(text, preset_names(), 1)
-    hint = f"did you mean {near[0]}? " if near else ""
     raise CatalogError(
         "neither a number, a file nor a preset",
         where=f"--classes {printable(text)}",
-        remedy=f"{hint}'maskstat presets' lists the presets",
+        remedy=f"{did_you_mean(text, preset_names())}'maskstat presets' lists the presets",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _DIGITS = re.compile(r"([0-9]+)")
 
@@ -36,6 +37,14 @@ def counted(number: int, noun: str) -> str:
     """A number with its noun: "1 mask", "1,200 masks", "3 classes"."""
     ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
     return f"{number:,} {noun}{ending}"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A question for an error message, with a blank behind it, or nothing where none is near."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, list(known), 1)
+    return f"did you mean {near[0]}? " if near else ""
 
 
 def storable(text: str) -> str:

@@ -19,6 +19,7 @@ from maskstat.weights.equal_cost import (
     linear,
     weight_normalised,
 )
+from maskstat.weights.schemes import equal_cost as closed_form
 from maskstat.weights.table import WeightTable
 
 Framework = Literal["keras", "torch"]
@@ -85,12 +86,16 @@ def equal_cost(
     if unlisted != "ignore":
         refuse_unlisted(histogram)
     policy = resolve_absent(histogram, absent)
-    present_counts(histogram)
+    counts = present_counts(histogram)
     names = histogram.catalog.names
     solution = None
     parameters: dict[str, object] = {"for": framework}
     if framework == "keras" or batch_size is None:
-        weights = linear(histogram.pixels, cost_matrix=cost_matrix, names=names)
+        if cost_matrix is None:
+            raw = closed_form(counts)
+        else:
+            every = linear(histogram.pixels, cost_matrix=cost_matrix, names=names)
+            raw = every[histogram.present]
     else:
         parameters |= {"batch_size": batch_size, "seed": seed}
         if max_ratio is not None:
@@ -100,11 +105,11 @@ def equal_cost(
             solution = weight_normalised(
                 ledger(), batch_size, seed=seed, cost_matrix=cost_matrix, names=names
             )
-        weights = solution.weights
+        raw = solution.weights[histogram.present]
     if cost_matrix is not None:
         parameters["cost_matrix"] = np.asarray(cost_matrix, np.float64).tolist()
     table = finish(
-        histogram, weights[histogram.present], "equal-cost", parameters,
+        histogram, raw, "equal-cost", parameters,
         policy=policy, normalize=normalize, clip=clip, source=source,
         reduction=REDUCTIONS[framework],
     )  # fmt: skip

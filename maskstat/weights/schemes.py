@@ -9,13 +9,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import ParameterError
-from maskstat.naming import printable
+from maskstat.naming import did_you_mean, printable
+from maskstat.parameters import bind, defaults
 from maskstat.tally import IntArray
 
 FloatArray = NDArray[np.float64]
@@ -61,8 +62,7 @@ class Scheme:
     @property
     def parameters(self) -> dict[str, object]:
         """Parameter names with their defaults."""
-        signature = inspect.signature(self.function).parameters
-        return {name: p.default for name, p in signature.items() if p.kind is p.KEYWORD_ONLY}
+        return defaults(self.function)
 
     @property
     def summary(self) -> str:
@@ -75,38 +75,10 @@ class Scheme:
         Raises:
             ParameterError: an unknown name or a value of the wrong type.
         """
-        bound = dict(self.parameters)
-        hints = get_type_hints(self.function)
-        for name, value in given.items():
-            if name not in bound:
-                known = ", ".join(bound) or "none"
-                raise ParameterError(
-                    f"scheme {self.name} has no parameter {printable(name)!r}",
-                    where="--param",
-                    remedy=f"it has: {known}",
-                )
-            bound[name] = _converted(name, value, hints[name])
-        return bound
+        return bind(self.function, given, owner=f"scheme {self.name}")
 
     def __call__(self, counts: ClassCounts, **parameters: object) -> FloatArray:
         return self.function(counts, **self.bind(parameters))
-
-
-def _converted(name: str, value: object, hint: object) -> object:
-    if get_origin(hint) is Literal:
-        choices = get_args(hint)
-        if value in choices:
-            return value
-        raise ParameterError(f"{name} is one of {', '.join(choices)}, not {printable(str(value))}",
-                             where="--param")  # fmt: skip
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        number = float("nan")
-    if not np.isfinite(number):
-        raise ParameterError(f"{name} must be a number, not {printable(str(value))!r}",
-                             where="--param")  # fmt: skip
-    return number
 
 
 SCHEMES: dict[str, Scheme] = {}
@@ -133,14 +105,10 @@ def find_scheme(name: str) -> Scheme:
     """The scheme of this name. Raises ParameterError with the nearest name otherwise."""
     if name in SCHEMES:
         return SCHEMES[name]
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, SCHEMES, 1)
-    hint = f"did you mean {near[0]}? " if near else ""
     raise ParameterError(
         f"no scheme is called {printable(name)!r}",
         where="--scheme",
-        remedy=f"{hint}known are {', '.join(SCHEMES)}",
+        remedy=f"{did_you_mean(name, SCHEMES)}known are {', '.join(SCHEMES)}",
     )
 
 

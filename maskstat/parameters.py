@@ -1,0 +1,72 @@
+"""Parameters of registered functions: keyword-only arguments with defaults, given as text or value.
+
+The signature is the one place that says which parameters there are, their defaults and types.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from maskstat.errors import ParameterError
+from maskstat.naming import printable
+
+
+def defaults(function: Callable[..., Any]) -> dict[str, object]:
+    """Names of the keyword-only parameters with their defaults."""
+    signature = inspect.signature(function).parameters
+    return {name: p.default for name, p in signature.items() if p.kind is p.KEYWORD_ONLY}
+
+
+def bind(
+    function: Callable[..., Any], given: Mapping[str, object], *, owner: str
+) -> dict[str, object]:
+    """All parameters: defaults, overridden by `given`, whose texts become numbers where needed.
+
+    Raises:
+        ParameterError: `owner` (as in "scheme power") has no such parameter, or a value is of the
+            wrong type.
+    """
+    bound = defaults(function)
+    hints = get_type_hints(function)
+    for name, value in given.items():
+        if name not in bound:
+            raise ParameterError(
+                f"{owner} has no parameter {printable(name)!r}",
+                where="--param",
+                remedy=f"it has: {', '.join(bound) or 'none'}",
+            )
+        bound[name] = _converted(name, value, hints[name])
+    return bound
+
+
+def _converted(name: str, value: object, hint: object) -> object:
+    if get_origin(hint) is Literal:
+        choices = get_args(hint)
+        if value in choices:
+            return value
+        raise ParameterError(
+            f"{name} is one of {', '.join(choices)}, not {printable(str(value))}", where="--param"
+        )
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ParameterError(
+            f"{name} must be a number, not {printable(str(value))!r}", where="--param"
+        )
+    return number
+
+
+def assignments(items: Iterable[str], *, option: str) -> dict[str, str]:
+    """Texts "NAME=VALUE" as a mapping. Raises ParameterError, naming the option, otherwise."""
+    pairs: dict[str, str] = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise ParameterError(f"{printable(item)!r} is not NAME=VALUE", where=option)
+        pairs[name.strip()] = value.strip()
+    return pairs
