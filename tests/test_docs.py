@@ -15,6 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,6 +36,8 @@ def _environment(folder: Path) -> dict[str, str]:
         "COLUMNS": "100",
         "LANG": "C.UTF-8",
         "HOME": str(folder),
+        # Matplotlib looks for fonts once and says so; that is not for the documents.
+        "MPLCONFIGDIR": matplotlib.get_configdir(),
     }
 
 

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from maskstat.cli import costs, presets, scan, scans, schemes, show, weights
+from maskstat.cli import costs, plot, presets, report, scan, scans, schemes, show, weights
 from maskstat.errors import MaskstatError
 from maskstat.version import __version__
 
@@ -34,7 +34,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for _command in (scan, show, weights, costs, schemes, presets, scans):
+for _command in (scan, show, weights, costs, plot, report, schemes, presets, scans):
     _command.register(app)
 
 
