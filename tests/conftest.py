@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from scan_cases import grey_png, pixels_of
+
+from maskstat import readers
+from maskstat.readers import ReadOptions
+from maskstat.tally import MaskTally
 
 # Generated input is the same on every machine and on every run, and slow machines are no failure.
 settings.register_profile(
@@ -27,3 +32,28 @@ def camvid() -> Path:
     if not (CAMVID / "train" / "masks").is_dir() or not (CAMVID / "val" / "masks").is_dir():
         pytest.skip("real masks are absent: ../shared/data/camvid has no train/masks and val/masks")
     return CAMVID
+
+
+@pytest.fixture
+def forty_masks(tmp_path: Path) -> Path:
+    """40 small masks of classes 0..6 in three folders."""
+    masks = tmp_path / "masks"
+    for number in range(40):
+        path = masks / ("a", "b", "b/c")[number % 3] / f"mask_{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(grey_png(pixels_of(number)))
+    return masks
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the masks that were decoded, as it happens."""
+    names: list[str] = []
+    real = readers.read_tally
+
+    def read_tally(data: bytes, name: str, options: ReadOptions) -> MaskTally:
+        names.append(name)
+        return real(data, name, options)
+
+    monkeypatch.setattr(readers, "read_tally", read_tally)
+    return names

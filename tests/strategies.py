@@ -46,9 +46,7 @@ def catalogs(draw: st.DrawFn, *, colours: bool | None = None, min_size: int = 1)
     if not (draw(st.booleans()) if colours is None else colours):
         shades = []
     count = draw(st.integers(min_size, 6))
-    labels = draw(
-        st.lists(names.filter(str.strip), min_size=count, max_size=count, unique=True)
-    )
+    labels = draw(st.lists(names.filter(str.strip), min_size=count, max_size=count, unique=True))
     owner = st.integers(0, count)  # the last one stands for "ignored"
     owned = {value: draw(owner) for value in values}
     owned_colours = {colour: draw(owner) for colour in shades}
@@ -74,9 +72,7 @@ def label_maps(draw: st.DrawFn, values: Sequence[int] = VALUES) -> NDArray[np.in
     """Small masks, shape (H, W), of few values each."""
     height, width = draw(st.integers(1, 5)), draw(st.integers(1, 5))
     pool = draw(st.lists(st.sampled_from(values), min_size=1, max_size=4))
-    pixels = draw(
-        st.lists(st.sampled_from(pool), min_size=height * width, max_size=height * width)
-    )
+    pixels = draw(st.lists(st.sampled_from(pool), min_size=height * width, max_size=height * width))
     return np.array(pixels, np.int64).reshape(height, width)
 
 

@@ -58,7 +58,9 @@ def filled(path: Path) -> None:
 
 
 @given(catalogs(), tally_lists(), st.integers(1, 4))
-def test_tallies_come_back_as_they_were(catalog, tallies, block):
+def test_tallies_come_back_as_they_were(
+    catalog: ClassCatalog, tallies: list[MaskTally], block: int
+) -> None:
     with Store.in_memory() as store:
         info = store.begin("scan", "/data", catalog)
         store.write(info, stored(tallies))
@@ -90,7 +92,9 @@ def test_tallies_come_back_as_they_were(catalog, tallies, block):
         (list(range(65536)), [1] * 65536, (256, 256)),
     ],
 )
-def test_every_size_of_value_and_count(tmp_path, values, counts, shape):
+def test_every_size_of_value_and_count(
+    tmp_path: Path, values: list[int], counts: list[int], shape: tuple[int, ...]
+) -> None:
     tally = MaskTally("m", shape, GREY, np.array(values, np.int64), np.array(counts, np.int64))
     tally.check()
     with Store.open(tmp_path / "s.db", create=True) as store:
@@ -99,7 +103,7 @@ def test_every_size_of_value_and_count(tmp_path, values, counts, shape):
         assert rows_of(list(store.tables(store.find()))) == rows_of([TallyTable.of([tally])])
 
 
-def test_a_later_result_replaces_an_earlier_one():
+def test_a_later_result_replaces_an_earlier_one() -> None:
     with Store.in_memory() as store:
         info = store.begin("a", "/a", TEN)
         store.write(info, stored([mask("m", 0), mask("n", 0)]), [Failure("x", "broken")])
@@ -112,7 +116,7 @@ def test_a_later_result_replaces_an_earlier_one():
         assert store.mask_count(info) == 0
 
 
-def test_failures_come_in_natural_order():
+def test_failures_come_in_natural_order() -> None:
     names = ["m_10", "m_9", "m_100", "é"]
     with Store.in_memory() as store:
         info = store.begin("a", "/a", TEN)
@@ -120,7 +124,7 @@ def test_failures_come_in_natural_order():
         assert [f.mask for f in store.failures(info)] == sorted(names, key=natural_key)
 
 
-def test_scans_have_names_and_the_last_run_is_the_latest():
+def test_scans_have_names_and_the_last_run_is_the_latest() -> None:
     with Store.in_memory() as store:
         a = store.begin("a", "/a", TEN)
         b = store.begin("b", "/b", ClassCatalog.to_infer())
@@ -145,7 +149,7 @@ def test_scans_have_names_and_the_last_run_is_the_latest():
         assert store.failures(b) == []
 
 
-def test_names_are_data_and_never_sql(tmp_path):
+def test_names_are_data_and_never_sql(tmp_path: Path) -> None:
     name = "x'); DROP TABLE mask; --\n\x1b"
     with Store.open(tmp_path / "s.db", create=True) as store:
         info = store.begin(name, name, TEN)
@@ -157,11 +161,11 @@ def test_names_are_data_and_never_sql(tmp_path):
     assert str(caught.value).isprintable()
 
 
-def test_a_write_is_whole_or_not_at_all():
+def test_a_write_is_whole_or_not_at_all() -> None:
     with Store.in_memory() as store:
         info = store.begin("a", "/a", TEN)
 
-        def breaking():
+        def breaking() -> StoredMask | None:
             yield from stored([mask("m", 0)])
             raise KeyboardInterrupt
 
@@ -175,7 +179,7 @@ def test_a_write_is_whole_or_not_at_all():
         assert store.mask_count(info) == 1
 
 
-def test_a_store_may_be_used_and_dropped_by_another_thread(tmp_path):
+def test_a_store_may_be_used_and_dropped_by_another_thread(tmp_path: Path) -> None:
     filled(tmp_path / "s.db")
     store = Store.open(tmp_path / "s.db")
     seen: list[int] = []
@@ -196,40 +200,45 @@ def test_a_store_may_be_used_and_dropped_by_another_thread(tmp_path):
 
 
 def refused(path: Path, *, create: bool = False) -> str:
-    with pytest.raises(StoreError) as caught, Store.open(path, create=create) as store:
-        info = store.find()
-        list(store.tables(info))
+    def read() -> None:
+        with Store.open(path, create=create) as store:
+            list(store.tables(store.find()))
+
+    with pytest.raises(StoreError) as caught:
+        read()
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
     assert "\n" not in message
     return message
 
 
-def test_no_store():
+def test_no_store() -> None:
     assert "maskstat scan" in refused(Path("/no/such/maskstat.db"))
 
 
-def test_reading_creates_nothing(tmp_path):
+def test_reading_creates_nothing(tmp_path: Path) -> None:
     refused(tmp_path / "s.db")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_folder_for_it(tmp_path):
+def test_no_folder_for_it(tmp_path: Path) -> None:
     assert "folder" in refused(tmp_path / "missing" / "s.db", create=True)
 
 
-def test_a_folder_is_no_store(tmp_path):
+def test_a_folder_is_no_store(tmp_path: Path) -> None:
     assert "--db" in refused(tmp_path, create=True)
 
 
-def test_no_scan_yet(tmp_path):
+def test_no_scan_yet(tmp_path: Path) -> None:
     Store.open(tmp_path / "s.db", create=True).close()
     assert "holds no scan yet" in refused(tmp_path / "s.db")
 
 
 @pytest.mark.parametrize("content", [b"hello, I am a text file", b"\0" * 5000])
 @pytest.mark.parametrize("create", [True, False])
-def test_a_file_of_another_kind_is_left_as_it_is(tmp_path, content, create):
+def test_a_file_of_another_kind_is_left_as_it_is(
+    tmp_path: Path, content: bytes, create: bool
+) -> None:
     path = tmp_path / "notes.txt"
     path.write_bytes(content)
     assert "not a database" in refused(path, create=create)
@@ -237,7 +246,7 @@ def test_a_file_of_another_kind_is_left_as_it_is(tmp_path, content, create):
 
 
 @pytest.mark.parametrize("create", [True, False])
-def test_a_database_of_another_program_is_left_as_it_is(tmp_path, create):
+def test_a_database_of_another_program_is_left_as_it_is(tmp_path: Path, create: bool) -> None:
     path = tmp_path / "photos.db"
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE scan (id INTEGER)")
@@ -256,7 +265,7 @@ def change(path: Path, *statements: str) -> None:
     connection.close()
 
 
-def test_a_newer_schema_is_left_as_it_is(tmp_path):
+def test_a_newer_schema_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
     filled(path)
     change(path, f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
@@ -265,7 +274,7 @@ def test_a_newer_schema_is_left_as_it_is(tmp_path):
     assert path.read_bytes() == before
 
 
-def test_ours_says_so_in_its_header(tmp_path):
+def test_ours_says_so_in_its_header(tmp_path: Path) -> None:
     filled(tmp_path / "s.db")
     header = (tmp_path / "s.db").read_bytes()[:100]
     assert int.from_bytes(header[68:72], "big") == APPLICATION_ID
@@ -291,7 +300,7 @@ def test_ours_says_so_in_its_header(tmp_path):
         "DROP TABLE mask",
     ],
 )
-def test_a_store_with_damaged_content(tmp_path, statement):
+def test_a_store_with_damaged_content(tmp_path: Path, statement: str) -> None:
     path = tmp_path / "s.db"
     filled(path)
     change(path, statement)
@@ -299,7 +308,7 @@ def test_a_store_with_damaged_content(tmp_path, statement):
 
 
 @pytest.mark.parametrize("cut", [0.3, 0.6, 0.95])
-def test_a_truncated_store(tmp_path, cut):
+def test_a_truncated_store(tmp_path: Path, cut: float) -> None:
     path = tmp_path / "s.db"
     with Store.open(path, create=True) as store:
         masks = [mask(f"m{n}", *range(200)) for n in range(100)]
@@ -309,7 +318,7 @@ def test_a_truncated_store(tmp_path, cut):
     refused(path)
 
 
-def test_a_locked_store(tmp_path, monkeypatch):
+def test_a_locked_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "LOCK_SECONDS", 0.05)
     path = tmp_path / "s.db"
     filled(path)
@@ -325,7 +334,7 @@ def test_a_locked_store(tmp_path, monkeypatch):
     other.close()
 
 
-def test_two_that_create_it_at_once(tmp_path):
+def test_two_that_create_it_at_once(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
     errors: list[BaseException] = []
 
@@ -346,7 +355,7 @@ def test_two_that_create_it_at_once(tmp_path):
         assert sorted(info.name for info in store.scans()) == [f"scan{n}" for n in range(8)]
 
 
-def test_the_catalogue_is_kept_as_json_that_anybody_can_read(tmp_path):
+def test_the_catalogue_is_kept_as_json_that_anybody_can_read(tmp_path: Path) -> None:
     filled(tmp_path / "s.db")
     connection = sqlite3.connect(tmp_path / "s.db")
     (text,) = connection.execute("SELECT catalog FROM scan").fetchone()
@@ -358,7 +367,7 @@ def test_the_catalogue_is_kept_as_json_that_anybody_can_read(tmp_path):
 
 
 @given(catalogs(), tally_lists())
-def test_kept_totals_are_the_totals(catalog, tallies):
+def test_kept_totals_are_the_totals(catalog: ClassCatalog, tallies: list[MaskTally]) -> None:
     with Store.in_memory() as store:
         info = store.begin("scan", "/data", catalog)
         store.write(info, stored(tallies))
@@ -369,7 +378,7 @@ def test_kept_totals_are_the_totals(catalog, tallies):
         assert store.totals(info, catalog.ignoring([12345])) is None
 
 
-def test_kept_totals_go_out_of_date_with_every_change():
+def test_kept_totals_go_out_of_date_with_every_change() -> None:
     changes = [
         lambda store, info: store.write(info, stored([mask("n", 1)])),
         lambda store, info: store.write(info, (), [Failure("m", "truncated")]),
@@ -390,7 +399,7 @@ def test_kept_totals_go_out_of_date_with_every_change():
             assert store.totals(info, TEN) is None
 
 
-def test_masks_of_an_encoding():
+def test_masks_of_an_encoding() -> None:
     with Store.in_memory() as store:
         info = store.begin("a", "/a", TEN)
         store.write(info, stored([mask("m", 0), mask("n", 1)]))

@@ -12,9 +12,10 @@ Numbers are written so that they read back to the same bits, files appear whole 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
-import tempfile
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -97,35 +98,25 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         FileFormatError: the folder is missing or can't be written.
     """
+    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.part")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:
-        descriptor, temporary = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name[:80]}.", suffix=".part"
-        )
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            with os.fdopen(os.open(temporary, flags, 0o666), "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            _copy_mode(path, temporary)
+            if path.exists():  # a new file has the mode that the user's umask says
+                os.chmod(temporary, path.stat().st_mode & 0o777)
             os.replace(temporary, path)
         except BaseException:
-            os.unlink(temporary)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
             raise
     except OSError as error:
         raise FileFormatError(
             f"can't be written: {error.strerror or error}", where=printable(str(path))
         ) from error
-
-
-def _copy_mode(path: Path, temporary: str) -> None:
-    """Give the new file the mode of the old one, or what a plain open() would have given."""
-    try:
-        mode = path.stat().st_mode & 0o777
-    except OSError:
-        mask = os.umask(0)
-        os.umask(mask)
-        mode = 0o666 & ~mask
-    os.chmod(temporary, mode)
 
 
 def _module(path: Path) -> ModuleType:

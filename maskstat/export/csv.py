@@ -10,7 +10,7 @@ from maskstat.export import Document, Layout
 
 LAYOUTS: tuple[Layout, ...] = ("full", "list", "dict")
 _MARK = "# "
-_SINGULAR = {"classes": "name", "weights": "weight", "pixels": "pixels"}
+_SINGULAR = {"classes": "name", "masks": "mask", "weights": "weight", "pixels": "pixels"}
 
 
 def dumps(document: Document, layout: Layout) -> bytes:
@@ -19,7 +19,8 @@ def dumps(document: Document, layout: Layout) -> bytes:
     Read the full layout with `pandas.read_csv(path, comment="#")`.
     """
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    # Python quotes a lone carriage return in a name only where all text is quoted.
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     value = _SINGULAR.get(document.values, document.values)
     column = document.columns[document.values]
     if layout == "full":
@@ -43,7 +44,19 @@ def loads(data: bytes, values: str) -> Document:
     if text.startswith(_MARK):
         first, _, text = text.partition("\n")
         metadata = json.loads(first[len(_MARK) :])
-    rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+    if not isinstance(metadata, dict):
+        raise ValueError("metadata that is no object")
+    try:
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
+    if any(None in row for row in rows):
+        raise ValueError("a row longer than the header")
+    if rows and "index" in rows[0]:
+        # A spreadsheet may have sorted the rows; the index says which class is which.
+        rows.sort(key=lambda row: int(row["index"]))
+        if [int(row["index"]) for row in rows] != list(range(len(rows))):
+            raise ValueError("indices with gaps")
     plural = {singular: name for name, singular in _SINGULAR.items()}
     header = list(rows[0]) if rows else []
     columns: dict[str, list[object]] = {

@@ -43,14 +43,13 @@ def from_object(content: object, values: str) -> Document:
         if [index for index, _ in numbered] != list(range(len(numbered))):
             raise ValueError("indices with gaps")
         return Document({}, {values: [value for _, value in numbered]}, values)
-    length = len(content[values])
     columns = {
         key: value
         for key, value in content.items()
-        if isinstance(value, list) and len(value) == length and key in _COLUMNS | {values}
+        if isinstance(value, list) and key in _COLUMNS | {values}
     }
     metadata = {key: value for key, value in content.items() if key not in columns}
     return Document(metadata, columns, values)
 
 
-_COLUMNS = {"classes", "pixels"}
+_COLUMNS = {"classes", "masks", "pixels"}

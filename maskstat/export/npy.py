@@ -21,7 +21,10 @@ def dumps(document: Document, layout: Layout) -> bytes:
 
 def loads(data: bytes, values: str) -> Document:
     """Read a 1-d array of numbers. Raises ValueError otherwise."""
-    array = np.load(io.BytesIO(data), allow_pickle=False)
-    if array.ndim != 1:
-        raise ValueError("not one-dimensional")
+    try:
+        array = np.load(io.BytesIO(data), allow_pickle=False)
+    except Exception as error:  # the header is parsed as Python text: anything can come
+        raise ValueError("not an NPY file") from error
+    if not isinstance(array, np.ndarray) or array.ndim != 1 or array.dtype.kind not in "iuf":
+        raise ValueError("not a one-dimensional array of numbers")
     return Document({}, {values: array.astype(np.float64).tolist()}, values)

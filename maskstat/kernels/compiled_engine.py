@@ -7,6 +7,7 @@ the other; until both are there the NumPy engine does what is missing.
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import numpy as np
@@ -208,5 +209,5 @@ class CompiledEngine:
             raise unknown_filter(int(rows[bad * (rows.size // height)]), bad)
         image = image[pixels : (height + 1) * pixels].reshape(height, pixels)
         if bits == 16:
-            return image.view(">u2").astype(np.uint16)
+            return image.byteswap(inplace=True) if sys.byteorder == "little" else image
         return image if bits == 8 else unpack_rows(image, width, bits)

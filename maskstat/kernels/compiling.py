@@ -17,12 +17,21 @@ from numba import njit
 _OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
 
 
+_without_folder: set[str] = set()
+
+
 def compiled(function: Callable[..., Any]) -> Any:
     """A kernel that Python calls: releases the GIL and is kept in Numba's cache."""
     try:
         return njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:  # no cache folder can be written
+        _without_folder.add(function.__name__)
         return uncached(function)
+
+
+def has_cache() -> bool:
+    """Whether Numba found a folder to keep the kernels in that have been defined so far."""
+    return not _without_folder
 
 
 def uncached(function: Callable[..., Any]) -> Any:

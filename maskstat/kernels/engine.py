@@ -129,13 +129,14 @@ class _Selector:
 
     def _load_or_compile(self) -> None:
         from maskstat.kernels.compiled_engine import CompiledEngine, is_cached
+        from maskstat.kernels.compiling import has_cache
 
         if is_cached():
             engine = CompiledEngine()
             engine.load_two_byte_kernels()
             self.engine = engine
         else:
-            self._compiler = _start_compiler()
+            self._compiler = _start_compiler() if has_cache() else None
             # a daemon, since it may still be waiting for the compiler when the program ends
             self._thread = threading.Thread(
                 target=self._load_compiled, name="maskstat-kernels", daemon=True
@@ -185,7 +186,7 @@ class _Selector:
 
 def _start_compiler() -> subprocess.Popen[bytes] | None:
     """A child process that fills the cache, and writes a line for each set of kernels."""
-    if not sys.executable:
+    if not sys.executable or getattr(sys, "frozen", False):  # not an interpreter
         return None
     package_parent = str(Path(__file__).resolve().parents[2])
     search = [package_parent, os.environ.get("PYTHONPATH", "")]

@@ -223,7 +223,7 @@ def _paeth_out_of_step(stream, offset, x, pixels, previous, weight, bins):
         patience -= 1
         if patience < 0:
             patience = _PATIENCE
-            if residual == 0 and above == upper_left:
+            if above == upper_left:
                 x = _repeat_value(stream, offset, x, pixels, previous, value, weight, bins)
                 left = value
                 continue

@@ -11,6 +11,7 @@ Work goes on in blocks of rows, which keeps memory small and the bytes in the pr
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -185,5 +186,6 @@ class NumpyEngine:
             part[:] = _rebuild(block, above, 2 if bits == 16 else 1)
             above, done = part[-1], done + len(block)
         if bits == 16:
-            return pixels.view(">u2").astype(np.uint16)
+            wide = pixels.view(np.uint16)
+            return wide.byteswap(inplace=True) if sys.byteorder == "little" else wide
         return pixels if bits == 8 else unpack_rows(pixels, width, bits)

@@ -39,10 +39,15 @@ def pixel_bins(
     return bins
 
 
+@lru_cache(maxsize=3)
+def _pixels_of_byte(bits: int) -> NDArray[np.unsignedinteger]:
+    """For each byte its 8 / bits pixels, of a byte each, side by side in one item."""
+    shifts = np.arange(8 - bits, -1, -bits, dtype=np.uint8)
+    pixels = (np.arange(256, dtype=np.uint8)[:, None] >> shifts) & np.uint8((1 << bits) - 1)
+    return np.ascontiguousarray(pixels).view(f"u{8 // bits}").reshape(256)
+
+
 def unpack_rows(rows: NDArray[np.uint8], width: int, bits: int) -> NDArray[np.uint8]:
     """uint8[H, width] pixels from uint8[H, bytes_per_row] packed rows."""
-    if bits == 1:
-        return np.unpackbits(rows, axis=1, count=width)
-    shifts = np.arange(8 - bits, -1, -bits, dtype=np.uint8)
-    pixels = (rows[:, :, None] >> shifts) & np.uint8((1 << bits) - 1)
-    return np.ascontiguousarray(pixels.reshape(len(rows), -1)[:, :width])
+    pixels = _pixels_of_byte(bits)[rows].view(np.uint8)
+    return np.ascontiguousarray(pixels[:, :width])

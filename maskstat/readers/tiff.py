@@ -7,10 +7,11 @@ Pillow shows images; labels must come back as stored. So what it does for displa
 
 from __future__ import annotations
 
+import math
 import struct
 
 import numpy as np
-from PIL import TiffImagePlugin
+from PIL import Image, TiffImagePlugin
 
 from maskstat.errors import MaskError
 from maskstat.readers import LabelMap, ReadOptions, refuse_lossy
@@ -33,8 +34,9 @@ def read(data: bytes, options: ReadOptions) -> LabelMap:
         refuse_lossy(f"{lossy}-in-TIFF", options)
     tags = image.tag_v2  # type: ignore[attr-defined]
     bits = _first(tags.get(_BITS), 1)
-    photometric = _first(tags.get(_PHOTOMETRIC), 1)
+    photometric = _first(tags.get(_PHOTOMETRIC), 0)  # as Pillow has it where the tag is missing
     sample_format = _first(tags.get(_SAMPLE_FORMAT), _UNSIGNED)
+    _check_coverage(image)
     pixels, encoding = label_map(image, "tiff", "TIFF")
     channels = _first(tags.get(_SAMPLES_PER_PIXEL), 1)
     if channels != _CHANNELS.get(encoding.samples, 1):
@@ -66,6 +68,8 @@ def _check_directory(data: bytes) -> None:
     order = "<" if data[:1] == b"I" else ">"
     try:
         big = struct.unpack_from(f"{order}H", data, 2)[0] == _BIG_TIFF
+        if big and order == ">":
+            raise MaskError("a big-endian BigTIFF, which can't be read: save it little-endian")
         (start,) = struct.unpack_from(f"{order}Q" if big else f"{order}I", data, 8 if big else 4)
         (entries,) = struct.unpack_from(f"{order}Q" if big else f"{order}H", data, start)
     except (struct.error, IndexError, OverflowError):
@@ -75,6 +79,16 @@ def _check_directory(data: bytes) -> None:
         raise MaskError("corrupt TIFF: it ends within its directory")
 
 
+def _check_coverage(image: Image.Image) -> None:
+    """Raise MaskError where strips or tiles are missing: Pillow would fill in zeros."""
+    width, height = image.size
+    extents = [tile[1] for tile in image.tile]  # type: ignore[attr-defined]
+    covered = sum((min(x1, width) - x0) * (min(y1, height) - y0) for x0, y0, x1, y1 in extents)
+    # Colour planes stored one after the other cover the image once each.
+    if covered < width * height or covered % (width * height):
+        raise MaskError("corrupt TIFF: strips or tiles are missing")
+
+
 def _first(tag: object, default: int) -> int:
     value = tag[0] if isinstance(tag, tuple) and tag else tag
-    return value if isinstance(value, int) else default
+    return int(value) if isinstance(value, (int, float)) and math.isfinite(value) else default
