@@ -14,7 +14,20 @@ from typing import Annotated
 
 import typer
 
-from maskstat.cli import costs, plot, presets, report, scan, scans, schemes, show, weights
+from maskstat.cli import (
+    check,
+    compare,
+    costs,
+    plot,
+    presets,
+    report,
+    sampling,
+    scan,
+    scans,
+    schemes,
+    show,
+    weights,
+)
 from maskstat.errors import MaskstatError
 from maskstat.version import __version__
 
@@ -34,7 +47,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for _command in (scan, show, weights, costs, plot, report, schemes, presets, scans):
+_COMMANDS = (
+    scan, show, weights, costs, sampling, check, compare, plot, report, schemes, presets, scans
+)  # fmt: skip
+for _command in _COMMANDS:
     _command.register(app)
 
 

@@ -127,6 +127,8 @@ def command(
     Shows what the weights do, and writes them to a file with -o.
     """
     from maskstat.errors import ParameterError, UnlistedValuesError
+    from maskstat.parameters import assignments
+    from maskstat.weights import find_scheme
 
     if unlisted not in {"refuse", "ignore"}:
         raise ParameterError("is 'refuse' or 'ignore'", where="--unlisted")
@@ -139,6 +141,7 @@ def command(
         "absent": absent,
         "unlisted": unlisted,
     }
+    given = assignments(param or [], option="--param")
     special = {
         "--for": framework,
         "--batch-size": batch_size,
@@ -155,14 +158,14 @@ def command(
             _compare(chosen, options, json=json)
             return 0
         if scheme == "equal-cost":
-            _no_parameters(param)
+            find_scheme(scheme).bind(given)  # which has none: says so
             answer = _equal_cost(
                 chosen, options, framework_of(framework), batch_size, cost_matrix,
                 max_ratio=_ratio(best_effort, max_ratio), seed=seed,
             )  # fmt: skip
             table, notes = answer.table, _equal_cost_notes(chosen, answer, epsilon_of(confidence))
         else:
-            table, notes = chosen.weights(scheme, params=_parameters(param or []), **options), None
+            table, notes = chosen.weights(scheme, params=given, **options), None
     except UnlistedValuesError as error:
         raise UnlistedValuesError(error.problem, remedy=_command_with(error.remedy)) from error
     if out is not None:
@@ -170,12 +173,6 @@ def command(
         typer.echo(f"wrote {out}", err=True)
     _show(chosen, table, notes, json=json)
     return 0
-
-
-def _no_parameters(given: list[str] | None) -> None:
-    from maskstat.weights import find_scheme
-
-    find_scheme("equal-cost").bind(_parameters(given or []))
 
 
 def _ratio(best_effort: bool, max_ratio: float | None) -> float | None:
@@ -250,18 +247,6 @@ def _compare(scan: Scan, options: dict[str, Any], *, json: bool) -> None:
         )
         return
     output().print(compare_table(tables, scan.catalog))
-
-
-def _parameters(given: list[str]) -> dict[str, object]:
-    from maskstat.errors import ParameterError
-
-    parameters: dict[str, object] = {}
-    for item in given:
-        name, equals, value = item.partition("=")
-        if not equals:
-            raise ParameterError(f"{item!r} is not NAME=VALUE", where="--param")
-        parameters[name.strip()] = value.strip()
-    return parameters
 
 
 def _clip(given: str | None) -> tuple[float, float] | None:

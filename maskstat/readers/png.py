@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
-from maskstat.kernels.engine import current_engine
+from maskstat.kernels.engine import current_engine, prepare
 from maskstat.kernels.packed import bytes_per_row
 from maskstat.readers import LabelMap, ReadOptions
 from maskstat.tally import Encoding, MaskTally
@@ -62,6 +62,7 @@ PIXEL_LIMIT = 1 << 28  # what decode_png makes into an array unless told otherwi
 _PIECE = 1 << 16  # bytes read and inflated at a time, where that is done in pieces
 _DEFLATE_RATIO = 1032  # no DEFLATE stream expands by more: 258 bytes out of two bits
 _LIBDEFLATE_MAX = 1 << 31
+_USUAL_COMPRESSION = 20  # of masks at least
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER = Struct(">8sI4sIIBBBBBI")
@@ -281,6 +282,7 @@ def _tally_bands(header: _Header, pieces: Iterable[Buffer], name: str) -> MaskTa
     stride = 1 + bytes_per_row(header.width, header.bits)
     if stride > MAX_ROW_BYTES:
         raise MaskError(f"a row of {header.width} pixels is wider than maskstat counts")
+    prepare(1, header.size // _USUAL_COMPRESSION)  # an image of 1 GB is a workload by itself
     counter = current_engine().bands(header.width, header.bits)
     inflater = _Inflater(header.size)
     rows_left = header.height

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
-from rich.console import Group, RenderableType
+from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -103,37 +103,39 @@ def _class(comparison: Comparison, k: int) -> dict[str, Any]:
 
 
 def compare_tables(document: Mapping[str, Any]) -> RenderableType:
-    """Pairs of splits, then classes, what differs most first, then what needs attention."""
-    parts: list[RenderableType] = [_pair_table(document), _class_table(document)]
-    lines = [f"{metric.name}: {metric.meaning}" for metric in METRICS.values()]
-    lines.append(
-        f"* in the column V: presence differs (chi-square on masks, Holm-adjusted p below"
-        f" {SIGNIFICANT})"
+    """Metrics of pairs, then classes, what differs most first, then what needs attention."""
+    note = (
+        f"*: presence differs (chi-square on masks, Holm-adjusted p below {SIGNIFICANT});"
+        " V: its effect size, Cramér's V"
     )
-    parts.append(Text("\n".join(lines), style="dim"))
+    parts: list[RenderableType] = [_pair_table(document), _class_table(document), Text(note)]
     if attention := list(_attention(document)):
         parts.append(Text("\nNeeds attention", style="bold yellow"))
         parts.append(Text("\n".join(attention)))
     return Group(*parts)
 
 
-def _table(*columns: tuple[str, str]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+def _table(*columns: tuple[str, JustifyMethod]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for heading, justify in columns:
-        table.add_column(Text(heading), justify=justify, overflow="fold")  # type: ignore[arg-type]
+        # Numbers stay whole; where there is no room, names and texts fold.
+        whole = justify == "right"
+        table.add_column(Text(heading), justify=justify, overflow="fold", no_wrap=whole)
     return table
 
 
 def _pair_table(document: Mapping[str, Any]) -> Table:
     masks = {split["scan"]: split["masks"] for split in document["splits"]}
-    table = _table(("splits", "left"), ("masks", "right"), *((name, "right") for name in METRICS))
-    for pair in document["pairs"]:
-        first, second = pair["first"], pair["second"]
-        table.add_row(
-            Text(f"{printable(first)} : {printable(second)}"),
-            f"{masks[first]:,} : {masks[second]:,}",
-            *(_number(pair[name]) for name in METRICS),
-        )
+    pairs = document["pairs"]
+    headings = [f"{printable(pair['first'])} : {printable(pair['second'])}" for pair in pairs]
+    table = _table(
+        ("metric", "left"), *((heading, "right") for heading in headings), ("what it says", "left")
+    )
+    sizes = (f"{masks[pair['first']]:,} : {masks[pair['second']]:,}" for pair in pairs)
+    table.add_row("masks", *sizes, "")
+    for metric in METRICS.values():
+        values = (_number(pair[metric.name]) for pair in pairs)
+        table.add_row(metric.name, *values, metric.meaning)
     return table
 
 
@@ -147,7 +149,7 @@ def _class_table(document: Mapping[str, Any]) -> Table:
         ("#", "right"), ("class", "left"),
         *((f"share\n{name}", "right") for name in splits),
         *((f"in masks\n{name}", "right") for name in splits),
-        ("V", "right"), ("of the distance", "right"), ("", "left"),
+        ("V", "right"), ("of js²", "right"), ("", "left"),
     )  # fmt: skip
     total = {id(pair): pair["js"] ** 2 or 1.0 for pair in document["pairs"]}
     for row in document["classes"]:

@@ -157,8 +157,8 @@ def _solution_lines(solution: EqualCostWeights, names: Sequence[str]) -> Iterabl
     occurring = solution.costs[solution.weights > 0]
     yield (
         f"Every constant prediction costs {float(occurring.mean()):.6f} (a wrong pixel costs 1),"
-        f" equal to {solution.relative_spread:.1g}, over {solution.batches:,} {drawn} of {size}"
-        if solution.relative_spread <= 1e-6
+        f" all equal within {_EQUAL:g}, over {solution.batches:,} {drawn} of {size}"
+        if solution.relative_spread <= _EQUAL
         else f"Constant predictions cost {float(occurring.min()):.4f} to"
         f" {float(occurring.max()):.4f} (a wrong pixel costs 1), over {solution.batches:,} {drawn}"
         f" of {size}"
