@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from maskstat.executors import threads
 from maskstat.executors.threads import map_chunks, usable_cpus
 
 
@@ -82,6 +83,30 @@ def test_one_slow_item_holds_up_no_others_where_order_does_not_matter() -> None:
     assert sorted(flat(iter(others))) == list(range(1, 10))
     go_on.set()
     assert [r for r in results if r] == [[0]]
+
+
+def test_a_result_does_not_wait_for_the_rest_of_a_slow_chunk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(threads, "_PATIENCE", 0)
+    seen = threading.Event()
+
+    def work(item: int) -> bool:
+        return item == 0 or seen.wait(20)
+
+    results = map_chunks(work, [[0, 1]], workers=1, in_order=False)
+    assert next(r for r in results if r) == [True]
+    seen.set()
+    assert [r for r in results if r] == [[True]]
+
+
+@settings(max_examples=20)
+@given(st.lists(st.lists(st.integers(), min_size=1, max_size=5), max_size=20), st.integers(1, 4))
+def test_slow_chunks_lose_and_repeat_nothing(chunks: list[list[int]], workers: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threads, "_PATIENCE", -1)
+        results = map_chunks(int, chunks, workers=workers, window=2, in_order=False)
+        assert sorted(flat(results)) == sorted(itertools.chain.from_iterable(chunks))
 
 
 @pytest.mark.parametrize("place", [0, 3, 9])

@@ -20,7 +20,7 @@ from maskstat.errors import (
     StrictError,
 )
 from maskstat.naming import natural_key
-from maskstat.scanning import Changes
+from maskstat.scanning import Changes, Progress
 from maskstat.tally import MaskTally
 
 # --- the counts --------------------------------------------------------------------------------
@@ -102,7 +102,7 @@ def test_streaming_large_files_changes_nothing(
 
 def test_progress_ends_at_the_total(forty_masks: Path) -> None:
     write(forty_masks / "bad.png", b"broken")
-    seen = []
+    seen: list[Progress] = []
     scan = ms.scan(forty_masks, classes=7, on_progress=seen.append)
     assert [p.done for p in seen] == sorted(p.done for p in seen)
     last = seen[-1]

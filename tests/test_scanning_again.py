@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from maskstat.errors import (
     StoreError,
 )
 from maskstat.scanning import Changes
-from maskstat.store import ScanInfo, Store, StoredMask
+from maskstat.store import Failure, ScanInfo, Store, StoredMask
 
 # --- scanning again ----------------------------------------------------------------------------
 
@@ -175,10 +176,10 @@ def test_no_result_waits_a_second_for_its_commit(
         counted_at.extend([now[0]] * (progress.done - len(counted_at)))
         now[0] += 0.3
 
-    real = scanning.Store.write
+    real = Store.write
 
     def write_rows(
-        store: Store, info: ScanInfo, fresh: list[StoredMask], failed: list[Any] = ()
+        store: Store, info: ScanInfo, fresh: list[StoredMask], failed: Sequence[Failure] = ()
     ) -> None:
         ages.extend(now[0] - at for at in counted_at[committed[0] :])
         committed[0] += len(fresh)
@@ -186,7 +187,7 @@ def test_no_result_waits_a_second_for_its_commit(
 
     monkeypatch.setattr(scanning, "time", Clock)
     monkeypatch.setattr(scanning, "CHUNK_FILES", 1)
-    monkeypatch.setattr(scanning.Store, "write", write_rows)
+    monkeypatch.setattr(Store, "write", write_rows)
     ms.scan(forty_masks, classes=7, db=tmp_path / "s.db", on_progress=on_progress)
     assert committed == [40]
     assert len(ages) == 40
@@ -281,7 +282,7 @@ def one_mask(path: Path, value: int = 0) -> Path:
 
 
 def names_in(db: Path) -> list[str]:
-    with scanning.Store.open(db) as store:
+    with Store.open(db) as store:
         return sorted(info.name for info in store.scans())
 
 

@@ -376,6 +376,33 @@ def test_a_glob_that_runs_in_circles_counts_every_file_once(tmp_path: Path) -> N
     assert listed(f"{masks}/**/*.png") == ["a.png", "sub/b.png"]
 
 
+def test_a_glob_names_the_subfolder_that_it_can_not_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "a.png", "locked/b.png", "c.txt")
+    broken_scandir(monkeypatch, tmp_path / "locked")
+    assert listed(f"{tmp_path}/**/*.png") == ["a.png", "locked/"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("**", ["a.png", "x/b.png", "x/y/c.png"]),
+        ("**/*", ["a.png", "x/b.png", "x/y/c.png"]),
+        ("x/**", ["b.png", "y/c.png"]),
+        ("x/**/*.png", ["b.png", "y/c.png"]),
+        ("**/y/*.png", ["x/y/c.png"]),
+        ("**/y/**/*.png", ["x/y/c.png"]),
+        ("*/**/c.png", ["x/y/c.png"]),
+        ("**/[!ab].png", ["x/y/c.png"]),
+        ("**/z/*.png", []),
+    ],
+)
+def test_globs_across_folders(tmp_path: Path, pattern: str, expected: list[str]) -> None:
+    touch(tmp_path, "a.png", "x/b.png", "x/y/c.png", "x/.h/d.png", "x/notes.txt")
+    assert listed(f"{tmp_path}/{pattern}") == expected
+
+
 def test_a_list_of_paths(tmp_path: Path) -> None:
     touch(tmp_path, "m/a.png", "m/b.dat", "m/c.png")
     text = "\ufeff# masks\nm/a.png\n\n m/b.dat \r\nm/a.png\n./m//a.png\nm/missing.png\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -165,7 +166,7 @@ def test_a_write_is_whole_or_not_at_all() -> None:
     with Store.in_memory() as store:
         info = store.begin("a", "/a", TEN)
 
-        def breaking() -> StoredMask | None:
+        def breaking() -> Iterator[StoredMask]:
             yield from stored([mask("m", 0)])
             raise KeyboardInterrupt
 

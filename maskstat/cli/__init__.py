@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -74,6 +75,8 @@ def _root(
 
 def main() -> None:
     """Entry point of the `maskstat` command."""
+    if not sys.warnoptions:  # what libraries warn about is for developers: python -W shows it
+        warnings.simplefilter("ignore")
     sys.exit(run(sys.argv[1:]))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Generic, TypeVar
 
@@ -18,6 +19,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _IDLE = 0.1  # seconds; how long an interrupt may wait for a blocked main thread
+_PATIENCE = 0.2  # seconds; how long a result waits for the rest of its chunk
 
 
 def usable_cpus() -> int:
@@ -50,8 +52,9 @@ def map_chunks(
     """Yield `[function(item) for item in chunk]` for every chunk, computed on threads.
 
     With `in_order` results come in the order of the chunks, whatever order they finish in;
-    without, as they are ready, so that one slow item holds up none. While nothing is ready, an
-    empty list comes every tenth of a second, for the caller to do what can't wait.
+    without, as they are ready, a slow chunk's in several lists, so that no result waits long for
+    slower ones and the caller can put it in safety. While nothing is ready, an empty list comes
+    every tenth of a second, for the caller to do what can't wait.
 
     Abandoning the generator (an exception or interrupt in the caller, or `close`) stops the
     threads after the item each is at; they are daemons, so that none can hold up the exit.
@@ -60,7 +63,7 @@ def map_chunks(
         BaseException: whatever `function` raised, at the place of its chunk.
     """
     todo: queue.SimpleQueue[_Job[Item, Result] | None] = queue.SimpleQueue()
-    done: queue.SimpleQueue[_Job[Item, Result]] = queue.SimpleQueue()
+    done: queue.SimpleQueue[_Job[Item, Result] | list[Result]] = queue.SimpleQueue()
     slots = threading.Semaphore(window)
     stop = threading.Event()
 
@@ -72,11 +75,15 @@ def map_chunks(
             job = todo.get()
             if job is None:
                 return
+            handed_over_at = time.monotonic()
             try:
                 for item in job.items:
                     if stop.is_set():
                         return
                     job.results.append(function(item))
+                    if not in_order and (now := time.monotonic()) - handed_over_at > _PATIENCE:
+                        done.put(job.results)
+                        job.results, handed_over_at = [], now
             except BaseException as error:
                 job.error = error
             done.put(job)
@@ -86,9 +93,12 @@ def map_chunks(
     waiting: dict[int, _Job[Item, Result]] = {}
     submitted = handed_over = 0
 
-    def ready(job: _Job[Item, Result]) -> Generator[list[Result], None, None]:
+    def ready(job: _Job[Item, Result] | list[Result]) -> Generator[list[Result], None, None]:
         """This job's results, and those it held up; or nothing while it waits for others."""
         nonlocal handed_over
+        if isinstance(job, list):
+            yield job
+            return
         waiting[job.number] = job
         while waiting:
             if not in_order:
