@@ -46,8 +46,10 @@ def warped(mask: Labels, shape: tuple[int, int], seed: int) -> Labels:
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[0 : shape[0], 0 : shape[1]].astype(np.float32)
     for field in (rows, columns):
-        for cells, amplitude in ((40, 5.0), (160, 2.5), (500, 0.8)):
-            field += amplitude * smooth_noise(shape, min(cells, shape[0]), rng)
+        # Pixels between independent values, and how far borders move, in pixels.
+        for spacing, amplitude in ((60, 5.0), (15, 2.5), (5, 0.8)):
+            displacement = smooth_noise(shape, max(2, shape[0] // spacing), rng)
+            field += amplitude * displacement / displacement.std()
     height, width = mask.shape
     y = np.clip((rows + 0.5) * (height / shape[0]), 0, height - 1).astype(np.intp)
     x = np.clip((columns + 0.5) * (width / shape[1]), 0, width - 1).astype(np.intp)

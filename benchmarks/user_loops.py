@@ -6,6 +6,7 @@ the same files and counts nothing: no scanner of deflated files can be faster.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
@@ -65,15 +66,19 @@ def floor(paths: Sequence[str]) -> Bins:
     from maskstat.readers.png import inflate_png
 
     for path in paths:
-        with open(path, "rb", buffering=0) as file:
-            inflate_png(file.read())
+        # The cheapest way to read a small file that Python has.
+        descriptor = os.open(path, os.O_RDONLY)
+        data = os.read(descriptor, os.fstat(descriptor).st_size)
+        os.close(descriptor)
+        inflate_png(data)
     return np.zeros(256, np.int64)
 
 
 def spread(loop: Loop, pool: Executor, workers: int, paths: Sequence[str]) -> Bins:
-    """A loop over the workers of a pool, in chunks of 16 files."""
-    chunks = [paths[start : start + 16] for start in range(0, len(paths), 16)]
-    return np.sum(list(pool.map(loop, chunks, chunksize=max(1, len(chunks) // workers // 4))), 0)
+    """A loop over the workers of a pool, in four parts a worker: little overhead, fair ends."""
+    size = -(-len(paths) // (4 * workers))
+    parts = [paths[start : start + size] for start in range(0, len(paths), size)]
+    return np.sum(list(pool.map(loop, parts)), 0)
 
 
 def contenders(workers: int, *, palette: bool) -> tuple[dict[str, Loop], list[Executor]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,9 +32,10 @@ if TYPE_CHECKING:
 
 Classes = ClassCatalog | int | str | Path
 
-CHUNK_FILES = 16
+CHUNK_FILES = 32
 CHUNK_BYTES = 4 << 20
 STREAM_ABOVE = 64 << 20  # bytes of a file; larger ones are read in pieces where the format can
+SWITCH_SECONDS = 0.0003
 FLUSH_SECONDS = 0.5
 FLUSH_MASKS = 4096
 _DOUBLE = "another file has this name too, once bytes that are no UTF-8 are escaped"
@@ -341,10 +343,9 @@ class _Run:
         # What the listing did not take out of `known` is gone.
         self.store.forget(info, known)
         self.store.write(info, (), self._doubles)
-        self.store.finish(info)
         new = self._listed - self._changed
         changes = Changes(new, self._changed, self._unchanged, len(known), self.source.skipped())
-        return self.store.find(name), changes
+        return self.store.finish(info), changes
 
     def _nothing_found(self) -> SourceError:
         skipped = self.source.skipped()
@@ -394,6 +395,9 @@ class _Run:
         done = failures = pixels = 0
         flushed = time.monotonic()
         results = map_chunks(self._count, _chunks(todo), workers=workers, in_order=self.strict)
+        switching = sys.getswitchinterval()
+        # A worker that comes back from native code should not wait 5 ms for this thread's Python.
+        sys.setswitchinterval(min(switching, SWITCH_SECONDS))
         try:
             for outcomes in results:
                 for outcome in outcomes:
@@ -416,6 +420,7 @@ class _Run:
         finally:
             # Also on Ctrl-C: what is counted is kept.
             results.close()
+            sys.setswitchinterval(switching)
             if fresh or failed:
                 self.store.write(info, fresh, failed)
 

@@ -11,9 +11,10 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -94,8 +95,7 @@ class ScanInfo:
     complete: bool
 
 
-@dataclass(frozen=True, slots=True)
-class StoredMask:
+class StoredMask(NamedTuple):
     """A counted mask on its way into the store: its tally and the mark of its content."""
 
     tally: MaskTally
@@ -237,15 +237,17 @@ class Store:
                 " turn = excluded.turn, complete = 0",
                 (name, source, text, now),
             )
-            self._connection.execute(
-                "DELETE FROM failure WHERE scan = (SELECT id FROM scan WHERE name = ?)", (name,)
-            )
-        return self.find(name)
+            key, created, updated = self._connection.execute(
+                "SELECT id, created, updated FROM scan WHERE name = ?", (name,)
+            ).fetchone()
+            self._connection.execute("DELETE FROM failure WHERE scan = ?", (key,))
+        return ScanInfo(key, name, source, catalog, created, updated, complete=False)
 
-    def finish(self, scan: ScanInfo) -> None:
+    def finish(self, scan: ScanInfo) -> ScanInfo:
         """Mark a scan as complete: every mask of its source is counted or listed as failed."""
         with self._transaction():
             self._connection.execute("UPDATE scan SET complete = 1 WHERE id = ?", (scan.id,))
+        return replace(scan, complete=True)
 
     def remove(self, scan: ScanInfo) -> None:
         """Forget a scan and all of its masks."""

@@ -61,9 +61,9 @@ class FolderSource:
             try:
                 with os.scandir(folder.path) as listing:
                     for item in listing:
-                        name = prefix + item.name
                         if item.name[0] == ".":
                             continue
+                        name = prefix + item.name
                         if not _is_folder(item):
                             if takes(name):
                                 yield _entry(item, name)
