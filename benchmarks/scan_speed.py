@@ -58,16 +58,16 @@ def make_sets(where: Path, real_folder: Path | None, scale: float) -> list[MaskS
         mask_sets.maker(shape, real) for shape in (small, street, large)
     )
     sets = [
-        MaskSet("480x360 grey", write("small", 4680, of_small, grey, distinct=468)),
-        MaskSet("1280x720 palette", write("street", 3000, of_street, palette), palette=True),
-        MaskSet("2048x1024 palette", write("palette", 1500, of_large, palette), palette=True),
-        MaskSet("2048x1024 grey, Pillow", write("grey", 1500, of_large, grey)),
+        MaskSet("480x360 grey", write("small", 2808, of_small, grey, distinct=468)),
+        MaskSet("1280x720 palette", write("street", 1500, of_street, palette), palette=True),
+        MaskSet("2048x1024 palette", write("palette", 800, of_large, palette), palette=True),
+        MaskSet("2048x1024 grey, Pillow", write("grey", 800, of_large, grey)),
     ]
     if importlib.util.find_spec("cv2") is not None:
-        folder = write("opencv", 1500, of_large, mask_sets.save_opencv)
+        folder = write("opencv", 800, of_large, mask_sets.save_opencv)
         sets.append(MaskSet("2048x1024 grey, OpenCV", folder))
     for name, make in (("photographs", mask_sets.photograph), ("noise", mask_sets.noise)):
-        folder = write(name, 240, partial(make, street), grey, distinct=30)
+        folder = write(name, 120, partial(make, street), grey, distinct=30)
         sets.append(MaskSet(f"{name} as grey, 1280x720", folder))
     return sets
 
