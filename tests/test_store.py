@@ -6,7 +6,6 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -172,7 +171,7 @@ def test_a_write_is_whole_or_not_at_all() -> None:
 
         with pytest.raises(KeyboardInterrupt):
             store.write(info, breaking())
-        bad = replace(stored([mask("n", 0)])[0], stamp=2**80)
+        bad = stored([mask("n", 0)])[0]._replace(stamp=2**80)
         with pytest.raises(OverflowError):
             store.write(info, [*stored([mask("m", 0)]), bad])
         assert store.mask_count(info) == 0

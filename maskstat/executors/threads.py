@@ -41,6 +41,36 @@ class _Job(Generic[Item, Result]):
         self.error: BaseException | None = None
 
 
+def _work(
+    function: Callable[[Item], Result],
+    todo: queue.SimpleQueue[_Job[Item, Result] | None],
+    done: queue.SimpleQueue[_Job[Item, Result] | list[Result]],
+    slots: threading.Semaphore,
+    stop: threading.Event,
+    in_order: bool,
+) -> None:
+    """One thread: jobs until None comes, or until the item at hand when told to stop."""
+    while True:
+        # A slot first: were it the other way round, the one who took the next job in order
+        # could wait for a slot that only the hand-over of that very job sets free.
+        slots.acquire()
+        job = todo.get()
+        if job is None:
+            return
+        handed_over_at = time.monotonic()
+        try:
+            for item in job.items:
+                if stop.is_set():
+                    return
+                job.results.append(function(item))
+                if not in_order and (now := time.monotonic()) - handed_over_at > _PATIENCE:
+                    done.put(job.results)
+                    job.results, handed_over_at = [], now
+        except BaseException as error:
+            job.error = error
+        done.put(job)
+
+
 def map_chunks(
     function: Callable[[Item], Result],
     chunks: Iterable[Sequence[Item]],
@@ -67,29 +97,13 @@ def map_chunks(
     slots = threading.Semaphore(window)
     stop = threading.Event()
 
-    def work() -> None:
-        while True:
-            # A slot first: were it the other way round, the one who took the next job in order
-            # could wait for a slot that only the hand-over of that very job sets free.
-            slots.acquire()
-            job = todo.get()
-            if job is None:
-                return
-            handed_over_at = time.monotonic()
-            try:
-                for item in job.items:
-                    if stop.is_set():
-                        return
-                    job.results.append(function(item))
-                    if not in_order and (now := time.monotonic()) - handed_over_at > _PATIENCE:
-                        done.put(job.results)
-                        job.results, handed_over_at = [], now
-            except BaseException as error:
-                job.error = error
-            done.put(job)
-
     for number in range(workers):
-        threading.Thread(target=work, name=f"maskstat-{number}", daemon=True).start()
+        threading.Thread(
+            target=_work,
+            args=(function, todo, done, slots, stop, in_order),
+            name=f"maskstat-{number}",
+            daemon=True,
+        ).start()
     waiting: dict[int, _Job[Item, Result]] = {}
     submitted = handed_over = 0
 
