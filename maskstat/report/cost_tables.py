@@ -165,9 +165,11 @@ def _solution_lines(solution: EqualCostWeights, names: Sequence[str]) -> Iterabl
     )
     if solution.sampled:
         error = float(solution.standard_errors.max())
-        yield f"Standard error of the weights from drawing batches: at most {error:.2%}"
+        exact = solution.relative_spread <= _EQUAL
+        what = "weights" if exact else "classes' shares of a batch's weight"  # a best effort's
+        yield f"Standard error of the {what} from drawing batches: at most {error:.2%}"
         if not solution.is_stable:
-            yield "That is more than 1%: these weights depend on the batches that were drawn"
+            yield "That is more than 1%: the answer depends on the batches that were drawn"
     limit = "" if solution.max_ratio is None else f", limited to {solution.max_ratio:g}"
     yield (
         f"Largest weight ratio {solution.weight_ratio:,.5g}{limit}"
