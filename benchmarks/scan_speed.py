@@ -116,23 +116,23 @@ def measure(masks: MaskSet, rounds: int, workers: int, db: Path) -> dict[str, fl
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def spin(amount: int = 20_000_000) -> int:
+def spin(amount: int) -> int:
     """A fixed amount of arithmetic."""
     total = 0
-    for number in range(amount // 20):
+    for number in range(amount):
         total += number * number % 7
     return total
 
 
-def spin_control(workers: int) -> float:
-    """How many times as much arithmetic all workers do as one, in the same time."""
+def spin_control(workers: int, amount: int = 4_000_000) -> float:
+    """How many times as much arithmetic all workers do as one of them, in the same time."""
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         list(pool.map(spin, [20] * workers))
         start = time.perf_counter()
-        spin()
+        list(pool.map(spin, [amount]))
         alone = time.perf_counter() - start
         start = time.perf_counter()
-        list(pool.map(spin, [20_000_000] * workers))
+        list(pool.map(spin, [amount] * workers))
         together = time.perf_counter() - start
     return workers * alone / together
 
