@@ -72,6 +72,17 @@ def check_scan(
         raise ParameterError(
             f"{printable(scan.name)!r} is the scan to check itself", where="--against"
         )
+    findings = [
+        *counted_findings(scan, min_masks=min_masks),
+        *_check_duplicates(scan, against),
+    ]
+    if images is not None:
+        findings += check_images(scan, images, image_suffix=image_suffix, mask_suffix=mask_suffix)
+    return quality.ordered(findings)
+
+
+def counted_findings(scan: Scan, *, min_masks: int = 10) -> tuple[Finding, ...]:
+    """The part of `check_scan` that opens no file: what counts alone show, errors first."""
     findings = quality.of_files("unreadable", (failure.mask for failure in scan.failures))
     reasons = {failure.mask: failure.reason for failure in scan.failures}
     findings = [
@@ -82,9 +93,6 @@ def check_scan(
         findings.append(Finding("incomplete", 1))
     findings += quality.check_tallies(scan.catalog, scan.tables())
     findings += quality.check_ledger(scan.catalog, scan.ledger, min_masks=min_masks)
-    findings += _check_duplicates(scan, against)
-    if images is not None:
-        findings += check_images(scan, images, image_suffix=image_suffix, mask_suffix=mask_suffix)
     return quality.ordered(findings)
 
 

@@ -17,6 +17,7 @@ from maskstat.cli.options import (
     JsonOption,
     ScanName,
     Seed,
+    announce_written,
     epsilon_of,
     framework_of,
     output,
@@ -87,7 +88,7 @@ def command(
     weighted = price_list(chosen.ledger, table.weights, kind, **options)  # type: ignore[arg-type]
     if out is not None:
         save(draw_prices(chosen, {"no weights": plain, label: weighted}), out)
-        typer.echo(f"wrote {out}", err=True)
+        announce_written(out)
     document = cost_document(chosen.catalog, plain, weighted, label)
     if json:
         print_json(document)

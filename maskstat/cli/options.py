@@ -124,6 +124,13 @@ def output() -> Console:
     return Console(width=width, highlight=False, soft_wrap=False)
 
 
+def announce_written(path: Path) -> None:
+    """Say on stderr which file was written."""
+    from maskstat.naming import printable
+
+    typer.echo(f"wrote {printable(str(path))}", err=True)
+
+
 def print_json(document: object) -> None:
     """One JSON document on stdout; never NaN, and names that UTF-8 can't hold are escaped."""
     import json

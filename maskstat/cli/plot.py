@@ -12,6 +12,7 @@ from maskstat.cli.options import (
     ClassesOption,
     Database,
     IgnoreOption,
+    announce_written,
     stored_scan,
 )
 from maskstat.report.plots import KINDS
@@ -83,5 +84,5 @@ def command(
         drawing = draw(kind, views, **options)
     save(drawing, out, dpi=dpi)
     typer.echo(drawing.description)
-    typer.echo(f"wrote {out}", err=True)
+    announce_written(out)
     return 0

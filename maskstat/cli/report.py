@@ -13,6 +13,7 @@ from maskstat.cli.options import (
     IgnoreOption,
     JsonOption,
     ScanName,
+    announce_written,
     print_json,
     stored_scan,
 )
@@ -85,7 +86,7 @@ def command(
 
     path = out or Path("report.html")
     write_atomically(path, text.encode("utf-8", "backslashreplace"))
-    typer.echo(f"wrote {path}", err=True)
+    announce_written(path)
     return 0
 
 

@@ -13,6 +13,7 @@ from maskstat.cli.options import (
     IgnoreOption,
     JsonOption,
     ScanName,
+    announce_written,
     output,
     print_json,
     stored_scan,
@@ -64,7 +65,6 @@ def command(
     uses. -o writes a row a mask, in natural order of the names: its name and its probability
     or repeat factor.
     """
-    from maskstat.naming import printable
     from maskstat.parameters import assignments
     from maskstat.sampling import sample
 
@@ -88,7 +88,7 @@ def command(
         catalog = chosen.catalog
     if out is not None:
         table.save(out, layout)  # type: ignore[arg-type]
-        typer.echo(f"wrote {printable(str(out))}", err=True)
+        announce_written(out)
     if json:
         document = table.to_document()
         print_json({**document.metadata, **document.columns})

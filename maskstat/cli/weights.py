@@ -19,6 +19,7 @@ from maskstat.cli.options import (
     JsonOption,
     ScanName,
     Seed,
+    announce_written,
     epsilon_of,
     framework_of,
     output,
@@ -170,7 +171,7 @@ def command(
         raise UnlistedValuesError(error.problem, remedy=_command_with(error.remedy)) from error
     if out is not None:
         table.save(out, layout)  # type: ignore[arg-type]
-        typer.echo(f"wrote {out}", err=True)
+        announce_written(out)
     _show(chosen, table, notes, json=json)
     return 0
 

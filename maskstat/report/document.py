@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskstat.catalog import DEFAULT_IGNORE
-from maskstat.profile import quality
+from maskstat.checking import counted_findings
 from maskstat.profile.cooccurrence import mask_variety
 from maskstat.profile.imbalance import ClassGroups, groups_by_share, imbalance
-from maskstat.profile.quality import Finding
-from maskstat.report.summary import scan_document
+from maskstat.report.summary import imbalance_document, scan_document
 from maskstat.report.weighing import (
     ABSENT,
     NORMALISATION,
@@ -45,9 +44,11 @@ def report_document(scan: Scan) -> dict[str, Any]:
     document["sizes"] = _sizes(scan)
     document["variety"] = asdict(mask_variety(scan.ledger))
     document["variety"]["masks_by_classes"] = list(document["variety"]["masks_by_classes"])
-    document["mask_imbalance"] = _measures(histogram.masks)
+    document["mask_imbalance"] = imbalance_document(imbalance(histogram.masks))
     document["groups"] = _groups(scan, groups_by_share(histogram.pixels))
-    document["findings"] = [finding.to_dict() for finding in counted_findings(scan)]
+    document["findings"] = [
+        finding.to_dict() for finding in counted_findings(scan, min_masks=MIN_MASKS)
+    ]
     document["ignore_index"] = _ignore_index(scan)
     document["weights"] = _weights(tables)
     prices = scheme_prices(scan.ledger, tables)
@@ -66,20 +67,6 @@ def report_document(scan: Scan) -> dict[str, Any]:
     return document
 
 
-def counted_findings(scan: Scan, *, min_masks: int = MIN_MASKS) -> tuple[Finding, ...]:
-    """What counts alone show to be wrong, errors first; `check_scan` also opens files."""
-    findings: list[Finding] = []
-    if scan.failures:
-        records = tuple({"mask": f.mask, "reason": f.reason} for f in scan.failures)
-        names = tuple(f.mask for f in scan.failures)
-        findings.append(Finding("unreadable", len(records), names, records))
-    if not scan.info.complete:
-        findings.append(Finding("incomplete", 1))
-    findings += quality.check_tallies(scan.catalog, scan.tables())
-    findings += quality.check_ledger(scan.catalog, scan.ledger, min_masks=min_masks)
-    return quality.ordered(findings)
-
-
 def _sizes(scan: Scan) -> list[dict[str, int]]:
     sizes: Counter[tuple[int, ...]] = Counter()
     for table in scan.tables():
@@ -88,17 +75,6 @@ def _sizes(scan: Scan) -> list[dict[str, int]]:
         {"width": width, "height": height, "masks": count}
         for (height, width), count in sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
     ]
-
-
-def _measures(counts: np.ndarray) -> dict[str, float | None]:
-    measures = imbalance(counts)
-    return {
-        "ratio": measures.ratio,
-        "entropy": measures.entropy,
-        "normalised_entropy": measures.normalised_entropy,
-        "effective_classes": measures.effective_classes,
-        "gini": measures.gini,
-    }
 
 
 def _groups(scan: Scan, groups: ClassGroups) -> dict[str, Any]:

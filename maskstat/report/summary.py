@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from maskstat.profile.imbalance import imbalance
+from maskstat.profile.imbalance import Imbalance, imbalance
 from maskstat.scanning import Scan
 from maskstat.version import __version__
 
@@ -24,7 +24,6 @@ def scan_document(scan: Scan) -> dict[str, Any]:
     """
     histogram = scan.histogram
     catalog = scan.catalog
-    measures = imbalance(histogram.pixels)
     frequency = histogram.frequency.tolist()
     document: dict[str, Any] = {
         "schema": SCHEMA,
@@ -56,13 +55,7 @@ def scan_document(scan: Scan) -> dict[str, Any]:
             for value, c in histogram.unlisted.items()
         ],
         "ignored_by_default": _ignored_by_default(scan),
-        "imbalance": {
-            "ratio": measures.ratio,
-            "entropy": measures.entropy,
-            "normalised_entropy": measures.normalised_entropy,
-            "effective_classes": measures.effective_classes,
-            "gini": measures.gini,
-        },
+        "imbalance": imbalance_document(imbalance(histogram.pixels)),
         "absent_classes": [catalog.names[k] for k in np.flatnonzero(~histogram.present)],
         "single_class_masks": histogram.single_class_masks,
         "unlabelled_masks": histogram.unlabelled_masks,
@@ -78,6 +71,17 @@ def scan_document(scan: Scan) -> dict[str, Any]:
             "skipped": changes.skipped,
         }
     return document
+
+
+def imbalance_document(measures: Imbalance) -> dict[str, float | None]:
+    """The measures that scans and reports print; plain JSON types."""
+    return {
+        "ratio": measures.ratio,
+        "entropy": measures.entropy,
+        "normalised_entropy": measures.normalised_entropy,
+        "effective_classes": measures.effective_classes,
+        "gini": measures.gini,
+    }
 
 
 def _ignored_by_default(scan: Scan) -> list[int]:

@@ -83,7 +83,7 @@ def compute(
     return finish(
         histogram, raw, chosen.name, parameters,
         policy=policy, normalize=normalize, clip=clip, source=source,
-        reduction="linear" if chosen.name == "equal-cost" else None,
+        reduction=chosen.reduction,
     )  # fmt: skip
 
 

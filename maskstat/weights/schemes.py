@@ -50,6 +50,8 @@ class Scheme:
         function: `function(counts, **parameters) -> float64[P]`.
         falls_with_frequency: whether a class with more pixels never weighs more.
         scale_free: whether all counts x k leave the weights as they are.
+        reduction: the average of the loss that the formula is for, as in `WeightTable`; None
+            where it is for any.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Scheme:
     function: Callable[..., FloatArray]
     falls_with_frequency: bool
     scale_free: bool
+    reduction: str | None = None
 
     @property
     def parameters(self) -> dict[str, object]:
@@ -91,11 +94,14 @@ def scheme(
     source: str,
     falls_with_frequency: bool = True,
     scale_free: bool = True,
+    reduction: str | None = None,
 ) -> Callable[[Callable[..., FloatArray]], Callable[..., FloatArray]]:
     """Register a function as a weight scheme; everything else follows by itself."""
 
     def register(function: Callable[..., FloatArray]) -> Callable[..., FloatArray]:
-        SCHEMES[name] = Scheme(name, formula, source, function, falls_with_frequency, scale_free)
+        SCHEMES[name] = Scheme(
+            name, formula, source, function, falls_with_frequency, scale_free, reduction
+        )
         return function
 
     return register
@@ -120,6 +126,7 @@ def _total(counts: ClassCounts) -> FloatArray:
     "equal-cost",
     formula="N / (K n_c)",
     source="maskstat: every constant prediction costs the same under a linear average",
+    reduction="linear",
 )
 def equal_cost(counts: ClassCounts) -> FloatArray:
     """Makes all constant predictions equally costly where the loss is a plain mean or sum."""
