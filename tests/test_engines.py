@@ -140,7 +140,7 @@ def test_kernels_with_a_broken_cache() -> None:
     """Where the cache fails at loading or saving, a kernel is compiled without it."""
     from numba import njit, types
 
-    from maskstat.kernels import compiled_engine
+    from maskstat.kernels import compiling
 
     class Broken:
         py_func = staticmethod(lambda a: a + 1)
@@ -148,5 +148,5 @@ def test_kernels_with_a_broken_cache() -> None:
         def compile(self, signature: object) -> None:
             raise OSError("no space left on device")
 
-    kernel = compiled_engine._load(Broken(), (types.int64,))
+    kernel = compiling.loaded(Broken(), (types.int64,))
     assert kernel(1) == njit(lambda a: a + 1)(1) == 2

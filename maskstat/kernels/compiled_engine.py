@@ -1,24 +1,31 @@
 """The fast engine: Numba kernels that count in event space (see `event_histogram`).
 
 Importing this module imports Numba; `CompiledEngine.load` loads the kernels from Numba's cache or
-compiles them. Pixels of one byte and of two are kernels of their own and are loaded one after
-the other; until both are there the NumPy engine does what is missing.
+compiles them. Pixels of one byte, of two, and colours are kernels of their own and are loaded one
+after the other, those for colours when the first colour image turns up; until they are there the
+NumPy engine does what is missing.
 """
 
 from __future__ import annotations
 
 import sys
 import threading
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
 from maskstat.kernels import event_histogram
-from maskstat.kernels.compiling import uncached
+from maskstat.kernels.compiling import loaded
 from maskstat.kernels.event_histogram import PADDING
+from maskstat.kernels.image_buffers import lent_array
 from maskstat.kernels.numpy_engine import NumpyBandCounter, NumpyEngine, unknown_filter
 from maskstat.kernels.packed import bytes_per_row, pixel_bins, unpack_rows
+
+if TYPE_CHECKING:
+    from maskstat.kernels.compiled_colours import CompiledColourCounter
+    from maskstat.kernels.numpy_colours import NumpyColourCounter
 
 Bins = NDArray[np.int64]
 
@@ -50,20 +57,7 @@ class _Kernels:
     """The kernels for pixels of one item type, ready to run."""
 
     def __init__(self, pixel: types.Integer) -> None:
-        self.tally_rows, self.count_rows = (_load(*kernel) for kernel in _signatures(pixel))
-
-
-def _load(kernel, signature):
-    """The kernel, ready for `signature`: from the cache, or compiled.
-
-    A cache that turns out broken, full or foreign must not stop anybody: then without it.
-    """
-    try:
-        kernel.compile(signature)
-    except Exception:
-        kernel = uncached(kernel.py_func)
-        kernel.compile(signature)
-    return kernel
+        self.tally_rows, self.count_rows = (loaded(*kernel) for kernel in _signatures(pixel))
 
 
 class _Scratch(threading.local):
@@ -141,21 +135,61 @@ class CompiledBandCounter:
 
 
 class CompiledEngine:
-    """See `maskstat.kernels.engine.Engine`. Ready for pixels of one byte once it exists."""
+    """See `maskstat.kernels.engine.Engine`. Ready for pixels of one byte once it exists.
+
+    With `colours_on_demand` the kernels for colours are loaded when they are first needed, and
+    until then not at all; without it by `load_colour_kernels` alone.
+    """
 
     name = "compiled"
 
-    def __init__(self) -> None:
+    def __init__(self, *, colours_on_demand: bool = True) -> None:
         self._numpy = NumpyEngine()
         self._kernels = _Kernels(types.uint8)
         self._scratch = _Scratch(np.uint8)
         self._tally_rows = self._kernels.tally_rows
         self._wide_kernels: _Kernels | None = None
         self._wide_scratch = _Scratch(np.uint16)
+        self._colour_kernels = None
+        self._colours_on_demand = colours_on_demand
+        self._loading_colours = threading.Lock()
 
     def load_two_byte_kernels(self) -> None:
         """Load the kernels for 16-bit masks; until then the NumPy engine counts these."""
         self._wide_kernels = _Kernels(types.uint16)
+
+    def load_colour_kernels(self) -> None:
+        """Load the kernels for colours."""
+        from maskstat.kernels.compiled_colours import signatures
+
+        with self._loading_colours:
+            if self._colour_kernels is None:
+                self._colour_kernels = tuple(loaded(*kernel) for kernel in signatures())
+
+    def _kernels_for_colours(self):
+        if self._colour_kernels is None and self._colours_on_demand:
+            self.load_colour_kernels()
+        return self._colour_kernels
+
+    def tally_colours(
+        self, stream: bytearray, height: int, width: int, channels: int
+    ) -> tuple[Bins, Bins]:
+        """Values and counts of a whole image of colours."""
+        kernels = self._kernels_for_colours()
+        if kernels is None:
+            return self._numpy.tally_colours(stream, height, width, channels)
+        from maskstat.kernels.compiled_colours import tally_colours
+
+        return tally_colours(kernels, stream, height, width, channels)
+
+    def colours(self, width: int, channels: int) -> CompiledColourCounter | NumpyColourCounter:
+        """A counter of colours."""
+        kernels = self._kernels_for_colours()
+        if kernels is None:
+            return self._numpy.colours(width, channels)
+        from maskstat.kernels.compiled_colours import CompiledColourCounter
+
+        return CompiledColourCounter(kernels, width, channels)
 
     def tally(self, stream: bytearray, height: int, width: int, bits: int) -> tuple[Bins, Bins]:
         """Values and counts of a whole image."""
@@ -195,19 +229,34 @@ class CompiledEngine:
         self, stream: bytearray, height: int, width: int, bits: int
     ) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Raw pixel values (H, W)."""
+        return self.tally_and_pixels(stream, height, width, bits)[2]
+
+    def tally_and_pixels(
+        self, stream: bytearray, height: int, width: int, bits: int
+    ) -> tuple[Bins, Bins, NDArray[np.uint8] | NDArray[np.uint16]]:
+        """Values, counts and raw pixel values (H, W), from one pass over the rows."""
         kernels = self._wide_kernels if bits == 16 else self._kernels
         if kernels is None:
-            return self._numpy.unfilter(stream, height, width, bits)
+            return self._numpy.tally_and_pixels(stream, height, width, bits)
         pixels = width if bits == 16 else bytes_per_row(width, bits)
         item = np.uint16 if bits == 16 else np.uint8
-        image = np.empty((height + 1) * pixels + PADDING, item)
+        image = lent_array((height + 1) * pixels + PADDING, item)
         image[:pixels] = 0
         bins = np.zeros(65536 if bits == 16 else 256, np.int64)
+        last_bins = np.zeros(256, np.int64)
         rows = np.frombuffer(stream, np.uint8)
-        bad = kernels.count_rows(rows, height, pixels, image, pixels, bins, bins, 0)
+        bad = kernels.count_rows(
+            rows, height, pixels, image, pixels, bins, last_bins, int(bits < 8)
+        )
         if bad >= 0:
             raise unknown_filter(int(rows[bad * (rows.size // height)]), bad)
         image = image[pixels : (height + 1) * pixels].reshape(height, pixels)
-        if bits == 16:
-            return image.byteswap(inplace=True) if sys.byteorder == "little" else image
-        return image if bits == 8 else unpack_rows(image, width, bits)
+        if bits < 8:
+            return *_packed_bins(bins, last_bins, width, bits), unpack_rows(image, width, bits)
+        values = bins.nonzero()[0]
+        counts = bins[values]
+        if bits == 8:
+            return values, counts, image
+        if sys.byteorder == "little":
+            image.byteswap(inplace=True)
+        return *_in_file_order(values, counts), image

@@ -47,3 +47,16 @@ def inlined(function: Callable[..., Any]) -> Any:
 def outlined(function: Callable[..., Any]) -> Any:
     """A part of a kernel that stays a function of its own, so that its loops keep the registers."""
     return njit(forceinline=False, **_OPTIONS)(function)
+
+
+def loaded(kernel: Any, signature: tuple[Any, ...]) -> Any:
+    """The kernel, ready for `signature`: from the cache, or compiled.
+
+    A cache that turns out broken, full or foreign must not stop anybody: then without it.
+    """
+    try:
+        kernel.compile(signature)
+    except Exception:
+        kernel = uncached(kernel.py_func)
+        kernel.compile(signature)
+    return kernel

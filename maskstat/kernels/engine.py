@@ -54,8 +54,20 @@ class BandCounter(Protocol):
         """Values that occur, ascending, and their counts, both int64."""
 
 
+class ColourCounter(BandCounter, Protocol):
+    """Counts colours of 2 to 4 channels, 8 bits each: grey and alpha, RGB, RGBA.
+
+    Its values are those of `MaskTally`. Every method raises MaskError where there are more
+    colours than a mask can have.
+    """
+
+    def add_pixels(self, pixels: NDArray[np.uint8]) -> None:
+        """Count plain pixels, (..., channels), besides what `add` counts."""
+
+
 class Engine(Protocol):
-    """Counts filtered PNG rows of grey levels or palette indices of 1, 2, 4, 8 or 16 bits.
+    """Counts filtered PNG rows of grey levels or palette indices of 1, 2, 4, 8 or 16 bits, and of
+    colours of 8 bits a channel.
 
     A stream holds `height` rows of 1 + bytes_per_row(width, bits) bytes, the first of each its
     filter type, as they come out of inflating the IDAT chunks; the caller vouches for the size.
@@ -71,10 +83,23 @@ class Engine(Protocol):
     def bands(self, width: int, bits: int) -> BandCounter:
         """The same for an image that comes band by band."""
 
+    def tally_colours(
+        self, stream: bytearray, height: int, width: int, channels: int
+    ) -> tuple[Bins, Bins]:
+        """Values that occur, ascending, and their counts; rows have width * channels bytes."""
+
+    def colours(self, width: int, channels: int) -> ColourCounter:
+        """A counter for an image of colours that comes band by band, or as plain pixels."""
+
     def unfilter(
         self, stream: bytearray, height: int, width: int, bits: int
     ) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Raw values (H, W): uint16 for 16 bits, uint8 for fewer."""
+
+    def tally_and_pixels(
+        self, stream: bytearray, height: int, width: int, bits: int
+    ) -> tuple[Bins, Bins, NDArray[np.uint8] | NDArray[np.uint16]]:
+        """What `tally` and `unfilter` give, from one pass over the rows."""
 
 
 class _MeteredNumpyEngine(NumpyEngine):
@@ -88,10 +113,22 @@ class _MeteredNumpyEngine(NumpyEngine):
         self._selector.pause()
         start = thread_time()
         found = super().tally(stream, height, width, bits)
-        self._busy += thread_time() - start
+        self._note(thread_time() - start)
+        return found
+
+    def tally_colours(
+        self, stream: bytearray, height: int, width: int, channels: int
+    ) -> tuple[Bins, Bins]:
+        self._selector.pause()
+        start = thread_time()
+        found = super().tally_colours(stream, height, width, channels)
+        self._note(thread_time() - start)
+        return found
+
+    def _note(self, seconds: float) -> None:
+        self._busy += seconds
         if self._busy > _LOADING:
             self._selector.load()
-        return found
 
 
 class _Selector:
@@ -151,11 +188,12 @@ class _Selector:
             self._await_kernels()
             if self._closing:
                 return
-            engine = CompiledEngine()
+            engine = CompiledEngine(colours_on_demand=False)
             self.engine = engine
-            self._await_kernels()
-            if not self._closing:
-                engine.load_two_byte_kernels()
+            for load in (engine.load_two_byte_kernels, engine.load_colour_kernels):
+                self._await_kernels()
+                if not self._closing:
+                    load()
         except Exception:  # as in `load`
             return
 
@@ -204,6 +242,15 @@ def _start_compiler() -> subprocess.Popen[bytes] | None:
         return None
 
 
+def cannot_load(error: Exception) -> ParameterError:
+    """What to say where compiled kernels were ordered and cannot be had."""
+    return ParameterError(
+        f"compiled kernels cannot be loaded ({error})",
+        where=VARIABLE,
+        remedy="install a Numba that fits this Python, or unset the variable",
+    )
+
+
 _selector: _Selector | None = None
 _start_lock = threading.Lock()
 
@@ -223,11 +270,7 @@ def _start() -> _Selector:
             try:
                 selector.load_now()
             except Exception as error:
-                raise ParameterError(
-                    f"compiled kernels cannot be loaded ({error})",
-                    where=VARIABLE,
-                    remedy="install a Numba that fits this Python, or unset the variable",
-                ) from error
+                raise cannot_load(error) from error
         elif wanted:
             raise ParameterError(
                 f"{wanted!r} is no engine", where=VARIABLE, remedy="use numpy or compiled"

@@ -93,7 +93,7 @@ def _narrow_residuals(stream, offset, x, pixels, like):
 
 @outlined
 def _narrow_changes(row, offset, x, pixels, like):
-    """`_change_events` of a row narrower than a word."""
+    """`change_events` of a row narrower than a word."""
     word = np.uint64(0)
     for k in range(pixels - x):
         here = pixel_at(row, offset, x + k, like)
@@ -114,7 +114,7 @@ def _residual_events(stream, offset, x, pixels, like):
 
 
 @inlined
-def _change_events(row, offset, x, pixels, like):
+def change_events(row, offset, x, pixels, like):
     """Word of the pixels from x >= 1 that differ from the one before them; never reads past it."""
     if x + word_pixels(like) <= pixels:
         return changed_pixels(row, offset, x, like)
@@ -129,7 +129,7 @@ def _next_event(stream, offset, x, pixels, previous):
     """The first pixel from x >= 1 with a residual or a change in the row above, or `pixels`."""
     while x < pixels:
         word = _residual_events(stream, offset, x, pixels, previous)
-        word |= _change_events(as_bytes(previous), _ZERO, x, pixels, previous)
+        word |= change_events(as_bytes(previous), _ZERO, x, pixels, previous)
         if word != 0:
             return x + trailing_zeros(word)
         x += word_pixels(previous)
@@ -143,7 +143,7 @@ def _count_runs(row_data, offset, pixels, weight, like, bins):
     run_start = 0
     x = _SECOND
     while x < pixels:
-        word = _change_events(row_data, offset, x, pixels, like)
+        word = change_events(row_data, offset, x, pixels, like)
         while word != 0:
             event = x + trailing_zeros(word)
             word &= word - ONE

@@ -19,6 +19,8 @@ def main() -> None:
     _report("kernels for pixels of one byte")
     engine.load_two_byte_kernels()
     _report("kernels for pixels of two bytes")
+    engine.load_colour_kernels()
+    _report("kernels for colours")
 
 
 def _report(what: str) -> None:

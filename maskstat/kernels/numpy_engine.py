@@ -4,7 +4,8 @@ Rows with filter None are counted as they are stored, and Sub rows from their no
 both cost a few passes over the bytes. Up, Average and Paeth rows cannot be rebuilt by whole-array
 operations; the inflated rows are wrapped into a stored (uncompressed) zlib stream for Pillow's zip
 decoder, which undoes PNG filters on any bytes: as "L" pixels for one-byte pixels and packed rows,
-as "LA" for two-byte pixels. No image file is involved, so nothing is rescaled or converted.
+as "LA" for two-byte pixels, "RGB" and "RGBA" for colours. No image file is involved, so nothing is
+rescaled or converted.
 
 Work goes on in blocks of rows, which keeps memory small and the bytes in the processor's cache.
 """
@@ -13,12 +14,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
 from maskstat.kernels.packed import bytes_per_row, pixel_bins, unpack_rows
+from maskstat.kernels.runs import Bins, run_bins, weighted_bins
+
+if TYPE_CHECKING:
+    from maskstat.kernels.numpy_colours import NumpyColourCounter
 
 try:
     from deflate import zlib_compress
@@ -26,35 +32,14 @@ except ImportError:
     from zlib import compress as zlib_compress
 
 Bytes = NDArray[np.uint8]
-Bins = NDArray[np.int64]
 
 _NONE, _SUB, _PAETH = 0, 1, 4
 _BLOCK_BYTES = 1 << 20
-_DENSE = 8  # one change of value in so many pixels: counting pixels is cheaper than runs
-
-
-def _run_bins(pixels: NDArray[np.integer], size: int) -> Bins:
-    """Histogram of flat pixels with `size` possible values, by runs where these are long."""
-    changed = pixels[1:] != pixels[:-1]
-    changes = np.count_nonzero(changed)
-    if changes * _DENSE > pixels.size:
-        return np.bincount(pixels, minlength=size)
-    starts = np.empty(changes + 2, np.int64)
-    starts[0] = 0
-    starts[1:-1] = changed.nonzero()[0]
-    starts[1:-1] += 1
-    starts[-1] = pixels.size
-    return _weighted_bins(pixels[starts[:-1]], np.diff(starts), size)
-
-
-def _weighted_bins(values: NDArray[np.integer], lengths: Bins, size: int) -> Bins:
-    """Histogram of runs. The weights are floats to NumPy, exact below 2**53 pixels."""
-    return np.bincount(values, weights=lengths, minlength=size).astype(np.int64)
 
 
 def _none_bins(rows: Bytes) -> tuple[Bins, Bytes]:
     """Byte histogram and last bytes of None rows, filter types (zeros) included in `rows`."""
-    bins = _run_bins(rows.reshape(-1), 256)
+    bins = run_bins(rows.reshape(-1), 256)
     bins[0] -= len(rows)
     return bins, rows[:, -1]
 
@@ -71,18 +56,18 @@ def _sub_bins(rows: Bytes) -> tuple[Bins, Bytes]:
     row_starts = np.searchsorted(starts, np.arange(len(rows)) * rows.shape[1])
     runs_in_row = np.diff(row_starts, append=starts.size)
     values -= np.repeat(values[row_starts], runs_in_row)
-    bins = _weighted_bins(values, np.diff(starts, append=flat.size), 256)
+    bins = weighted_bins(values, np.diff(starts, append=flat.size), 256)
     bins[0] -= len(rows)
     return bins, values[row_starts + runs_in_row - 1]
 
 
-def _rebuild(rows: Bytes, above: Bytes, pixel_bytes: int) -> Bytes:
+def rebuild(rows: Bytes, above: Bytes, pixel_bytes: int) -> Bytes:
     """Undo the filters: uint8[H, row bytes] from rows with filter types and the row above them."""
     from PIL import Image
 
     height, row_bytes = len(rows) + 1, rows.shape[1] - 1
     stream = zlib_compress(b"\0" + above.tobytes() + rows.tobytes(), 0)  # 0: stored
-    mode = "LA" if pixel_bytes == 2 else "L"
+    mode = ("L", "LA", "RGB", "RGBA")[pixel_bytes - 1]
     size = (row_bytes // pixel_bytes, height)
     image = Image.frombytes(mode, size, stream, "zip", mode, 0)
     return np.asarray(image).reshape(height, row_bytes)[1:]
@@ -107,7 +92,7 @@ class NumpyBandCounter:
         stride = self._above.size + 1
         rows = np.frombuffer(stream, np.uint8, height * stride).reshape(height, stride)
         check_filters(rows, self._rows)
-        for block in _blocks(rows):
+        for block in row_blocks(rows):
             self._add_block(block)
         self._rows += height
 
@@ -120,11 +105,11 @@ class NumpyBandCounter:
             if highest == _SUB:
                 np.cumsum(self._above, dtype=np.uint8, out=self._above)
         else:
-            pixels = _rebuild(rows, self._above, self._pixel_bytes)
+            pixels = rebuild(rows, self._above, self._pixel_bytes)
             self._above[:] = pixels[-1]
             last = pixels[:, -1]
             flat = pixels.reshape(-1)
-            bins = _run_bins(flat.view(">u2") if self._pixel_bytes == 2 else flat, self._bins.size)
+            bins = run_bins(flat.view(">u2") if self._pixel_bytes == 2 else flat, self._bins.size)
         self._bins += bins
         if self._bits < 8:
             self._last_bins += np.bincount(last, minlength=256)
@@ -138,7 +123,8 @@ class NumpyBandCounter:
         return values, bins[values]
 
 
-def _blocks(rows: Bytes) -> Iterator[Bytes]:
+def row_blocks(rows: Bytes) -> Iterator[Bytes]:
+    """Rows with their filter types, some at a time."""
     step = max(1, _BLOCK_BYTES // rows.shape[1])
     for first in range(0, len(rows), step):
         yield rows[first : first + step]
@@ -172,6 +158,20 @@ class NumpyEngine:
         """A counter for an image that arrives in bands."""
         return NumpyBandCounter(width, bits)
 
+    def tally_colours(
+        self, stream: bytearray, height: int, width: int, channels: int
+    ) -> tuple[Bins, Bins]:
+        """Values and counts of a whole image of colours."""
+        counter = self.colours(width, channels)
+        counter.add(stream, height)
+        return counter.finish()
+
+    def colours(self, width: int, channels: int) -> NumpyColourCounter:
+        """A counter of colours."""
+        from maskstat.kernels.numpy_colours import NumpyColourCounter
+
+        return NumpyColourCounter(width, channels)
+
     def unfilter(
         self, stream: bytearray, height: int, width: int, bits: int
     ) -> NDArray[np.uint8] | NDArray[np.uint16]:
@@ -181,11 +181,22 @@ class NumpyEngine:
         check_filters(rows, 0)
         pixels = np.empty((height, row_bytes), np.uint8)
         above, done = np.zeros(row_bytes, np.uint8), 0
-        for block in _blocks(rows):
+        for block in row_blocks(rows):
             part = pixels[done : done + len(block)]
-            part[:] = _rebuild(block, above, 2 if bits == 16 else 1)
+            part[:] = rebuild(block, above, 2 if bits == 16 else 1)
             above, done = part[-1], done + len(block)
         if bits == 16:
             wide = pixels.view(np.uint16)
             return wide.byteswap(inplace=True) if sys.byteorder == "little" else wide
         return pixels if bits == 8 else unpack_rows(pixels, width, bits)
+
+    def tally_and_pixels(
+        self, stream: bytearray, height: int, width: int, bits: int
+    ) -> tuple[Bins, Bins, NDArray[np.uint8] | NDArray[np.uint16]]:
+        """Values, counts and raw pixel values (H, W)."""
+        pixels = self.unfilter(stream, height, width, bits)
+        bins = np.zeros(65536 if bits == 16 else 256, np.int64)
+        for block in row_blocks(pixels):
+            bins += run_bins(block.reshape(-1), bins.size)
+        values = bins.nonzero()[0]
+        return values, bins[values], pixels

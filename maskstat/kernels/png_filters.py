@@ -45,6 +45,21 @@ def _paeth_byte(left, above, upper_left):
     return high if tilt <= low else nearest
 
 
+@register_jitable
+def paeth_of_bytes(left, above, upper_left):
+    """Paeth in each of the four bytes of an unsigned 32-bit pixel."""
+    if above == upper_left:
+        return left
+    if left == upper_left:
+        return above
+    predicted = np.uint32(0)
+    for shift in range(0, 32, 8):
+        byte = _paeth_byte((left >> shift) & 0xFF, (above >> shift) & 0xFF,
+                           (upper_left >> shift) & 0xFF)  # fmt: skip
+        predicted |= np.uint32(byte) << np.uint32(shift)
+    return np.uint32(predicted)
+
+
 def _is_byte(pixel):
     return isinstance(pixel, types.Integer) and pixel.bitwidth == 8
 

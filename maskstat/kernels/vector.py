@@ -15,6 +15,8 @@ why nothing here interprets them as numbers.
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -191,3 +193,46 @@ def set_bits(typingctx, word):
         return builder.ctpop(args[0])
 
     return types.int64(types.uint64), build
+
+
+@intrinsic
+def unlike_bytes(typingctx, data, index, distance):
+    """Word: bit k is set where byte index + k differs from the one `distance` bytes before it."""
+
+    def build(context, builder, signature, args):
+        vector = ir.VectorType(_BYTE, WORD_BYTES)
+        here = builder.gep(args[0], [args[1]])
+        there = builder.gep(here, [builder.neg(args[2])])
+        unlike = builder.icmp_unsigned(
+            "!=", _load(builder, here, vector), _load(builder, there, vector)
+        )
+        return _word(builder, unlike, WORD_BYTES)
+
+    return types.uint64(data, types.int64, types.int64), build
+
+
+def _filler(size):
+    """An intrinsic that stores a pixel of `size` bytes over and over."""
+
+    @intrinsic
+    def fill(typingctx, row, index, pixel):
+        def build(context, builder, signature, args):
+            four = builder.bitcast(args[2], ir.VectorType(_BYTE, 4))  # the lowest byte first
+            if sys.byteorder == "big":
+                order = ir.Constant(ir.VectorType(_INT32, 4), [3, 2, 1, 0])
+                four = builder.shuffle_vector(four, four, order)
+            around = ir.Constant(
+                ir.VectorType(_INT32, WORD_BYTES), [k % size for k in range(WORD_BYTES)]
+            )
+            spread = builder.shuffle_vector(four, four, around)
+            address = builder.gep(args[0], [args[1]])
+            builder.store(spread, builder.bitcast(address, spread.type.as_pointer())).align = 1
+            return context.get_dummy_value()
+
+        return types.void(row, types.int64, types.uint32), build
+
+    return fill
+
+
+# Store into 64 bytes of a row, from byte `index` on, pixels of 2, 3 or 4 bytes of one value.
+fill_pairs, fill_triples, fill_quads = _filler(2), _filler(3), _filler(4)
