@@ -1,0 +1,79 @@
+"""Class weights and losses for Keras 3, on TensorFlow, JAX and PyTorch.
+
+`pip install "maskstat[keras]"` brings Keras; the backend (tensorflow, jax or torch) is yours to
+choose and install. Losses take raw logits with the class axis last, (N, K), (N, H, W, K) or
+(N, D, H, W, K), and integer, one-hot or soft labels. `functional` has them as functions; the
+classes are `keras.losses.Loss` for `model.compile`, and are saved with the model.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from maskstat.errors import MissingExtraError
+
+if find_spec("keras") is None:
+    raise MissingExtraError(
+        "maskstat.keras needs Keras, which is not installed",
+        remedy='run: pip install "maskstat[keras]"',
+    )
+try:
+    import keras as _keras  # noqa: F401
+except ImportError as error:
+    raise MissingExtraError(
+        f"Keras is installed, but not its backend ({error})",
+        remedy='run: pip install "maskstat[torch]" and set KERAS_BACKEND=torch, or install '
+        "tensorflow or jax",
+    ) from None
+
+from maskstat.heatmaps import gaussian_heatmap, mask_distance_heatmap
+from maskstat.keras import functional, metrics
+from maskstat.keras.calibration import UnweightLogits, unweight_logits
+from maskstat.keras.complement_objective import ComplementObjectiveTraining
+from maskstat.keras.data import add_sample_weights
+from maskstat.keras.functional import (
+    complement_cross_entropy,
+    complement_entropy,
+    cross_entropy,
+    distance_aware,
+    focal,
+    ldam,
+    logit_adjusted,
+)
+from maskstat.keras.loading import class_weight, load_weights
+from maskstat.keras.losses import (
+    LDAM,
+    ComplementCrossEntropy,
+    ComplementEntropy,
+    CrossEntropy,
+    DistanceAware,
+    Focal,
+    LogitAdjusted,
+)
+
+__all__ = [
+    "LDAM",
+    "ComplementCrossEntropy",
+    "ComplementEntropy",
+    "ComplementObjectiveTraining",
+    "CrossEntropy",
+    "DistanceAware",
+    "Focal",
+    "LogitAdjusted",
+    "UnweightLogits",
+    "add_sample_weights",
+    "class_weight",
+    "complement_cross_entropy",
+    "complement_entropy",
+    "cross_entropy",
+    "distance_aware",
+    "focal",
+    "functional",
+    "gaussian_heatmap",
+    "ldam",
+    "load_weights",
+    "logit_adjusted",
+    "mask_distance_heatmap",
+    "metrics",
+    "unweight_logits",
+]

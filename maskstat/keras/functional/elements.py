@@ -1,0 +1,301 @@
+"""What all losses share: labels, weights, what is left out, and the four reductions.
+
+A loss of labels is given as two functions: `sparse(logits, labels)` for the loss of every element,
+and `soft(logits, mass)` for sum_k mass_k loss(label k), where mass is the label times the weights.
+So integer labels never become one-hot ones, and soft labels get the same meaning in every loss.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from keras import ops
+from keras.backend import standardize_dtype
+
+from maskstat.errors import ParameterError
+
+Tensor: TypeAlias = Any
+"""Of whatever backend Keras runs on, or what it makes tensors of."""
+PerClass: TypeAlias = npt.ArrayLike | Sequence[float] | Tensor
+Reduction: TypeAlias = Literal[
+    "none", "sum", "mean", "weighted-mean", "sum_over_batch_size", "mean_with_sample_weight"
+]
+
+REDUCTIONS: dict[str | None, str] = {
+    "none": "none",
+    "sum": "sum",
+    "mean": "mean",
+    "weighted-mean": "weighted-mean",
+    None: "none",
+    "sum_over_batch_size": "mean",
+    "mean_with_sample_weight": "weighted-mean",
+}
+"""Keras' names beside ours."""
+
+
+def label_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    weight: PerClass | None,
+    ignore_index: int | None,
+    reduction: str | None,
+    sample_weight: Tensor | None,
+    mask: Tensor | None,
+    sparse: Callable[[Tensor, Tensor], Tensor],
+    soft: Callable[[Tensor, Tensor], Tensor],
+) -> Tensor:
+    """A weighted, reduced loss of labels; see `maskstat.keras.functional` for the arguments."""
+    reduction = standard_reduction(reduction)
+    z = checked_logits(logits)
+    classes = int(z.shape[-1])
+    labels, is_soft = checked_target(target, z)
+    w = None if weight is None else per_class(weight, classes, z.dtype, "weight")
+    kept = None if mask is None else ops.cast(along_elements(mask, z, "mask"), "bool")
+    if is_soft:
+        mass, counted = soft_mass(labels, z, ignore_index)
+        mass = mass if w is None else mass * w
+        losses, weights = soft(z, mass), ops.sum(mass, axis=-1)
+    else:
+        refuse_strange_labels(labels, classes, ignore_index, mask)
+        indices, counted = valid_labels(labels, classes, ignore_index)
+        losses, weights = sparse(z, indices), None
+        if w is not None:
+            weights = ops.take(w, indices, axis=0)
+            losses = losses * weights
+    if sample_weight is not None:
+        factor = ops.cast(along_elements(sample_weight, z, "sample_weight"), z.dtype)
+        losses = losses * factor
+        weights = (
+            ops.broadcast_to(factor, ops.shape(losses)) if weights is None else (weights * factor)
+        )
+    counted = counted if kept is None else ops.logical_and(counted, kept)
+    losses = ops.where(counted, losses, ops.zeros_like(losses))
+    if reduction == "none" or reduction == "sum":
+        return losses if reduction == "none" else ops.sum(losses)
+    ones = ops.cast(counted, z.dtype)
+    return quotient(
+        ops.sum(losses),
+        ops.sum(ones * weights if reduction == "weighted-mean" and weights is not None else ones),
+    )
+
+
+def quotient(total: Tensor, divisor: Tensor) -> Tensor:
+    """total / divisor, and total where nothing is left to divide by."""
+    return total / ops.where(divisor > 0, divisor, ops.ones_like(divisor))
+
+
+# --- labels -------------------------------------------------------------------------------------
+
+
+def checked_target(target: Tensor, z: Tensor) -> tuple[Tensor, bool]:
+    """Labels as a tensor of a type they can be compared in, and whether they are soft ones."""
+    labels = ops.convert_to_tensor(target)
+    shape, wanted = tuple(labels.shape), tuple(z.shape)
+    if len(shape) == len(wanted) and shape[-1] == 1:
+        labels, shape = ops.squeeze(labels, axis=-1), shape[:-1]
+    if not (fits(shape, wanted) or fits(shape, wanted[:-1])):
+        raise ParameterError(
+            f"labels of shape {shape} do not fit logits of shape {wanted}",
+            remedy=f"integer labels are {wanted[:-1]}, soft ones {wanted}: the class axis is last",
+        )
+    is_soft = len(shape) == len(wanted)
+    if not is_soft and standardize_dtype(labels.dtype) not in ("int32", "int64"):
+        if not is_floating(labels):
+            labels = ops.cast(labels, "int32")
+        elif standardize_dtype(labels.dtype) in ("float16", "bfloat16"):
+            labels = ops.cast(labels, "float32")
+    return labels, is_soft
+
+
+def valid_labels(labels: Tensor, classes: int, ignore_index: int | None) -> tuple[Tensor, Tensor]:
+    """int32 labels in 0..K-1, with 0 in place of all others, and which ones are counted."""
+    counted = ops.logical_and(labels >= 0, labels < classes)
+    if ignore_index is not None and 0 <= ignore_index < classes:
+        counted = ops.logical_and(counted, ops.not_equal(labels, ignore_index))
+    return ops.cast(ops.where(counted, labels, ops.zeros_like(labels)), "int32"), counted
+
+
+def refuse_strange_labels(
+    labels: Tensor, classes: int, ignore_index: int | None, mask: Tensor | None
+) -> None:
+    """Raise ParameterError for labels neither of a class nor ignored, where looking is free."""
+    values, kept = at_hand(labels), None if mask is None else at_hand(mask)
+    if values is None or (mask is not None and kept is None):
+        return
+    strange = (values < 0) | (values >= classes)
+    if values.dtype.kind == "f":
+        strange |= values != np.floor(values)
+    if ignore_index is not None:
+        strange &= values != ignore_index
+    if kept is not None:
+        strange &= np.reshape(kept, kept.shape + (1,) * (values.ndim - kept.ndim)).astype(bool)
+    if strange.any():
+        raise ParameterError(
+            f"label {values[strange][0]} is none of the {classes} classes 0..{classes - 1}, and "
+            f"ignore_index is {ignore_index}",
+            remedy="map such labels to classes, or give ignore_index=",
+        )
+
+
+def soft_mass(labels: Tensor, z: Tensor, ignore_index: int | None) -> tuple[Tensor, Tensor]:
+    """Labels [..., K] without what is on the ignored class, and which elements have any left."""
+    mass = ops.cast(labels, z.dtype)
+    if ignore_index is not None and 0 <= ignore_index < z.shape[-1]:
+        others = np.arange(z.shape[-1]) != ignore_index
+        mass = mass * ops.cast(ops.convert_to_tensor(others), z.dtype)
+    return mass, ops.sum(mass, axis=-1) > 0
+
+
+def is_class(labels: Tensor, classes: int) -> Tensor:
+    """bool[..., K]: which class is the label. One byte a logit, and no memory once compiled."""
+    return ops.equal(ops.expand_dims(labels, -1), ops.arange(classes, dtype="int32"))
+
+
+# --- arguments ----------------------------------------------------------------------------------
+
+
+def at_hand(values: Any) -> npt.NDArray[Any] | None:
+    """Values as NumPy where looking is free: no tracing, no wait for an accelerator; else None."""
+    if isinstance(values, (np.ndarray, np.generic, list, tuple, int, float)):
+        return np.asarray(values)
+    if "cpu" in str(getattr(values, "device", "")).lower():
+        return np.asarray(values.detach() if hasattr(values, "detach") else values)
+    return None
+
+
+def looked_at(values: Any, name: str) -> npt.NDArray[Any]:
+    """Values as NumPy, from wherever they are. Raises ParameterError for what is being traced."""
+    table = at_hand(values)
+    if table is not None:
+        return table
+    try:
+        return np.asarray(ops.convert_to_numpy(values))
+    except Exception as error:  # every backend has its own
+        raise ParameterError(
+            f"{name} has no values while a function is compiled ({type(error).__name__})",
+            remedy="make it outside, of numbers",
+        ) from None
+
+
+def checked_logits(logits: Tensor) -> Tensor:
+    """Logits [N, ..., K] in the type that losses are computed in: float32 for half precision."""
+    refuse_probabilities(logits)
+    z = ops.convert_to_tensor(logits)
+    if not is_floating(z):
+        raise ParameterError(f"logits are {standardize_dtype(z.dtype)}, not floating")
+    if len(z.shape) < 2 or z.shape[-1] is None:
+        raise ParameterError(f"logits of shape {tuple(z.shape)} have no last axis of known size")
+    if z.shape[-1] < 2:
+        raise ParameterError(
+            "a softmax over 1 class is always 1",
+            remedy="use two logits, or keras.losses.BinaryCrossentropy",
+        )
+    return widened(z)
+
+
+def refuse_probabilities(logits: Tensor) -> None:
+    """Raise ParameterError for what a softmax or sigmoid made, where the backend remembers it.
+
+    TensorFlow does, and Keras' own losses take its input instead: a model would silently get
+    another loss on another backend.
+    """
+    operation = getattr(getattr(logits, "op", None), "type", None)
+    if hasattr(logits, "_keras_logits") or operation in ("Softmax", "Sigmoid"):
+        raise ParameterError(
+            "the model ends in a softmax or sigmoid, but losses take logits",
+            remedy='give its last layer activation="linear", and predictions a softmax',
+        )
+
+
+def is_floating(tensor: Tensor) -> bool:
+    return "float" in standardize_dtype(tensor.dtype)
+
+
+def widened(tensor: Tensor) -> Tensor:
+    if standardize_dtype(tensor.dtype) in ("float16", "bfloat16"):
+        return ops.cast(tensor, "float32")
+    return tensor
+
+
+def fits(shape: Sequence[int | None], wanted: Sequence[int | None]) -> bool:
+    """Whether two shapes can be the same; None is a size that is not known yet."""
+    return len(shape) == len(wanted) and all(
+        one is None or other is None or one == other
+        for one, other in zip(shape, wanted, strict=True)
+    )
+
+
+def along_elements(values: Tensor, z: Tensor, name: str) -> Tensor:
+    """[N, ...] numbers, or those of its first axes with 1 for the others, of logits [N, ..., K]."""
+    tensor, wanted = ops.convert_to_tensor(values), tuple(z.shape)[:-1]
+    shape = tuple(tensor.shape)
+    if len(shape) == len(wanted) + 1 and shape[-1] == 1:
+        tensor, shape = ops.squeeze(tensor, axis=-1), shape[:-1]
+    if len(shape) > len(wanted) or not all(
+        size == 1 or fits((size,), (other,)) for size, other in zip(shape, wanted, strict=False)
+    ):
+        raise ParameterError(
+            f"{name} of shape {shape} does not fit logits of shape {tuple(z.shape)}",
+            remedy=f"it is {wanted}, or its first axes",
+        )
+    for _ in range(len(wanted) - len(shape)):
+        tensor = ops.expand_dims(tensor, -1)
+    return tensor
+
+
+def per_class(values: PerClass, classes: int, dtype: Any, name: str) -> Tensor:
+    """[K] finite, not negative numbers as a tensor beside the logits."""
+    table = at_hand(values)
+    if table is None:
+        tensor = ops.cast(values, dtype)
+        check_length(tuple(tensor.shape), classes, name)
+        return tensor
+    check_length(table.shape, classes, name)
+    return ops.convert_to_tensor(check_per_class(table, name), dtype=dtype)
+
+
+def numbers_per_class(values: PerClass, classes: int, name: str) -> npt.NDArray[np.float64]:
+    """float64[K] finite, not negative numbers, with the smallest one above 0 in place of zeros."""
+    table = looked_at(values, name)
+    check_length(table.shape, classes, name)
+    return occurring(check_per_class(table, name), name)
+
+
+def occurring(table: npt.NDArray[np.float64], name: str) -> npt.NDArray[np.float64]:
+    if not (table > 0).any():
+        raise ParameterError(f"{name} is 0 for every class")
+    return np.where(table > 0, table, table[table > 0].min())
+
+
+def check_length(shape: tuple[int, ...], classes: int, name: str) -> None:
+    if shape != (classes,):
+        raise ParameterError(f"{name} of shape {shape} does not fit logits of {classes} classes")
+
+
+def check_per_class(values: PerClass, name: str) -> npt.NDArray[np.float64]:
+    """float64[K]. Raises ParameterError for what float32 can't hold and for negative numbers."""
+    table = np.asarray(values, np.float64)
+    if not (np.abs(table) <= np.finfo(np.float32).max).all() or (table < 0).any():
+        raise ParameterError(f"{name} must be finite and not negative")
+    return table
+
+
+def finite(value: float, name: str, least: float = -math.inf) -> float:
+    if not math.isfinite(value) or value < least:
+        limit = "" if least == -math.inf else f" and at least {least:g}"
+        raise ParameterError(f"{name} is {value}, but must be finite{limit}")
+    return float(value)
+
+
+def standard_reduction(reduction: str | None) -> str:
+    if reduction not in REDUCTIONS:
+        names = [name for name in REDUCTIONS if name is not None]
+        raise ParameterError(
+            f"there is no reduction {reduction!r}", remedy=f"there are: {', '.join(names)}"
+        )
+    return REDUCTIONS[reduction]

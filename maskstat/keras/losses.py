@@ -1,0 +1,279 @@
+"""The losses as `keras.losses.Loss`: for `model.compile`, and saved with the model.
+
+What divides by what: with w = weight[label] · sample_weight, "mean" (Keras' own
+"sum_over_batch_size") is the sum of w · loss over the **number** of elements that are neither
+ignored nor masked, "weighted-mean" over the **sum of their w**. So `model.fit(sample_weight=...)`,
+a dataset's third entry, `class_weight=` and Keras masks mean what they mean in Keras' own losses,
+and ignored elements are no longer there. A `sample_weight` may also be [N], one number an image.
+
+Under `tf.distribute` each replica divides by what it sees itself, and means are divided by the
+number of replicas, as Keras does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from maskstat.errors import ParameterError
+from maskstat.keras import functional
+from maskstat.keras.functional.elements import (
+    PerClass,
+    Tensor,
+    check_per_class,
+    finite,
+    looked_at,
+    occurring,
+    refuse_probabilities,
+    standard_reduction,
+)
+
+KERAS_REDUCTIONS = {
+    "none": "none",
+    "sum": "sum",
+    "mean": "sum_over_batch_size",
+    "weighted-mean": "mean_with_sample_weight",
+}
+
+
+class WeightedLoss(keras.losses.Loss):  # type: ignore[misc]
+    """What all have in common: weights, an ignored label, a reduction, their form in files.
+
+    Args:
+        weight: [K] finite, not negative, or None for ones; kept as a list in the configuration.
+        ignore_index: a label to leave out, inside or outside 0..K-1, or None.
+        reduction: "none", "sum", "mean", "weighted-mean", or Keras' names of them.
+        name: shown in logs.
+        dtype: what logits are converted to first; Keras' floatx unless given. Half precision is
+            computed in float32 all the same.
+        options: what the loss takes besides, kept in the configuration.
+
+    Raises:
+        ParameterError: arguments that mean nothing.
+    """
+
+    function: Any = None
+    """The loss as a function of logits and target."""
+
+    def __init__(
+        self,
+        weight: PerClass | None = None,
+        *,
+        ignore_index: int | None = None,
+        reduction: str | None = "mean",
+        name: str | None = None,
+        dtype: Any = None,
+        **options: Any,
+    ):
+        own = standard_reduction(reduction)
+        super().__init__(name=name, reduction=KERAS_REDUCTIONS[own], dtype=dtype)
+        if ignore_index is not None and (
+            isinstance(ignore_index, bool) or int(ignore_index) != ignore_index
+        ):
+            raise ParameterError(f"ignore_index is {ignore_index!r}, but must be a whole number")
+        self.weight = None if weight is None else listed(weight, "weight")
+        self.ignore_index = None if ignore_index is None else int(ignore_index)
+        self._own_reduction = own
+        self._given_dtype = None if dtype is None else self.dtype
+        self._options = options
+
+    def __call__(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> Tensor:
+        """The loss of logits `y_pred`, reduced; a mask that Keras attached to them is obeyed."""
+        loss = self._evaluate(
+            y_true, y_pred, self._own_reduction, sample_weight, getattr(y_pred, "_keras_mask", None)
+        )
+        return per_replica(loss) if "mean" in self._own_reduction else loss
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """The weighted loss of every element, 0 where it is ignored."""
+        return self._evaluate(y_true, y_pred, "none", None, None)
+
+    def _evaluate(
+        self,
+        y_true: Tensor,
+        y_pred: Tensor,
+        reduction: str,
+        sample_weight: Tensor | None,
+        mask: Tensor | None,
+    ) -> Tensor:
+        refuse_probabilities(y_pred)
+        with keras.name_scope(self.name):
+            return type(self).function(
+                keras.ops.convert_to_tensor(y_pred, dtype=self.dtype), y_true, weight=self.weight,
+                ignore_index=self.ignore_index, reduction=reduction, sample_weight=sample_weight,
+                mask=mask, **self._options,
+            )  # fmt: skip
+
+    def get_config(self) -> dict[str, Any]:
+        """Everything that `from_config` needs, as numbers, texts and lists."""
+        return {
+            "name": self.name,
+            "reduction": self._own_reduction,
+            "dtype": self._given_dtype,
+            "weight": self.weight,
+            "ignore_index": self.ignore_index,
+            **self._options,
+        }
+
+
+@keras.saving.register_keras_serializable(package="maskstat")
+class CrossEntropy(WeightedLoss):
+    """Cross entropy of logits and sparse, one-hot or soft labels; `functional.cross_entropy`."""
+
+    function = staticmethod(functional.cross_entropy)
+
+    def __init__(
+        self, weight: PerClass | None = None, *, name: str = "cross_entropy", **common: Any
+    ):
+        super().__init__(weight, name=name, **common)
+
+
+@keras.saving.register_keras_serializable(package="maskstat")
+class Focal(WeightedLoss):
+    """Focal loss (Lin et al. 2017); `functional.focal`. gamma: at least 0."""
+
+    function = staticmethod(functional.focal)
+
+    def __init__(
+        self,
+        weight: PerClass | None = None,
+        *,
+        gamma: float = 2.0,
+        name: str = "focal",
+        **common: Any,
+    ):
+        super().__init__(weight, name=name, gamma=finite(gamma, "gamma", 0.0), **common)
+
+
+@keras.saving.register_keras_serializable(package="maskstat")
+class ComplementEntropy(WeightedLoss):
+    """Complement entropy C (Chen et al. 2019), not negated; `functional.complement_entropy`.
+
+    To be made larger: by itself it is a metric, or the second step of complement objective
+    training.
+    """
+
+    function = staticmethod(functional.complement_entropy)
+
+    def __init__(
+        self, weight: PerClass | None = None, *, name: str = "complement_entropy", **common: Any
+    ):
+        super().__init__(weight, name=name, **common)
+
+
+@keras.saving.register_keras_serializable(package="maskstat")
+class ComplementCrossEntropy(WeightedLoss):
+    """Complement cross entropy (Kim et al. 2020); `functional.complement_cross_entropy`."""
+
+    function = staticmethod(functional.complement_cross_entropy)
+
+    def __init__(
+        self,
+        weight: PerClass | None = None,
+        *,
+        gamma: float = -1.0,
+        name: str = "complement_cross_entropy",
+        **common: Any,
+    ):
+        super().__init__(weight, name=name, gamma=finite(gamma, "gamma"), **common)
+
+
+@keras.saving.register_keras_serializable(package="maskstat")
+class LogitAdjusted(WeightedLoss):
+    """Logit-adjusted cross entropy (Menon et al. 2021); `functional.logit_adjusted`.
+
+    Args:
+        prior: [K], how frequent classes are, of any scale.
+        tau: 1 in theory.
+    """
+
+    function = staticmethod(functional.logit_adjusted)
+
+    def __init__(
+        self,
+        prior: PerClass,
+        weight: PerClass | None = None,
+        *,
+        tau: float = 1.0,
+        name: str = "logit_adjusted",
+        **common: Any,
+    ):
+        shares = listed(prior, "prior")
+        occurring(np.asarray(shares), "prior")
+        super().__init__(weight, name=name, prior=shares, tau=finite(tau, "tau"), **common)
+
+
+@keras.saving.register_keras_serializable(package="maskstat")
+class LDAM(WeightedLoss):
+    """Label-distribution-aware margin loss (Cao et al. 2019); `functional.ldam`.
+
+    Args:
+        counts: [K], how often classes occur.
+        max_margin: of the rarest class, at least 0.
+        scale: of the logits, at least 0.
+    """
+
+    function = staticmethod(functional.ldam)
+
+    def __init__(
+        self,
+        counts: PerClass,
+        weight: PerClass | None = None,
+        *,
+        max_margin: float = 0.5,
+        scale: float = 30.0,
+        name: str = "ldam",
+        **common: Any,
+    ):
+        numbers = listed(counts, "counts")
+        occurring(np.asarray(numbers), "counts")
+        super().__init__(
+            weight, name=name, counts=numbers, max_margin=finite(max_margin, "max_margin", 0.0),
+            scale=finite(scale, "scale", 0.0), **common,
+        )  # fmt: skip
+
+
+@keras.saving.register_keras_serializable(package="maskstat")
+class DistanceAware(WeightedLoss):
+    """Heat-map loss (Law & Deng 2018) of logits and heat maps; `functional.distance_aware`.
+
+    "mean" divides by the number of key points (y = 1), "weighted-mean" by the sum of their weights.
+    """
+
+    function = staticmethod(functional.distance_aware)
+
+    def __init__(
+        self,
+        weight: PerClass | None = None,
+        *,
+        alpha: float = 2.0,
+        beta: float = 4.0,
+        name: str = "distance_aware",
+        **common: Any,
+    ):
+        super().__init__(
+            weight, name=name, alpha=finite(alpha, "alpha", 0.0), beta=finite(beta, "beta", 0.0),
+            **common,
+        )  # fmt: skip
+
+
+def listed(values: PerClass, name: str) -> list[float]:
+    """[K] numbers as a list. Raises ParameterError unless finite and not negative."""
+    table = looked_at(values, name)
+    if table.ndim != 1:
+        raise ParameterError(f"{name} of shape {table.shape} is no list of one number a class")
+    return [float(value) for value in check_per_class(table, name)]
+
+
+def per_replica(loss: Tensor) -> Tensor:
+    """A mean divided by the number of replicas of `tf.distribute`, which adds gradients up."""
+    if keras.config.backend() != "tensorflow":
+        return loss
+    import tensorflow
+
+    replicas = tensorflow.distribute.get_strategy().num_replicas_in_sync
+    return loss if replicas == 1 else loss / replicas

@@ -1,0 +1,69 @@
+"""Class weights and losses for PyTorch (`pip install "maskstat[torch]"`).
+
+Losses take raw logits with the class axis at 1, (N, K), (N, K, H, W) or (N, K, D, H, W), and
+integer, one-hot or soft labels. `functional` has them as functions; the classes hold weights as
+registered buffers. Metrics are in `maskstat.torch.metrics`, which loads torchmetrics if installed.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from maskstat.errors import MissingExtraError
+
+if find_spec("torch") is None:
+    raise MissingExtraError(
+        "maskstat.torch needs PyTorch, which is not installed",
+        remedy='run: pip install "maskstat[torch]"',
+    )
+
+from maskstat.heatmaps import gaussian_heatmap, mask_distance_heatmap
+from maskstat.torch import functional
+from maskstat.torch.calibration import UnweightLogits, unweight_logits
+from maskstat.torch.complement_objective import ComplementObjectiveTraining
+from maskstat.torch.data import MaskSampler, sampler
+from maskstat.torch.functional import (
+    complement_cross_entropy,
+    complement_entropy,
+    cross_entropy,
+    distance_aware,
+    focal,
+    ldam,
+    logit_adjusted,
+)
+from maskstat.torch.loading import load_weights
+from maskstat.torch.losses import (
+    LDAM,
+    ComplementCrossEntropy,
+    ComplementEntropy,
+    CrossEntropy,
+    DistanceAware,
+    Focal,
+    LogitAdjusted,
+)
+
+__all__ = [
+    "LDAM",
+    "ComplementCrossEntropy",
+    "ComplementEntropy",
+    "ComplementObjectiveTraining",
+    "CrossEntropy",
+    "DistanceAware",
+    "Focal",
+    "LogitAdjusted",
+    "MaskSampler",
+    "UnweightLogits",
+    "complement_cross_entropy",
+    "complement_entropy",
+    "cross_entropy",
+    "distance_aware",
+    "focal",
+    "functional",
+    "gaussian_heatmap",
+    "ldam",
+    "load_weights",
+    "logit_adjusted",
+    "mask_distance_heatmap",
+    "sampler",
+    "unweight_logits",
+]

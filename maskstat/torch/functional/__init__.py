@@ -1,0 +1,37 @@
+"""The losses as pure functions: one module a family, and `elements`, what they have in common.
+
+| argument | meaning |
+| --- | --- |
+| `logits` | floating [N, K, ...]; float16 and bfloat16 are computed in float32 |
+| `target` | integer labels [N, ...], or one-hot or soft labels [N, K, ...] |
+| `weight` | [K] class weights, or None for ones |
+| `ignore_index` | a label to leave out, inside or outside 0..K-1, or None |
+| `reduction` | "none", "sum", "mean" by the number of labelled elements (Keras' mean), or |
+|  | "weighted-mean" by the sum of their weights (the mean of torch's `CrossEntropyLoss`) |
+
+An element of soft labels y costs sum_k y_k w_k loss(k) and weighs sum_k y_k w_k; it is ignored
+where y is all zeros, and what y has on `ignore_index` is dropped. Both means are 0, with zero
+gradient, where nothing is left. Labels that are neither classes nor `ignore_index` raise
+`ParameterError` on the CPU; on accelerators and in compiled graphs, where looking would cost a
+wait, torch's own index checks stop the program. Weights are taken to the logits' device and type.
+"""
+
+from __future__ import annotations
+
+from maskstat.torch.functional.complement import complement_cross_entropy, complement_entropy
+from maskstat.torch.functional.cross_entropy import cross_entropy, focal
+from maskstat.torch.functional.distance_aware import distance_aware
+from maskstat.torch.functional.elements import IGNORE_INDEX, Reduction
+from maskstat.torch.functional.margins import ldam, logit_adjusted
+
+__all__ = [
+    "IGNORE_INDEX",
+    "Reduction",
+    "complement_cross_entropy",
+    "complement_entropy",
+    "cross_entropy",
+    "distance_aware",
+    "focal",
+    "ldam",
+    "logit_adjusted",
+]

@@ -1,0 +1,77 @@
+"""Cross entropy and focal loss: functions of the true class's probability alone."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from maskstat.torch.functional.elements import (
+    IGNORE_INDEX,
+    PerClass,
+    Reduction,
+    finite,
+    label_loss,
+)
+
+SMALLEST = 1e-30
+"""Least 1 - p_g whose power is differentiated: powers below 1 have no slope at 0."""
+
+
+def cross_entropy(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    weight: PerClass | None = None,
+    ignore_index: int | None = IGNORE_INDEX,
+    reduction: Reduction = "weighted-mean",
+) -> Tensor:
+    """-ln p_g, g the true class.
+
+    Arguments as in `maskstat.torch.functional`. With integer labels and the defaults this is
+    `torch.nn.functional.cross_entropy`, but 0 and not NaN where nothing is labelled.
+
+    Raises:
+        ParameterError: shapes, types or values of arguments that mean nothing.
+    """
+    return label_loss(
+        logits, target, weight=weight, ignore_index=ignore_index, reduction=reduction,
+        sparse=log_loss, soft=lambda z, mass: -(mass * torch.log_softmax(z, 1)).sum(1),
+    )  # fmt: skip
+
+
+def focal(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    gamma: float = 2.0,
+    weight: PerClass | None = None,
+    ignore_index: int | None = IGNORE_INDEX,
+    reduction: Reduction = "weighted-mean",
+) -> Tensor:
+    """-(1 - p_g)^gamma ln p_g (Lin et al. 2017, arXiv 1708.02002, with softmax for sigmoid).
+
+    Args:
+        gamma: at least 0, which is cross entropy.
+
+    Other arguments as in `maskstat.torch.functional`.
+
+    Raises:
+        ParameterError: shapes, types or values of arguments that mean nothing.
+    """
+    gamma = finite(gamma, "gamma", 0.0)
+    return label_loss(
+        logits, target, weight=weight, ignore_index=ignore_index, reduction=reduction,
+        sparse=lambda z, labels: focused(log_loss(z, labels), gamma),
+        soft=lambda z, mass: (mass * focused(-torch.log_softmax(z, 1), gamma)).sum(1),
+    )  # fmt: skip
+
+
+def log_loss(z: Tensor, labels: Tensor) -> Tensor:
+    return nn.functional.cross_entropy(z, labels, reduction="none")
+
+
+def focused(loss: Tensor, gamma: float) -> Tensor:
+    """(1 - e^-loss)^gamma loss, whose slope is finite at 0 for every gamma >= 0."""
+    if gamma == 0:
+        return loss
+    return (-torch.expm1(-loss)).clamp_min(SMALLEST).pow(gamma) * loss

@@ -1,0 +1,83 @@
+"""Distance-aware cross entropy of heat maps."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from maskstat.errors import ParameterError
+from maskstat.torch.functional.elements import (
+    IGNORE_INDEX,
+    PerClass,
+    Reduction,
+    along_classes,
+    check_reduction,
+    finite,
+    free_to_look,
+    per_class,
+    widened,
+)
+
+
+def distance_aware(
+    logits: Tensor,
+    heatmap: Tensor,
+    *,
+    alpha: float = 2.0,
+    beta: float = 4.0,
+    weight: PerClass | None = None,
+    ignore_index: int | None = IGNORE_INDEX,
+    reduction: Reduction = "weighted-mean",
+) -> Tensor:
+    """The CornerNet heat-map loss (Law & Deng 2018, arXiv 1808.01244, equation 1), p = sigmoid(z).
+
+    -(1 - p)^alpha ln p where y = 1, -(1 - y)^beta p^alpha ln(1 - p) elsewhere.
+
+    Args:
+        logits: [N, K, ...], every class by itself.
+        heatmap: [N, K, ...] in 0..1, as `maskstat.heatmaps` makes them; 1 exactly at key points.
+            Negative values leave elements out.
+        alpha, beta: at least 0.
+        weight: [K].
+        ignore_index: a class whose channel is left out, where it is one of 0..K-1.
+        reduction: "mean" divides by the number of elements with y = 1, "weighted-mean" by the sum
+            of their weights; either by 1 where that is 0.
+
+    Raises:
+        ParameterError: shapes, types or values of arguments that mean nothing.
+    """
+    check_reduction(reduction)
+    alpha, beta = finite(alpha, "alpha", 0.0), finite(beta, "beta", 0.0)
+    if logits.ndim < 2 or not logits.is_floating_point() or not heatmap.is_floating_point():
+        raise ParameterError("logits and heat map must be floating, [N, K, ...]")
+    if logits.shape != heatmap.shape:
+        raise ParameterError(
+            f"a heat map of shape {tuple(heatmap.shape)} does not fit logits of shape "
+            f"{tuple(logits.shape)}"
+        )
+    if free_to_look(heatmap) and heatmap.numel() > 0 and not float(heatmap.amax()) <= 1:
+        raise ParameterError("a heat map must be in 0..1, or negative where it is left out")
+    z = widened(logits)
+    positive = heatmap == 1
+    counted = heatmap >= 0
+    if ignore_index is not None and 0 <= ignore_index < z.shape[1]:
+        counted.select(1, ignore_index).zero_()
+    factor = torch.where(positive, 1.0, (1 - heatmap.to(z.dtype)).clamp(min=0).pow(beta))
+    factor = factor.masked_fill(~counted, 0.0)
+    weights = (positive & counted).to(z.dtype)
+    if weight is not None:
+        w = along_classes(per_class(weight, z.shape[1], z, "weight"), z)
+        factor = factor * w
+        if reduction == "weighted-mean":
+            weights = weights * w
+    # Both cases are one function of the logit towards the right answer.
+    right = torch.where(positive, z, -z)
+    losses = factor * torch.exp(alpha * logsigmoid(-right)) * -logsigmoid(right)
+    if reduction == "none":
+        return losses
+    total = losses.sum()
+    if reduction == "sum":
+        return total
+    divisor = weights.sum()
+    return total / torch.where(divisor > 0, divisor, torch.ones_like(divisor))
