@@ -1,0 +1,461 @@
+"""Class weights and losses compared on CamVid: a small U-Net, trained many times, one CSV.
+
+    python examples/camvid.py ../data/camvid --csv results.csv
+    python examples/camvid.py ../data/camvid --csv results.csv --schemes sqrt enet --losses focal
+    python examples/camvid_report.py results.csv --plot results.png
+
+DATA holds `train` and `val`, each with `masks/*.png` (values 0..10, 11 is void) and `images/*.jpg`
+of the same stems. Without --schemes and --losses the runs of docs/evidence.md are made. Runs that
+the CSV already has are skipped, so an interrupted comparison goes on where it stopped.
+
+What is held equal, so that only the weights or the loss differ:
+
+- A seed fixes the initial parameters, the order of the masks and the flips; all configurations of
+  a seed see the same. On a CPU the same command gives the same numbers again.
+- Schedule, optimiser, batch size and number of steps are the same, and the last epoch's model is
+  the one evaluated: nothing is chosen by looking at the validation masks.
+- Weights are normalised so that a pixel's expected weight is 1 (`pixel`), and the loss is averaged
+  the way the weights are for: equal-cost weights of the Keras form over the labelled pixels
+  ("mean"), all others over the sum of weights ("weighted-mean", PyTorch's own), where the scale
+  cancels. So a model that knows nothing starts with about the same loss everywhere, and AdamW does
+  not see the scale of what is left.
+
+Masks are reduced to the training size by taking the pixel at the centre of each block. A vote
+would thin out poles and signs; a nearest pixel keeps every class's frequency, so weights from the
+masks as they are on disk are the weights of what the network sees. Void stays void and is ignored.
+Images are averaged over blocks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional
+
+import maskstat
+import maskstat.torch as mst
+from maskstat import Scan, WeightTable
+from maskstat.calibration import unweight_logits
+from maskstat.metrics import ConfidenceHistogram, ConfusionMatrix
+from maskstat.weights import SCHEMES
+
+CATALOG = "camvid-11"
+VOID = 11
+TORCH_FORM = "equal-cost-torch"
+UNWEIGHTED = "uniform"
+PLAIN = "cross-entropy"
+COMPLEMENT_OBJECTIVE = "complement-objective"
+LOSSES = (PLAIN, "focal", "complement-cross-entropy", COMPLEMENT_OBJECTIVE, "logit-adjusted")
+
+# The runs of docs/evidence.md: every scheme with cross entropy, every other loss without weights.
+EVIDENCE = (
+    (UNWEIGHTED, PLAIN),
+    ("max-count", PLAIN),
+    ("median-frequency", PLAIN),
+    ("sqrt", PLAIN),
+    ("equal-cost", PLAIN),
+    (TORCH_FORM, PLAIN),
+    ("effective-number", PLAIN),
+    *((UNWEIGHTED, loss) for loss in LOSSES[1:]),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What all runs of a comparison share.
+
+    Attributes:
+        width, height: training size, px.
+        channels: of the U-Net's first level.
+        epochs: passes over the training masks.
+        batch_size: masks in a batch.
+        learning_rate: the highest one of the one-cycle schedule.
+        weight_decay: AdamW's.
+        bfloat16: convolutions in bfloat16; losses and evaluation are in float32 either way.
+    """
+
+    width: int = 120
+    height: int = 90
+    channels: int = 16
+    epochs: int = 25
+    batch_size: int = 8
+    learning_rate: float = 4e-3
+    weight_decay: float = 1e-2
+    bfloat16: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Images uint8[N, 3, height, width] and labels uint8[N, height, width], 11 where void."""
+
+    images: Tensor
+    labels: Tensor
+
+
+def load_split(folder: Path, settings: Settings) -> Split:
+    """Every mask of a split with its image, reduced to the training size, in memory.
+
+    Raises:
+        SystemExit: no masks, a mask without an image, or a mask that is not 8-bit grey.
+    """
+    size = (settings.width, settings.height)
+    images, labels = [], []
+    for path in sorted((folder / "masks").glob("*.png")):
+        photograph = folder / "images" / f"{path.stem}.jpg"
+        if not photograph.is_file():
+            sys.exit(f"{path} has no image {photograph}")
+        with Image.open(path) as mask, Image.open(photograph) as image:
+            if mask.mode not in {"L", "P"}:
+                sys.exit(f"{path} is {mask.mode}, not an 8-bit index mask")
+            labels.append(np.asarray(mask.resize(size, Image.Resampling.NEAREST)))
+            reduced = image.convert("RGB").resize(size, Image.Resampling.BOX)
+            images.append(np.asarray(reduced).transpose(2, 0, 1))
+    if not labels:
+        sys.exit(f"there are no masks in {folder / 'masks'}")
+    return Split(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(labels)))
+
+
+def _block(before: int, after: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for channels in (before, after):
+        layers += [
+            nn.Conv2d(channels, after, 3, padding=1, bias=False),
+            nn.BatchNorm2d(after),
+            nn.ReLU(inplace=True),
+        ]
+    return nn.Sequential(*layers)
+
+
+class UNet(nn.Module):
+    """A U-Net (Ronneberger et al. 2015) of four levels for images of any size.
+
+    Args:
+        classes: K, the channels of the logits.
+        channels: of the first level; they double from level to level.
+    """
+
+    def __init__(self, classes: int, channels: int = 16, levels: int = 4) -> None:
+        super().__init__()
+        widths = [channels << level for level in range(levels)]
+        self.down = nn.ModuleList(map(_block, [3, *widths], widths))
+        self.up = nn.ModuleList(
+            _block(low + high, high)
+            for low, high in zip(widths[:0:-1], widths[-2::-1], strict=True)
+        )
+        self.head = nn.Conv2d(channels, classes, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits float[N, K, H, W] of images float[N, 3, H, W]."""
+        skips: list[Tensor] = []
+        features = images
+        for level, block in enumerate(self.down):
+            if level:
+                features = functional.max_pool2d(features, 2, ceil_mode=True)
+            features = block(features)
+            skips.append(features)
+        for block, skip in zip(self.up, skips[-2::-1], strict=True):
+            features = functional.interpolate(features, size=skip.shape[-2:], mode="nearest")
+            features = block(torch.cat([skip, features], 1))
+        return self.head(features)
+
+
+def class_weights(scan: Scan, scheme: str, batch_size: int) -> WeightTable:
+    """Weights of a registered scheme, or of the PyTorch form of equal cost; mean pixel weight 1."""
+    if scheme == TORCH_FORM:
+        return scan.equal_cost("torch", batch_size=batch_size, normalize="pixel").table
+    return scan.weights(scheme, normalize="pixel")
+
+
+def build_loss(name: str, table: WeightTable) -> nn.Module:
+    """A loss of LOSSES with these weights, averaged the way they are for.
+
+    Complement objective training starts every batch with cross entropy.
+    """
+    reduction = "mean" if table.reduction == "linear" else "weighted-mean"
+    weight = mst.load_weights(table, reduction=reduction)
+    options = {"weight": weight, "ignore_index": VOID, "reduction": reduction}
+    if name == "focal":
+        return mst.Focal(gamma=2.0, **options)
+    if name == "complement-cross-entropy":
+        return mst.ComplementCrossEntropy(gamma=-1.0, **options)
+    if name == "logit-adjusted":
+        return mst.LogitAdjusted(prior=table.frequency, tau=1.0, **options)
+    return mst.CrossEntropy(**options)
+
+
+def prepare(images: Tensor) -> Tensor:
+    """uint8 images as the network's input, about zero mean and unit variance."""
+    scaled = images.float().div(255).sub(0.45).div(0.25)
+    return scaled.contiguous(memory_format=torch.channels_last)
+
+
+def batches(
+    split: Split, batch_size: int, epochs: int, generator: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Shuffled batches of every epoch, each image flipped left to right or not; the rest is left
+    out, since equal-cost weights of the PyTorch form are for batches of one size."""
+    whole = len(split.images) // batch_size * batch_size
+    for _ in range(epochs):
+        order = torch.randperm(len(split.images), generator=generator)[:whole]
+        for chosen in order.split(batch_size):
+            flipped = torch.rand(len(chosen), generator=generator) < 0.5
+            images, labels = split.images[chosen], split.labels[chosen]
+            images[flipped] = images[flipped].flip(-1)
+            labels[flipped] = labels[flipped].flip(-1)
+            yield prepare(images), labels.long()
+
+
+def train(
+    split: Split,
+    scan: Scan,
+    scheme: str,
+    loss: str,
+    seed: int,
+    settings: Settings,
+    device: str = "cpu",
+) -> tuple[UNet, WeightTable, float]:
+    """The model after the last epoch, the weights it was trained with, and the last epoch's loss.
+
+    Complement objective training takes both of its steps with one AdamW: two would each scale
+    their own gradients to the same length, and the factor 1 / (K - 1) between the objectives,
+    which plain SGD respects, would be lost.
+
+    Raises:
+        SystemExit: the loss stopped being finite.
+    """
+    table = class_weights(scan, scheme, settings.batch_size)
+    objective = build_loss(loss, table).to(device)
+    torch.manual_seed(seed)
+    model = UNet(len(table), settings.channels).to(device, memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(
+        model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    steps = len(split.images) // settings.batch_size
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, settings.learning_rate, total_steps=steps * settings.epochs
+    )
+    two_steps = mst.ComplementObjectiveTraining(
+        optimiser, optimiser, primary=objective, weight=objective.weight,
+        ignore_index=VOID, reduction=objective.reduction,
+    )  # fmt: skip
+    generator = torch.Generator().manual_seed(seed)
+    total = 0.0
+    stream = batches(split, settings.batch_size, settings.epochs, generator)
+
+    def forward(images: Tensor) -> Tensor:
+        with torch.autocast(device, torch.bfloat16, enabled=settings.bfloat16):
+            return model(images)
+
+    for number, batch in enumerate(stream):
+        images, labels = (tensor.to(device) for tensor in batch)
+        if loss == COMPLEMENT_OBJECTIVE:
+            value = two_steps.step(partial(forward, images), labels).primary
+        else:
+            value = objective(forward(images), labels)
+            optimiser.zero_grad()
+            value.backward()
+            optimiser.step()
+        schedule.step()
+        if not torch.isfinite(value):
+            sys.exit(f"{scheme} + {loss}, seed {seed}: the loss is {value.item()} at step {number}")
+        if number >= steps * (settings.epochs - 1):
+            total += value.item()
+    return model, table, total / steps
+
+
+@torch.inference_mode()
+def predict(model: UNet, images: Tensor, batch_size: int = 16) -> Tensor:
+    """Logits float32[N, K, height, width] of all images of a split."""
+    model.eval()
+    device = next(model.parameters()).device
+    parts = [model(prepare(some).to(device)) for some in images.split(batch_size)]
+    return torch.cat([part.cpu().contiguous() for part in parts])
+
+
+def versions(
+    logits: Tensor, scheme: str, loss: str, table: WeightTable
+) -> Iterator[tuple[str, Tensor]]:
+    """The logits as they are, and corrected where the optimum of the loss is not the posterior.
+
+    - "as trained": what the model says.
+    - "weights undone": the posterior p(c|x). Weighted cross entropy is minimised by w_c p(c|x),
+      a logit-adjusted model's logits by p(c|x) / prior_c; dividing by that leaves p(c|x).
+    - "shifted": of the plain model, p(c|x) / prior_c: what weights 1/n_c would aim at, had without
+      training again (Menon et al. 2021, section 4.1).
+    """
+    yield "as trained", logits
+    distortion = table.weights / (table.frequency if loss == "logit-adjusted" else 1.0)
+    if np.ptp(distortion) > 0:
+        yield "weights undone", torch.from_numpy(unweight_logits(logits, distortion, axis=1))
+    elif loss == PLAIN:
+        yield "shifted", torch.from_numpy(unweight_logits(logits, table.frequency, axis=1))
+
+
+def evaluate(logits: Tensor, labels: Tensor, names: Sequence[str]) -> dict[str, float]:
+    """Measures over all labelled pixels of a split, taken together, not image by image.
+
+    Args:
+        logits: float[N, K, height, width].
+        labels: integers[N, height, width], 11 where void.
+        names: K class names.
+
+    Returns:
+        mean_iou, balanced_accuracy, pixel_accuracy; calibration_error (of the predicted class, 15
+        bins); log_loss, the mean of -ln p(true class) in nats; share_error, half the sum over
+        classes of |mean probability - frequency|; and iou_, recall_, frequency_ and probability_
+        of every class, the last one its mean probability.
+    """
+    logs = logits.log_softmax(1)
+    labelled = labels != VOID
+    truth = labels[labelled].long()
+    at_labelled = logs.movedim(1, -1)[labelled]
+    matrix = ConfusionMatrix.of(truth.numpy(), at_labelled.argmax(1).numpy(), len(names))
+    probabilities = at_labelled.double().exp()
+    confidences = ConfidenceHistogram.of(probabilities.numpy(), truth.numpy())
+    mean = probabilities.mean(0).numpy()
+    frequency = matrix.support / matrix.support.sum()
+    per_class = {
+        "iou": matrix.iou, "recall": matrix.recall, "frequency": frequency, "probability": mean,
+    }  # fmt: skip
+    return {
+        "mean_iou": matrix.mean_iou,
+        "balanced_accuracy": matrix.balanced_accuracy,
+        "pixel_accuracy": matrix.accuracy,
+        "calibration_error": confidences.expected_calibration_error(),
+        "log_loss": functional.nll_loss(at_labelled.double(), truth).item(),
+        "share_error": float(np.abs(mean - frequency).sum() / 2),
+        **{
+            f"{measure}_{name}": value
+            for measure, values in per_class.items()
+            for name, value in zip(names, values.tolist(), strict=True)
+        },
+    }
+
+
+def finished(path: Path, columns: Sequence[str], settings: Settings) -> set[tuple[str, str, int]]:
+    """(scheme, loss, seed) of the runs that the CSV has under these settings.
+
+    Raises:
+        SystemExit: the file has other columns, so it is no result of this program.
+    """
+    if not path.exists():
+        return set()
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        rows = list(reader)
+        if reader.fieldnames != list(columns):
+            sys.exit(f"{path} has other columns than these runs; name another --csv")
+    same = {name: str(value) for name, value in asdict(settings).items()}
+    return {
+        (row["scheme"], row["loss"], int(row["seed"]))
+        for row in rows
+        if all(row[name] == value for name, value in same.items())
+    }
+
+
+def append(path: Path, columns: Sequence[str], rows: Sequence[dict[str, object]]) -> None:
+    """Add the rows of one run in one write, so that an interruption leaves no half run."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    if not path.exists():
+        writer.writeheader()
+    writer.writerows(rows)
+    with path.open("a", newline="", encoding="utf-8") as file:
+        file.write(text.getvalue())
+
+
+def compare(
+    data: Path,
+    path: Path,
+    pairs: Sequence[tuple[str, str]],
+    seeds: Sequence[int],
+    settings: Settings,
+    models: Path | None = None,
+    device: str = "cpu",
+) -> int:
+    """Train and evaluate every pair of scheme and loss with every seed; the number of new runs.
+
+    Runs go seed by seed, so whenever it stops, as many configurations as possible have the same
+    seeds. The columns of the CSV are what a run is, its settings, and what `evaluate` measures.
+    """
+    with maskstat.scan(data / "train" / "masks", classes=CATALOG) as scan:
+        names = scan.catalog.names
+        measures = evaluate(torch.zeros(1, len(names), 1, 1), torch.full((1, 1, 1), 0), names)
+        columns = ["scheme", "loss", "seed", "logits", *asdict(settings), "train_loss", *measures]
+        done = finished(path, columns, settings)
+        todo = [(*pair, seed) for seed in seeds for pair in pairs if (*pair, seed) not in done]
+        if not todo:
+            return 0
+        splits = {name: load_split(data / name, settings) for name in ("train", "val")}
+        for scheme, loss, seed in todo:
+            begun = time.monotonic()
+            model, table, last = train(splits["train"], scan, scheme, loss, seed, settings, device)
+            if models is not None:
+                models.mkdir(parents=True, exist_ok=True)
+                torch.save(model.state_dict(), models / f"{scheme}_{loss}_{seed}.pt")
+            rows: list[dict[str, object]] = []
+            predicted = predict(model, splits["val"].images)
+            for version, logits in versions(predicted, scheme, loss, table):
+                found = evaluate(logits, splits["val"].labels, names)
+                rows.append(
+                    {"scheme": scheme, "loss": loss, "seed": seed, "logits": version}
+                    | asdict(settings)
+                    | {key: f"{value:.6f}" for key, value in ({"train_loss": last} | found).items()}
+                )
+            append(path, columns, rows)
+            print(
+                f"{scheme} + {loss}, seed {seed}: mean IoU {rows[0]['mean_iou']},"
+                f" calibration error {rows[0]['calibration_error']},"
+                f" {time.monotonic() - begun:.0f} s",
+                flush=True,
+            )
+        return len(todo)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line; see the module's first lines."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("data", type=Path, help="folder with train and val")
+    parser.add_argument("--csv", type=Path, required=True, help="results; what it has is skipped")
+    parser.add_argument("--schemes", nargs="+", choices=[*SCHEMES, TORCH_FORM], metavar="SCHEME")
+    parser.add_argument("--losses", nargs="+", choices=LOSSES, metavar="LOSS")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--device", default="cpu", help="cpu or cuda; cpu repeats to the bit")
+    parser.add_argument("--threads", type=int, default=1, help="of PyTorch; results depend on it")
+    parser.add_argument("--models", type=Path, help="folder to keep the trained models in")
+    for option in fields(Settings):
+        flag = "--" + option.name.replace("_", "-")
+        if option.type == "bool":
+            parser.add_argument(flag, action="store_true", default=option.default)
+        else:
+            parser.add_argument(flag, type=type(option.default), default=option.default)
+    given = parser.parse_args(arguments)
+    settings = Settings(**{field.name: getattr(given, field.name) for field in fields(Settings)})
+    pairs: Sequence[tuple[str, str]] = EVIDENCE
+    if given.schemes or given.losses:
+        pairs = [(s, k) for s in given.schemes or [UNWEIGHTED] for k in given.losses or [PLAIN]]
+    torch.set_num_threads(given.threads)
+    torch.use_deterministic_algorithms(True, warn_only=given.device != "cpu")
+    try:
+        count = compare(
+            given.data, given.csv, pairs, given.seeds, settings, given.models, given.device
+        )
+    except maskstat.MaskstatError as error:
+        sys.exit(f"camvid: {error}")
+    print(f"{count} runs added to {given.csv}" if count else f"{given.csv} has all of them")
+
+
+if __name__ == "__main__":
+    main()

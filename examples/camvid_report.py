@@ -1,0 +1,309 @@
+"""Tables and a plot of the runs that examples/camvid.py made.
+
+    python examples/camvid_report.py results.csv --plot results.png
+    python examples/camvid_report.py docs/evidence.md
+
+The first prints Markdown and draws. The second puts tables between the marks of a page: after
+`<!-- scores results.csv -->` and up to `<!-- end -->` stands that table of that file, which lies
+beside the page. It needs no PyTorch.
+
+A difference is taken seed by seed, between two models that started alike and saw the same batches,
+so what a lucky seed gives both of them cancels. What follows ± is the standard deviation over the
+seeds (n - 1), of the value or of the difference: how much one more run may differ, not the
+uncertainty of the mean.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+Version = tuple[str, str, str]
+"""(scheme, loss, logits)"""
+
+PLAIN: Version = ("uniform", "cross-entropy", "as trained")
+MEASURES = {
+    "mean_iou": "mean IoU %",
+    "balanced_accuracy": "balanced accuracy %",
+    "pixel_accuracy": "pixel accuracy %",
+    "calibration_error": "calibration error %",
+    "log_loss": "log loss",
+    "share_error": "share error %",
+}
+SHOWN: tuple[Version, ...] = (
+    ("sqrt", "cross-entropy", "as trained"),
+    ("median-frequency", "cross-entropy", "as trained"),
+    ("max-count", "cross-entropy", "as trained"),
+    ("equal-cost-torch", "cross-entropy", "as trained"),
+    ("uniform", "logit-adjusted", "as trained"),
+    ("uniform", "cross-entropy", "shifted"),
+)
+"""The configurations whose classes are shown one by one."""
+MARKED = re.compile(r"(<!-- (\w+) (\S+\.csv) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Measures of every version of every configuration, and seed.
+
+    Attributes:
+        seeds: those that all configurations have, S of them.
+        versions: in the order of the file.
+        values: version -> measure -> float64[S], fractions.
+        classes: names, in the order of the labels.
+    """
+
+    seeds: tuple[int, ...]
+    versions: tuple[Version, ...]
+    values: dict[Version, dict[str, FloatArray]]
+    classes: tuple[str, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> Results:
+        """Results of a CSV, restricted to the seeds that every configuration has.
+
+        Raises:
+            SystemExit: no seed that all have, runs of different settings, no run without weights.
+        """
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        if not rows:
+            sys.exit(f"{path} has no runs")
+        names = list(rows[0])
+        settings = names[names.index("logits") + 1 : names.index("train_loss")]
+        if len({tuple(row[name] for name in settings) for row in rows}) > 1:
+            sys.exit(f"{path} has runs of different settings, which are not to be compared")
+        found: dict[Version, dict[int, dict[str, str]]] = {}
+        for row in rows:
+            version = (row["scheme"], row["loss"], row["logits"])
+            found.setdefault(version, {})[int(row["seed"])] = row
+        seeds = tuple(sorted(set.intersection(*map(set, found.values()))))
+        if not seeds or PLAIN not in found:
+            sys.exit(f"{path} has no seed with all configurations, no weights among them")
+        measured = names[names.index("train_loss") :]
+        values = {
+            version: {
+                name: np.array([float(by_seed[seed][name]) for seed in seeds]) for name in measured
+            }
+            for version, by_seed in found.items()
+        }
+        classes = tuple(name[4:] for name in names if name.startswith("iou_"))
+        return cls(seeds, tuple(found), values, classes)
+
+    def trained(self) -> list[Version]:
+        """Every configuration as it was trained, no weights first."""
+        return sorted((v for v in self.versions if v[2] == PLAIN[2]), key=lambda v: v != PLAIN)
+
+    def corrected(self) -> list[Version]:
+        """Every configuration whose logits were corrected."""
+        return [version for version in self.versions if version[2] != PLAIN[2]]
+
+    def difference(self, version: Version, other: Version, measure: str) -> FloatArray:
+        """float64[S], seed by seed."""
+        return self.values[version][measure] - self.values[other][measure]
+
+
+def title(version: Version) -> str:
+    """What tables and plots call it."""
+    scheme, loss, logits = version
+    names = {"uniform": "no weights", "equal-cost": "equal-cost, Keras form",
+             "equal-cost-torch": "equal-cost, PyTorch form"}  # fmt: skip
+    name = names.get(scheme, scheme)
+    if loss != PLAIN[1]:
+        name = loss if scheme == PLAIN[0] else f"{name} + {loss}"
+    return name if logits == PLAIN[2] else f"{name}, {logits}"
+
+
+def scores(results: Results) -> str:
+    """Mean ± standard deviation of every measure of every configuration as trained."""
+    return _table(
+        ["", *MEASURES.values()],
+        (
+            [title(v), *(_spread(results.values[v][m], m) for m in MEASURES)]
+            for v in results.trained()
+        ),
+    )
+
+
+def differences(results: Results) -> str:
+    """Paired differences from no weights, and in how many seeds the mean IoU rose."""
+    return _table(
+        ["minus no weights, same seed", *MEASURES.values(), "mean IoU rose in"],
+        (
+            [
+                title(v),
+                *(_spread(results.difference(v, PLAIN, m), m, signed=True) for m in MEASURES),
+                _rises(results.difference(v, PLAIN, "mean_iou")),
+            ]
+            for v in results.trained()[1:]
+        ),
+    )
+
+
+def corrections(results: Results) -> str:
+    """Corrected logits: measures, and paired differences from the same model as it was trained and
+    from no weights."""
+    compared = {
+        "mean IoU − as trained": ("mean_iou", None),
+        "mean IoU − no weights": ("mean_iou", PLAIN),
+        "pixel accuracy − no weights": ("pixel_accuracy", PLAIN),
+        "log loss − no weights": ("log_loss", PLAIN),
+    }
+    return _table(
+        ["", *MEASURES.values(), *compared],
+        (
+            [
+                title(v),
+                *(_spread(results.values[v][m], m) for m in MEASURES),
+                *(
+                    _spread(results.difference(v, other or (*v[:2], PLAIN[2]), m), m, signed=True)
+                    for m, other in compared.values()
+                ),
+            ]
+            for v in results.corrected()
+        ),
+    )
+
+
+def classes(results: Results) -> str:
+    """IoU of every class without weights, and paired differences from it, frequent ones first."""
+    plain = results.values[PLAIN]
+    share = {name: plain[f"frequency_{name}"][0] for name in results.classes}
+    shown = [version for version in SHOWN if version in results.values]
+    return _table(
+        ["class", "share %", "no weights: IoU %", *(title(version) for version in shown)],
+        (
+            [
+                name,
+                f"{100 * share[name]:.1f}",
+                _spread(plain[f"iou_{name}"], "iou"),
+                *(_spread(results.difference(v, PLAIN, f"iou_{name}"), "iou", signed=True)
+                  for v in shown),
+            ]
+            for name in sorted(share, key=share.__getitem__, reverse=True)
+        ),
+    )  # fmt: skip
+
+
+def shares(results: Results) -> str:
+    """How much probability a class is given in all, over how often it occurs."""
+    shown = [PLAIN, *(version for version in SHOWN if version in results.values)]
+    occurs = {name: results.values[PLAIN][f"frequency_{name}"][0] for name in results.classes}
+    return _table(
+        ["class", "share %", *(title(version) for version in shown)],
+        (
+            [
+                name,
+                f"{100 * occurs[name]:.1f}",
+                *(f"{results.values[v][f'probability_{name}'].mean() / occurs[name]:.2f}"
+                  for v in shown),
+            ]
+            for name in sorted(occurs, key=occurs.__getitem__, reverse=True)
+        ),
+    )  # fmt: skip
+
+
+TABLES = {
+    "scores": scores,
+    "differences": differences,
+    "corrections": corrections,
+    "classes": classes,
+    "shares": shares,
+}
+
+
+def updated(page: Path) -> str:
+    """The text of a page with the tables between its marks as its CSV files give them now.
+
+    Raises:
+        SystemExit: a mark of a table that there is not, or as `Results.read`.
+    """
+
+    def made(mark: re.Match[str]) -> str:
+        name, path = mark[2], page.parent / mark[3]
+        if name not in TABLES:
+            sys.exit(f"{page} asks for a table {name!r}; there are {', '.join(TABLES)}")
+        return f"{mark[1]}\n{TABLES[name](Results.read(path))}\n{mark[4]}"
+
+    return MARKED.sub(made, page.read_text(encoding="utf-8"))
+
+
+def draw(results: Results, path: Path) -> None:
+    """What each configuration changes, seed by seed, one panel a measure."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    panels = {
+        "mean_iou": "mean IoU, points",
+        "balanced_accuracy": "balanced accuracy, points",
+        "calibration_error": "calibration error, points",
+        "share_error": "share error, points",
+    }
+    shown = [*results.trained()[1:], *results.corrected()]
+    figure = Figure(figsize=(12, 0.6 + 0.27 * len(shown)), layout="constrained")
+    FigureCanvasAgg(figure)
+    rows = np.arange(len(shown))
+    split = len(results.trained()) - 1.5
+    for axes, (measure, label) in zip(
+        figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True
+    ):
+        for row, version in enumerate(shown):
+            points = 100 * results.difference(version, PLAIN, measure)
+            colour = "#0072b2" if row < split else "#d55e00"
+            axes.plot(points, np.full(points.size, row), "o", color=colour, alpha=0.45, ms=4)
+            axes.plot(points.mean(), row, "|", color=colour, ms=13, mew=2)
+        axes.axvline(0, color="#545d68", linewidth=0.8)
+        axes.axhline(split, color="#d3d9df", linewidth=0.8)
+        axes.set_xlabel(label)
+        axes.grid(axis="x", color="#d3d9df", linewidth=0.5)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+    figure.axes[0].set_yticks(rows, [title(version) for version in shown])
+    figure.axes[0].invert_yaxis()
+    figure.suptitle("Difference from no weights, same seed: every seed (dots) and their mean (bar)")
+    figure.savefig(path, dpi=130)
+
+
+def _spread(values: FloatArray, measure: str, *, signed: bool = False) -> str:
+    scale, digits = (1.0, 3) if measure == "log_loss" else (100.0, 1)
+    sign = "+" if signed else ""
+    deviation = values.std(ddof=1) if values.size > 1 else 0.0
+    text = f"{scale * values.mean():{sign}.{digits}f} ± {scale * deviation:.{digits}f}"
+    return text.replace("-", "−")
+
+
+def _rises(values: FloatArray) -> str:
+    return f"{int((values > 0).sum())} of {values.size}"
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line; see the module's first lines."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("source", type=Path, help="a CSV of examples/camvid.py, or a .md page")
+    parser.add_argument("--plot", type=Path, help="image to draw; the suffix decides the format")
+    given = parser.parse_args(arguments)
+    if given.source.suffix == ".md":
+        given.source.write_text(updated(given.source), encoding="utf-8")
+        return
+    results = Results.read(given.source)
+    if given.plot is not None:
+        draw(results, given.plot)
+    print("\n".join(make(results) for make in TABLES.values()))
+
+
+if __name__ == "__main__":
+    main()
