@@ -22,6 +22,7 @@ IGNORED = -1
 UNLISTED = -2
 DEFAULT_IGNORE = 255
 MAX_CLASSES = 65536
+_DISTANCES_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class ClassCatalog:
         ignored_values: raw values of index masks that are left out of every count of classes.
         ignored_colours: the same for colour-coded masks.
         ignore_255: whether 255 is ignored in 8-bit index masks where it is not a class.
+        nearest_colour: how far a colour of a mask may be off, as the largest difference of a
+            channel (alpha is one), to count as the nearest listed colour; 0: not at all.
         name: what the catalogue is called in output.
         origin: "number" (only K was given), "inferred" (from the values found), "file" or "preset".
 
@@ -66,6 +69,7 @@ class ClassCatalog:
     ignore_255: bool = True
     name: str = "classes"
     origin: str = "file"
+    nearest_colour: int = 0
     _lookups: dict[str, tuple[IntArray, IntArray]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -76,6 +80,8 @@ class ClassCatalog:
             raise CatalogError(
                 f"a catalogue has 1 to {MAX_CLASSES} classes, not {len(self.classes)}"
             )
+        if not 0 <= self.nearest_colour <= 255:
+            raise CatalogError(f"a colour is off by 0 to 255, not by {self.nearest_colour}")
         owners: dict[tuple[bool, int], str] = {}
         names: set[str] = set()
         for index, info in enumerate(self.classes):
@@ -162,6 +168,7 @@ class ClassCatalog:
                     sorted(self.ignored_values),
                     sorted(self.ignored_colours),
                     self.ignore_255,
+                    *([self.nearest_colour] if self.nearest_colour else []),
                 ],
                 ensure_ascii=True,
             ).encode()
@@ -196,13 +203,56 @@ class ClassCatalog:
         kinds = {encoding: self._kind(encoding) for encoding in set(table.encodings)}
         used = sorted(set(kinds.values()))
         if len(used) == 1:
-            return self._look_up(used[0], table.values)
+            return self._targets(used[0], table.values)
         kind_of_mask = np.array([used.index(kinds[e]) for e in table.encodings], np.int64)
         kind_of_entry = np.repeat(kind_of_mask, np.diff(table.indptr))
         for number, kind in enumerate(used):
             chosen = kind_of_entry == number
-            targets[chosen] = self._look_up(kind, table.values[chosen])
+            targets[chosen] = self._targets(kind, table.values[chosen])
         return targets
+
+    def targets_of(self, encoding: Encoding, values: IntArray) -> NDArray[np.int64]:
+        """The same for raw values [V] of one mask."""
+        return self._targets(self._kind(encoding), values)
+
+    def _targets(self, kind: str, values: IntArray) -> NDArray[np.int64]:
+        targets = self._look_up(kind, values)
+        if kind == "colour" and self.nearest_colour:
+            off = targets == UNLISTED
+            nearest, difference = self.nearest(values[off])
+            targets[off] = np.where(difference <= self.nearest_colour, nearest, UNLISTED)
+        return targets
+
+    def nearest(self, colours: IntArray) -> tuple[IntArray, IntArray]:
+        """What the listed colour nearest to each of `colours` means, and how far it is.
+
+        The distance is the largest difference of a channel. Where colours of several classes (or
+        one of these and an ignored one) are equally near, none is the nearest.
+
+        Args:
+            colours: int64[n] values of colour-coded masks.
+
+        Returns:
+            int64[n] class indices or IGNORED, or UNLISTED where none is the nearest; int64[n]
+            distances, 256 where no colours are listed.
+        """
+        keys, meanings = self._lookup("colour")
+        unique, inverse = np.unique(colours, return_inverse=True)
+        targets = np.full(unique.size, UNLISTED, np.int64)
+        distances = np.full(unique.size, 256, np.int64)
+        if keys[0] >= 0:
+            listed = _channels(keys)
+            step = max(1, _DISTANCES_AT_ONCE // keys.size)
+            for first in range(0, unique.size, step):
+                part = slice(first, first + step)
+                off = np.abs(_channels(unique[part])[:, None] - listed).max(axis=2)
+                distances[part] = off.min(axis=1)
+                near = off == distances[part, None]
+                lowest = np.where(near, meanings, np.iinfo(np.int64).max).min(axis=1)
+                highest = np.where(near, meanings, np.iinfo(np.int64).min).max(axis=1)
+                targets[part] = np.where(lowest == highest, lowest, UNLISTED)
+        inverse = inverse.reshape(-1)
+        return targets[inverse], distances[inverse]
 
     def _kind(self, encoding: Encoding) -> str:
         """Which lookup explains masks of this encoding."""
@@ -210,10 +260,13 @@ class ClassCatalog:
             return "grey in colour" if encoding.lacks_grey and not self.has_colours else "colour"
         return "8-bit index" if encoding.is_eight_bit else "index"
 
-    def _look_up(self, kind: str, values: IntArray) -> IntArray:
+    def _lookup(self, kind: str) -> tuple[IntArray, IntArray]:
         if kind not in self._lookups:
             self._lookups[kind] = self._build(kind)
-        keys, targets = self._lookups[kind]
+        return self._lookups[kind]
+
+    def _look_up(self, kind: str, values: IntArray) -> IntArray:
+        keys, targets = self._lookup(kind)
         at = np.minimum(np.searchsorted(keys, values), keys.size - 1)
         return np.where(keys[at] == values, targets[at], UNLISTED)
 
@@ -248,8 +301,15 @@ class ClassCatalog:
             "ignore": sorted(self.ignored_values),
             "ignore_colours": [value_label(c, colour=True) for c in sorted(self.ignored_colours)],
             "ignore_255": self.ignore_255,
+            "nearest_colour": self.nearest_colour,
             "origin": self.origin,
         }
+
+
+def _channels(colours: IntArray) -> NDArray[np.int16]:
+    """int16[n, 4] samples of colours: red, green, blue, and what opacity lacks."""
+    samples: IntArray = colours[:, None] >> np.array([16, 8, 0, 24]) & 0xFF
+    return samples.astype(np.int16)
 
 
 def _claim(

@@ -9,6 +9,7 @@ The mapping form (YAML or JSON), of which every key but `classes` may be left ou
       - pole                      # a bare name: its value is its position
     ignore: [255]                 # raw values of index masks
     ignore_colours: ["#000000"]   # colours of colour-coded masks
+    nearest_colour: 2             # how far a channel of a mask's colour may be off
 
 `colour` shows the class and matches it in colour-coded masks; `colours` replaces what matches.
 """
@@ -30,7 +31,8 @@ MAX_FILE_BYTES = 16 << 20
 _LABELMAP_LINE = re.compile(r"^[^:]+:(?:\s*\d+\s*,\s*\d+\s*,\s*\d+\s*)?:[^:]*:[^:]*$")
 _KNOWN_KEYS = {
     "name", "title", "source", "note", "classes", "names", "id2label",
-    "ignore", "ignore_colours", "ignore_colors", "ignore_255", "origin",
+    "ignore", "ignore_colours", "ignore_colors", "ignore_255", "nearest_colour", "nearest_color",
+    "origin",
 }  # fmt: skip
 _KNOWN_CLASS_KEYS = {"name", "value", "values", "colour", "color", "colours", "colors"}
 
@@ -156,9 +158,30 @@ def catalog_from_mapping(document: object, *, name: str, origin: str = "file") -
         ignored_values=frozenset(_integer(v, "ignore") for v in _listed(ignored)),
         ignored_colours=frozenset(parse_colour(c) for c in _colour_list(ignored_colours)),
         ignore_255=ignore_255,
+        nearest_colour=_integer(
+            document.get("nearest_colour", document.get("nearest_color", 0)), "nearest_colour"
+        ),
         name=_text(document.get("name", name), "the catalogue's name"),
         origin=_text(document.get("origin", origin), "origin"),
     )
+
+
+def catalog_from_categories(categories: object, *, name: str) -> ClassCatalog:
+    """A catalogue from the `categories` of a COCO file: a class each, its value the category's id.
+
+    A category's colour is what to show it in; masks hold ids. Raises CatalogError.
+    """
+    classes: list[ClassInfo] = []
+    for index, entry in enumerate(categories if isinstance(categories, list) else []):
+        if not isinstance(entry, Mapping) or "id" not in entry:
+            raise CatalogError(f"category {index} has no 'id'")
+        label = _text(entry.get("name"), f"the name of category {index}")
+        given = entry.get("color", entry.get("colour"))
+        colour = None if given is None else parse_colour(given) & 0xFFFFFF
+        classes.append(
+            ClassInfo(index, label, (_integer(entry["id"], f"category {label}"),), (), colour)
+        )
+    return ClassCatalog(tuple(classes), name=name)
 
 
 def _is_index(key: object) -> bool:

@@ -22,12 +22,14 @@ class Encoding(NamedTuple):
 
     `container` is the file format ("png", "tiff", ...; with " lossy" appended where its pixels were
     compressed with loss), `samples` one of grey, palette, bool, int, uint, float, rgb, rgba,
-    greyalpha, and `bits` the bits of one sample.
+    greyalpha, and `bits` the bits of one sample. `reading` says what else made values of samples
+    ("page 2", "ids // 1000"), in words; it is empty where values are as stored.
     """
 
     container: str
     samples: str
     bits: int
+    reading: str = ""
 
     @property
     def is_colour(self) -> bool:
@@ -54,18 +56,21 @@ class Encoding(NamedTuple):
         return self if self.is_lossy else self._replace(container=f"{self.container} {_LOSSY_MARK}")
 
     def __str__(self) -> str:
-        return f"{self.container} {self.samples} {self.bits}-bit"
+        extra = f", {self.reading}" if self.reading else ""
+        return f"{self.container} {self.samples} {self.bits}-bit{extra}"
 
     def to_text(self) -> str:
         """The form kept in a store; `Encoding.from_text` reads it back."""
-        return f"{self.container}/{self.samples}/{self.bits}"
+        extra = f";{self.reading}" if self.reading else ""
+        return f"{self.container}/{self.samples}/{self.bits}{extra}"
 
     @staticmethod
     @lru_cache(maxsize=256)
     def from_text(text: str) -> Encoding:
         """Read what `to_text` wrote."""
-        container, samples, bits = text.rsplit("/", 2)
-        return Encoding(container, samples, int(bits))
+        stored, _, reading = text.partition(";")
+        container, samples, bits = stored.rsplit("/", 2)
+        return Encoding(container, samples, int(bits), reading)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +79,8 @@ class MaskTally:
 
     Attributes:
         name: the mask's name within its source.
-        shape: (height, width) in pixels.
+        shape: (height, width) in pixels. The slices of a volume, or the pages of a stack, stand one
+            below the other: (slices x height, width).
         encoding: how the file stores pixels.
         values: int64[V], raw values that occur, ascending. Grey levels, palette *indices* or ids;
             for colour-coded masks 0xRRGGBB, plus (255 - alpha) << 24 so that an opaque pixel has

@@ -66,13 +66,13 @@ def test_npy_colours() -> None:
         assert "catalogue with colours" in refusal(data)
 
 
-@pytest.mark.parametrize("shape", [(1, *SHAPE), (*SHAPE, 1)])
-def test_npy_with_one_channel_is_one_mask(shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("shape", [(1, *SHAPE), (*SHAPE, 1), (1, 1, *SHAPE), (1, *SHAPE, 1)])
+def test_npy_axes_of_length_1_say_nothing(shape: tuple[int, ...]) -> None:
     pixels = labels(300).astype(np.uint16)
     check(npy(pixels.reshape(shape)), pixels, Encoding("npy", "uint", 16))
 
 
-@pytest.mark.parametrize("shape", [(12,), (), (2, 3, 5), (5, 4, 3), (1, 1, 2, 2)])
+@pytest.mark.parametrize("shape", [(12,), (), (2, 3, 5), (5, 4, 3), (2, 1, 2, 2)])
 def test_npy_of_other_shapes(shape: tuple[int, ...]) -> None:
     reason = refusal(npy(np.zeros(shape, np.uint16)), ALL)
     assert "(H, W)" in reason

@@ -51,10 +51,7 @@ def test_tiff_small_samples_as_stored(
 ) -> None:
     pixels = labels(1 << bits)
     data = tiff(pixels, bits, order=order, photometric=photometric, reverse_bits=reverse_bits)
-    if bits == 8 and reverse_bits and photometric == WHITE_IS_ZERO:
-        assert "unknown raw mode" in refusal(data)  # Pillow lacks it
-    else:
-        check(data, pixels, Encoding("tiff", "grey", bits))
+    check(data, pixels, Encoding("tiff", "grey", bits))
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
@@ -86,10 +83,7 @@ def test_tiff_wide_samples_as_stored(order: str, dtype: type[Any], samples: str)
     ):
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             assert np.array_equal(file.asarray(), pixels)
-        if order == ">" and dtype == np.uint32:
-            assert "not a readable TIFF" in refusal(data)  # Pillow has no such mode
-        else:
-            check(data, pixels, Encoding("tiff", samples, info.bits))
+        check(data, pixels, Encoding("tiff", samples, info.bits))
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -102,11 +96,9 @@ def test_tiff_floats_of_whole_numbers(order: str) -> None:
     assert "value nan" in refusal(from_tifffile(pixels, byteorder=order))
 
 
-def test_tiff_of_64_bit_floats_is_refused_rather_than_rounded() -> None:
-    data = tiff(np.full((1, 1), 2.0**24 + 1), 64, sample_format=FLOAT)
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        assert file.asarray().tolist() == [[2.0**24 + 1]]
-    assert refusal(data)
+def test_tiff_of_64_bit_floats_is_not_rounded() -> None:
+    pixels = np.full((1, 1), 2.0**24 + 1)
+    check(tiff(pixels, 64, sample_format=FLOAT), pixels, Encoding("tiff", "float", 64))
 
 
 @pytest.mark.parametrize(
@@ -220,9 +212,10 @@ def test_channels_beyond_colours_are_refused_rather_than_dropped(channels: int, 
     assert f"{channels} channels" in refusal(data, ALL)
 
 
-def test_big_endian_bigtiff_is_refused_with_the_reason() -> None:
-    data = from_tifffile(labels(256).astype(np.uint8), bigtiff=True, byteorder=">")
-    assert "big-endian BigTIFF" in refusal(data)
+def test_big_endian_bigtiff() -> None:
+    pixels = labels(256).astype(np.uint8)
+    data = from_tifffile(pixels, bigtiff=True, byteorder=">")
+    check(data, pixels, Encoding("tiff", "grey", 8))
 
 
 def test_16_bit_colours_in_tiff_are_refused_rather_than_cut_to_8() -> None:
@@ -232,4 +225,4 @@ def test_16_bit_colours_in_tiff_are_refused_rather_than_cut_to_8() -> None:
 
 def test_several_pages_are_refused() -> None:
     data = from_tifffile(np.zeros((3, 20, 20), np.uint8), photometric="minisblack")
-    assert "3 frames or pages" in refusal(data)
+    assert "has 3 pages where one mask is expected (--pages" in refusal(data)

@@ -8,6 +8,7 @@ has
                                              optional: counts without making the pixels; None
                                              where this file needs `read` after all
     tally_stream(file, name, options)        optional: the same from an open file, in pieces
+    tally_and_pixels(data, name, options)    optional: counts and pixels from one pass, or None
 
 and raises `MaskError` with a short fact for whatever is wrong with the file. This table imports
 none of them; a module is imported when the first file of its format turns up.
@@ -17,7 +18,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 from typing import BinaryIO, NamedTuple
@@ -27,22 +27,11 @@ from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
 from maskstat.readers.counting import MAX_DISTINCT_VALUES, count_pixels
+from maskstat.readers.options import ReadOptions as ReadOptions
 from maskstat.tally import GREY, Encoding, MaskTally
 
 MAX_WHOLE_BYTES = 1 << 30  # of an encoded file that can't be streamed
 _HEAD_BYTES = 16
-
-
-@dataclass(frozen=True, slots=True)
-class ReadOptions:
-    """What the user allows.
-
-    `allow_lossy` reads formats whose compression may have changed labels; `colours` is whether a
-    catalogue with colours is at hand to explain RGB masks.
-    """
-
-    allow_lossy: bool = False
-    colours: bool = False
 
 
 class LabelMap(NamedTuple):
@@ -62,6 +51,15 @@ class Format(NamedTuple):
 
 
 _TIFF_MAGIC = frozenset({b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"})
+_NIFTI_SIZES = frozenset({348, 540})  # of headers, in either byte order
+
+
+def _is_nifti(data: bytes) -> bool:
+    """A NIfTI header, or gzip data, which nothing else here is packed in."""
+    sizes = {int.from_bytes(data[:4], "little"), int.from_bytes(data[:4], "big")}
+    return data[:2] == b"\x1f\x8b" or bool(sizes & _NIFTI_SIZES)
+
+
 FORMATS = (
     Format("PNG", (".png",), lambda d: d[:8] == b"\x89PNG\r\n\x1a\n", "png"),
     Format("TIFF", (".tif", ".tiff"), lambda d: d[:4] in _TIFF_MAGIC, "tiff"),
@@ -69,9 +67,12 @@ FORMATS = (
     Format("GIF", (".gif",), lambda d: d[:6] in {b"GIF87a", b"GIF89a"}, "gif"),
     Format("WebP", (".webp",), lambda d: d[:4] == b"RIFF" and d[8:12] == b"WEBP", "webp"),
     Format("NPY", (".npy",), lambda d: d[:6] == b"\x93NUMPY", "npy"),
+    Format("NPZ", (".npz", ".zarr.zip"), lambda d: d[:4] in {b"PK\3\4", b"PK\5\6"}, "npz"),
+    Format("NIfTI", (".nii", ".nii.gz"), _is_nifti, "nifti"),
     Format("JPEG", (".jpg", ".jpeg"), lambda d: d[:3] == b"\xff\xd8\xff", "jpeg"),
 )
-SUFFIXES = frozenset(suffix for form in FORMATS for suffix in form.suffixes)
+STORE_SUFFIXES = (".zarr",)  # of folders that are one mask
+SUFFIXES = frozenset([*(suffix for form in FORMATS for suffix in form.suffixes), *STORE_SUFFIXES])
 
 
 def recognise(data: bytes) -> Format:
@@ -120,21 +121,50 @@ def read_tally_stream(file: BinaryIO, name: str, options: ReadOptions) -> MaskTa
     return read_tally(data, name, options)
 
 
+def read_tally_folder(path: str, name: str, options: ReadOptions) -> MaskTally:
+    """`read_tally` of a mask that is a folder: a Zarr store."""
+    return _accepted(_module("zarr").tally_folder(path, name, options), options)
+
+
+def read_tally_and_pixels(
+    data: bytes, name: str, options: ReadOptions
+) -> tuple[MaskTally, NDArray[np.integer]]:
+    """What `read_tally` says of a mask, and its pixels (H, W), raw values, decoded once.
+
+    Raises MaskError as `read_tally` does, and for an image too large to be held in memory.
+    """
+    module = _module(recognise(data).module)
+    found: tuple[MaskTally, NDArray[np.integer]] | None = None
+    if hasattr(module, "tally_and_pixels"):
+        found = module.tally_and_pixels(data, name, options)
+    if found is None:
+        pixels, encoding = module.read(data, options)
+        found = count_pixels(name, pixels, encoding), pixels
+    tally, pixels = _accepted(found[0], options), found[1]
+    if tally.encoding.reading:
+        pixels, _ = options.interpreted_pixels(pixels, found[0].encoding, name)
+    return tally, pixels
+
+
 def _accepted(tally: MaskTally, options: ReadOptions) -> MaskTally:
     """The tally, if it may count. Raises MaskError."""
     if tally.values.size > MAX_DISTINCT_VALUES:
         raise MaskError(f"{tally.values.size} different values: a photograph or a float map?")
+    tally = options.interpreted(tally)
     if tally.encoding.is_colour and not options.colours:
         _refuse_colours(tally)
     return tally
 
 
-def read_label_map(data: bytes, options: ReadOptions) -> LabelMap:
-    """The pixels of one encoded mask, raw values as stored. Raises MaskError like read_tally."""
+def read_label_map(data: bytes, options: ReadOptions, name: str = "") -> LabelMap:
+    """The pixels of one encoded mask, as `read_tally` counts them. Raises MaskError as that does.
+
+    `name` is the mask's name in its source, by which panoptic segments are looked up.
+    """
     label_map = _module(recognise(data).module).read(data, options)
     if not isinstance(label_map, LabelMap):
         raise TypeError("a format module must return a LabelMap")
-    return label_map
+    return LabelMap(*options.interpreted_pixels(*label_map, name))
 
 
 def refuse_lossy(kind: str, options: ReadOptions) -> None:

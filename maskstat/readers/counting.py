@@ -6,10 +6,15 @@ looked at once, however long it is.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
+from maskstat.kernels.engine import ColourCounter, current_engine
+from maskstat.kernels.runs import add_to_bins, add_up, value_sums
 from maskstat.tally import Encoding, IntArray, MaskTally
 
 MAX_DISTINCT_VALUES = 65536
@@ -25,33 +30,90 @@ def count_pixels(name: str, pixels: NDArray[np.integer], encoding: Encoding) -> 
         MaskError: more different values than a label mask can have.
     """
     height, width = pixels.shape
-    flat = pixels.ravel(order="K")  # in memory order: a view, also of Fortran arrays
-    bands = (flat[start : start + _BAND_PIXELS] for start in range(0, flat.size, _BAND_PIXELS))
-    if pixels.dtype == np.uint8:
-        bins = np.zeros(256, np.int64)
-        for band in bands:
-            bins += np.bincount(band, minlength=256)
-        return MaskTally.of_bins(name, (height, width), encoding, bins)
-    values = counts = np.empty(0, np.int64)
-    for band in bands:
-        more, pixels_of = _count_runs(band)
-        values, counts = _sums(np.concatenate([values, more]), np.concatenate([counts, pixels_of]))
-        if values.size > MAX_DISTINCT_VALUES:
+    counter = PixelCounter()
+    counter.add(pixels)
+    return counter.finish(name, (height, width), encoding)
+
+
+class PixelCounter:
+    """Adds up raw values of pixels that come in blocks, of whole numbers or of colours.
+
+    Every method raises MaskError where there are more different values than a label mask can
+    have, or where one is no whole number of 64 bits.
+    """
+
+    def __init__(self) -> None:
+        self._bins: dict[np.dtype[np.integer], IntArray] = {}
+        self._values = self._counts = np.empty(0, np.int64)
+        self._colours: ColourCounter | None = None
+
+    def add(self, pixels: NDArray[np.generic]) -> None:
+        """Count a block of any shape: integers, booleans, or floats that are whole numbers."""
+        if pixels.dtype.kind == "b":
+            pixels = pixels.view(np.uint8)
+        native: np.dtype[Any] = pixels.dtype.newbyteorder("=")
+        for band in _bands(pixels):
+            if native.kind == "f":
+                self._add_wide(whole_numbers(band))
+            elif native.itemsize <= 2:
+                self._add_narrow(np.asarray(band, native), native)
+            else:
+                self._add_wide(np.asarray(band, native))
+
+    def add_colours(self, channels: NDArray[np.uint8]) -> None:
+        """Count a block of colours, uint8[..., C] with C = 2 (grey, alpha), 3 or 4."""
+        if self._colours is None:
+            self._colours = current_engine().colours(1, channels.shape[-1])
+        self._colours.add_pixels(channels)
+
+    def _add_narrow(self, band: NDArray[np.integer], kind: np.dtype[np.integer]) -> None:
+        size = 1 << 8 * kind.itemsize
+        if kind not in self._bins:
+            self._bins[kind] = np.zeros(size, np.int64)
+        add_to_bins(self._bins[kind], band.view(f"u{kind.itemsize}"))
+
+    def _add_wide(self, band: NDArray[np.integer]) -> None:
+        if band.dtype == np.uint64 and int(band.max()) >= 2**63:
+            raise MaskError(f"the value {int(band.max())} does not fit a signed 64-bit integer")
+        values, counts = value_sums(band)
+        self._merge(values, counts)
+        if self._values.size > MAX_DISTINCT_VALUES:
             raise MaskError(
                 f"more than {MAX_DISTINCT_VALUES} different values: a photograph or a float map?"
             )
-    return MaskTally(name, (height, width), encoding, values, counts)
+
+    def _merge(self, values: IntArray, counts: IntArray) -> None:
+        self._values, self._counts = add_up(
+            np.concatenate([self._values, values]), np.concatenate([self._counts, counts])
+        )
+
+    def finish(self, name: str, shape: tuple[int, int], encoding: Encoding) -> MaskTally:
+        """The tally of all that was added; nothing may be added afterwards."""
+        if self._colours is not None:
+            self._merge(*self._colours.finish())
+        for kind, bins in self._bins.items():
+            codes = bins.nonzero()[0]
+            signed = codes.astype(f"u{kind.itemsize}").view(kind).astype(np.int64)
+            self._merge(signed, bins[codes])
+        return MaskTally(name, shape, encoding, self._values, self._counts)
 
 
-def _count_runs(flat: NDArray[np.integer]) -> tuple[IntArray, IntArray]:
-    """Values that occur, ascending, and how many pixels have each."""
-    starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1))
-    return _sums(flat[starts].astype(np.int64), np.diff(starts, append=flat.size))
+def _bands(pixels: NDArray[np.generic]) -> Iterator[NDArray[np.generic]]:
+    """The pixels in memory order, as flat pieces; views where that is possible."""
+    flat = pixels.ravel(order="K")  # in memory order: a view, also of Fortran arrays
+    for start in range(0, flat.size, _BAND_PIXELS):
+        yield flat[start : start + _BAND_PIXELS]
 
 
-def _sums(values: IntArray, counts: IntArray) -> tuple[IntArray, IntArray]:
-    """Each value once, ascending, with the sum of its counts."""
-    unique, inverse = np.unique(values, return_inverse=True)
-    sums = np.zeros(unique.size, np.int64)
-    np.add.at(sums, inverse.reshape(-1), counts)
-    return unique, sums
+def whole_numbers(values: NDArray[np.generic]) -> NDArray[np.int64]:
+    """Float labels as int64. Raises MaskError where one is not a whole number."""
+    floats = np.asarray(values)
+    if floats.dtype.itemsize < 8:
+        floats = floats.astype(np.float64)  # 2**63 is beyond float16
+    with np.errstate(invalid="ignore"):
+        # 2**63 itself is not an int64; NaN fails every comparison.
+        fits = (floats >= -(2.0**63)) & (floats < 2.0**63) & (floats == np.floor(floats))
+    if not fits.all():
+        bad = floats[~fits].flat[0]
+        raise MaskError(f"float mask with the value {bad}: labels must be whole numbers")
+    return floats.astype(np.int64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -10,40 +11,25 @@ from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
 from maskstat.readers import LabelMap, ReadOptions
-from maskstat.readers.raster import pack_colours, whole_numbers
-from maskstat.tally import Encoding
+from maskstat.readers.arrays import read_array, tally_array
+from maskstat.tally import MaskTally
 
 
 def read(data: bytes, options: ReadOptions) -> LabelMap:
     """Raw values as stored. Raises MaskError for objects, fractions, or a wrong number of axes."""
-    array = _array(data)
-    bits = array.dtype.itemsize * 8
-    kind = array.dtype.kind
-    if array.ndim == 3 and array.shape[2] in {3, 4} and array.dtype == np.uint8:
-        samples = "rgb" if array.shape[2] == 3 else "rgba"
-        return LabelMap(
-            pack_colours(np.asarray(array, np.uint8), samples), Encoding("npy", samples, 8)
-        )
-    if array.ndim == 3 and 1 in (array.shape[0], array.shape[2]):
-        array = array[0] if array.shape[0] == 1 else array[..., 0]
-    if array.ndim != 2:
-        raise MaskError(
-            f"array of shape {array.shape} where (H, W) is expected"
-            " (several channels? take their argmax first)"
-        )
-    if kind == "b":
-        return LabelMap(array.view(np.uint8), Encoding("npy", "bool", 1))
-    if kind == "f":
-        return LabelMap(whole_numbers(array), Encoding("npy", "float", bits))
-    if array.dtype == np.uint64 and int(array.max()) >= 2**63:
-        raise MaskError(f"the value {int(array.max())} does not fit a signed 64-bit integer")
-    native = array.astype(array.dtype.newbyteorder("="), copy=False)
-    return LabelMap(native, Encoding("npy", "int" if kind == "i" else "uint", bits))
+    return read_array(_array(data), "npy", options)
 
 
-def _array(data: bytes) -> NDArray[np.generic]:
-    """The array in the file's own memory: nothing is allocated for what a header claims."""
-    stream = io.BytesIO(data)
+def tally(data: bytes, name: str, options: ReadOptions) -> MaskTally:
+    """Count without making pixels of another type."""
+    return tally_array(_array(data), name, "npy", options)
+
+
+def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
+    """Shape, whether in Fortran order, and type; leaves the stream where the items begin.
+
+    Raises MaskError where the header is corrupt or its type can't be a mask's.
+    """
     try:
         version = npy_format.read_magic(stream)
         if version == (1, 0):
@@ -60,6 +46,13 @@ def _array(data: bytes) -> NDArray[np.generic]:
         raise MaskError(f"array of type {dtype} where whole numbers are expected")
     if any(not isinstance(n, int) or n < 0 for n in shape):
         raise MaskError("corrupt NPY header")
+    return shape, fortran, dtype
+
+
+def _array(data: bytes) -> NDArray[np.generic]:
+    """The array in the file's own memory: nothing is allocated for what a header claims."""
+    stream = io.BytesIO(data)
+    shape, fortran, dtype = read_header(stream)
     count = 1
     for length in shape:
         count *= length

@@ -1,13 +1,13 @@
-"""PNG masks of grey levels and palette indices: the fast path.
+"""PNG masks of grey levels, palette indices and 8-bit colours: the fast path.
 
 A file is taken apart into chunks, every CRC checked; the IDAT data is inflated into the filtered
 rows, exactly as many bytes as the header says; a kernel counts these without rebuilding the image
-(see `maskstat.kernels.event_histogram`). Images whose rows would take much memory are inflated and
-counted band by band.
+(see `maskstat.kernels.event_histogram`, and `colour_histogram` for colours). Images whose rows
+would take much memory are inflated and counted band by band.
 
 Values are what the file stores: grey levels unscaled (a 4-bit mask has 0..15), 16-bit levels as
-numbers, palette *indices*. An index beyond the palette is counted like any other: which values
-mean something is for the catalogue to say.
+numbers, palette *indices*, colours as `MaskTally` has them. An index beyond the palette is
+counted like any other: which values mean something is for the catalogue to say.
 
 What is checked. Critical chunks must be sound and in order, none may be unknown (it could change
 the meaning of the pixels), and the file must reach its IEND: a file cut short is a failed
@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
-from maskstat.kernels.engine import current_engine, prepare
+from maskstat.kernels.engine import BandCounter, current_engine, prepare
 from maskstat.kernels.packed import bytes_per_row
 from maskstat.readers import LabelMap, ReadOptions
 from maskstat.tally import Encoding, MaskTally
@@ -72,11 +72,16 @@ _SIZE_LIMIT = 2**31 - 1  # of the standard, for width, height and chunk length
 
 _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGBA = 0, 2, 3, 4, 6
 
+_CHANNELS = {_RGB: 3, _GREY_ALPHA: 2, _RGBA: 4}
+
 # (colour type, bit depth) as the standard allows them; None: valid, but not for this reader
 _ENCODINGS: dict[tuple[int, int], Encoding | None] = {
     **{(_GREY, bits): Encoding("png", "grey", bits) for bits in (1, 2, 4, 8, 16)},
     **{(_PALETTE, bits): Encoding("png", "palette", bits) for bits in (1, 2, 4, 8)},
-    **{(colour, bits): None for colour in (_RGB, _GREY_ALPHA, _RGBA) for bits in (8, 16)},
+    (_RGB, 8): Encoding("png", "rgb", 8),
+    (_GREY_ALPHA, 8): Encoding("png", "greyalpha", 8),
+    (_RGBA, 8): Encoding("png", "rgba", 8),
+    **{(colour, 16): None for colour in _CHANNELS},
 }
 
 
@@ -90,9 +95,19 @@ class _Header(NamedTuple):
     encoding: Encoding | None
 
     @property
+    def channels(self) -> int:
+        """Samples of a pixel."""
+        return _CHANNELS.get(self.colour_type, 1)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row without its filter type."""
+        return bytes_per_row(self.width * self.channels, self.bits)
+
+    @property
     def size(self) -> int:
         """Bytes of the inflated rows, each with its filter type."""
-        return self.height * (1 + bytes_per_row(self.width, self.bits))
+        return self.height * (1 + self.row_bytes)
 
 
 def _read_header(data: Buffer) -> _Header:
@@ -279,11 +294,16 @@ def _pieces(idat: Iterable[memoryview]) -> Iterator[memoryview]:
 def _tally_bands(header: _Header, pieces: Iterable[Buffer], name: str) -> MaskTally:
     """Count an image from pieces of its IDAT data, holding a band of rows at a time."""
     assert header.encoding is not None
-    stride = 1 + bytes_per_row(header.width, header.bits)
+    stride = 1 + header.row_bytes
     if stride > MAX_ROW_BYTES:
         raise MaskError(f"a row of {header.width} pixels is wider than maskstat counts")
     prepare(1, header.size // _USUAL_COMPRESSION)  # an image of 1 GB is a workload by itself
-    counter = current_engine().bands(header.width, header.bits)
+    engine = current_engine()
+    counter: BandCounter
+    if header.channels > 1:
+        counter = engine.colours(header.width, header.channels)
+    else:
+        counter = engine.bands(header.width, header.bits)
     inflater = _Inflater(header.size)
     rows_left = header.height
     rows = min(rows_left, max(1, BAND_BYTES // stride))
@@ -309,18 +329,22 @@ def _tally_bands(header: _Header, pieces: Iterable[Buffer], name: str) -> MaskTa
 def tally_png(data: Buffer, name: str = "") -> MaskTally | None:
     """Count the raw values of a PNG mask that is in memory.
 
-    Returns None for a PNG whose chunks are sound but whose pixels are interlaced or in colour
-    (RGB, RGBA, grey with alpha): another reader must take it. Raises MaskError where the file is
-    damaged or no PNG.
+    Returns None for a PNG whose chunks are sound but whose pixels are interlaced or colours of 16
+    bits a channel: another reader must take it. Raises MaskError where the file is damaged, no
+    PNG, or has more colours than a mask can have.
     """
     header, idat = _take_apart(data)
-    width, height, bits, _, encoding = header
+    width, height, bits, colour_type, encoding = header
     if encoding is None:
         return None
-    size = height * (1 + bytes_per_row(width, bits))
+    size = header.size
     if size > WHOLE_BYTES:
         return _tally_bands(header, _pieces(idat), name)
-    values, counts = current_engine().tally(_inflate(idat, size), height, width, bits)
+    engine, stream = current_engine(), _inflate(idat, size)
+    if colour_type in _CHANNELS:
+        values, counts = engine.tally_colours(stream, height, width, header.channels)
+    else:
+        values, counts = engine.tally(stream, height, width, bits)
     return MaskTally(name, (height, width), encoding, values, counts)
 
 
@@ -392,16 +416,35 @@ def decode_png(
 ) -> NDArray[np.uint8] | NDArray[np.uint16] | None:
     """Raw values (H, W) of a PNG mask: uint16 for 16-bit grey, else uint8.
 
-    None as in `tally_png`. Raises MaskError where the file is damaged, or where it has more than
-    `pixel_limit` pixels, before memory is taken for them.
+    None where `tally_png` gives None and for colours. Raises MaskError where the file is damaged,
+    or where it has more than `pixel_limit` pixels, before memory is taken for them.
     """
     header, idat = _take_apart(data)
-    width, height, bits, _, encoding = header
-    if encoding is None:
+    if header.encoding is None or header.encoding.is_colour:
         return None
-    if width * height > pixel_limit:
-        raise MaskError(f"{width} x {height} pixels are more than the limit of {pixel_limit}")
-    return current_engine().unfilter(_inflate(idat, header.size), height, width, bits)
+    _check_pixels(header, pixel_limit)
+    stream = _inflate(idat, header.size)
+    return current_engine().unfilter(stream, header.height, header.width, header.bits)
+
+
+def _check_pixels(header: _Header, limit: int) -> None:
+    width, height = header.width, header.height
+    if width * height > limit:
+        raise MaskError(f"{width} x {height} pixels are more than the limit of {limit}")
+
+
+def tally_and_pixels(
+    data: Buffer, name: str, options: ReadOptions
+) -> tuple[MaskTally, NDArray[np.integer]] | None:
+    """What `tally_png` and `decode_png` give, decoding once; None and MaskError as the latter's."""
+    header, idat = _take_apart(data)
+    width, height, bits, _, encoding = header
+    if encoding is None or encoding.is_colour:
+        return None
+    _check_pixels(header, PIXEL_LIMIT)
+    stream = _inflate(idat, header.size)
+    values, counts, pixels = current_engine().tally_and_pixels(stream, height, width, bits)
+    return MaskTally(name, (height, width), encoding, values, counts), pixels
 
 
 def tally(data: bytes, name: str, options: ReadOptions) -> MaskTally | None:

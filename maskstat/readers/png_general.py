@@ -1,4 +1,4 @@
-"""PNGs that the fast path leaves out (interlaced, RGB, RGBA, grey with alpha), through Pillow.
+"""PNGs that the fast path leaves out (interlaced ones) and pixels of colours, through Pillow.
 
 It reads every other PNG as well, which makes it the fast path's second opinion.
 """

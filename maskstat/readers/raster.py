@@ -11,6 +11,7 @@ from PIL import Image, ImageFile
 
 from maskstat.errors import MaskError
 from maskstat.readers import LabelMap
+from maskstat.readers.counting import whole_numbers
 from maskstat.tally import Encoding
 
 MAX_DECODED_BYTES = 1 << 30
@@ -101,20 +102,6 @@ def pack_colours(channels: NDArray[np.uint8], samples: str) -> NDArray[np.uint32
     if samples != "rgb":
         packed = packed | (255 - wide[..., -1]) << 24
     return packed.astype(np.uint32, copy=False)
-
-
-def whole_numbers(values: NDArray[np.generic]) -> NDArray[np.int64]:
-    """Float labels as int64. Raises MaskError where one is not a whole number."""
-    floats = np.asarray(values)
-    if floats.dtype.itemsize < 8:
-        floats = floats.astype(np.float64)  # 2**63 is beyond float16
-    with np.errstate(invalid="ignore"):
-        # 2**63 itself is not an int64; NaN fails every comparison.
-        fits = (floats >= -(2.0**63)) & (floats < 2.0**63) & (floats == np.floor(floats))
-    if not fits.all():
-        bad = floats[~fits].flat[0]
-        raise MaskError(f"float mask with the value {bad}: labels must be whole numbers")
-    return floats.astype(np.int64)
 
 
 def _fact(error: BaseException) -> str:

@@ -1,94 +1,115 @@
-"""TIFF: single-page, 1 to 32 bits, palettes, RGB(A), float masks of whole numbers.
+"""TIFF, BigTIFF and GeoTIFF: Pillow reads the common small ones, tifffile all others, by windows.
 
-Pillow shows images; labels must come back as stored. So what it does for display is undone here:
-2- and 4-bit samples are spread over 0..255, "white is zero" samples are inverted, and unsigned
-32-bit or signed 8-bit samples come in a type of the wrong sign.
+Values are as stored. Overviews (reduced pages, as a cloud-optimised GeoTIFF has them) and
+transparency masks do not count. Of several pages `--pages` says which count; several channels that
+are no colours need `--channels`. Whatever Pillow can't read, or not within its limits, needs
+tifffile and imagecodecs (see `tiff_mosaic`).
 """
 
 from __future__ import annotations
 
-import math
-import struct
+import io
+from typing import BinaryIO
 
-import numpy as np
 from PIL import Image, TiffImagePlugin
 
 from maskstat.errors import MaskError
-from maskstat.readers import LabelMap, ReadOptions, refuse_lossy
-from maskstat.readers.raster import label_map, open_image
-from maskstat.tally import Encoding
+from maskstat.naming import counted
+from maskstat.readers import LabelMap, ReadOptions
+from maskstat.readers.tiff_directory import Directory, is_label_page, read_directory
+from maskstat.readers.tiff_pillow import read_with_pillow
+from maskstat.tally import MaskTally
 
-_BITS, _PHOTOMETRIC, _SAMPLES_PER_PIXEL, _SAMPLE_FORMAT = 258, 262, 277, 339
-_CHANNELS = {"greyalpha": 2, "rgb": 3, "rgba": 4}
-_BIG_TIFF = 43
-_LOSSY_COMPRESSIONS = {"jpeg": "JPEG", "tiff_jpeg": "JPEG", "webp": "WebP"}
-_UNSIGNED, _SIGNED = 1, 2
+PILLOW_BYTES = 64 << 20  # decoded; larger images are read by windows
+_PREMULTIPLIED = 1
+
+
+def tally(data: bytes, name: str, options: ReadOptions) -> MaskTally | None:
+    """Count by windows; None for what Pillow reads."""
+    return tally_stream(io.BytesIO(data), name, options)
+
+
+def tally_stream(file: BinaryIO, name: str, options: ReadOptions) -> MaskTally | None:
+    """The same from an open, seekable file."""
+    directory = read_directory(file)
+    if not _needs_mosaic(directory, options):
+        return None
+    from maskstat.readers.tiff_mosaic import tally_mosaic
+
+    return tally_mosaic(file, directory, name, options)
 
 
 def read(data: bytes, options: ReadOptions) -> LabelMap:
     """Raw values as stored."""
-    _check_directory(data)
-    image = open_image(data, TiffImagePlugin.TiffImageFile, "TIFF")
-    lossy = _LOSSY_COMPRESSIONS.get(str(image.info.get("compression")))
-    if lossy:
-        refuse_lossy(f"{lossy}-in-TIFF", options)
-    tags = image.tag_v2  # type: ignore[attr-defined]
-    bits = _first(tags.get(_BITS), 1)
-    photometric = _first(tags.get(_PHOTOMETRIC), 0)  # as Pillow has it where the tag is missing
-    sample_format = _first(tags.get(_SAMPLE_FORMAT), _UNSIGNED)
-    _check_coverage(image)
-    pixels, encoding = label_map(image, "tiff", "TIFF")
-    channels = _first(tags.get(_SAMPLES_PER_PIXEL), 1)
-    if channels != _CHANNELS.get(encoding.samples, 1):
-        raise MaskError(f"{channels} channels where one of class indices is expected")
-    if (encoding.is_colour and bits != 8) or (encoding.samples == "float" and bits != 32):
-        # Pillow would round them to its own types.
-        raise MaskError(f"{bits}-bit {encoding.samples} samples are no class labels")
-    if encoding.samples == "grey":
-        if bits <= 8 and photometric == 0:
-            pixels = (1 if bits == 1 else 255) - pixels
-        if bits in {2, 4}:
-            pixels = pixels // (255 // ((1 << bits) - 1))
-        if bits == 8 and sample_format == _SIGNED:
-            pixels = pixels.view(np.int8)
-    elif encoding.samples == "int" and bits == 32 and sample_format == _UNSIGNED:
-        pixels = pixels.view(np.uint32)
-    samples = encoding.samples
-    if samples in {"grey", "int"}:
-        samples = "int" if sample_format == _SIGNED else "uint" if bits == 32 else "grey"
-    encoding = Encoding("tiff", samples, bits)
-    return LabelMap(pixels, encoding.lossy() if lossy else encoding)
+    directory = read_directory(io.BytesIO(data))
+    if not _needs_mosaic(directory, options):
+        return read_with_pillow(data, options)
+    from maskstat.readers.tiff_mosaic import read_mosaic
+
+    return read_mosaic(io.BytesIO(data), directory, options)
 
 
-def _check_directory(data: bytes) -> None:
-    """Raise MaskError where the file ends within its directory.
-
-    Pillow only warns and goes on without the entries that are lost, among them the sign of samples.
-    """
-    order = "<" if data[:1] == b"I" else ">"
+def _needs_mosaic(directory: Directory, options: ReadOptions) -> bool:
+    """Whether tifffile must read it. Raises MaskError where it must and is not there."""
+    if len(directory.masks) > 1 and options.pages is None and options.channels is None:
+        raise MaskError(
+            f"has {counted(len(directory.masks), 'page')} where one mask is expected"
+            " (--pages all|first|N counts all or one, --channels takes them for classes)"
+        )
+    page = directory.masks[0]
+    if options.channels is None and not is_label_page(page):
+        raise MaskError(
+            f"{page.samples} channels where one of class indices is expected"
+            " (--channels one-hot|bitmask takes them for classes)"
+        )
+    reason = _beyond_pillow(directory, options)
+    if reason is None:
+        return False
     try:
-        big = struct.unpack_from(f"{order}H", data, 2)[0] == _BIG_TIFF
-        if big and order == ">":
-            raise MaskError("a big-endian BigTIFF, which can't be read: save it little-endian")
-        (start,) = struct.unpack_from(f"{order}Q" if big else f"{order}I", data, 8 if big else 4)
-        (entries,) = struct.unpack_from(f"{order}Q" if big else f"{order}H", data, start)
-    except (struct.error, IndexError, OverflowError):
-        raise MaskError("corrupt TIFF: it has no directory") from None
-    end = start + (8 + 20 * entries + 8 if big else 2 + 12 * entries + 4)
-    if end > len(data):
-        raise MaskError("corrupt TIFF: it ends within its directory")
+        import imagecodecs  # noqa: F401
+        import tifffile  # noqa: F401
+    except ImportError as error:
+        raise MaskError(
+            f'{reason} needs tifffile and imagecodecs: pip install "maskstat[tiff]"'
+        ) from error
+    return True
 
 
-def _check_coverage(image: Image.Image) -> None:
-    """Raise MaskError where strips or tiles are missing: Pillow would fill in zeros."""
-    width, height = image.size
-    extents = [tile[1] for tile in image.tile]  # type: ignore[attr-defined]
-    covered = sum((min(x1, width) - x0) * (min(y1, height) - y0) for x0, y0, x1, y1 in extents)
-    # Colour planes stored one after the other cover the image once each.
-    if covered < width * height or covered % (width * height):
-        raise MaskError("corrupt TIFF: strips or tiles are missing")
+def _beyond_pillow(directory: Directory, options: ReadOptions) -> str | None:
+    """What of a file Pillow does not read, or not as stored; None where it reads all of it."""
+    page = directory.pages[0]
+    if directory.is_big and directory.order == ">":
+        return "a big-endian BigTIFF"
+    if len(directory.pages) > 1:
+        return f"a TIFF of {len(directory.pages)} pages or overviews"
+    if options.channels is not None:
+        return "a stack of channels"
+    pillow_limit = Image.MAX_IMAGE_PIXELS
+    if page.decoded_bytes > PILLOW_BYTES or (
+        pillow_limit is not None and page.width * page.height > pillow_limit
+    ):
+        return f"a TIFF of {page.width} x {page.height} pixels"
+    if page.compression not in TiffImagePlugin.COMPRESSION_INFO:
+        return f"TIFF compression {page.compression}"
+    kind = "/".join(map(str, page.bits))
+    if page.fill_order == 2 and page.bits == (8,) and page.photometric == 0:
+        return "a TIFF of inverted 8-bit samples with reversed bits"
+    if page.extra_samples[:1] == (_PREMULTIPLIED,):
+        return "a TIFF of premultiplied colours"
+    key = (
+        b"II" if directory.order == "<" else b"MM", page.photometric, page.sample_formats,
+        page.fill_order, page.bits, page.extra_samples,
+    )  # fmt: skip
+    return None if _pillow_knows(key) else f"a TIFF of {kind}-bit samples of this kind"
 
 
-def _first(tag: object, default: int) -> int:
-    value = tag[0] if isinstance(tag, tuple) and tag else tag
-    return int(value) if isinstance(value, (int, float)) and math.isfinite(value) else default
+def _pillow_knows(key: tuple[object, ...]) -> bool:
+    """Whether Pillow has a mode for such samples; where its table is not found, it is asked."""
+    order, photometric, formats, fill, bits, extra = key
+    table = getattr(TiffImagePlugin, "OPEN_INFO", None)
+    if table is None:
+        return True
+    assert isinstance(formats, tuple) and isinstance(bits, tuple)
+    if len(formats) > 1 and len(set(formats)) == 1:
+        formats = formats[:1]
+    return (order, photometric, formats, fill, bits, extra) in table

@@ -1,0 +1,296 @@
+"""NIfTI volumes, plain (.nii) or gzipped (.nii.gz): every voxel counts, a volume is one mask.
+
+Voxels are read in the order of the file, some megabytes at a time, so a volume of any size takes
+little memory. nibabel reads the header. Its scaling (scl_slope, scl_inter) is applied: scaled and
+float volumes are label maps where every value is a whole number, and are refused where one is not.
+
+A volume of shape (X, Y, Z) becomes a mask of Z slices one below the other, each Y high and X wide.
+Of a series (X, Y, Z, T) `--pages` says which volume counts, from 1, or that all do; with
+`--channels` the fourth axis is a class each.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import zlib
+from collections.abc import Iterator
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskstat.errors import MaskError
+from maskstat.naming import printable
+from maskstat.readers import LabelMap, ReadOptions
+from maskstat.readers.arrays import check_decoded
+from maskstat.readers.channels import ChannelReader
+from maskstat.readers.counting import PixelCounter, whole_numbers
+from maskstat.tally import Encoding, MaskTally
+
+NEEDS_NIBABEL = 'a NIfTI volume needs nibabel: pip install "maskstat[medical]"'
+_GZIP = b"\x1f\x8b"
+_PIECE = 1 << 24
+_COMPRESSED_PIECE = 1 << 18
+_HEADER_BYTES = 540  # of the longer of the two
+_MOST_VOXELS = 1 << 42
+_MOST_BEHIND = 1 << 20
+
+
+class _Volume(NamedTuple):
+    """What a header says.
+
+    `axes` are the lengths of (X, Y, Z, ...), at least three; axes of length 1 at the end are
+    dropped. Voxels are stored X fastest. Values are slope * voxel + inter.
+    """
+
+    axes: tuple[int, ...]
+    dtype: np.dtype[np.generic]
+    slope: float
+    inter: float
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether values are not the voxels as stored."""
+        return (self.slope, self.inter) != (1.0, 0.0)
+
+    @property
+    def voxels(self) -> int:
+        """Voxels of one volume."""
+        return math.prod(self.axes[:3])
+
+    @property
+    def volumes(self) -> int:
+        """How many volumes there are."""
+        return math.prod(self.axes[3:])
+
+
+def tally(data: bytes, name: str, options: ReadOptions) -> MaskTally:
+    """Count a volume piece by piece."""
+    return tally_stream(io.BytesIO(data), name, options)
+
+
+def tally_stream(file: BinaryIO, name: str, options: ReadOptions) -> MaskTally:
+    """The same from an open file, read once."""
+    stream = _Stream(file)
+    volume = _header(stream)
+    first, last = _chosen(volume, options)
+    shape, encoding = _shape(volume, last - first, options), _encoding(volume, options)
+    counter = PixelCounter()
+    if options.channels is not None:
+        for values in _channel_values(stream, volume, options):
+            counter.add(values)
+    else:
+        for piece in _voxels(stream, volume, first, last):
+            counter.add(piece)
+    return counter.finish(name, shape, encoding)
+
+
+def read(data: bytes, options: ReadOptions) -> LabelMap:
+    """The slices one below the other, int64 where values are scaled or floats."""
+    stream = _Stream(io.BytesIO(data))
+    volume = _header(stream)
+    first, last = _chosen(volume, options)
+    shape, encoding = _shape(volume, last - first, options), _encoding(volume, options)
+    check_decoded(volume.voxels * (last - first) * max(8, volume.dtype.itemsize))
+    if options.channels is not None:
+        pieces: list[NDArray[Any]] = list(_channel_values(stream, volume, options))
+    else:
+        pieces = list(_voxels(stream, volume, first, last))
+    pixels = np.concatenate(pieces).reshape(shape)
+    if pixels.dtype.kind == "f":
+        return LabelMap(whole_numbers(pixels), encoding)
+    if pixels.dtype == np.uint64 and int(pixels.max()) >= 2**63:
+        raise MaskError(f"the value {int(pixels.max())} does not fit a signed 64-bit integer")
+    return LabelMap(pixels, encoding)
+
+
+def _shape(volume: _Volume, volumes: int, options: ReadOptions) -> tuple[int, int]:
+    wide, high, slices = volume.axes[:3]
+    return high * slices * (1 if options.channels is not None else volumes), wide
+
+
+def _encoding(volume: _Volume, options: ReadOptions) -> Encoding:
+    if options.channels is not None:
+        return Encoding("nifti", "int", 64)
+    if volume.is_scaled:
+        return Encoding("nifti", "float", 64)
+    kinds = {"i": "int", "u": "uint", "f": "float"}
+    return Encoding("nifti", kinds[volume.dtype.kind], volume.dtype.itemsize * 8)
+
+
+def _chosen(volume: _Volume, options: ReadOptions) -> tuple[int, int]:
+    """First and last + 1 of the volumes that count. Raises MaskError."""
+    if options.channels is not None:
+        if volume.volumes == 1:
+            raise MaskError("a single volume: --channels needs a fourth axis")
+        if options.channels.endswith("-first"):
+            raise MaskError("a volume's channels are its last axis: --channels without -first")
+        return 0, volume.volumes
+    if options.pages == "all" or volume.volumes == 1:
+        if isinstance(options.pages, int) and options.pages > 1:
+            raise MaskError(f"has 1 volume: there is no --pages {options.pages}")
+        return 0, volume.volumes
+    if options.pages is None:
+        raise MaskError(
+            f"has {volume.volumes} volumes where one mask is expected (--pages all|first|N counts"
+            " all or one, --channels takes them for classes)"
+        )
+    if options.pages > volume.volumes:
+        raise MaskError(f"has {volume.volumes} volumes: there is no --pages {options.pages}")
+    return options.pages - 1, options.pages
+
+
+class _Stream:
+    """A file read forwards, unzipped on the way where it is gzipped; never more than asked for."""
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+        start = file.read(2)
+        is_gzip = start == _GZIP
+        self._unzip: Any = zlib.decompressobj(wbits=31) if is_gzip else None
+        self._waiting, self._again = (start, b"") if is_gzip else (b"", start)
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes, fewer only at the end. Raises MaskError where gzip is damaged."""
+        pieces, left = [], size
+        while left:
+            piece = self._some(left)
+            if not piece:
+                break
+            pieces.append(piece)
+            left -= len(piece)
+        return b"".join(pieces)
+
+    def push_back(self, data: bytes) -> None:
+        """Have `data` read once more."""
+        self._again = data + self._again
+
+    def finish(self) -> None:
+        """Read on to the checksum of gzip data, if it is near. Raises MaskError where it differs.
+
+        What follows the voxels is not looked at otherwise.
+        """
+        left = _MOST_BEHIND
+        while self._unzip is not None and left and not self._unzip.eof:
+            left -= len(self._some(left))
+
+    def _some(self, most: int) -> bytes:
+        """At least a byte and up to `most`; none at the end."""
+        if self._again:
+            piece, self._again = self._again[:most], self._again[most:]
+            return piece
+        if self._unzip is None:
+            return self._file.read(most)
+        while True:
+            if self._unzip.eof:  # gzip data may follow gzip data
+                rest = self._unzip.unused_data or self._file.read(_COMPRESSED_PIECE)
+                if rest[:2] != _GZIP:
+                    return b""
+                self._unzip, self._waiting = zlib.decompressobj(wbits=31), rest
+            data = self._waiting or self._file.read(_COMPRESSED_PIECE)
+            try:
+                piece: bytes = self._unzip.decompress(data, most)
+            except zlib.error as error:
+                raise MaskError("damaged gzip data") from error
+            self._waiting = self._unzip.unconsumed_tail
+            if piece:
+                return piece
+            if not data and not self._unzip.eof:
+                raise MaskError("the gzip data ends early")
+
+
+def _header(stream: _Stream) -> _Volume:
+    """Read the header; the stream then stands at the voxels. Raises MaskError."""
+    try:
+        from nibabel.nifti1 import Nifti1Header
+        from nibabel.nifti2 import Nifti2Header
+    except ImportError as error:
+        raise MaskError(NEEDS_NIBABEL) from error
+    start = stream.read(_HEADER_BYTES)
+    kind: type[Any] = Nifti2Header if start[4:8] in {b"n+2\0", b"ni2\0"} else Nifti1Header
+    size = kind.sizeof_hdr
+    magic = start[4:8] if size == _HEADER_BYTES else start[344:348]
+    if len(start) < size or int.from_bytes(start[:4], "little") not in {size, _swapped(size)}:
+        raise MaskError("not a NIfTI volume: its header is another one")
+    if magic in {b"ni1\0", b"ni2\0"}:
+        raise MaskError("a NIfTI header whose voxels are in another file (.img): save it as .nii")
+    if magic not in {b"n+1\0", b"n+2\0"}:
+        raise MaskError("an Analyze header, or none: not a NIfTI volume")
+    try:
+        header = kind(start[:size], check=False)
+        dtype = header.get_data_dtype()
+        axes = tuple(int(length) for length in header.get_data_shape())
+        offset = float(header["vox_offset"])
+        slope, inter = header.get_slope_inter()
+    except Exception as error:  # nibabel raises anything on hostile bytes
+        text = printable(" ".join(str(error).split()))[:120]
+        raise MaskError(f"not a readable NIfTI volume: {text}") from error
+    if dtype.kind not in "iuf" or dtype.hasobject:
+        raise MaskError(f"voxels of type {str(dtype)[:60]} where whole numbers are expected")
+    if any(length < 0 for length in axes) or math.prod(axes) > _MOST_VOXELS:
+        raise MaskError(f"a NIfTI volume of impossible shape {axes}")
+    if not axes or not math.prod(axes):
+        raise MaskError("has no voxels")
+    if not size <= offset < 1 << 40 or offset != int(offset):
+        raise MaskError(f"a NIfTI volume whose voxels begin at byte {offset:g}")
+    while len(axes) > 3 and axes[-1] == 1:
+        axes = axes[:-1]
+    stream.push_back(start[size:])
+    _skip(stream, int(offset) - size)
+    scale = (1.0, 0.0) if slope is None else (float(slope), float(inter))
+    return _Volume(axes + (1,) * (3 - len(axes)), dtype, *scale)
+
+
+def _swapped(size: int) -> int:
+    return int.from_bytes(size.to_bytes(4, "little"), "big")
+
+
+def _skip(stream: _Stream, size: int) -> None:
+    while size:
+        piece = stream.read(min(size, _PIECE))
+        if not piece:
+            raise MaskError("the file ends before its voxels")
+        size -= len(piece)
+
+
+def _voxels(
+    stream: _Stream, volume: _Volume, first: int, last: int
+) -> Iterator[NDArray[np.generic]]:
+    """The values of volumes first..last - 1, some at a time; floats where they are scaled."""
+    item = volume.dtype.itemsize
+    _skip(stream, first * volume.voxels * item)
+    left = (last - first) * volume.voxels * item
+    piece_size = _PIECE // item * item
+    while left:
+        piece = stream.read(min(left, piece_size))
+        left -= len(piece)
+        if len(piece) % item or (not piece and left):
+            raise MaskError("the file ends within its voxels")
+        voxels = np.frombuffer(piece, volume.dtype)
+        yield _scaled(voxels, volume)
+    if last == volume.volumes:
+        stream.finish()
+
+
+def _scaled(voxels: NDArray[np.generic], volume: _Volume) -> NDArray[np.generic]:
+    if not volume.is_scaled:
+        return voxels.astype(voxels.dtype.newbyteorder("="), copy=False)
+    if voxels.dtype.kind in "iu" and voxels.dtype.itemsize > 4:
+        raise MaskError("scaled 64-bit voxels would be rounded")
+    with np.errstate(over="ignore", invalid="ignore"):
+        return voxels.astype(np.float64) * volume.slope + volume.inter
+
+
+def _channel_values(
+    stream: _Stream, volume: _Volume, options: ReadOptions
+) -> Iterator[NDArray[np.int64]]:
+    """Raw values of a stack of volumes. All of it is held in memory. Raises MaskError."""
+    assert options.channels is not None
+    check_decoded(volume.voxels * volume.volumes * volume.dtype.itemsize)
+    reader = ChannelReader(options.channels, volume.volumes)
+    flat = np.concatenate(list(_voxels(stream, volume, 0, volume.volumes)))
+    stack = flat.reshape(volume.volumes, volume.voxels)
+    step = max(1, (1 << 24) // volume.volumes)
+    for start in range(0, volume.voxels, step):
+        yield reader.values(np.moveaxis(stack[:, start : start + step], 0, -1))

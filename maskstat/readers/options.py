@@ -1,0 +1,216 @@
+"""What a user may say about how masks are to be read, and how a tally says that it was heeded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskstat.errors import MaskError, ParameterError
+from maskstat.kernels.runs import add_up
+from maskstat.naming import printable, storable
+from maskstat.tally import Encoding, MaskTally
+
+if TYPE_CHECKING:
+    from maskstat.readers.panoptic import Panoptic
+
+Pages = Literal["all"] | int
+VOID = -1  # the raw value of a pixel that belongs to no segment
+CHANNELS = ("one-hot", "bitmask", "one-hot-first", "bitmask-first")
+STACKED = frozenset({"tiff", "npy", "npz", "zarr", "nifti"})  # containers of pages and channels
+NAMED = frozenset({"npz", "zarr"})  # containers of named arrays
+
+
+class Reading(TypedDict, total=False):
+    """How masks are read where a file alone does not say; see `ReadOptions`."""
+
+    pages: int | str | None
+    channels: str | None
+    array: str | None
+    value_divisor: int | None
+    divide_all: bool
+    panoptic: str | Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """What the user allows and says.
+
+    Attributes:
+        allow_lossy: read formats whose compression may have changed labels.
+        colours: whether a catalogue with colours is at hand to explain RGB masks.
+        pages: "all" pages of a TIFF, planes of an array or volumes of a series as one mask, or
+            the number of one, from 1; None where a file holds one mask.
+        channels: "one-hot" or "bitmask", how several channels make one value; with "-first" where
+            an array's channels are its first axis rather than its last.
+        array: which array of a file that has several.
+        value_divisor: N, where a value is class * N + instance: value // N is counted. Values
+            below N are classes already, as in Cityscapes, unless `divide_all`.
+        panoptic: what the segments of COCO panoptic PNGs are; categories are counted.
+    """
+
+    allow_lossy: bool = False
+    colours: bool = False
+    pages: Pages | None = None
+    channels: str | None = None
+    array: str | None = None
+    value_divisor: int | None = None
+    divide_all: bool = False
+    panoptic: Panoptic | None = None
+
+    @classmethod
+    def of(
+        cls, reading: Mapping[str, object], *, allow_lossy: bool = False, colours: bool = False
+    ) -> ReadOptions:
+        """Check what the user said (the keys of `Reading`) and load what it names.
+
+        Raises:
+            ParameterError: an option means nothing, or not beside another one.
+            FileFormatError: the panoptic file is none.
+            TypeError: there is no such option.
+        """
+        unknown = reading.keys() - Reading.__annotations__.keys()
+        if unknown:
+            raise TypeError(f"there is no option {min(unknown)!r}")
+        divisor = reading.get("value_divisor")
+        if divisor is not None and (not isinstance(divisor, int) or not 1 < divisor < 1 << 62):
+            raise ParameterError("is a whole number from 2 on", where="--value-divisor")
+        divide_all = bool(reading.get("divide_all"))
+        if divide_all and divisor is None:
+            raise ParameterError("needs --value-divisor N", where="--divide-all")
+        channels = reading.get("channels")
+        if channels is not None and (not isinstance(channels, str) or channels not in CHANNELS):
+            raise ParameterError(f"is one of {', '.join(CHANNELS)}", where="--channels")
+        array = reading.get("array")
+        panoptic = reading.get("panoptic")
+        if panoptic is not None and divisor is not None:
+            raise ParameterError("its file says what ids mean: --value-divisor", where="--panoptic")
+        return cls(
+            allow_lossy,
+            colours,
+            _pages(reading.get("pages")),
+            channels,
+            None if array is None else str(array).strip("/"),
+            divisor,
+            divide_all,
+            None if panoptic is None else _load_panoptic(fspath(str(panoptic))),
+        )
+
+    @property
+    def recorded(self) -> dict[str, object]:
+        """What `of` makes these options from again, as far as the user said something; for JSON."""
+        said: dict[str, object] = {
+            "pages": self.pages,
+            "channels": self.channels,
+            "array": self.array,
+            "value_divisor": self.value_divisor,
+            "divide_all": self.divide_all,
+            "panoptic": None if self.panoptic is None else self.panoptic.file,
+        }
+        return {key: value for key, value in said.items() if value not in (None, False)}
+
+    def reading(self, container: str, *, colour: bool) -> str:
+        """What of these options concerns a mask, in words: what `Encoding.reading` then is.
+
+        A mask that a store holds with other words has to be read again.
+        """
+        words: list[str] = []
+        if container.split()[0] in STACKED:
+            if self.pages is not None:
+                words.append("all pages" if self.pages == "all" else f"page {self.pages}")
+            if self.channels is not None:
+                words.append(self.channels)
+        if container in NAMED and self.array is not None:
+            words.append(f"array {printable(storable(self.array))}")
+        if self.value_divisor is not None and not colour:
+            words.append(f"{'all ' if self.divide_all else ''}ids // {self.value_divisor}")
+        if self.panoptic is not None:
+            words.append(f"panoptic {self.panoptic.digest[:12]}")
+        return ", ".join(words)
+
+    def refuses(self, encoding: Encoding) -> bool:
+        """Whether a mask that was counted before must be read again under these options."""
+        if encoding.is_lossy and not self.allow_lossy:
+            return True
+        if encoding.is_colour and not self.colours:
+            return True
+        return encoding.reading != self.reading(encoding.container, colour=encoding.is_colour)
+
+    def interpreted(self, tally: MaskTally) -> MaskTally:
+        """The tally as these options have it: ids divided, or segments as their categories.
+
+        Raises:
+            MaskError: no panoptic PNG, or one with segments that its file does not know.
+        """
+        reading = self.reading(tally.encoding.container, colour=tally.encoding.is_colour)
+        if not reading:
+            return tally
+        if self.panoptic is not None:
+            encoding = Encoding(tally.encoding.container, "int", 64, reading)
+            _check_panoptic(tally.encoding)
+            values = self.panoptic.categories_of(tally.name, tally.values, tally.counts)
+        else:
+            encoding = tally.encoding._replace(reading=reading)
+            values = self._divided(tally.values, tally.encoding).astype(np.int64, copy=False)
+        if values is tally.values:
+            return MaskTally(tally.name, tally.shape, encoding, tally.values, tally.counts)
+        return MaskTally(tally.name, tally.shape, encoding, *add_up(values, tally.counts))
+
+    def interpreted_pixels(
+        self, pixels: NDArray[np.integer], encoding: Encoding, name: str
+    ) -> tuple[NDArray[np.integer], Encoding]:
+        """The same of pixels (H, W) of raw values."""
+        reading = self.reading(encoding.container, colour=encoding.is_colour)
+        if self.panoptic is not None:
+            _check_panoptic(encoding)
+            values, inverse, counts = np.unique(pixels, return_inverse=True, return_counts=True)
+            known = self.panoptic.categories_of(name, values.astype(np.int64), counts)
+            return known[inverse.reshape(pixels.shape)], Encoding(
+                encoding.container, "int", 64, reading
+            )
+        return self._divided(pixels, encoding), encoding._replace(reading=reading)
+
+    def _divided(
+        self, values: NDArray[np.integer], encoding: Encoding
+    ) -> NDArray[np.integer]:
+        if self.value_divisor is None or encoding.is_colour:
+            return values
+        wide = values.astype(np.int64)
+        divided: NDArray[np.int64] = wide // self.value_divisor
+        return divided if self.divide_all else np.where(wide < self.value_divisor, wide, divided)
+
+
+def arguments_of(reading: Mapping[str, object]) -> list[str]:
+    """The words of a command line that say what `ReadOptions.recorded` holds."""
+    words: list[str] = []
+    for key, value in reading.items():
+        words.append(f"--{key.replace('_', '-')}")
+        if value is not True:
+            words.append(str(value))
+    return words
+
+
+def _check_panoptic(encoding: Encoding) -> None:
+    if encoding.samples not in {"rgb", "rgba"}:
+        raise MaskError(f"{encoding} where --panoptic expects segment ids as RGB colours")
+
+
+def _pages(given: object) -> Pages | None:
+    if given is None or given == "all":
+        return given
+    text = "1" if given == "first" else str(given)
+    if re.fullmatch(r"[1-9][0-9]{0,8}", text):
+        return int(text)
+    raise ParameterError("is all, first, or the number of a page from 1", where="--pages")
+
+
+def _load_panoptic(path: str) -> Panoptic:
+    from maskstat.readers.panoptic import load_panoptic
+
+    return load_panoptic(path)
