@@ -3,7 +3,8 @@
 Work goes out in chunks of items. The chunks are taken from their iterator as fast as it gives them
 (listing goes on while counting has begun), but at most `window` chunks are being worked on or
 waiting to be handed over, so memory does not grow with the work, and that is slack enough for the
-caller to write to its store while the threads go on.
+caller to write to its store while the threads go on. Items that are heavy themselves (a mask that
+comes with its bytes) are taken only as fast as there is room for them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+ROOM = 64 << 20  # bytes of memory that chunks may hold
 _IDLE = 0.1  # seconds; how long an interrupt may wait for a blocked main thread
 _PATIENCE = 0.2  # seconds; how long a result waits for the rest of its chunk
 
@@ -32,11 +34,12 @@ def usable_cpus() -> int:
 class _Job(Generic[Item, Result]):
     """One chunk: its place, its items, and in the end its results or what went wrong."""
 
-    __slots__ = ("error", "items", "number", "results")
+    __slots__ = ("error", "items", "number", "results", "weight")
 
-    def __init__(self, number: int, items: Sequence[Item]):
+    def __init__(self, number: int, items: Sequence[Item], weight: int):
         self.number = number
         self.items = items
+        self.weight = weight
         self.results: list[Result] = []
         self.error: BaseException | None = None
 
@@ -68,6 +71,7 @@ def _work(
                     job.results, handed_over_at = [], now
         except BaseException as error:
             job.error = error
+        job.items = ()
         done.put(job)
 
 
@@ -78,6 +82,8 @@ def map_chunks(
     workers: int,
     window: int = 256,
     in_order: bool = True,
+    weigh: Callable[[Sequence[Item]], int] | None = None,
+    room: int = ROOM,
 ) -> Generator[list[Result], None, None]:
     """Yield `[function(item) for item in chunk]` for every chunk, computed on threads.
 
@@ -85,6 +91,9 @@ def map_chunks(
     without, as they are ready, a slow chunk's in several lists, so that no result waits long for
     slower ones and the caller can put it in safety. While nothing is ready, an empty list comes
     every tenth of a second, for the caller to do what can't wait.
+
+    `weigh` says how many bytes a chunk holds in memory. The chunks that threads have not done with
+    hold at most `room`, unless a single one holds more; no more than one waits beside them.
 
     Abandoning the generator (an exception or interrupt in the caller, or `close`) stops the
     threads after the item each is at; they are daemons, so that none can hold up the exit.
@@ -105,14 +114,15 @@ def map_chunks(
             daemon=True,
         ).start()
     waiting: dict[int, _Job[Item, Result]] = {}
-    submitted = handed_over = 0
+    submitted = handed_over = held = 0
 
     def ready(job: _Job[Item, Result] | list[Result]) -> Generator[list[Result], None, None]:
         """This job's results, and those it held up; or nothing while it waits for others."""
-        nonlocal handed_over
+        nonlocal handed_over, held
         if isinstance(job, list):
             yield job
             return
+        held -= job.weight
         waiting[job.number] = job
         while waiting:
             if not in_order:
@@ -127,19 +137,27 @@ def map_chunks(
                 raise job.error
             yield job.results
 
+    def next_ready() -> Generator[list[Result], None, None]:
+        """What is ready within a tenth of a second, or an empty list."""
+        try:
+            job = done.get(timeout=_IDLE)
+        except queue.Empty:
+            yield []
+        else:
+            yield from ready(job)
+
     try:
         for chunk in chunks:
-            todo.put(_Job(submitted, chunk))
+            weight = 0 if weigh is None else weigh(chunk)
+            while held and held + weight > room:
+                yield from next_ready()
+            todo.put(_Job(submitted, chunk, weight))
             submitted += 1
+            held += weight
             while not done.empty():
                 yield from ready(done.get())
         while handed_over < submitted:
-            try:
-                job = done.get(timeout=_IDLE)
-            except queue.Empty:
-                yield []
-            else:
-                yield from ready(job)
+            yield from next_ready()
     finally:
         stop.set()
         for _ in range(workers):

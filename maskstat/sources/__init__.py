@@ -1,37 +1,75 @@
 """Where masks come from. A source lists entries; an entry has a name and can be read.
 
 One file a kind of source. `open_source` chooses by looking at what the user gave: a folder, a
-single mask, a glob pattern, or a text list of paths. Readers know nothing of sources, and sources
-nothing of formats beyond the suffixes that are worth a look.
+single mask, a glob pattern, a text list of paths, a manifest, an archive, a table, or a URL.
+Readers know nothing of sources, and sources nothing of formats beyond the suffixes that are worth a
+look.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import stat
+from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from maskstat.errors import MaskError, SourceError
+from maskstat.errors import MaskError, ParameterError, SourceError
 from maskstat.naming import printable, storable
+from maskstat.sources.splits import in_order, split_of
 
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst")
+TABLE_SUFFIXES = (".parquet", ".arrow")
+MANIFEST_SUFFIXES = (".csv", ".tsv")
 MAX_IN_MEMORY = 1 << 30  # bytes of one encoded mask
+_OUTER_SUFFIXES = frozenset({".gz", ".zip"})
+_SLASH = re.compile("/")
+_OPTIONS = re.compile(r"#((?:column|split)=[^#&]*(?:&(?:column|split)=[^#&]*)*)$")
 # Without O_NONBLOCK, opening a named pipe would wait for ever.
-_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
-class Entry(NamedTuple):
-    """One candidate mask.
+class Entry(Protocol):
+    """One candidate mask."""
 
-    Attributes:
-        name: unique within its source, "/"-separated.
-        path: where its bytes are.
-        size: bytes.
-        stamp: mtime in ns: together with `size` the mark that its content is unchanged.
-    """
+    @property
+    def name(self) -> str:
+        """Unique within its source, "/"-separated."""
+
+    @property
+    def path(self) -> str:
+        """Where its bytes are: what no two masks share, and no secret."""
+
+    @property
+    def size(self) -> int:
+        """Bytes, as encoded."""
+
+    @property
+    def stamp(self) -> int | str:
+        """With `size`, the mark that its content is unchanged."""
+
+    @property
+    def mark(self) -> str:
+        """What changes with the content: "size/stamp"."""
+
+    def load(self) -> bytes:
+        """All bytes. Raises MaskError where they can't be had."""
+
+    def open(self) -> BinaryIO:
+        """A seekable file, to be read in pieces.
+
+        Raises MaskError where it can't be opened; reading it raises MaskError or OSError.
+        """
+
+
+class FileEntry(NamedTuple):
+    """A mask that is a file of its own; `stamp` is its mtime in ns."""
 
     name: str
     path: str
@@ -40,16 +78,16 @@ class Entry(NamedTuple):
 
     @property
     def mark(self) -> str:
-        """What changes with the content: "size/stamp"."""
+        """ "size/stamp"."""
         return f"{self.size}/{self.stamp}"
 
     def load(self) -> bytes:
         """All bytes of the file. Raises MaskError where they can't be had."""
         if self.size > MAX_IN_MEMORY:
-            raise MaskError(f"larger than {MAX_IN_MEMORY >> 20} MiB")
+            raise too_large()
         try:
             # os.open/os.read: a third of the cost of open() for the small files masks are.
-            descriptor = os.open(self.path, _OPEN_FLAGS)
+            descriptor = os.open(self.path, OPEN_FLAGS)
             try:
                 data = os.read(descriptor, self.size + 1)
                 return data if len(data) == self.size else _rest(descriptor, data)
@@ -66,6 +104,34 @@ class Entry(NamedTuple):
             raise MaskError(f"can't be read: {error.strerror or error}") from error
 
 
+class BrokenEntry(NamedTuple):
+    """What is known not to be readable: it has a name, and reading it says what is wrong."""
+
+    name: str
+    path: str
+    reason: str
+    size: int = 0
+    stamp: int | str = 0
+
+    @property
+    def mark(self) -> str:
+        """ "size/stamp"."""
+        return f"{self.size}/{self.stamp}"
+
+    def load(self) -> bytes:
+        """Raises MaskError."""
+        raise MaskError(self.reason)
+
+    def open(self) -> BinaryIO:
+        """Raises MaskError."""
+        raise MaskError(self.reason)
+
+
+def too_large() -> MaskError:
+    """What is wrong with an encoded mask that memory should not hold."""
+    return MaskError(f"larger than {MAX_IN_MEMORY >> 20} MiB")
+
+
 def _rest(descriptor: int, data: bytes) -> bytes:
     """What is left of a file whose size is not what its listing said."""
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -75,7 +141,7 @@ def _rest(descriptor: int, data: bytes) -> bytes:
         pieces.append(piece)
         total += len(piece)
         if total > MAX_IN_MEMORY:
-            raise MaskError(f"larger than {MAX_IN_MEMORY >> 20} MiB")
+            raise too_large()
     return b"".join(pieces)
 
 
@@ -84,28 +150,55 @@ class Selection:
     """Which files of a source are masks.
 
     `include` and `exclude` are shell patterns, matched against the whole name and, where they hold
-    no "/", against its last part. Without `include`, suffixes decide.
+    no "/", against its last part. Without `include`, suffixes decide. `split` takes masks of one
+    split only.
     """
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     suffixes: frozenset[str] = field(default_factory=frozenset)
+    split: str | None = None
 
     def takes(self, name: str) -> bool:
         """Whether a file of this name is a candidate."""
         if self.exclude and _matches(name, self.exclude):
             return False
+        if self.split is not None and split_of(name) != self.split:
+            return False
         if self.include:
             return _matches(name, self.include)
-        return name[name.rfind(".") :].lower() in self.suffixes
+        suffix = name[name.rfind(".") :].lower()
+        if suffix in _OUTER_SUFFIXES:  # ".nii.gz" is one suffix, and ".gz" none
+            suffix = name[name.rfind(".", 0, -len(suffix)) :].lower()
+        return suffix in self.suffixes
 
     def enters(self, name: str) -> bool:
         """Whether a folder of this name is walked."""
-        return not (self.exclude and _matches(name, self.exclude))
+        if self.exclude and _matches(name, self.exclude):
+            return False
+        return self.split is None or split_of(f"{name}/") in {self.split, None}
+
+    def takes_below(self, name: str) -> bool:
+        """Whether a walk through folders would come to a file of this name and take it.
+
+        For names that no file system holds (in an archive, in a bucket): a part that starts with
+        "." is hidden, except "." and ".." themselves, which are as good a name as any here.
+        """
+        return self.reaches(name) and self.takes(name)
+
+    def reaches(self, name: str) -> bool:
+        """Whether a walk through folders would come to a file of this name."""
+        if any(part.startswith(".") and part.strip(".") for part in name.split("/")):
+            return False
+        if not self.exclude and self.split is None:
+            return True
+        return all(self.enters(name[: at.start()]) for at in _SLASH.finditer(name) if at.start())
 
     def takes_named(self, name: str) -> bool:
         """Whether a file that the user named one by one is a candidate: suffixes don't matter."""
         if self.exclude and _matches(name, self.exclude):
+            return False
+        if self.split is not None and split_of(name) != self.split:
             return False
         return not self.include or _matches(name, self.include)
 
@@ -118,35 +211,164 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
     )
 
 
-class Source(Protocol):
+class Source(ABC):
     """Anything that lists masks."""
 
+    reads: int | None = None
+    """How many masks are worth reading at once; None where that is a matter of CPUs alone."""
+
+    _skipped: int = 0
+    _splits: frozenset[str] = frozenset()
+
     @property
+    @abstractmethod
     def default_name(self) -> str:
         """What a scan of it is called when the user names none."""
 
     @property
+    @abstractmethod
     def location(self) -> str:
-        """Where it is, for people."""
+        """Where it is, for people and for `open_source`; passwords are left out."""
 
+    @abstractmethod
     def entries(self) -> Iterator[Entry]:
         """All candidates, in any order; names are unique.
 
         Raises SourceError where the source itself can't be read.
         """
 
+    def _begin(self) -> None:
+        """Forget what the last listing came across."""
+        self._skipped, self._splits = 0, frozenset()
+
+    def _meet(self, name: str) -> None:
+        """Remember the split that a candidate of this name is in."""
+        if (split := split_of(name)) is not None:
+            self._splits |= {split}
+
     def skipped(self) -> int:
-        """Files that `entries` passed over because they are no masks by their suffix."""
+        """Files that the last listing passed over: no masks by their suffix or by option."""
+        return self._skipped
+
+    def split_of(self, entry: Entry) -> str | None:
+        """The split that an entry of the last listing is in."""
+        return split_of(entry.name)
+
+    def splits(self) -> tuple[str, ...]:
+        """Splits that the last listing came across: train, val, test, then others."""
+        return in_order(self._splits)
 
 
-def open_source(where: str | Path, selection: Selection) -> Source:
-    """The source at `where`. Raises SourceError where there is nothing."""
+@dataclass
+class SplitSource(Source):
+    """One split of a source, which was opened with a selection of that split."""
+
+    base: Source
+    split: str
+
+    def __post_init__(self) -> None:
+        self.reads = self.base.reads
+
+    @property
+    def default_name(self) -> str:
+        """The source's name and the split's."""
+        return f"{self.base.default_name}-{storable(self.split)}"
+
+    @property
+    def location(self) -> str:
+        """The source's, with the split behind it."""
+        return with_options(self.base.location, split=self.split)
+
+    def entries(self) -> Iterator[Entry]:
+        """Candidates of the split."""
+        return self.base.entries()
+
+    def skipped(self) -> int:
+        """Files passed over by suffix."""
+        return self.base.skipped()
+
+
+def open_source(
+    where: str | Path, selection: Selection, *, column: str | None = None, split: str | None = None
+) -> Source:
+    """The source at `where`, or one split of it.
+
+    Args:
+        where: what the user gave, or the `location` of a source.
+        column: where a table or a manifest keeps its masks.
+
+    Raises:
+        SourceError: there is nothing at `where`.
+        ParameterError: the source has no columns.
+        MissingExtraError: reading it needs a package that is not installed.
+    """
+    path = os.fspath(where)
+    if not os.path.lexists(path) and (found := _OPTIONS.search(path)):
+        path, options = path[: found.start()], dict(parse_qsl(found[1], errors="surrogateescape"))
+        column, split = column or options.get("column"), split or options.get("split")
+    if split is not None:
+        selection = replace(selection, split=split)
+    source = _source_at(path, selection, column)
+    return source if split is None else SplitSource(source, split)
+
+
+def find_splits(
+    where: str | Path, selection: Selection, *, column: str | None = None
+) -> dict[str | None, int]:
+    """The splits of a source and how many masks each has; None are masks that are in none.
+
+    A manifest says it in a column; elsewhere it is the first folder (or shard) of a mask's name
+    that is called train, val, test or the like. Raises as `open_source` and `Source.entries`.
+    """
+    source = open_source(where, selection, column=column)
+    found = Counter(source.split_of(entry) for entry in source.entries())
+    ordered: list[str | None] = [*in_order(filter(None, found)), None]
+    return {split: found[split] for split in ordered if found[split]}
+
+
+def with_options(location: str, **options: str | None) -> str:
+    """A location with "#column=mask&split=train" behind it, as `open_source` reads it."""
+    texts = [
+        f"{key}={quote(value, errors='surrogateescape')}" for key, value in options.items() if value
+    ]
+    sign = "&" if _OPTIONS.search(location) else "#"
+    return f"{location}{sign}{'&'.join(texts)}" if texts else location
+
+
+def _source_at(path: str, selection: Selection, column: str | None) -> Source:
     from maskstat.sources import files, folder
 
-    path = os.fspath(where)
-    if os.path.isdir(path):
+    if path.startswith("file://"):
+        path = unquote(urlsplit(path).path)
+    remote = "://" in path
+    if not remote and os.path.isdir(path):
+        if column is not None:
+            raise _no_columns()
+        if folder.is_store(path):
+            return files.SingleSource(path)
         return folder.FolderSource(path, selection)
-    if os.path.isfile(path):
+    lower = (path.partition("?")[0] if remote else path).lower()
+    exists = remote or os.path.isfile(path)
+    shards = exists or any(character in path for character in "*?[{")
+    if lower.endswith(TABLE_SUFFIXES) and shards:
+        from maskstat.sources import tables
+
+        return tables.TableSource(path, selection, column)
+    if lower.endswith(MANIFEST_SUFFIXES) and exists:
+        from maskstat.sources import manifests
+
+        return manifests.ManifestSource(path, selection, column)
+    if column is not None:
+        raise _no_columns()
+    if lower.endswith(ARCHIVE_SUFFIXES) and not lower.endswith(".zarr.zip") and shards:
+        from maskstat.sources import archives
+
+        return archives.ArchiveSource(path, selection)
+    if remote:
+        from maskstat.sources import remote as objects
+
+        return objects.RemoteSource(path, selection)
+    if exists:
         if os.path.splitext(path)[1].lower() in files.LIST_SUFFIXES:
             return files.ListSource(path, selection)
         return files.SingleSource(path)
@@ -155,5 +377,9 @@ def open_source(where: str | Path, selection: Selection) -> Source:
     raise SourceError(
         "there is no such file or folder",
         where=printable(storable(path)),
-        remedy="give a folder, a glob in quotes, one mask, or a text list of paths",
+        remedy="give a folder, a glob in quotes, one mask, an archive, a list of paths, or a URL",
     )
+
+
+def _no_columns() -> ParameterError:
+    return ParameterError("only Parquet, Arrow, CSV and TSV files have columns", where="--column")

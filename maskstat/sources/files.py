@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from itertools import takewhile
@@ -13,14 +13,14 @@ from pathlib import Path
 
 from maskstat.errors import SourceError
 from maskstat.naming import natural_key, printable, storable
-from maskstat.sources import Entry, Selection
-from maskstat.sources.folder import FolderSource
+from maskstat.sources import Entry, FileEntry, Selection, Source
+from maskstat.sources.folder import FolderSource, StoreEntry, is_store, store_entry
 
 LIST_SUFFIXES = frozenset({".txt", ".lst"})
 
 
 @dataclass
-class SingleSource:
+class SingleSource(Source):
     """One mask; whatever its suffix, its first bytes decide what it is."""
 
     path: str
@@ -35,22 +35,17 @@ class SingleSource:
         """The absolute path."""
         return storable(str(Path(self.path).resolve()))
 
-    def skipped(self) -> int:
-        """Nothing is passed over."""
-        return 0
-
     def entries(self) -> Iterator[Entry]:
         """The one entry."""
-        yield _entry(self.path, os.path.basename(self.path))
+        yield file_entry(self.path, os.path.basename(self.path.rstrip("/" + os.sep)))
 
 
 @dataclass
-class GlobSource:
+class GlobSource(Source):
     """All files that a pattern matches; `**` crosses folders, hidden files are skipped."""
 
     pattern: str
     selection: Selection
-    _skipped: int = field(default=0, init=False)
 
     @property
     def default_name(self) -> str:
@@ -70,13 +65,9 @@ class GlobSource:
     def _root(self) -> str:
         return os.path.join(*self._fixed()) if self._fixed() else os.curdir
 
-    def skipped(self) -> int:
-        """Files passed over by suffix or option."""
-        return self._skipped
-
     def entries(self) -> Iterator[Entry]:
         """Matching files; a suffix in the pattern is the user's word that these are masks."""
-        self._skipped = 0
+        self._begin()
         suffix = os.path.splitext(self.pattern)[1]
         takes = self.selection.takes
         if suffix and not glob.has_magic(suffix):
@@ -84,6 +75,7 @@ class GlobSource:
         wildcards = Path(self.pattern).parts[len(self._fixed()) :]
         for entry in self._across(wildcards) if "**" in wildcards else self._level():
             if takes(entry.name) or entry.name.endswith("/"):
+                self._meet(entry.name)
                 yield entry
             else:
                 self._skipped += 1
@@ -92,7 +84,7 @@ class GlobSource:
         """Matches of a pattern with `**`; `glob` would follow links round in circles."""
         for entry in FolderSource(self._root(), Selection(include=("*",))).entries():
             # A folder that can't be listed may hold matches: it is one entry, which fails.
-            if entry.name.endswith("/") or _fits(entry.name.split("/"), wildcards):
+            if entry.name.endswith("/") or fits(entry.name.split("/"), wildcards):
                 yield entry
 
     def _level(self) -> Iterator[Entry]:
@@ -101,22 +93,22 @@ class GlobSource:
         seen: set[str] = set()
         for path in sorted(glob.glob(self.pattern), key=natural_key):
             place = os.path.join(real(os.path.dirname(path)), os.path.basename(path))
-            if place not in seen and not os.path.isdir(path):
+            if place not in seen and (is_store(path) or not os.path.isdir(path)):
                 seen.add(place)
-                yield _entry(path, os.path.relpath(path, self._root()).replace(os.sep, "/"))
+                yield file_entry(path, os.path.relpath(path, self._root()).replace(os.sep, "/"))
 
 
-def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+def fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
     """Whether a path matches a pattern, part by part; `**` is any number of folders."""
     if not pattern:
         return not parts
     if pattern[0] == "**":
-        return any(_fits(parts[at:], pattern[1:]) for at in range(len(parts) + 1))
-    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _fits(parts[1:], pattern[1:])
+        return any(fits(parts[at:], pattern[1:]) for at in range(len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and fits(parts[1:], pattern[1:])
 
 
 @dataclass
-class ListSource:
+class ListSource(Source):
     """A text file with one path a line, relative to the list's folder; "#" starts a comment.
 
     A path that is listed twice counts once, also where it is written in two ways.
@@ -124,7 +116,6 @@ class ListSource:
 
     path: str
     selection: Selection
-    _skipped: int = field(default=0, init=False)
 
     @property
     def default_name(self) -> str:
@@ -136,13 +127,9 @@ class ListSource:
         """The absolute path of the list."""
         return storable(str(Path(self.path).resolve()))
 
-    def skipped(self) -> int:
-        """Lines passed over by option."""
-        return self._skipped
-
     def entries(self) -> Iterator[Entry]:
         """One entry a line. Raises SourceError where the list is not text."""
-        self._skipped = 0
+        self._begin()
         folder = os.path.dirname(self.path)
         seen: set[str] = set()
         for line in self._lines():
@@ -151,7 +138,8 @@ class ListSource:
                 continue
             seen.add(name)
             if self.selection.takes_named(name):
-                yield _entry(os.path.join(folder, line), name)
+                self._meet(name)
+                yield file_entry(os.path.join(folder, line), name)
             else:
                 self._skipped += 1
 
@@ -173,9 +161,11 @@ class ListSource:
             ) from error
 
 
-def _entry(path: str, name: str) -> Entry:
+def file_entry(path: str, name: str) -> FileEntry | StoreEntry:
     try:
         status = os.stat(path)
+        if is_store(path) and os.path.isdir(path):
+            return store_entry(path, name)
     except OSError:  # reading it will say what is wrong
-        return Entry(storable(name), path, 0, 0)
-    return Entry(storable(name), path, status.st_size, status.st_mtime_ns)
+        return FileEntry(storable(name), path, 0, 0)
+    return FileEntry(storable(name), path, status.st_size, status.st_mtime_ns)

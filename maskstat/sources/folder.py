@@ -1,25 +1,31 @@
-"""A folder of masks, walked recursively; hidden files and folders are skipped."""
+"""A folder of masks, walked recursively; hidden files and folders are skipped.
+
+A folder called something.zarr is no folder of masks but a store of chunks: one mask, one entry.
+"""
 
 from __future__ import annotations
 
+import io
 import os
+import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
-from maskstat.errors import SourceError
+from maskstat.errors import MaskError, SourceError
 from maskstat.naming import natural_key, printable, storable
-from maskstat.sources import Entry, Selection
+from maskstat.sources import MAX_IN_MEMORY, Entry, FileEntry, Selection, Source, too_large
+
+STORE_SUFFIX = ".zarr"
 
 
 @dataclass
-class FolderSource:
+class FolderSource(Source):
     """All masks below a folder. Links to folders are followed; every folder is walked once."""
 
     path: str
     selection: Selection
-    _skipped: int = field(default=0, init=False)
 
     @property
     def default_name(self) -> str:
@@ -31,10 +37,6 @@ class FolderSource:
         """The absolute path."""
         return storable(str(Path(self.path).resolve()))
 
-    def skipped(self) -> int:
-        """Files passed over by suffix."""
-        return self._skipped
-
     def entries(self) -> Iterator[Entry]:
         """One entry a candidate file.
 
@@ -44,7 +46,7 @@ class FolderSource:
         Raises:
             SourceError: the folder itself can't be listed.
         """
-        self._skipped = 0
+        self._begin()
         root = _Folder(self.path, "", os.path.realpath(self.path))
         folders, links = [root], list[_Folder]()
         walked: set[str] = set()
@@ -58,6 +60,7 @@ class FolderSource:
                 continue
             walked.add(folder.real)
             takes, prefix = self.selection.takes, folder.prefix
+            taken = False
             try:
                 with os.scandir(folder.path) as listing:
                     for item in listing:
@@ -66,11 +69,18 @@ class FolderSource:
                         name = prefix + item.name
                         if not _is_folder(item):
                             if takes(name):
+                                taken = True
                                 yield _entry(item, name)
                             else:
                                 self._skipped += 1
                         elif not self.selection.enters(name):
                             continue
+                        elif is_store(item.name):
+                            if takes(name):
+                                taken = True
+                                yield store_entry(item.path, name)
+                            else:
+                                self._skipped += 1
                         elif not item.is_symlink():
                             real = os.path.join(folder.real, item.name)
                             folders.append(_Folder(item.path, f"{name}/", real))
@@ -79,13 +89,78 @@ class FolderSource:
                             # Above the source lies much that nobody asked for.
                             if not os.path.join(root.real, "").startswith(os.path.join(real, "")):
                                 links.append(_Folder(item.path, f"{name}/", real))
+                if taken:
+                    self._meet(prefix)
             except OSError as error:
                 if folder is root:
                     raise SourceError(
                         f"can't be listed: {error.strerror or error}",
                         where=printable(storable(self.path)),
                     ) from error
-                yield Entry(storable(folder.prefix), folder.path, 0, 0)
+                yield FileEntry(storable(folder.prefix), folder.path, 0, 0)
+
+
+class StoreEntry(NamedTuple):
+    """A mask that is a folder: `size` is that of its files, `stamp` their number and newest mtime.
+
+    Readers that take folders are given `path`; to others it is a zip of the folder.
+    """
+
+    name: str
+    path: str
+    size: int
+    stamp: int | str
+
+    @property
+    def mark(self) -> str:
+        """ "size/stamp"."""
+        return f"{self.size}/{self.stamp}"
+
+    def load(self) -> bytes:
+        """A zip of the folder, uncompressed. Raises MaskError where it is too large or gone."""
+        if self.size > MAX_IN_MEMORY:
+            raise too_large()
+        packed = io.BytesIO()
+        try:
+            with zipfile.ZipFile(packed, "w") as archive:
+                for path, inside in _files_below(self.path):
+                    with open(path, "rb") as file:
+                        archive.writestr(inside, file.read())
+                    if packed.tell() > 2 * MAX_IN_MEMORY:
+                        raise too_large()
+        except OSError as error:
+            raise MaskError(f"can't be read: {error.strerror or error}") from error
+        return packed.getvalue()
+
+    def open(self) -> BinaryIO:
+        """The same as a file."""
+        return io.BytesIO(self.load())
+
+
+def is_store(path: str) -> bool:
+    """Whether a folder of this name is one mask."""
+    return path.rstrip("/" + os.sep).lower().endswith(STORE_SUFFIX)
+
+
+def store_entry(path: str, name: str) -> StoreEntry:
+    """The entry of a folder that is one mask."""
+    size = files = newest = 0
+    for file, _ in _files_below(path):
+        try:
+            status = os.stat(file)
+        except OSError:  # it just went: reading will say so
+            continue
+        size, files = size + status.st_size, files + 1
+        newest = max(newest, status.st_mtime_ns)
+    return StoreEntry(storable(name), path, size, f"{files}-{newest}")
+
+
+def _files_below(folder: str) -> Iterator[tuple[str, str]]:
+    """Path of every file below a folder, and its name in it with "/"."""
+    for parent, _, names in os.walk(folder):
+        inside = os.path.relpath(parent, folder).replace(os.sep, "/")
+        for name in names:
+            yield os.path.join(parent, name), name if inside == "." else f"{inside}/{name}"
 
 
 class _Folder(NamedTuple):
@@ -103,9 +178,9 @@ def _is_folder(item: os.DirEntry[str]) -> bool:
         return False
 
 
-def _entry(item: os.DirEntry[str], name: str) -> Entry:
+def _entry(item: os.DirEntry[str], name: str) -> FileEntry:
     try:
         status = item.stat()
     except OSError:  # a dangling link, or it just went: reading it will say so
-        return Entry(storable(name), item.path, 0, 0)
-    return Entry(storable(name), item.path, status.st_size, status.st_mtime_ns)
+        return FileEntry(storable(name), item.path, 0, 0)
+    return FileEntry(storable(name), item.path, status.st_size, status.st_mtime_ns)
