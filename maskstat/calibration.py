@@ -43,12 +43,11 @@ def unweight_probabilities(
             on classes of weight 0 (its posterior is not determined).
     """
     given = _floating(probabilities)
-    logs = _log_weights(given, weights, axis)
+    shift = _shift_along(given, weights, axis)
     if not np.isfinite(given).all() or (given < 0).any():
         raise ParameterError("probabilities must be finite and not negative")
     with np.errstate(divide="ignore"):
-        logits = np.log(given, dtype=np.float64) - logs
-    logits[np.broadcast_to(np.isneginf(logs), logits.shape)] = -np.inf
+        logits = np.log(given, dtype=np.float64) + shift
     highest = logits.max(axis=axis, keepdims=True)
     if np.isneginf(highest).any():
         raise ParameterError(
@@ -78,15 +77,31 @@ def unweight_logits(logits: npt.ArrayLike, weights: npt.ArrayLike, axis: int = -
             logits that are not finite, or a result that its type can't hold.
     """
     given = _floating(logits)
-    logs = _log_weights(given, weights, axis)
+    shift = _shift_along(given, weights, axis)
     if not np.isfinite(given).all():
         raise ParameterError("logits must be finite")
-    untrained = np.isneginf(logs)
-    corrected = given.astype(np.float64) - np.where(untrained, 0.0, logs)
+    untrained = np.isneginf(shift)
+    corrected = given.astype(np.float64) + np.where(untrained, 0.0, shift)
     if np.abs(corrected).max(initial=0.0) > np.finfo(given.dtype).max:
         raise ParameterError(f"the corrected logits do not fit {given.dtype}")
     corrected[np.broadcast_to(untrained, corrected.shape)] = -np.inf
     return np.asarray(corrected.astype(given.dtype))
+
+
+def logit_shift(weights: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """float64[K], what to add to the logits of each class: -ln(w / max w).
+
+    Raises:
+        ParameterError: weights that are not one number a class, negative, not finite or all 0.
+    """
+    table = np.asarray(weights, np.float64)
+    if table.ndim != 1:
+        raise ParameterError(f"weights are one number a class, not of shape {table.shape}")
+    if not np.isfinite(table).all() or (table < 0).any() or not (table > 0).any():
+        raise ParameterError("weights must be finite, not negative and not all 0")
+    with np.errstate(divide="ignore"):
+        logs = np.log(table) - np.log(table.max())
+    return np.asarray(np.where(table > 0, -logs, -np.inf))
 
 
 def _floating(values: npt.ArrayLike) -> FloatingArray:
@@ -96,21 +111,16 @@ def _floating(values: npt.ArrayLike) -> FloatingArray:
     return np.asarray(array, np.float64)
 
 
-def _log_weights(
+def _shift_along(
     given: FloatingArray, weights: npt.ArrayLike, axis: int
 ) -> npt.NDArray[np.float64]:
-    """ln(w / max w), shaped to broadcast along the class axis."""
-    table = np.asarray(weights, np.float64)
+    """`logit_shift`, shaped to broadcast along the class axis."""
     if not -given.ndim <= axis < given.ndim:
         raise ParameterError(f"there is no axis {axis} in an array of shape {given.shape}")
-    if table.shape != (given.shape[axis],):
+    if (found := np.shape(weights)) != (given.shape[axis],):
         raise ParameterError(
-            f"weights of shape {table.shape} do not fit {given.shape[axis]} classes on axis {axis}"
+            f"weights of shape {found} do not fit {given.shape[axis]} classes on axis {axis}"
         )
-    if not np.isfinite(table).all() or (table < 0).any() or not (table > 0).any():
-        raise ParameterError("weights must be finite, not negative and not all 0")
-    with np.errstate(divide="ignore"):
-        logs = np.log(table) - np.log(table.max())
     shape = [1] * given.ndim
     shape[axis] = -1
-    return np.asarray(logs.reshape(shape))
+    return np.asarray(logit_shift(weights).reshape(shape))

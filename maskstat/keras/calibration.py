@@ -1,0 +1,75 @@
+"""Undo class weights in a trained model's logits; `maskstat.calibration` says why and when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from keras import ops
+
+from maskstat.calibration import logit_shift
+from maskstat.errors import ParameterError
+
+
+@keras.saving.register_keras_serializable(package="maskstat")
+class UnweightLogits(keras.layers.Layer):  # type: ignore[misc, unused-ignore]
+    """Turns logits of a model trained with class weights into logits of the posterior, z - ln w.
+
+    A last layer for export, without variables. Classes of weight 0 get -inf. Its dtype is float32
+    unless told otherwise, also under mixed precision.
+
+    Args:
+        weight: [K], the class weights of training; any scale.
+        axis: the class axis.
+
+    Raises:
+        ParameterError: weights that are negative, not finite or all 0.
+    """
+
+    def __init__(self, weight: npt.ArrayLike, axis: int = -1, **kwargs: Any):
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.weight = np.asarray(weight, np.float64).tolist()
+        self.axis = axis
+        self._shift = logit_shift(self.weight)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Check that the class axis is K long. Raises ParameterError otherwise."""
+        _check_axis(input_shape, self.axis, len(self.weight))
+        self.built = True
+
+    def call(self, logits: Any) -> Any:
+        """Logits of the same shape."""
+        return _shifted(logits, self._shift, self.axis)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """The input's."""
+        return tuple(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that build the layer again."""
+        return {**super().get_config(), "weight": self.weight, "axis": self.axis}
+
+
+def unweight_logits(logits: Any, weight: npt.ArrayLike, *, axis: int = -1) -> Any:
+    """Logits z - ln w along `axis`, in float32 at least; errors as `UnweightLogits`."""
+    shift = logit_shift(weight)
+    logits = ops.convert_to_tensor(logits)
+    if keras.backend.standardize_dtype(logits.dtype) not in {"float32", "float64"}:
+        logits = ops.cast(logits, "float32")
+    _check_axis(logits.shape, axis, shift.size)
+    return _shifted(logits, shift, axis)
+
+
+def _check_axis(shape: Any, axis: int, class_count: int) -> None:
+    if not -len(shape) <= axis < len(shape) or shape[axis] not in (None, class_count):
+        raise ParameterError(
+            f"{class_count} weights do not fit axis {axis} of logits of shape {tuple(shape)}"
+        )
+
+
+def _shifted(logits: Any, shift: npt.NDArray[np.float64], axis: int) -> Any:
+    along = [1] * len(logits.shape)
+    along[axis] = -1
+    return logits + ops.convert_to_tensor(shift.reshape(along), dtype=logits.dtype)

@@ -1,0 +1,69 @@
+"""Undo class weights in a trained model's logits; `maskstat.calibration` says why and when."""
+
+from __future__ import annotations
+
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from maskstat.calibration import logit_shift
+from maskstat.errors import ParameterError
+
+
+class UnweightLogits(nn.Module):
+    """Turns logits of a model trained with class weights into logits of the posterior, z - ln w.
+
+    A last layer for export: one addition, no parameters. The shift is a buffer, so it follows
+    `.to(device)` and is in `state_dict`. Classes of weight 0 get -inf. Logits in half precision
+    give float32, as the losses do.
+
+    Args:
+        weight: [K], the class weights of training; any scale.
+        dim: the class axis.
+
+    Raises:
+        ParameterError: weights that are negative, not finite or all 0.
+    """
+
+    shift: torch.Tensor
+
+    def __init__(self, weight: torch.Tensor | npt.ArrayLike, dim: int = 1):
+        super().__init__()
+        self.dim = dim
+        self.register_buffer("shift", _shift(weight).float())
+
+    def forward(self, logits: torch.Tensor) -> torch.Tensor:
+        """Logits of the same shape. Raises ParameterError where the class axis is not K long."""
+        return _shifted(logits, self.shift, self.dim)
+
+    def extra_repr(self) -> str:
+        """What `repr` shows."""
+        return f"{len(self.shift)} classes, dim={self.dim}"
+
+
+def unweight_logits(
+    logits: torch.Tensor, weight: torch.Tensor | npt.ArrayLike, *, dim: int = 1
+) -> torch.Tensor:
+    """Logits z - ln w along `dim`, differentiable; arguments and errors as `UnweightLogits`."""
+    return _shifted(logits, _shift(weight), dim)
+
+
+def _shift(weight: torch.Tensor | npt.ArrayLike) -> torch.Tensor:
+    if isinstance(weight, torch.Tensor):
+        weight = weight.detach().double().cpu().numpy()
+    return torch.from_numpy(logit_shift(weight))
+
+
+def _shifted(logits: torch.Tensor, shift: torch.Tensor, dim: int) -> torch.Tensor:
+    if not -logits.ndim <= dim < logits.ndim or logits.shape[dim] != shift.shape[0]:
+        raise ParameterError(
+            f"{shift.shape[0]} weights do not fit axis {dim} of logits of shape"
+            f" {tuple(logits.shape)}"
+        )
+    if not logits.is_floating_point():
+        raise ParameterError(f"logits are floating-point numbers, not {logits.dtype}")
+    if logits.dtype in (torch.float16, torch.bfloat16):
+        logits = logits.float()
+    shape = [1] * logits.ndim
+    shape[dim] = -1
+    return logits + shift.to(logits).reshape(shape)

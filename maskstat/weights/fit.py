@@ -1,0 +1,73 @@
+"""Whether weights fit the loss that is to use them: number of classes, and the average it takes."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Literal
+
+from maskstat.errors import ParameterError, WeightError
+from maskstat.naming import printable
+from maskstat.weights.table import WeightTable, load_weights
+
+Reduction = Literal["mean", "sum", "none", "weighted-mean"]
+
+# The average that `WeightTable.reduction` must name, for each reduction of a loss.
+_AVERAGE: dict[str, str] = {
+    "mean": "linear",
+    "sum": "linear",
+    "none": "linear",
+    "weighted-mean": "weight-normalised",
+}
+_FRAMEWORK = {"linear": "keras", "weight-normalised": "torch"}
+_WORDING = {
+    "linear": "a plain mean of the weighted losses",
+    "weight-normalised": "a mean that divides every batch by its own sum of weights",
+}
+
+
+def fitting_table(
+    source: str | Path | WeightTable,
+    *,
+    reduction: Reduction,
+    class_count: int | None = None,
+    stacklevel: int = 3,
+) -> WeightTable:
+    """The weights, with a UserWarning where they were made for another average than the loss's.
+
+    Args:
+        source: a file of weights or a table.
+        reduction: what the loss does.
+        class_count: classes of the model, checked where given.
+        stacklevel: whose line the warning names; 3 is the caller's caller.
+
+    Raises:
+        FileFormatError: the file holds no weights.
+        WeightError: it has another number of classes than the model.
+        ParameterError: no reduction is called that.
+    """
+    if reduction not in _AVERAGE:
+        raise ParameterError(
+            f"no reduction is called {printable(str(reduction))!r}",
+            remedy=f"known are {', '.join(_AVERAGE)}",
+        )
+    table = source if isinstance(source, WeightTable) else load_weights(source)
+    where = None if isinstance(source, WeightTable) else printable(str(source))
+    if class_count is not None and class_count != len(table):
+        raise WeightError(
+            f"has weights of {len(table)} classes, the model has {class_count}",
+            where=where or "weights",
+            remedy="count the masks with the model's classes: 'maskstat scan --classes'",
+        )
+    needed = _AVERAGE[reduction]
+    if table.reduction is not None and table.reduction != needed:
+        made_for = table.reduction
+        other = "mean" if made_for == "linear" else "weighted-mean"
+        warnings.warn(
+            f"{where or 'weights'}: made for {_WORDING.get(made_for, printable(made_for))}, but"
+            f" reduction={reduction!r} is {_WORDING[needed]}; use reduction={other!r} in the loss"
+            f" and here, or weights from 'maskstat weights --for {_FRAMEWORK[needed]}'",
+            UserWarning,
+            stacklevel=stacklevel,
+        )
+    return table
