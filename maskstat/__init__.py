@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from maskstat.errors import MaskstatError
     from maskstat.histogram import ClassHistogram
     from maskstat.ledger import MaskLedger
+    from maskstat.metrics import ConfidenceHistogram, ConfusionMatrix
+    from maskstat.profile.pixels import PixelProfile
+    from maskstat.sampling import SamplingTable, load_sampling
     from maskstat.scanning import Scan, open_scan, scan
     from maskstat.tally import MaskTally
     from maskstat.weights import WeightTable, load_weights
@@ -27,13 +30,18 @@ __all__ = [
     "ClassCatalog",
     "ClassHistogram",
     "ClassInfo",
+    "ConfidenceHistogram",
+    "ConfusionMatrix",
     "MaskLedger",
     "MaskTally",
     "MaskstatError",
+    "PixelProfile",
+    "SamplingTable",
     "Scan",
     "WeightTable",
     "__version__",
     "load_catalog",
+    "load_sampling",
     "load_weights",
     "open_scan",
     "scan",
@@ -44,12 +52,17 @@ _HOMES = {
     "ClassCatalog": "catalog",
     "ClassHistogram": "histogram",
     "ClassInfo": "catalog",
+    "ConfidenceHistogram": "metrics",
+    "ConfusionMatrix": "metrics",
     "MaskLedger": "ledger",
     "MaskTally": "tally",
     "MaskstatError": "errors",
+    "PixelProfile": "profile.pixels",
+    "SamplingTable": "sampling",
     "Scan": "scanning",
     "WeightTable": "weights",
     "load_catalog": "catalog_files",
+    "load_sampling": "sampling",
     "load_weights": "weights",
     "open_scan": "scanning",
     "scan": "scanning",

@@ -20,15 +20,23 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import numpy as np
 
 from maskstat import readers
-from maskstat.errors import CatalogError, MaskError, ParameterError, SourceError
+from maskstat.errors import (
+    CatalogError,
+    FileFormatError,
+    MaskError,
+    ParameterError,
+    SourceError,
+)
 from maskstat.executors.threads import map_chunks, usable_cpus
-from maskstat.image_headers import ImageHeader, read_image_header
+from maskstat.image_headers import ImageHeader, image_header, read_image_header
 from maskstat.naming import counted, natural_key, printable
 from maskstat.profile import quality
 from maskstat.profile.comparison import Comparison, Split, compare_splits
 from maskstat.profile.quality import Finding
 from maskstat.readers.counting import count_pixels
-from maskstat.sources import Entry, Selection, open_source
+from maskstat.sources import Entry, FileEntry, Selection, open_source
+from maskstat.sources.streams import lightly
+from maskstat.store import Failure
 from maskstat.tally import Encoding, IntArray
 
 if TYPE_CHECKING:
@@ -51,6 +59,7 @@ def check_scan(
     image_suffix: str = "",
     mask_suffix: str = "",
     min_masks: int = 10,
+    min_components: int | None = None,
 ) -> tuple[Finding, ...]:
     """Everything `maskstat check` finds in a scan, errors first.
 
@@ -61,19 +70,23 @@ def check_scan(
         image_suffix, mask_suffix: what stems of images and masks end in besides what they share
             ("_leftImg8bit", "_gtFine_labelIds").
         min_masks: classes in fewer masks are reported.
+        min_components: classes in fewer components are reported, which needs a pixel profile; None
+            is 10 where there is one.
 
     Raises:
-        ParameterError: `min_masks` is negative, or `against` names the scan itself.
+        ParameterError: a least number is negative, or `against` names the scan itself.
+        ProfileError: `min_components` is given and the scan has no profile.
         SourceError: `images` holds no image.
     """
-    if min_masks < 0:
-        raise ParameterError("must not be negative", where="--min-masks")
+    for option, least in (("--min-masks", min_masks), ("--min-components", min_components)):
+        if least is not None and least < 0:
+            raise ParameterError("must not be negative", where=option)
     if any(other.name == scan.name for other in against):
         raise ParameterError(
             f"{printable(scan.name)!r} is the scan to check itself", where="--against"
         )
     findings = [
-        *counted_findings(scan, min_masks=min_masks),
+        *counted_findings(scan, min_masks=min_masks, min_components=min_components),
         *_check_duplicates(scan, against),
     ]
     if images is not None:
@@ -81,19 +94,31 @@ def check_scan(
     return quality.ordered(findings)
 
 
-def counted_findings(scan: Scan, *, min_masks: int = 10) -> tuple[Finding, ...]:
-    """The part of `check_scan` that opens no file: what counts alone show, errors first."""
-    findings = quality.of_files("unreadable", (failure.mask for failure in scan.failures))
-    reasons = {failure.mask: failure.reason for failure in scan.failures}
-    findings = [
-        Finding(f.kind, f.count, f.files, tuple({"mask": m, "reason": reasons[m]} for m in f.files))
-        for f in findings
-    ]
+def counted_findings(
+    scan: Scan, *, min_masks: int = 10, min_components: int | None = None
+) -> tuple[Finding, ...]:
+    """The part of `check_scan` that opens no file: what counts and profile show, errors first."""
+    profile = scan.profile if min_components is None else scan.need_profile()
+    findings = _with_reasons("unreadable", scan.failures)
     if not scan.info.complete:
         findings.append(Finding("incomplete", 1))
     findings += quality.check_tallies(scan.catalog, scan.tables())
     findings += quality.check_ledger(scan.catalog, scan.ledger, min_masks=min_masks)
+    if profile is not None:
+        least = quality.MIN_COMPONENTS if min_components is None else min_components
+        findings += quality.check_profile(profile, scan.ledger, min_components=least)
+    if profile is not None and scan.profile_state is not None:
+        findings += _with_reasons("unmeasured", scan.profile_state.left_out)
     return quality.ordered(findings)
+
+
+def _with_reasons(kind: str, failures: Sequence[Failure]) -> list[Finding]:
+    """One finding about these masks; none where there are none."""
+    reasons = {failure.mask: failure.reason for failure in failures}
+    return [
+        Finding(f.kind, f.count, f.files, tuple({"mask": m, "reason": reasons[m]} for m in f.files))
+        for f in quality.of_files(kind, reasons)
+    ]
 
 
 class Member(NamedTuple):
@@ -143,7 +168,10 @@ def find_duplicates(scans: Sequence[Scan], wanted: Callable[[Sequence[str]], boo
     found: set[Member] = set()
     for scan in scans:
         keys = {member.mask: key for member, key in chosen.items() if member.scan == scan.name}
-        digest_of = partial(_pixel_digest, keys=keys)
+        try:
+            digest_of = partial(_pixel_digest, keys=keys, options=scan.read_options)
+        except FileFormatError:  # the file that says what segments are is gone
+            continue
         for entry, digest in _parallel(digest_of, _files(scan, keys)):
             if digest is not None:
                 member = Member(scan.name, entry.name)
@@ -192,12 +220,12 @@ def _files(scan: Scan, names: Collection[str]) -> list[Entry]:
         return []
 
 
-def _pixel_digest(entry: Entry, keys: dict[str, bytes]) -> bytes | None:
+def _pixel_digest(
+    entry: Entry, keys: dict[str, bytes], options: readers.ReadOptions
+) -> bytes | None:
     """Digest of a mask's pixels; None where its file no longer has the counts of the scan."""
     try:
-        pixels, encoding = readers.read_label_map(
-            entry.load(), readers.ReadOptions(allow_lossy=True, colours=True)
-        )
+        pixels, encoding = readers.read_label_map(entry.load(), options, entry.name)
         tally = count_pixels(entry.name, pixels, encoding)
     except (MaskError, MemoryError):
         return None
@@ -262,7 +290,7 @@ def check_images(
     source = open_source(images, Selection(suffixes=IMAGE_SUFFIXES))
     files = {
         entry.name: entry
-        for entry in source.entries()
+        for entry in lightly(source.entries())
         if os.path.abspath(entry.path) not in own_files
     }
     if not files:
@@ -329,7 +357,10 @@ def _check_sizes(
 
 def _header_or_reason(entry: Entry) -> ImageHeader | str:
     try:
-        return read_image_header(entry.path)
+        if isinstance(entry, FileEntry):
+            return read_image_header(entry.path)
+        with entry.open() as file:
+            return image_header(file)
     except MaskError as error:
         return str(error)
 

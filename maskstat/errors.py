@@ -82,6 +82,10 @@ class ParameterError(MaskstatError):
     exit_code = 2
 
 
+class ProfileError(MaskstatError):
+    """The scan has no pixel profile, or masks that are needed were left out of it."""
+
+
 class FileFormatError(MaskstatError):
     """A file that maskstat should load or write is not in a form it knows."""
 

@@ -44,14 +44,22 @@ def read_image_header(path: str) -> ImageHeader:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise MaskError("not a regular file")
         with open(path, "rb") as file:
-            head = file.read(16)
-            file.seek(0)
-            if head[:4] in _TIFF_MAGIC:
-                return _tiff_header(file)
-            for magic, module, opener in _IMAGE_FORMATS:
-                if head.startswith(magic):
-                    plugin = importlib.import_module(f"PIL.{module}")
-                    return _pillow_header(getattr(plugin, opener)(file))
+            return image_header(file)
+    except OSError as error:
+        raise MaskError(f"can't be read: {error.strerror or error}") from error
+
+
+def image_header(file: IO[bytes]) -> ImageHeader:
+    """The same of an open file, of which no more is read than its header. Raises MaskError."""
+    try:
+        head = file.read(16)
+        file.seek(0)
+        if head[:4] in _TIFF_MAGIC:
+            return _tiff_header(file)
+        for magic, module, opener in _IMAGE_FORMATS:
+            if head.startswith(magic):
+                plugin = importlib.import_module(f"PIL.{module}")
+                return _pillow_header(getattr(plugin, opener)(file))
     except MaskError:
         raise
     except OSError as error:

@@ -5,54 +5,46 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskstat import readers
-from maskstat.catalog import DEFAULT_IGNORE, ClassCatalog
-from maskstat.catalog_files import load_catalog, parse_colour
-from maskstat.errors import CatalogError, MaskError, ParameterError, SourceError, StrictError
+from maskstat.catalog import ClassCatalog
+from maskstat.catalog_files import catalog_from_categories, load_catalog
+from maskstat.errors import MaskError, ParameterError, SourceError, StrictError
 from maskstat.executors.threads import map_chunks, usable_cpus
-from maskstat.histogram import ClassHistogram
 from maskstat.kernels.engine import prepare
-from maskstat.ledger import MaskLedger
+from maskstat.measuring import Measured, Measurer, Task, tasks
+from maskstat.measuring.recording import Recorder
 from maskstat.naming import counted, natural_key, printable, storable
+from maskstat.profile.pixels import DEFAULT_GRID
 from maskstat.readers import ReadOptions
-from maskstat.sources import Entry, Selection, Source, open_source
+from maskstat.sources import Entry, Selection, Source, find_splits, open_source
+from maskstat.sources.blobs import location_of
+from maskstat.sources.folder import StoreEntry
+from maskstat.sources.streams import StreamedEntry, held
 from maskstat.store import Failure, ScanInfo, Store, StoredMask
-from maskstat.tally import Encoding, TallyTable
+from maskstat.stored_scan import Changes, Classes, Scan, interpreting, open_scan, parse_ignored
 
 if TYPE_CHECKING:
-    from maskstat.weights import WeightTable
-    from maskstat.weights.equal_cost_table import EqualCost, Framework
+    from typing_extensions import Unpack
 
-Classes = ClassCatalog | int | str | Path
+    from maskstat.readers.options import Reading
+
+__all__ = ["Changes", "Classes", "Progress", "Scan", "default_db", "open_scan", "scan"]
 
 CHUNK_FILES = 32
+REMOTE_CHUNK_FILES = 4  # what one thread waits for, one after another
 CHUNK_BYTES = 4 << 20
 STREAM_ABOVE = 64 << 20  # bytes of a file; larger ones are read in pieces where the format can
 SWITCH_SECONDS = 0.0003
 FLUSH_SECONDS = 0.5
 FLUSH_MASKS = 4096
-_DOUBLE = "another file has this name too, once bytes that are no UTF-8 are escaped"
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What a scan found against what the store had: masks new, changed, unchanged and gone.
-
-    Masks that failed before count as new; `skipped` files are no masks by their suffix.
-    """
-
-    new: int = 0
-    changed: int = 0
-    unchanged: int = 0
-    gone: int = 0
-    skipped: int = 0
+_STREAMED = f"larger than the {STREAM_ABOVE >> 20} MiB up to which files are read whole"
+_DOUBLE = "another file has this name too (bytes that are no UTF-8 are escaped in names)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,136 +60,6 @@ class Progress:
     pixels: int
 
 
-class Scan:
-    """A finished or stored scan, read under one catalogue.
-
-    Attributes:
-        info: the store's record of it.
-        catalog: the classes its counts are read under.
-        changes: what the run that made it found; None where it was opened from a store.
-
-    `histogram` and `ledger` are computed when first asked for, a block of masks at a time.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        info: ScanInfo,
-        catalog: ClassCatalog | None = None,
-        changes: Changes | None = None,
-    ):
-        self._store = store
-        self.info = info
-        self._given = catalog if catalog is not None else info.catalog
-        self.changes = changes
-
-    @property
-    def name(self) -> str:
-        """The scan's name in its store."""
-        return self.info.name
-
-    @property
-    def source(self) -> str:
-        """Where its masks are."""
-        return self.info.source
-
-    @cached_property
-    def catalog(self) -> ClassCatalog:
-        """The catalogue given, or the classes inferred from the values found."""
-        return self._given if len(self._given) else self._inferred(self._given)
-
-    @cached_property
-    def histogram(self) -> ClassHistogram:
-        """Exact totals."""
-        kept = self._store.totals(self.info, self.catalog)
-        if kept is not None:
-            return kept
-        # Read first: whatever another process changes meanwhile makes these totals out of date.
-        revision = self._store.revision(self.info)
-        total = ClassHistogram.empty(self.catalog)
-        for table in self.tables():
-            total += ClassHistogram.of(self.catalog, table)
-        self._store.keep_totals(self.info, total, revision)
-        return total
-
-    @cached_property
-    def ledger(self) -> MaskLedger:
-        """Pixels of each class in each mask, in natural order of the names."""
-        blocks = [MaskLedger.of(self.catalog, table) for table in self.tables()]
-        return MaskLedger.concatenate(blocks, len(self.catalog)).naturally_sorted()
-
-    @cached_property
-    def failures(self) -> tuple[Failure, ...]:
-        """Masks that could not be counted, with the reason, in natural order."""
-        return tuple(self._store.failures(self.info))
-
-    def tables(self) -> Iterator[TallyTable]:
-        """Raw tallies as stored, a block of masks at a time."""
-        return self._store.tables(self.info)
-
-    def entries(self) -> Iterator[Entry]:
-        """The files of its masks as they are now: to look at pixels again.
-
-        A mask whose file is gone is not among them. Raises SourceError where the source is gone.
-        """
-        names = set(self._store.fingerprints(self.info))
-        for entry in open_source(self.source, Selection(include=("*",))).entries():
-            if entry.name in names:
-                yield entry
-
-    def under(
-        self, classes: Classes | None = None, ignore: int | str | Iterable[int | str] = ()
-    ) -> Scan:
-        """The same counts read under another catalogue or with more ignored; nothing is decoded.
-
-        Raises:
-            CatalogError: `classes` names no catalogue.
-            ParameterError: something in `ignore` is neither a number nor a colour.
-        """
-        catalog = self._given if classes is None else load_catalog(classes)
-        catalog = catalog.ignoring(*parse_ignored(ignore))
-        return Scan(self._store, self.info, catalog, self.changes)
-
-    def weights(self, scheme: str = "equal-cost", **options: object) -> WeightTable:
-        """Class weights from these counts; see `maskstat.weights.compute` for the options."""
-        from maskstat.weights import compute
-
-        return compute(self.histogram, scheme, source=self.source, **options)  # type: ignore[arg-type]
-
-    def equal_cost(self, framework: Framework = "keras", **options: object) -> EqualCost:
-        """Equal-cost weights for a framework; options of `weights.equal_cost_table.equal_cost`."""
-        from maskstat.weights.equal_cost_table import equal_cost
-
-        return equal_cost(
-            self.histogram,
-            lambda: self.ledger,
-            framework,
-            source=self.source,
-            **options,  # type: ignore[arg-type]
-        )
-
-    def _inferred(self, asked: ClassCatalog) -> ClassCatalog:
-        narrow: set[int] = set()
-        wide: set[int] = set()
-        for table in self.tables():
-            narrow.update(table.index_values(eight_bit=True).tolist())
-            wide.update(table.index_values(eight_bit=False).tolist())
-        catalog = ClassCatalog.inferred(
-            narrow | wide, eight_bit=DEFAULT_IGNORE not in wide, ignored=asked.ignored_values
-        )
-        return catalog.ignoring(asked.ignored_values, asked.ignored_colours)
-
-    def close(self) -> None:
-        """Close the store this scan reads from."""
-        self._store.close()
-
-    def __enter__(self) -> Scan:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-
 def scan(
     source: str | Path,
     *,
@@ -210,13 +72,20 @@ def scan(
     allow_lossy: bool = False,
     strict: bool = False,
     rescan: bool = False,
+    profile: bool = False,
+    grid: int = DEFAULT_GRID,
     workers: int | None = None,
+    column: str | None = None,
+    split: str | None = None,
+    nearest_colour: int | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    **reading: Unpack[Reading],
 ) -> Scan:
     """Count every mask of a source, exactly.
 
     Args:
-        source: a folder (walked recursively), a glob, a single mask, or a text list of paths.
+        source: a folder (walked recursively), a glob, a single mask, a text list of paths, a
+            manifest, an archive, a table, or the URL of any of them.
         classes: K, a catalogue, its file or a preset; None infers classes from the values.
         ignore: raw values (or "#rrggbb") that no count of classes should hold.
         name: what the scan is called in the store; by default the source's folder.
@@ -225,63 +94,83 @@ def scan(
         allow_lossy: count JPEG and lossy WebP too.
         strict: raise at the first mask that can't be read instead of listing it.
         rescan: decode masks that have not changed too.
-        workers: threads; by default one a usable CPU.
+        profile: measure the pixels too (`Scan.profile`), of masks that were counted before as well.
+        grid: cells a side of the profile's heat maps.
+        workers: threads; by default one a usable CPU, more where reading waits for a network.
+        column: where a table or a manifest keeps its masks, where that is not clear.
+        split: only the masks of this split, as `maskstat.sources.find_splits` names them.
+        nearest_colour: how far a channel of a mask's colour may be off its class's.
         on_progress: called after every chunk of masks.
+        reading: how masks are read where a file alone does not say: `pages`, `channels`, `array`,
+            `value_divisor`, `divide_all`, `panoptic`; see `maskstat.readers.options.ReadOptions`.
+            Masks that were counted with another reading are read again.
 
     Raises:
         SourceError: there are no masks at the source.
         CatalogError: `classes` is malformed.
         StoreError: the store can't be used.
         StrictError: with `strict`, the first mask that failed, by name.
+        ParameterError: an option is out of range.
+        MissingExtraError: reading the source needs a package that is not installed.
     """
     if workers is not None and workers < 1:
         raise ParameterError("needs at least one worker", where="--workers")
-    catalog = ClassCatalog.to_infer() if classes is None else load_catalog(classes)
+    options = ReadOptions.of(reading, allow_lossy=allow_lossy)
+    if classes is not None:
+        catalog = load_catalog(classes)
+    elif options.panoptic is not None:
+        catalog = catalog_from_categories(options.panoptic.categories, name="panoptic categories")
+    else:
+        catalog = ClassCatalog.to_infer()
     catalog = catalog.ignoring(*parse_ignored(ignore))
+    catalog = interpreting(catalog, options.recorded, nearest_colour)
+    options = replace(options, colours=catalog.has_colours)
     selection = Selection(tuple(include), tuple(exclude), readers.SUFFIXES)
-    origin = open_source(source, selection)
-    options = ReadOptions(allow_lossy, catalog.has_colours)
+    origin = open_source(source, selection, column=column, split=split)
+    measurer = Measurer.for_scan(catalog, grid) if profile else None
     store = Store.in_memory() if db is None else Store.open(db, create=True)
     try:
+        name = storable(name) if name else _free_name(store, origin)
+        workers = workers or max(usable_cpus(), origin.reads or 0)
         run = _Run(store, origin, options, strict=strict, on_progress=on_progress)
         info, changes = run.carry_out(
-            storable(name) if name else _free_name(store, origin), catalog, rescan=rescan,
-            workers=workers or usable_cpus(),
-        )  # fmt: skip
+            name, catalog, rescan=rescan, workers=workers, measurer=measurer
+        )
+        result = Scan(store, info, catalog, changes, grid if profile else None)
+        # Only now the classes are known where they are inferred, and only now the masks that
+        # shared a block with one that changed.
+        if profile and len(result.catalog):
+            rest = Measurer(result.catalog, grid)
+            if store.unmeasured(rest.key(info)):
+                run = _Run(store, origin, options, strict=strict, on_progress=on_progress)
+                run.carry_out(name, catalog, rescan=False, workers=workers, measurer=rest)
     except BaseException:
         store.close()
         raise
-    return Scan(store, info, catalog, changes)
+    return result
 
 
-def open_scan(db: str | Path, name: str | None = None) -> Scan:
-    """A scan from a store: the one of this name, or the latest. Raises StoreError."""
-    store = Store.open(db)
-    try:
-        return Scan(store, store.find(name))
-    except BaseException:
-        store.close()
-        raise
+def splits_of(
+    source: str | Path,
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    column: str | None = None,
+) -> dict[str | None, int]:
+    """The splits of a source, for `scan`'s `split`, and the masks of each; None: those in none.
 
-
-def parse_ignored(ignore: int | str | Iterable[int | str]) -> tuple[list[int], list[int]]:
-    """Raw values and colours to ignore, from numbers and "#rrggbb". Raises ParameterError."""
-    values: list[int] = []
-    colours: list[int] = []
-    # A lone "255" must not be taken for the values 2 and 5.
-    for item in [ignore] if isinstance(ignore, (int, str)) else ignore:
-        text = str(item).strip()
-        try:
-            if text.startswith("#"):
-                colours.append(parse_colour(text))
-            else:
-                values.append(int(text))
-        except (ValueError, CatalogError):
-            raise ParameterError(
-                f"{printable(text)!r} is neither a whole number nor a colour #rrggbb",
-                where="--ignore",
-            ) from None
-    return values, colours
+    Raises:
+        SourceError: it has no splits, or there is nothing at all.
+    """
+    selection = Selection(tuple(include), tuple(exclude), readers.SUFFIXES)
+    found = find_splits(source, selection, column=column)
+    if not any(found):
+        raise SourceError(
+            "has no splits",
+            where=printable(location_of(str(source))),
+            remedy="they are folders called train, val or test, or a column 'split' of a manifest",
+        )
+    return found
 
 
 def _free_name(store: Store, source: Source) -> str:
@@ -316,9 +205,18 @@ class _Run:
         self._listed = self._listed_bytes = self._changed = self._unchanged = 0
         self._all_listed = False
         self._doubles: list[Failure] = []
+        self._measurer: Measurer | None = None
+        self._measured: set[str] = set()
+        self._again: set[str] = set()  # unchanged masks that are decoded just to be measured
 
     def carry_out(
-        self, name: str, catalog: ClassCatalog, *, rescan: bool, workers: int
+        self,
+        name: str,
+        catalog: ClassCatalog,
+        *,
+        rescan: bool,
+        workers: int,
+        measurer: Measurer | None = None,
     ) -> tuple[ScanInfo, Changes]:
         entries = self.source.entries()
         first = next(entries, None)
@@ -333,18 +231,23 @@ class _Run:
                 self.store.forget(scan, known)
             if rescan or before != self.source.location:
                 known = dict.fromkeys(known, "")
-            for refused in self.store.encoded(scan, self._refuses):
+            for refused in self.store.encoded(scan, self.options.refuses):
                 known[refused] = ""
-        info = self.store.begin(name, self.source.location, catalog)
+        info = self.store.begin(name, self.source.location, catalog, self.options.recorded)
+        if measurer is not None:
+            self._measurer, self._measured = measurer, self.store.measured(measurer.key(info))
         todo = self._compare(chain([first], entries), known)
         if self.strict:  # the first failure is then the same one every time
-            todo = iter(sorted(todo, key=lambda entry: natural_key(entry.name)))
+            todo = iter(sorted(map(_light, todo), key=lambda entry: natural_key(entry.name)))
         self._count_all(info, todo, workers)
         # What the listing did not take out of `known` is gone.
         self.store.forget(info, known)
         self.store.write(info, (), self._doubles)
-        new = self._listed - self._changed
-        changes = Changes(new, self._changed, self._unchanged, len(known), self.source.skipped())
+        new = self._listed - self._changed - len(self._again)
+        changes = Changes(
+            new, self._changed, self._unchanged, len(known), self.source.skipped(),
+            self.source.splits(),
+        )  # fmt: skip
         return self.store.finish(info), changes
 
     def _nothing_found(self) -> SourceError:
@@ -373,62 +276,82 @@ class _Run:
             seen.add(name)
             mark = known.pop(name, None)
             if mark is not None:
-                if mark == entry.mark:
+                if mark != entry.mark:
+                    self._changed += 1
+                else:
                     self._unchanged += 1
-                    continue
-                self._changed += 1
+                    if self._measurer is None or name in self._measured:
+                        continue
+                    self._again.add(name)
             self._listed += 1
             self._listed_bytes += entry.size
             yield entry
         self._all_listed = True
         prepare(self._listed, self._listed_bytes)
 
-    def _refuses(self, encoding: Encoding) -> bool:
-        """Whether a mask that was counted before must be looked at again under these options."""
-        if encoding.is_lossy and not self.options.allow_lossy:
-            return True
-        return encoding.is_colour and not self.options.colours
-
     def _count_all(self, info: ScanInfo, todo: Iterator[Entry], workers: int) -> None:
-        fresh: list[StoredMask] = []
-        failed: list[Failure] = []
-        done = failures = pixels = 0
+        measurer = self._measurer
+        record = Recorder(
+            self.store, info, self._again, None if measurer is None else measurer.key(info)
+        )
         flushed = time.monotonic()
-        results = map_chunks(self._count, _chunks(todo), workers=workers, in_order=self.strict)
+        chunks = _chunks(todo, REMOTE_CHUNK_FILES if self.source.reads else CHUNK_FILES)
+        results: Generator[Sequence[StoredMask | Failure | Measured], None, None]
+        if measurer is None:
+            results = map_chunks(
+                self._count, chunks, workers=workers, in_order=self.strict,
+                weigh=lambda chunk: sum(map(held, chunk)),
+            )  # fmt: skip
+        else:
+            results = map_chunks(
+                self._count_and_measure, tasks(chunks), workers=workers,
+                window=4 * workers,  # parts of a profile are large: few may wait
+                in_order=self.strict, weigh=lambda chunk: sum(held(task.entry) for task in chunk),
+            )  # fmt: skip
         switching = sys.getswitchinterval()
         # A worker that comes back from native code should not wait 5 ms for this thread's Python.
         sys.setswitchinterval(min(switching, SWITCH_SECONDS))
         try:
             for outcomes in results:
                 for outcome in outcomes:
-                    if isinstance(outcome, StoredMask):
-                        fresh.append(outcome)
-                        pixels += outcome.tally.area
-                        continue
-                    failed.append(outcome)
-                    failures += 1
-                    if self.strict:
-                        raise StrictError(outcome.reason, where=printable(outcome.mask))
-                done += len(outcomes)
+                    failure = record.add(outcome)
+                    if failure is not None and self.strict:
+                        raise StrictError(failure.reason, where=printable(failure.mask))
                 if self.on_progress is not None:
                     total = self._listed if self._all_listed else None
-                    self.on_progress(Progress(done, total, failures, pixels))
+                    self.on_progress(Progress(record.done, total, record.failures, record.pixels))
                 late = time.monotonic() - flushed > FLUSH_SECONDS
-                if len(fresh) >= FLUSH_MASKS or (late and (fresh or failed)):
-                    self.store.write(info, fresh, failed)
-                    fresh, failed, flushed = [], [], time.monotonic()
+                due = record.waiting >= (1 if late else FLUSH_MASKS)
+                if due or record.block_is_full:
+                    record.commit()
+                    flushed = time.monotonic()
         finally:
             # Also on Ctrl-C: what is counted is kept.
             results.close()
             sys.setswitchinterval(switching)
-            if fresh or failed:
-                self.store.write(info, fresh, failed)
+            record.commit(last=True)
+        self._unchanged -= record.lost
+        self._changed += record.lost
+
+    def _count_and_measure(self, task: Task) -> StoredMask | Failure | Measured:
+        assert self._measurer is not None
+        outcome = self._count(task.entry)
+        part = self._measurer.take(last=task.last)
+        return outcome if part is None else Measured(outcome, part)
 
     def _count(self, entry: Entry) -> StoredMask | Failure:
         try:
-            if entry.size > STREAM_ABOVE:
+            if isinstance(entry, StoreEntry) and entry.size > STREAM_ABOVE:
+                tally = readers.read_tally_folder(entry.path, entry.name, self.options)
+                if self._measurer is not None:
+                    self._measurer.leave_out(entry, _STREAMED)
+            elif entry.size > STREAM_ABOVE:
                 with entry.open() as file:
                     tally = readers.read_tally_stream(file, entry.name, self.options)
+                if self._measurer is not None:
+                    self._measurer.leave_out(entry, _STREAMED)
+            elif self._measurer is not None:
+                tally = self._measurer.read(entry, self.options)
             else:
                 tally = readers.read_tally(entry.load(), entry.name, self.options)
         except MaskError as error:
@@ -440,12 +363,19 @@ class _Run:
         return StoredMask(tally, entry.size, entry.stamp)
 
 
-def _chunks(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+def _light(entry: Entry) -> Entry:
+    """The entry without bytes that it carries: all of a source are held at once."""
+    if isinstance(entry, StreamedEntry):
+        entry.let_go()
+    return entry
+
+
+def _chunks(entries: Iterable[Entry], files: int) -> Iterator[list[Entry]]:
     """Consecutive entries, few enough that a chunk is short and many enough that it pays."""
     chunk: list[Entry] = []
     size = 0
     for entry in entries:
-        if chunk and (len(chunk) >= CHUNK_FILES or size + entry.size > CHUNK_BYTES):
+        if chunk and (len(chunk) >= files or size + entry.size > CHUNK_BYTES):
             yield chunk
             chunk, size = [], 0
         chunk.append(entry)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -73,6 +75,24 @@ def npy(array: NDArray[np.generic]) -> bytes:
     return stream.getvalue()
 
 
+def npz(*, compressed: bool = True, **arrays: NDArray[np.generic]) -> bytes:
+    stream = io.BytesIO()
+    (np.savez_compressed if compressed else np.savez)(stream, **arrays)
+    return stream.getvalue()
+
+
+def nifti(pixels: NDArray[np.uint8]) -> bytes:
+    """A plain NIfTI-1 file of one slice (H, W), from our own writer."""
+    height, width = pixels.shape
+    header = bytearray(352)
+    struct.pack_into("<i", header, 0, 348)
+    struct.pack_into("<4h", header, 40, 2, width, height, 1)
+    struct.pack_into("<2h", header, 70, 2, 8)  # unsigned bytes
+    struct.pack_into("<f", header, 108, 352.0)
+    header[344:348] = b"n+1\0"
+    return bytes(header) + pixels.tobytes()
+
+
 def palette_image(pixels: NDArray[np.integer], colours: list[tuple[int, int, int]]) -> Image.Image:
     image = Image.fromarray(pixels.astype(np.uint8)).convert("P")
     image.putdata(pixels.reshape(-1).tolist())
@@ -114,6 +134,8 @@ FILES: dict[str, bytes] = {
     "GIF": saved(palette_image(_INDICES, PALETTE_COLOURS), "GIF"),
     "WebP": saved(Image.fromarray(coloured(4)), "WEBP", lossless=True),
     "NPY": npy(_INDICES),
+    "NPZ": npz(mask=_INDICES),
+    "NIfTI": nifti(_INDICES),
     "JPEG": saved(Image.fromarray(_INDICES), "JPEG"),
 }
 MORE_FILES: dict[str, bytes] = {
@@ -123,6 +145,13 @@ MORE_FILES: dict[str, bytes] = {
     "TIFF LZW": saved(Image.fromarray(_INDICES), "TIFF", compression="tiff_lzw"),
     "TIFF deflate": saved(Image.fromarray(coloured(3)), "TIFF", compression="tiff_adobe_deflate"),
     "TIFF big": from_tifffile(_INDICES, bigtiff=True, tile=(16, 16)),
+    "TIFF big-endian big": from_tifffile(
+        _INDICES, bigtiff=True, byteorder=">", tile=(16, 16), compression="zlib"
+    ),
+    "TIFF wide": from_tifffile(_INDICES.astype(np.int64), compression="lzw"),
+    "PNG RGB": saved(Image.fromarray(coloured(3)), "PNG"),
+    "NPZ stored": npz(compressed=False, mask=_INDICES),
+    "NIfTI gzipped": gzip.compress(nifti(_INDICES), mtime=0),
     "BMP 1-bit": saved(Image.fromarray(labels(2).astype(bool)), "BMP"),
     "GIF grey": saved(Image.fromarray(_INDICES), "GIF"),
     "WebP lossy": saved(Image.fromarray(coloured(3)), "WEBP"),

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
+from profile_cases import made_up_profile
 
 from maskstat.catalog import ClassCatalog, ClassInfo
 from maskstat.histogram import ClassHistogram
@@ -88,7 +89,9 @@ def tallies_of(count: int, masks: int, absent: Sequence[int], seed: int) -> list
 def view_of_tallies(catalog: ClassCatalog, tallies: list[MaskTally], name: str = "some") -> View:
     """The counts of these tallies."""
     table = TallyTable.of(tallies)
-    return View(name, ClassHistogram.of(catalog, table), MaskLedger.of(catalog, table))
+    histogram = ClassHistogram.of(catalog, table)
+    profile = made_up_profile(histogram) if len(catalog) else None
+    return View(name, histogram, MaskLedger.of(catalog, table), profile)
 
 
 def unlabelled_view(count: int) -> View:

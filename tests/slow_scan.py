@@ -14,17 +14,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import maskstat as ms
 from maskstat import scanning
-from maskstat.sources import Entry
+from maskstat.sources import FileEntry
 
-load = Entry.load
+load = FileEntry.load
 
 
-def slow_load(entry: Entry) -> bytes:
+def slow_load(entry: FileEntry) -> bytes:
     time.sleep(0.005)
     return load(entry)
 
 
-Entry.load = slow_load  # type: ignore[method-assign]
+FileEntry.load = slow_load  # type: ignore[method-assign]
 scanning.CHUNK_FILES = 2
 scanning.FLUSH_SECONDS = 0.004
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import maskstat
-from benchmarks import mask_sets, rescan_and_memory, scan_speed, user_loops
+from benchmarks import mask_sets, profile_cost, rescan_and_memory, scan_speed, user_loops
 
 
 def test_every_contender_counts_the_same(tmp_path: Path) -> None:
@@ -53,3 +53,53 @@ def test_rescan_and_memory(tmp_path: Path) -> None:
     assert scanning > 0
     huge = rescan_and_memory.huge_mask(tmp_path / "huge" / "mask.png", 400)
     assert maskstat.scan(huge, classes=31).histogram.total_pixels == 160_000
+
+
+def test_profile_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small sets; what a profile implies is compared with the counts on the way."""
+    maker = mask_sets.maker
+    monkeypatch.setattr(mask_sets, "maker", lambda shape, real: maker((24, 40), real))
+    results = []
+    for name, folder in profile_cost.make_sets(tmp_path, None, 0.01):
+        plain, profiled = profile_cost.measure(folder, 1, 2, grid=4)
+        assert plain > 0
+        assert profiled > 0
+        results.append((name, 4, plain, profiled))
+    printed = profile_cost.table(results)
+    assert printed.count("| 4 of ") == 3
+    assert f"{results[0][3] / results[0][2]:.2f} |" in printed
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch.*")
+def test_torch_losses_are_measured_on_equal_values() -> None:
+    torch = pytest.importorskip("torch")
+    from benchmarks import torch_losses
+
+    torch._dynamo.reset()
+    losses = torch_losses.contenders(5)
+    assert len(losses) == 7
+    few = {name: losses[name] for name in (torch_losses.REFERENCE, "cross_entropy", "focal")}
+    losses = torch_losses.with_compiled(few, backend="aot_eager")
+    logits, labels = torch_losses.batch((2, 5, 8, 9))
+    torch_losses.check_equal(losses, logits, labels)
+    printed = torch_losses.table(torch_losses.measure(losses, logits, labels, 1))
+    assert printed.count("\n") == len(losses) + 1
+    assert torch_losses.label_memory((1, 5, 8, 8)).count("one-hot") == 4
+
+
+def test_torch_losses_keep_within_their_memory() -> None:
+    """What the documents promise, which is no matter of time: peaks by the allocator's count."""
+    pytest.importorskip("torch")
+    from benchmarks import torch_losses
+
+    logits, labels = torch_losses.batch((2, 31, 64, 64))
+    losses = torch_losses.contenders(31)
+    peaks = {
+        name: torch_losses.peak_memory(loss, logits, labels) / (4 * logits.numel())
+        for name, loss in losses.items()
+    }
+    reference = peaks[torch_losses.REFERENCE]
+    assert all(peak >= 1 for peak in peaks.values()), "a gradient of the logits' size at least"
+    assert peaks["cross_entropy"] <= 1.1 * reference
+    assert peaks["focal"] <= 1.5 * reference
+    assert peaks["complement_cross_entropy"] <= reference

@@ -44,6 +44,8 @@ def test_every_value_means_what_the_plain_rule_says(
         for value in tally.values.tolist()
     ]
     assert catalog.targets(table).tolist() == expected
+    one_by_one = [catalog.targets_of(tally.encoding, tally.values).tolist() for tally in tallies]
+    assert [target for targets in one_by_one for target in targets] == expected
 
 
 def test_several_values_and_colours_may_mean_one_class() -> None:

@@ -216,6 +216,10 @@ def test_images_of_other_sizes_missing_ones_and_more(
         {"mask": "twice.npy", "images": ["one/twice.png", "two/twice.png"]},
     )
     assert set(kinds(check_scan(done, images=images))) >= set(found)
+    # Packed, they are the same images; what is read of each is no more than its header.
+    for kind in ("zip", "tar", "gztar"):
+        packed = shutil.make_archive(str(tmp_path / "packed"), kind, images)
+        assert kinds(check_images(done, packed)) == found
 
 
 def test_masks_in_the_folder_of_their_images_are_not_taken_for_images(

@@ -125,7 +125,7 @@ def test_only_what_changed_is_decoded(maskstat: Any, masks: Path) -> None:
     (masks / "mask_10.npy").unlink()
     document = maskstat("scan", "masks", "--classes", "4", "--json").json
     assert document["changes"] == {
-        "new": 1, "changed": 1, "unchanged": 1, "gone": 1, "skipped": 0,
+        "new": 1, "changed": 1, "unchanged": 1, "gone": 1, "skipped": 0, "splits": [],
     }  # fmt: skip
     assert document["total_pixels"] == 13
     again = maskstat("scan", "masks", "--classes", "4")
@@ -314,12 +314,12 @@ def test_interrupt_keeps_what_was_counted(tmp_path: Path) -> None:
         save(tmp_path / "masks" / f"mask_{number}.npy", [[0, number % 3]])
     script = """
 import sys, time
-from maskstat.sources import Entry
-load = Entry.load
+from maskstat.sources import FileEntry
+load = FileEntry.load
 def slow(entry):
     time.sleep(0.01)
     return load(entry)
-Entry.load = slow
+FileEntry.load = slow
 from maskstat.cli import run
 sys.exit(run(["scan", "masks", "--classes", "3"]))
 """

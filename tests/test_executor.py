@@ -156,6 +156,34 @@ def test_no_more_than_a_window_of_results_is_held() -> None:
     assert flat(results) == list(range(1, 200))
 
 
+@pytest.mark.parametrize("in_order", [True, False])
+@given(st.lists(st.integers(0, 9), max_size=30), st.integers(1, 4), st.integers(0, 20))
+def test_heavy_chunks_are_taken_only_as_there_is_room(
+    in_order: bool, weights: list[int], workers: int, room: int
+) -> None:
+    """What is taken and not yet done with weighs at most `room`, or is a single chunk."""
+    lock = threading.Lock()
+    held: list[int] = []
+
+    def listing() -> Iterator[list[int]]:
+        for weight in weights:
+            with lock:
+                assert not held or sum(held) <= max(room, *held), "the one before had to wait"
+                held.append(weight)
+            yield [weight]
+
+    def work(item: int) -> int:
+        with lock:
+            held.remove(item)
+        return item
+
+    results = flat(
+        map_chunks(work, listing(), workers=workers, in_order=in_order, weigh=sum, room=room)
+    )
+    assert sorted(results) == sorted(weights)
+    assert results == weights or not in_order
+
+
 @pytest.mark.parametrize("how", ["close", "break", "raise"])
 def test_abandoning_it_stops_the_threads(how: str) -> None:
     started = []

@@ -6,7 +6,7 @@ import math
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,10 @@ from maskstat.naming import printable
 from maskstat.profile.cooccurrence import CoOccurrence
 from maskstat.profile.imbalance import imbalance, lorenz_curve
 from maskstat.report.plots import KINDS, SUFFIXES, draw, save
-from maskstat.report.plots.components import component_figure
 from maskstat.report.plots.cooccurrence import clustered, conditional
 from maskstat.report.plots.costs import draw_prices
 from maskstat.report.plots.drawing import Drawing, View
 from maskstat.report.plots.files import encoded, inline_svg
-from maskstat.report.plots.heatmaps import heat_figure
 from maskstat.report.plots.rows import MOST_ROWS
 from maskstat.report.plots.scale import ZERO_ROOM, Scale
 from maskstat.report.plots.style import (
@@ -64,18 +62,6 @@ def views_for(kind: str, view: View) -> list[View]:
 
 def drawn(kind: str, view: View, **options: object) -> Drawing:
     return draw(kind, views_for(kind, view), **options)
-
-
-def profile_drawings(view: View) -> Iterator[tuple[str, Drawing]]:
-    """Heat maps and components of made-up arrays."""
-    count = len(view.catalog)
-    noise = np.random.default_rng(3)
-    pixels = view.histogram.pixels[:, None, None]
-    heat = pixels * noise.random((count, 16, 16))
-    sizes = view.histogram.masks[:, None] * noise.integers(0, 4, (count, 14))
-    yield "heatmaps", heat_figure(view.catalog, heat, aspect=16 / 9)
-    yield "tall heatmaps", heat_figure(view.catalog, heat, aspect=0.6)
-    yield "components", component_figure(view.catalog, sizes)
 
 
 def shown_texts(drawing: Drawing) -> list[tuple[str, Any]]:
@@ -116,17 +102,10 @@ def test_every_kind_draws_without_collisions(kind: str, count: int) -> None:
     assert drawing.description.endswith(".")
 
 
-@pytest.mark.parametrize("count", sorted(ABSENT))
-def test_pixel_profiles_draw_without_collisions(count: int) -> None:
-    for what, drawing in profile_drawings(view_of(count, absent=ABSENT[count])):
-        assert_tidy(drawing, f"{what}, {count} classes")
-        ElementTree.fromstring(encoded(drawing, "svg"))
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_mask_and_options(kind: str) -> None:
     assert_tidy(drawn(kind, view_of(5, masks=1)), kind)
-    if kind in ("classes", "weights", "costs", "compare"):
+    if kind in ("classes", "weights", "costs", "compare", "heatmaps", "components"):
         assert_tidy(drawn(kind, view_of(5), order="catalog"), kind)
     if kind == "classes":
         assert_tidy(drawn(kind, view_of(31, absent=(3,)), log=True), kind)
@@ -144,13 +123,16 @@ def test_nothing_labelled(kind: str) -> None:
         assert_tidy(drawn(kind, unlabelled_view(3)), kind)
 
 
-@pytest.mark.parametrize("kind", ["classes", "weights", "cooccurrence", "compare"])
+@pytest.mark.parametrize(
+    "kind", ["classes", "weights", "cooccurrence", "compare", "heatmaps", "components", "adjacency"]
+)
 def test_more_classes_than_a_page_holds(kind: str) -> None:
     count = MOST_ROWS + 30
     drawing = drawn(kind, view_of(count, masks=300))
     assert_tidy(drawing, kind)
     words = " ".join(text for text, _ in shown_texts(drawing))
-    assert "left out" in words if kind == "cooccurrence" else "are shown" in words
+    squares = ("cooccurrence", "adjacency", "heatmaps")
+    assert "left out" in words if kind in squares else "are shown" in words
 
 
 def axis_reader(axes: Any, text_value: Callable[[str], float], *, log: bool) -> Any:
@@ -280,7 +262,9 @@ def test_lorenz_curves_are_the_data() -> None:
     axes = drawn("lorenz", view).figure.axes[0]
     read = axis_reader(axes, from_percent, log=False)
     curves = [line for line in axes.lines if len(line.get_xdata()) == 32]
-    for line, counts in zip(curves, (view.histogram.pixels, view.histogram.masks), strict=True):
+    assert view.profile is not None
+    shared_out = (view.histogram.pixels, view.histogram.masks, view.profile.components)
+    for line, counts in zip(curves, shared_out, strict=True):
         x, y = lorenz_curve(counts)
         np.testing.assert_allclose(read(line.get_xdata()), x, atol=1e-9)
         np.testing.assert_allclose(read(line.get_ydata()), y, atol=1e-9)
@@ -308,26 +292,6 @@ def test_clustering_brings_together_what_appears_together() -> None:
     assert np.count_nonzero(np.diff(blocks)) == 1
     chances = conditional(np.array([[4, 1], [1, 2]]))
     assert chances[0, 1] == 0.25 and chances[1, 0] == 0.5 and np.isnan(np.diag(chances)).all()
-
-
-def test_heat_maps_are_scaled_to_their_own_fullest_cell() -> None:
-    view = view_of(3)
-    heat = np.arange(3 * 16).reshape(3, 4, 4)
-    images = heat_figure(view.catalog, heat, order="catalog").figure.axes[0].images
-    for image, cells in zip(images, heat, strict=True):
-        np.testing.assert_allclose(image.get_array(), cells / cells.max())
-
-
-def test_component_histograms_are_the_counts() -> None:
-    view = view_of(3)
-    sizes = np.array([[4, 2, 0, 1], [0, 0, 0, 0], [1, 3, 3, 0]])
-    figure = component_figure(view.catalog, sizes, order="catalog").figure
-    outlines = [path.vertices for path in figure.axes[0].collections[-1].get_paths()]
-    for outline, (row, counts) in zip(outlines, [(0, sizes[0]), (2, sizes[2])], strict=True):
-        heights = row + 0.42 - outline[1:9:2, 1]
-        np.testing.assert_allclose(heights / heights.max(), counts / counts.max(), atol=1e-12)
-    texts = [text.get_text() for text in figure.axes[1].texts]
-    assert texts == ["7", "0", "7"]
 
 
 @pytest.mark.parametrize("form", ["png", "svg", "pdf"])

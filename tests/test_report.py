@@ -240,18 +240,17 @@ def test_page_stays_small_and_is_reproducible(many: Scan, many_page: str) -> Non
 
 def test_large_class_sets_have_a_readable_frequency_plot(many: Scan) -> None:
     drawings, missing = html.draw_all(many)
-    assert not missing
+    assert set(missing) == {"heatmaps", "components", "adjacency"}  # which need a pixel profile
     assert "logarithmic" in drawings["classes"].description
 
 
-def test_further_plots_get_a_section_of_their_own(many: Scan) -> None:
+def test_further_plots_stand_behind_those_that_have_a_place(many: Scan) -> None:
     drawings, missing = html.draw_all(many)
-    drawings["heatmaps"] = drawings["lorenz"]
+    drawings["something-new"] = drawings["lorenz"]
     text = html.render(report_document(many), drawings, missing)
     page = Page(text)
-    assert any(section.get("id") == "pixels" for section in page.all("section"))
     identities = [a["id"] for _, a in page.elements if "id" in a]
-    assert "plot-heatmaps-description" in identities
+    assert "plot-something-new-description" in identities
     assert len(identities) == len(set(identities))
 
 

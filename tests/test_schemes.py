@@ -6,6 +6,7 @@ import inspect
 import math
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from maskstat.errors import ParameterError
+from maskstat.errors import ParameterError, WeightError
 from maskstat.weights.schemes import SCHEMES, ClassCounts, find_scheme, scheme
 
 NAMES = sorted(SCHEMES)
@@ -27,7 +28,12 @@ PROMISED = {
 
 
 def counts_of(rows: list[tuple[int, int, int, int]]) -> ClassCounts:
-    return ClassCounts(*(np.array(column, np.int64) for column in zip(*rows, strict=True)))
+    return with_components(*(np.array(column, np.int64) for column in zip(*rows, strict=True)))
+
+
+def with_components(pixels: np.ndarray, masks: np.ndarray, *others: np.ndarray) -> ClassCounts:
+    """Counts of classes that have some components more than masks."""
+    return ClassCounts(pixels, masks, *others, lambda: masks + (pixels - masks) // 9)
 
 
 @st.composite
@@ -125,7 +131,7 @@ def test_the_order_of_classes_does_not_matter(
 ) -> None:
     order = list(range(given_counts.pixels.size))
     chance.shuffle(order)
-    shuffled = ClassCounts(
+    shuffled = with_components(
         given_counts.pixels[order], given_counts.masks[order], given_counts.image_pixels[order],
         given_counts.labelled_image_pixels[order],
     )  # fmt: skip
@@ -153,7 +159,7 @@ def test_schemes_that_say_they_look_at_more_than_pixels_do() -> None:
 @every_scheme
 @given(given_counts=counts)
 def test_equal_classes_weigh_the_same(name: str, given_counts: ClassCounts) -> None:
-    double = ClassCounts(*(np.repeat(column, 2) for column in (
+    double = with_components(*(np.repeat(column, 2) for column in (
         given_counts.pixels, given_counts.masks, given_counts.image_pixels,
         given_counts.labelled_image_pixels)))  # fmt: skip
     for parameters in settings_of(name):
@@ -312,7 +318,7 @@ def test_texts_become_what_the_signature_says(name: str) -> None:
         ("effective-number", {"beta": 1}),
         ("effective-number", {"beta": -0.1}),
         ("effective-number", {"beta": 2}),
-        ("effective-number", {"count": "components"}),
+        ("effective-number", {"count": "objects"}),
         ("median-frequency", {"image_pixels": "some"}),
     ],
 )
@@ -322,6 +328,20 @@ def test_values_out_of_range(
     two = counts_of([(10, 1, 100, 50), (20, 1, 100, 100)])
     with pytest.raises(ParameterError, match=next(iter(parameters))):
         SCHEMES[name](two, **parameters)
+
+
+def test_components_are_counted_only_where_a_scheme_asks() -> None:
+    two = counts_of([(10, 1, 100, 50), (20, 2, 100, 100)])
+    scheme_ = SCHEMES["effective-number"]
+    by_components = scheme_(two, count="components", beta=0.5)
+    assert by_components == pytest.approx([0.5 / (1 - 0.5**c) for c in (2, 4)])
+    nobody = ClassCounts(two.pixels, two.masks, two.image_pixels, two.labelled_image_pixels)
+    assert np.array_equal(scheme_(nobody), scheme_(two))
+    with pytest.raises(WeightError, match="profiled scan"):
+        scheme_(nobody, count="components")
+    none = replace(nobody, count_components=lambda: np.array([3, 0]))
+    with pytest.raises(WeightError, match="no component"):
+        scheme_(none, count="components")
 
 
 def test_an_unknown_scheme_names_the_nearest() -> None:

@@ -62,6 +62,16 @@ def command(
     min_masks: Annotated[
         int, typer.Option("--min-masks", metavar="N", min=0, help="Report classes in fewer masks.")
     ] = 10,
+    min_components: Annotated[
+        int | None,
+        typer.Option(
+            "--min-components",
+            metavar="N",
+            min=0,
+            help="Report classes in fewer connected components; needs a scan with --profile. "
+            "Default: 10 where there is one.",
+        ),
+    ] = None,
     fail_on: Annotated[
         list[str] | None,
         typer.Option(
@@ -94,6 +104,7 @@ def command(
             image_suffix=image_suffix,
             mask_suffix=mask_suffix,
             min_masks=min_masks,
+            min_components=min_components,
         )
         document = check_document(
             chosen, findings, against=against or (), images=images is not None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,16 @@ from maskstat.cli.options import (
     output,
     print_json,
 )
+from maskstat.cli.reading import (
+    ArrayOption,
+    ChannelsOption,
+    DivideAllOption,
+    DivisorOption,
+    NearestColourOption,
+    PagesOption,
+    PanopticOption,
+)
+from maskstat.naming import counted, printable
 
 if TYPE_CHECKING:
     from maskstat.scanning import Progress
@@ -35,7 +45,8 @@ def command(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="A folder (recursive), a glob in quotes, one mask, or a text list of paths.",
+            help="A folder (recursive), a glob in quotes, one mask, a list of paths (.txt, .csv, "
+            ".tsv), archives (.zip, .tar), tables (.parquet, .arrow), or a URL of any of them.",
         ),
     ],
     classes: ClassesOption = None,
@@ -58,15 +69,51 @@ def command(
     allow_lossy: Annotated[
         bool, typer.Option("--allow-lossy", help="Count JPEG and lossy WebP masks as they are.")
     ] = False,
+    pages: PagesOption = None,
+    channels: ChannelsOption = None,
+    array: ArrayOption = None,
+    value_divisor: DivisorOption = None,
+    divide_all: DivideAllOption = False,
+    panoptic: PanopticOption = None,
+    nearest_colour: NearestColourOption = None,
+    column: Annotated[
+        str | None,
+        typer.Option(
+            "--column", metavar="NAME", help="Column with the masks, of a table or a .csv or .tsv."
+        ),
+    ] = None,
+    split: Annotated[
+        bool,
+        typer.Option(
+            "--split",
+            help="One scan each of train, val, test: folders called so, or a column of a .csv.",
+        ),
+    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first mask that can't be read.")
     ] = False,
     rescan: Annotated[
         bool, typer.Option("--rescan", help="Decode again what has not changed, too.")
     ] = False,
+    profile: Annotated[
+        bool,
+        typer.Option(
+            "--profile",
+            help="Measure pixels too: heat maps, connected components, borders. Masks counted "
+            "before are decoded once more.",
+        ),
+    ] = False,
+    grid: Annotated[
+        int | None,
+        typer.Option(
+            "--grid", metavar="G", help="Cells a side of the profile's heat maps. Default: 64."
+        ),
+    ] = None,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", metavar="N", min=1, help="Threads; default: one a CPU."),
+        typer.Option(
+            "--workers", metavar="N", min=1, help="Threads; default: one a CPU, 32 for URLs."
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> int:
@@ -76,32 +123,62 @@ def command(
     again decodes only what is new or changed. Exit code 3 means that some masks could not be
     counted; they are listed with their reasons.
     """
+    from maskstat.errors import ParameterError
+    from maskstat.profile.pixels import DEFAULT_GRID
     from maskstat.report.summary import scan_document
-    from maskstat.scanning import scan
+    from maskstat.scanning import scan, splits_of
 
-    with _progress() as on_progress:
-        result = scan(
-            source,
-            classes=classes,
-            ignore=ignore or (),
-            name=name,
-            db=database(db),
-            include=include or (),
-            exclude=exclude or (),
-            allow_lossy=allow_lossy,
-            strict=strict,
-            rescan=rescan,
-            workers=workers,
-            on_progress=on_progress,
-        )
-    document = scan_document(result)
-    if json:
-        print_json(document)
-    else:
-        from maskstat.report.tables import scan_tables
+    if grid is not None and not profile:
+        raise ParameterError("goes with --profile", where="--grid")
+    selected = {"include": include or (), "exclude": exclude or (), "column": column}
+    splits = splits_of(source, **selected) if split else {}  # type: ignore[arg-type]
+    documents = []
+    chosen: list[str | None] = [one for one in splits if one is not None]
+    for one in chosen or [None]:
+        with _progress() as on_progress:
+            result = scan(
+                source,
+                classes=classes,
+                ignore=ignore or (),
+                name=f"{name}-{one}" if name and one else name,
+                db=database(db),
+                allow_lossy=allow_lossy,
+                strict=strict,
+                rescan=rescan,
+                profile=profile,
+                grid=DEFAULT_GRID if grid is None else grid,
+                workers=workers,
+                split=one,
+                nearest_colour=nearest_colour,
+                pages=pages,
+                channels=channels,
+                array=array,
+                value_divisor=value_divisor,
+                divide_all=divide_all,
+                panoptic=panoptic,
+                on_progress=on_progress,
+                **selected,  # type: ignore[arg-type]
+            )
+        with result:
+            documents.append(scan_document(result))
+        if not json:
+            _print(documents[-1], of_splits=split)
+    if split and json:
+        print_json({"scans": documents, "in_no_split": splits.get(None, 0)})
+    elif json:
+        print_json(documents[0])
+    elif splits.get(None):
+        output().print(f"{counted(splits[None], 'mask')} in no split and in none of these scans")
+    return SOME_FAILED if any(document["failures"] for document in documents) else 0
 
-        output().print(scan_tables(document))
-    return SOME_FAILED if document["failures"] else 0
+
+def _print(document: Mapping[str, Any], *, of_splits: bool) -> None:
+    """The tables of one scan, under its name where there are several."""
+    from maskstat.report.tables import scan_tables
+
+    if of_splits:
+        output().print(f"\nScan {printable(document['scan'])}", markup=False)
+    output().print(scan_tables(document))
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from maskstat.cli.options import (
     print_json,
     stored_scan,
 )
+from maskstat.cli.reading import NearestColourOption
 
 
 def register(app: typer.Typer) -> None:
@@ -26,16 +27,20 @@ def command(
     db: Database = None,
     classes: ClassesOption = None,
     ignore: IgnoreOption = None,
+    nearest_colour: NearestColourOption = None,
     json: JsonOption = False,
 ) -> int:
     """Print a stored scan again.
 
-    Classes, totals, and what needs attention. With --classes or --ignore the same counts are read
-    under other classes; nothing is decoded.
+    Classes, totals, and what needs attention. With --classes, --ignore or --nearest-colour the same
+    counts are read under other classes; nothing is decoded.
     """
     from maskstat.report.summary import scan_document
 
-    document = scan_document(stored_scan(db, scan, classes, ignore))
+    stored = stored_scan(db, scan, classes, ignore)
+    if nearest_colour is not None:
+        stored = stored.under(nearest_colour=nearest_colour)
+    document = scan_document(stored)
     if json:
         print_json(document)
     else:

@@ -19,6 +19,7 @@ from maskstat.catalog import UNLISTED, ClassCatalog
 from maskstat.histogram import ClassHistogram
 from maskstat.ledger import MaskLedger
 from maskstat.naming import natural_key
+from maskstat.profile.pixels import PixelProfile
 from maskstat.tally import TallyTable
 
 FloatArray = NDArray[np.float64]
@@ -30,6 +31,8 @@ UNLISTED_THIN_VALUES = 3
 THIN_VALUES = 16
 OUTLIER_Z = 3.5
 OUTLIER_MASKS = 10
+MIN_COMPONENTS = 10
+THIN_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,10 @@ KINDS: dict[str, FindingKind] = {
             "annotate more, merge it with a related class, or oversample: 'maskstat sampling'",
         ),
         FindingKind(
+            "few-components", "warning", "class", "in fewer components than --min-components",
+            "annotate more, or expect its metrics to depend on a handful of objects",
+        ),
+        FindingKind(
             "unlabelled", "warning", "mask", "not one pixel of any class",
             "they teach nothing: annotate them or leave them out",
         ),
@@ -130,6 +137,15 @@ KINDS: dict[str, FindingKind] = {
         FindingKind(
             "outlier", "info", "mask", "its class mix is far from the whole set's",
             "look at them: rare scenes are welcome, wrong catalogues are not",
+        ),
+        FindingKind(
+            "thin-class", "info", "class",
+            "half of its pixels or more lie next to another class",
+            "train at full resolution: shrinking loses it, and labels a pixel off cost it most",
+        ),
+        FindingKind(
+            "unmeasured", "info", "mask", "counted, but left out of the pixel profile",
+            "split them into tiles where components and heat maps should include them",
         ),
         FindingKind(
             "mixed-sizes", "info", "size", "masks have several sizes",
@@ -279,6 +295,34 @@ def check_ledger(catalog: ClassCatalog, ledger: MaskLedger, *, min_masks: int) -
             {"mask": o.mask, "distance": o.distance, "robust_z": o.robust_z} for o in found
         )
         findings.append(Finding("outlier", len(found), tuple(o.mask for o in found), details))
+    return findings
+
+
+def check_profile(
+    profile: PixelProfile, ledger: MaskLedger, *, min_components: int = MIN_COMPONENTS
+) -> list[Finding]:
+    """What pixels show: classes in few components, and thin ones.
+
+    A band of w pixels has 2 border pixels for every w, so half of a class's pixels lie on a border
+    where it is 4 pixels wide.
+    """
+    names, components = profile.catalog.names, profile.components
+    findings = []
+    few = np.flatnonzero((components > 0) & (components < min_components))
+    if few.size:
+        details: tuple[dict[str, Any], ...] = tuple(
+            {"class": names[k], "components": int(components[k])} for k in few
+        )
+        rows = np.repeat(np.arange(len(ledger)), ledger.class_counts)
+        holders = np.unique(rows[np.isin(ledger.classes, few)])
+        files = sorted((ledger.names[row] for row in holders), key=natural_key)
+        findings.append(Finding("few-components", int(few.size), tuple(files), details))
+    shares = profile.border_share
+    thin = np.flatnonzero(shares >= THIN_SHARE)
+    if thin.size:
+        order = thin[np.argsort(-shares[thin], kind="stable")]
+        details = tuple({"class": names[k], "border_share": float(shares[k])} for k in order)
+        findings.append(Finding("thin-class", int(thin.size), (), details))
     return findings
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,9 @@ from maskstat.catalog import DEFAULT_IGNORE
 from maskstat.checking import counted_findings
 from maskstat.profile.cooccurrence import mask_variety
 from maskstat.profile.imbalance import ClassGroups, groups_by_share, imbalance
-from maskstat.report.summary import imbalance_document, scan_document
+from maskstat.profile.masks import mask_forms
+from maskstat.report.profile_document import imbalance_document, place_document
+from maskstat.report.summary import scan_document
 from maskstat.report.weighing import (
     ABSENT,
     NORMALISATION,
@@ -26,26 +27,39 @@ if TYPE_CHECKING:
     from maskstat.scanning import Scan
     from maskstat.weights.costs import PriceList
 
-MIN_MASKS = 10
+MIN_MASKS = 10  # the defaults of `maskstat check`
 
 
 def report_document(scan: Scan) -> dict[str, Any]:
     """Everything a report says; plain JSON types, no NaN. No file of a mask is opened.
 
-    Keys: all of `scan_document`, and `sizes` (width, height, masks, most frequent first), `variety`
-    (classes, pixels, labelled pixels and entropy a mask), `mask_imbalance`, `groups` (head, medium,
-    tail, absent), `findings` (as `maskstat check` lists them, from counts alone), `ignore_index`,
-    `weights` (by scheme, scaled so that the average pixel weighs 1), `costs` (of constant
-    predictions by scheme), `constant_predictors` (their metrics by class) and `provenance`.
+    Keys: all of `scan_document`, and `sizes` (width, height, masks, most frequent first), `aspect`
+    (width over height), `value_types` (how masks store values), `variety` (classes, pixels,
+    labelled pixels and entropy a mask), `mask_imbalance`, `groups` (head, medium, tail, absent),
+    `places` (see `place_document`; null without a profile), `profile_command` (what adds a profile;
+    null where there is one), `findings` (as `maskstat check` lists them, without opening files),
+    `ignore_index`, `weights` (by scheme, scaled so that the average pixel weighs 1), `costs` (of
+    constant predictions by scheme), `constant_predictors` (their metrics by class) and
+    `provenance`.
     """
     document = scan_document(scan)
     histogram = scan.histogram
     tables = scheme_weights(histogram, source=scan.source)
-    document["sizes"] = _sizes(scan)
+    forms = mask_forms(scan.tables())
+    document["sizes"] = [
+        {"width": width, "height": height, "masks": count} for height, width, count in forms.sizes
+    ]
+    document["aspect"] = None if forms.aspect is None else asdict(forms.aspect)
+    document["value_types"] = [
+        {"value_type": name, "masks": count} for name, count in forms.value_types
+    ]
     document["variety"] = asdict(mask_variety(scan.ledger))
     document["variety"]["masks_by_classes"] = list(document["variety"]["masks_by_classes"])
     document["mask_imbalance"] = imbalance_document(imbalance(histogram.masks))
     document["groups"] = _groups(scan, groups_by_share(histogram.pixels))
+    profile = scan.profile
+    document["places"] = None if profile is None else place_document(profile)
+    document["profile_command"] = None if profile is not None else scan.profile_command
     document["findings"] = [
         finding.to_dict() for finding in counted_findings(scan, min_masks=MIN_MASKS)
     ]
@@ -65,16 +79,6 @@ def report_document(scan: Scan) -> dict[str, Any]:
         "maskstat": document["maskstat"],
     }
     return document
-
-
-def _sizes(scan: Scan) -> list[dict[str, int]]:
-    sizes: Counter[tuple[int, ...]] = Counter()
-    for table in scan.tables():
-        sizes.update(map(tuple, table.shapes.tolist()))
-    return [
-        {"width": width, "height": height, "masks": count}
-        for (height, width), count in sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
-    ]
 
 
 def _groups(scan: Scan, groups: ClassGroups) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import colorsys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.catalog import ClassCatalog
-from maskstat.errors import MaskError
+from maskstat.errors import FileFormatError, MaskError
 from maskstat.ledger import MaskLedger
 from maskstat.readers import ReadOptions, read_label_map
 from maskstat.readers.counting import count_pixels
@@ -86,7 +86,10 @@ def draw_examples(scan: Scan, examples: list[Example]) -> list[Example]:
     for number, example in enumerate(examples):
         wanted.setdefault(example.mask, []).append(number)
     drawn = list(examples)
-    options = ReadOptions(allow_lossy=True, colours=scan.catalog.has_colours)
+    try:
+        options = replace(scan.read_options, colours=scan.catalog.has_colours)
+    except FileFormatError:  # the file that says what segments are is gone
+        return examples
     palette = example_colours(scan.catalog)
     areas = dict(zip(scan.ledger.names, scan.ledger.areas.tolist(), strict=True))
     for entry in scan.entries() if wanted else ():
@@ -108,7 +111,7 @@ def _class_map(
 ) -> NDArray[np.int64] | None:
     """int64[H, W] class indices, IGNORED or UNLISTED; None where the file can't be read."""
     try:
-        pixels, encoding = read_label_map(entry.load(), options)
+        pixels, encoding = read_label_map(entry.load(), options, entry.name)
     except (MaskError, MemoryError):
         return None
     tally = count_pixels(entry.name, pixels, encoding)

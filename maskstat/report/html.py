@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from maskstat.errors import ParameterError, WeightError
+from maskstat.errors import ParameterError, ProfileError, WeightError
 from maskstat.naming import printable
 from maskstat.report import wording
 from maskstat.report.document import report_document
@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     from maskstat.scanning import Scan
 
 MANY_CLASSES = 42
-_PLACED = ("classes", "rank", "lorenz", "weights", "costs", "cooccurrence")
+_PLACED = (
+    "classes", "rank", "lorenz", "weights", "costs", "cooccurrence", "adjacency", "heatmaps",
+    "components",
+)  # fmt: skip
 
 
 class Plot(NamedTuple):
@@ -76,7 +79,7 @@ def draw_all(view: ScanView) -> tuple[dict[str, Drawing], dict[str, str]]:
         options = {"log": len(view.catalog) > MANY_CLASSES} if kind.name == "classes" else {}
         try:
             drawings[kind.name] = draw(kind.name, [view], **options)
-        except (WeightError, ParameterError) as error:
+        except (WeightError, ParameterError, ProfileError) as error:
             missing[kind.name] = str(error)
     return drawings, missing
 
@@ -111,6 +114,10 @@ def render(
         "group_of": wording.group_of(document),
         "ignored": wording.ignored_values(document),
         "measures": wording.MEASURES,
+        "imbalances": wording.imbalances(document),
+        "profile_rows": wording.profile_rows(document),
+        "profile_notes": wording.profile_notes(document),
+        "profile_columns": wording.PROFILE_COLUMNS,
         "schemes": schemes,
         "scheme_errors": [
             (name, entry["error"])
@@ -143,12 +150,12 @@ def render(
             for k, group in groupby(examples, key=lambda example: example.class_index)
         ],
         "provenance": wording.provenance(document),
-        "sections": _sections(others=bool(others), examples=bool(examples)),
+        "sections": _sections(examples=bool(examples)),
     }
     return _environment().get_template("report.html").render(context)
 
 
-def _sections(*, others: bool, examples: bool) -> list[tuple[str, str]]:
+def _sections(*, examples: bool) -> list[tuple[str, str]]:
     sections = [
         ("attention", "Needs attention"),
         ("classes", "Classes"),
@@ -156,9 +163,8 @@ def _sections(*, others: bool, examples: bool) -> list[tuple[str, str]]:
         ("weights", "Weights"),
         ("costs", "Constant predictions"),
         ("company", "Which classes share masks"),
+        ("pixels", "Where and how large"),
     ]
-    if others:
-        sections.append(("pixels", "Where and how large"))
     if examples:
         sections.append(("examples", "Examples"))
     return [*sections, ("provenance", "Provenance")]

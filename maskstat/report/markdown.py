@@ -46,6 +46,9 @@ def render(document: Mapping[str, Any]) -> str:
         *_weights(document),
         "## Constant predictions",
         *_costs(document),
+        "## Where and how large",
+        _bullets(escaped(note) for note in wording.profile_notes(document)),
+        _profile(document),
         "## Where these numbers come from",
         _bullets(f"{label}: {escaped(text)}" for label, text in wording.provenance(document)),
     ]
@@ -114,12 +117,23 @@ def _classes(document: Mapping[str, Any]) -> str:
 
 
 def _imbalance(document: Mapping[str, Any]) -> str:
+    measured = wording.imbalances(document)
     return _table(
-        ("measure", "by pixels", "by masks"),
+        ("measure", *(by for by, _ in measured)),
         (
-            (label, *(_number(document[by][key]) for by in ("imbalance", "mask_imbalance")))
+            (label, *(_number(measures[key]) for _, measures in measured))
             for label, key in wording.MEASURES
         ),
+    )
+
+
+def _profile(document: Mapping[str, Any]) -> str:
+    rows = wording.profile_rows(document)
+    if not rows:
+        return ""
+    return _table(
+        ("#", "class", *(label for _, label in wording.PROFILE_COLUMNS)),
+        ((str(row.number), escaped(row.name), *(text for _, text in row.cells)) for row in rows),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -13,12 +14,15 @@ from rich.text import Text
 
 from maskstat.catalog import ClassCatalog
 from maskstat.naming import counted, printable
+from maskstat.readers.options import arguments_of
+from maskstat.report.profile_tables import profile_lines, unmeasured_lines
 from maskstat.weights import SCHEMES, WeightTable
 
 _BAR_CELLS = 16
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _SHOWN_FAILURES = 8
 _SHOWN_NAMES = 12
+_SLIGHTLY_OFF = 2  # what resampling and palettes do to colours; more may be another class
 
 
 def scan_tables(document: Mapping[str, Any]) -> RenderableType:
@@ -86,6 +90,8 @@ def _totals(document: Mapping[str, Any]) -> Text:
                 f" {measures['effective_classes']:.1f} equal classes"
             )
         lines.append(line)
+    if document["profile"] is not None:
+        lines += profile_lines(document["profile"])
     notes = list(_notes(document))
     return Text("\n".join(lines + notes))
 
@@ -100,6 +106,10 @@ def _notes(document: Mapping[str, Any]) -> Iterable[str]:
             "255 is ignored: the usual void value of 8-bit masks, and not a class here"
             " (a catalogue with 'ignore_255: false' lists it)"
         )
+    if reading := document.get("reading"):
+        yield f"Masks are read with {printable(shlex.join(arguments_of(reading)))}"
+    if off := catalog.get("nearest_colour"):
+        yield f"A colour that is off by up to {off} counts as the nearest one listed"
     if changes := document.get("changes"):
         others = changes["skipped"]
         skipped = f", {counted(others, 'other file')} skipped" if others else ""
@@ -107,6 +117,9 @@ def _notes(document: Mapping[str, Any]) -> Iterable[str]:
             f"{changes['new']:,} new, {changes['changed']:,} changed,"
             f" {changes['unchanged']:,} unchanged, {changes['gone']:,} gone{skipped}"
         )
+        if len(splits := changes["splits"]) > 1:
+            listed = ", ".join(map(printable, splits))
+            yield f"There are splits ({listed}): --split makes one scan of each"
 
 
 def _attention(document: Mapping[str, Any]) -> list[RenderableType]:
@@ -122,6 +135,8 @@ def _attention(document: Mapping[str, Any]) -> list[RenderableType]:
         parts.append(Text(f"{heading}: {_names(absent)}"))
     if document["failures"]:
         parts.append(_failures(document["failures"]))
+    if document["profile"] is not None:
+        parts.extend(Text(line) for line in unmeasured_lines(document["profile"]))
     for key, what in (
         ("single_class_masks", "a single class"),
         ("unlabelled_masks", "no labelled pixel"),
@@ -137,6 +152,9 @@ def _unlisted(document: Mapping[str, Any]) -> Group:
         ("first mask", "left"),
     )  # fmt: skip
     rows = document["unlisted_values"]
+    colours = [row for row in rows if row.get("nearest")]
+    if colours:
+        table.add_column("nearest colour", overflow="fold")
     for row in sorted(rows, key=lambda row: -row["pixels"])[:_SHOWN_NAMES]:
         table.add_row(
             str(row["value"]),
@@ -144,10 +162,28 @@ def _unlisted(document: Mapping[str, Any]) -> Group:
             share(row["pixels"] / document["total_pixels"]),
             f"{row['masks']:,}",
             Text(printable(row["first"] or "")),
+            *([Text(_nearest(row))] if colours else []),
         )
     more = f", the {_SHOWN_NAMES} most frequent are shown" if len(rows) > _SHOWN_NAMES else ""
     heading = f"{counted(len(rows), 'unlisted value')}, neither class nor ignored{more}:"
-    return Group(Text(heading), table)
+    near = [row for row in colours if row["nearest"]["difference"] <= _SLIGHTLY_OFF]
+    if not near:
+        return Group(Text(heading), table)
+    hint = (
+        f"{counted(len(near), 'colour')} of these, {sum(row['pixels'] for row in near):,} pixels,"
+        f" off by at most {_SLIGHTLY_OFF}: --nearest-colour {_SLIGHTLY_OFF} counts them as the"
+        " nearest class"
+    )
+    return Group(Text(heading), table, Text(hint))
+
+
+def _nearest(row: Mapping[str, Any]) -> str:
+    """What the listed colour nearest to an unlisted value means, in words."""
+    nearest = row["nearest"]
+    if nearest is None:
+        return "several" if isinstance(row["value"], str) else ""
+    what = "ignored" if nearest["class"] is None else printable(nearest["class"])
+    return f"{what}, off by {nearest['difference']}"
 
 
 def _failures(failures: Sequence[Mapping[str, str]]) -> Group:

@@ -6,10 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from maskstat.naming import counted, printable
+from maskstat.profile.quality import MIN_COMPONENTS
 from maskstat.report.document import MIN_MASKS
 from maskstat.report.plots.style import percent
+from maskstat.report.profile_tables import profile_lines, unmeasured_lines
 
 SHOWN = 12
+SMALL = 64  # pixels; of `profile_document.SMALL_SIZES`
 MEASURES = (
     ("imbalance ratio, largest over smallest class that occurs", "ratio"),
     ("entropy (nats)", "entropy"),
@@ -60,7 +63,88 @@ def headline(document: Mapping[str, Any]) -> list[Fact]:
     if variety := document["variety"]["classes"]:
         note = f"from {variety['least']:g} to {variety['most']:g}"
         facts.append(Fact("classes a mask, median", f"{variety['median']:g}", note))
+    if len(document["sizes"]) > 1 and (aspect := document["aspect"]):
+        note = f"width over height, from {aspect['least']:.3g} to {aspect['most']:.3g}"
+        facts.append(Fact("aspect ratio, median", f"{aspect['median']:.3g}", note))
+    if types := document["value_types"]:
+        note = "all of them" if len(types) == 1 else f"most masks, of {len(types):,} kinds"
+        facts.append(Fact("values stored as", types[0]["value_type"], note))
+    if (profile := document["profile"]) and "components" in profile:
+        note = f"{number(profile['components'] / max(profile['masks'], 1))} a mask"
+        facts.append(Fact("components", f"{profile['components']:,}", note))
     return facts
+
+
+def imbalances(document: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """What imbalance is measured by, with its measures."""
+    measured = [("by pixels", document["imbalance"]), ("by masks", document["mask_imbalance"])]
+    if (profile := document["profile"]) and "imbalance" in profile:
+        measured.append(("by components", profile["imbalance"]))
+    return measured
+
+
+def profile_notes(document: Mapping[str, Any]) -> list[str]:
+    """The pixel profile in sentences, or what adds one."""
+    profile = document["profile"]
+    notes = [] if profile is None else [*unmeasured_lines(profile), *profile_lines(profile)]
+    if document["profile_command"] is not None:
+        notes.append(
+            "Heat maps, components, borders and adjacency need a pixel profile; what adds one:"
+            f" {document['profile_command']}"
+        )
+    return notes
+
+
+class ProfileRow(NamedTuple):
+    """What the pixel profile says of a class: numbers to sort by, and how they are written."""
+
+    number: int
+    name: str
+    colour: str | None
+    cells: tuple[tuple[float | str, str], ...]
+
+
+PROFILE_COLUMNS = (
+    ("components", "components"),
+    ("median-in-mask", "in a mask, median"),
+    ("most-in-mask", "in a mask, most"),
+    ("smallest", "smallest (px)"),
+    ("median", "median (px)"),
+    ("largest", "largest (px)"),
+    ("small", f"pixels in components under {SMALL} px"),
+    ("border", "pixels next to another class"),
+    ("width", "typical width (px)"),
+    ("x", "centre, from the left"),
+    ("y", "centre, from the top"),
+    ("box-width", "box width, median"),
+    ("box-height", "box height, median"),
+)
+
+
+def profile_rows(document: Mapping[str, Any]) -> list[ProfileRow]:
+    """A row a class under `PROFILE_COLUMNS`; none without a complete profile."""
+    profile = document["profile"]
+    if profile is None or "classes" not in profile:
+        return []
+    rows = []
+    for row, info in zip(profile["classes"], document["classes"], strict=True):
+        counts: tuple[int, ...] = (
+            row["components"], row["in_mask"]["median"], row["in_mask"]["most"],
+            row["sizes"]["least"], row["sizes"]["median"], row["sizes"]["most"],
+        )  # fmt: skip
+        cells: list[tuple[float | str, str]] = [(count, f"{count:,}") for count in counts]
+        shares: list[float | None] = [row["share_under"][str(SMALL)], row["border_share"]]
+        cells += [(share, percent(share)) for share in shares if share is not None]
+        width, centre = row["width"], row["centre"]
+        cells.append(("", "") if width is None else (width, f"{width:.1f}"))
+        for axis in ("x", "y"):
+            cells.append(("", "") if centre is None else (centre[axis], percent(centre[axis])))
+        for side in ("width", "height"):
+            cells.append((row["box"][side], percent(row["box"][side])))
+        if not row["components"]:
+            cells = [(0, "never"), *[("", "")] * (len(cells) - 1)]
+        rows.append(ProfileRow(row["index"], row["name"], info["colour"], tuple(cells)))
+    return rows
 
 
 def _sizes(sizes: Sequence[Mapping[str, int]]) -> str:
@@ -89,6 +173,10 @@ def finding_title(finding: Mapping[str, Any]) -> str:
     """Its number and meaning: "2 classes: declared, but without a single pixel"."""
     meaning = finding["meaning"].replace(
         "in fewer masks than --min-masks", f"in fewer than {counted(MIN_MASKS, 'mask')}"
+    )
+    meaning = meaning.replace(
+        "in fewer components than --min-components",
+        f"in fewer than {counted(MIN_COMPONENTS, 'component')}",
     )
     return f"{counted(finding['count'], finding['what'])}: {meaning}"
 

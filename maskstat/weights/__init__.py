@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import numpy as np
@@ -16,6 +16,7 @@ from maskstat.errors import (
 )
 from maskstat.histogram import ClassHistogram
 from maskstat.naming import counted, printable
+from maskstat.tally import IntArray
 from maskstat.version import __version__
 from maskstat.weights.normalise import NORMALISATIONS, normalise
 from maskstat.weights.schemes import SCHEMES, ClassCounts, FloatArray, Scheme, find_scheme
@@ -49,6 +50,7 @@ def compute(
     absent: Absent | None = None,
     unlisted: Literal["refuse", "ignore"] = "refuse",
     source: str | None = None,
+    components: Callable[[], IntArray] | None = None,
 ) -> WeightTable:
     """Class weights from exact counts.
 
@@ -63,6 +65,7 @@ def compute(
             of classes was declared or they were inferred, "error" where they were named.
         unlisted: "ignore" computes weights although some pixels belong to no class.
         source: provenance.
+        components: gives int64[K], connected components, where a scheme is asked to count them.
 
     Returns:
         Weights, finite and >= 0.
@@ -70,7 +73,8 @@ def compute(
     Raises:
         UnlistedValuesError: pixels have values that are neither classes nor ignored.
         AbsentClassError: a named class never occurs and no policy was chosen.
-        WeightError: nothing is labelled, or the formula overflows.
+        WeightError: nothing is labelled, the formula overflows, or it counts components and there
+            are none to be had.
         ParameterError: unknown scheme, parameter, normalisation or policy.
     """
     chosen = find_scheme(scheme)
@@ -79,7 +83,7 @@ def compute(
         refuse_unlisted(histogram)
     policy = resolve_absent(histogram, absent)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        raw = chosen.function(present_counts(histogram), **parameters)
+        raw = chosen.function(present_counts(histogram, components), **parameters)
     return finish(
         histogram, raw, chosen.name, parameters,
         policy=policy, normalize=normalize, clip=clip, source=source,
@@ -140,7 +144,9 @@ def finish(
     )
 
 
-def present_counts(histogram: ClassHistogram) -> ClassCounts:
+def present_counts(
+    histogram: ClassHistogram, components: Callable[[], IntArray] | None = None
+) -> ClassCounts:
     """The counts of the classes that occur. Raises WeightError where none does."""
     present = histogram.present
     if not present.any():
@@ -153,6 +159,7 @@ def present_counts(histogram: ClassHistogram) -> ClassCounts:
         histogram.masks[present],
         histogram.image_pixels[present],
         histogram.labelled_image_pixels[present],
+        None if components is None else lambda: components()[present],
     )
 
 

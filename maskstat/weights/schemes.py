@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.errors import ParameterError
+from maskstat.errors import ParameterError, WeightError
 from maskstat.naming import did_you_mean, printable
 from maskstat.parameters import bind, defaults
 from maskstat.tally import IntArray
@@ -31,12 +31,31 @@ class ClassCounts:
         masks: int64[P], image count m_c.
         image_pixels: int64[P], H_c: all pixels of the masks that contain the class.
         labelled_image_pixels: int64[P], the labelled pixels of those masks.
+        count_components: gives int64[P], connected components, when a scheme asks for them; None
+            where nobody measured them.
     """
 
     pixels: IntArray
     masks: IntArray
     image_pixels: IntArray
     labelled_image_pixels: IntArray
+    count_components: Callable[[], IntArray] | None = None
+
+    @property
+    def components(self) -> IntArray:
+        """int64[P], connected components of each class.
+
+        Raises:
+            WeightError: there is no profile to take them from, or a class has none in it.
+        """
+        if self.count_components is None:
+            raise WeightError(
+                "components are not counted here", remedy="take the weights of a profiled scan"
+            )
+        found = self.count_components()
+        if not found.all():
+            raise WeightError("a class that occurs has no component in the profile")
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,18 +228,21 @@ def log(counts: ClassCounts, *, mu: float = 0.15) -> FloatArray:
 
 @scheme(
     "effective-number",
-    formula="(1 - beta) / (1 - beta^x_c), x_c = masks or pixels",
+    formula="(1 - beta) / (1 - beta^x_c), x_c = masks, pixels or components",
     source="Cui et al. 2019, arXiv 1901.05555",
     falls_with_frequency=False,
     scale_free=False,
 )
 def effective_number(
-    counts: ClassCounts, *, beta: float = 0.999, count: Literal["masks", "pixels"] = "masks"
+    counts: ClassCounts,
+    *,
+    beta: float = 0.999,
+    count: Literal["masks", "pixels", "components"] = "masks",
 ) -> FloatArray:
     """Diminishing returns of more samples; on raw pixel counts all weights come out the same."""
     if not 0 <= beta < 1:
         raise ParameterError("beta must be at least 0 and below 1", where="--param beta")
-    samples = counts.masks if count == "masks" else counts.pixels
+    samples: IntArray = getattr(counts, count)
     if beta == 0:
         return np.ones(samples.size)
     return np.asarray((1.0 - beta) / -np.expm1(samples * np.log(beta)))

@@ -39,6 +39,9 @@ KINDS = {
         Kind("weights", "the weights of all schemes side by side"),
         Kind("costs", "what it costs to answer every pixel with one class"),
         Kind("cooccurrence", "which classes share masks"),
+        Kind("heatmaps", "where in the masks each class lies (needs scan --profile)"),
+        Kind("components", "connected components of each class (needs scan --profile)"),
+        Kind("adjacency", "which classes touch (needs scan --profile)"),
         Kind("compare", "class frequencies of several scans", several=True),
     )
 }
@@ -62,6 +65,7 @@ def draw(name: str, views: Sequence[ScanView], **options: object) -> Drawing:
         ParameterError: an unknown kind, an option it does not have, too few or many scans, or one
             without classes.
         WeightError: the kind needs labelled pixels and there are none.
+        ProfileError: the kind needs a pixel profile and there is none.
     """
     kind = find_kind(name)
     if kind.several and len(views) < 2:

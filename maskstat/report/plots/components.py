@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from maskstat.catalog import ClassCatalog
 from maskstat.naming import counted, printable
-from maskstat.report.plots.drawing import Drawing
+from maskstat.report.plots.drawing import Drawing, ScanView
 from maskstat.report.plots.rows import Column, row_sheet, shown_rows
 from maskstat.report.plots.scale import Scale, set_x_axis
 from maskstat.report.plots.style import (
@@ -25,6 +25,16 @@ from maskstat.report.plots.style import (
 )
 
 _GAP = 3.0
+
+
+def draw(view: ScanView, *, order: str = "frequency") -> Drawing:
+    """Components of a scan's pixel profile, joined by edges and corners.
+
+    Raises:
+        ProfileError: it has none.
+        ParameterError: an unknown order.
+    """
+    return component_figure(view.catalog, view.need_profile().eight.size_histogram, order=order)
 
 
 @drawing_style()

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from maskstat.catalog import ClassCatalog
+from maskstat.errors import ProfileError
 from maskstat.histogram import ClassHistogram
 from maskstat.ledger import MaskLedger
+from maskstat.naming import printable
+from maskstat.profile.pixels import PixelProfile
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,6 +31,12 @@ class ScanView(Protocol):
     @property
     def ledger(self) -> MaskLedger: ...
 
+    @property
+    def profile(self) -> PixelProfile | None: ...
+
+    def need_profile(self) -> PixelProfile:
+        """`profile`. Raises ProfileError, which says what to do, where there is none."""
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -36,11 +45,18 @@ class View:
     name: str
     histogram: ClassHistogram
     ledger: MaskLedger
+    profile: PixelProfile | None = None
 
     @property
     def catalog(self) -> ClassCatalog:
         """The classes."""
         return self.histogram.catalog
+
+    def need_profile(self) -> PixelProfile:
+        """The profile. Raises ProfileError where none was given."""
+        if self.profile is None:
+            raise ProfileError("there is no pixel profile", where=printable(self.name))
+        return self.profile
 
 
 @dataclass(frozen=True, slots=True)

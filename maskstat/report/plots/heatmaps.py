@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from maskstat.catalog import ClassCatalog
 from maskstat.naming import counted, printable
-from maskstat.report.plots.drawing import Drawing
+from maskstat.report.plots.drawing import Drawing, ScanView
 from maskstat.report.plots.style import (
     GRID,
     INK,
@@ -30,6 +30,17 @@ from maskstat.report.plots.style import (
 
 MOST_CLASSES = 240
 _EDGE, _GAP, _BAR_LENGTH, _BAR = 8.0, 8.0, 90.0, 7.0
+
+
+def draw(view: ScanView, *, order: str = "frequency") -> Drawing:
+    """Heat maps of a scan's pixel profile.
+
+    Raises:
+        ProfileError: it has none.
+        ParameterError: an unknown order.
+    """
+    profile = view.need_profile()
+    return heat_figure(view.catalog, profile.heat[:-1], aspect=profile.aspect, order=order)
 
 
 @drawing_style()

@@ -1,27 +1,39 @@
-"""`lorenz`: how unequally pixels and masks are shared out among the classes."""
+"""`lorenz`: how unequally pixels, masks and components are shared out among the classes."""
 
 from __future__ import annotations
 
 from maskstat.naming import counted
 from maskstat.profile.imbalance import imbalance, lorenz_curve
 from maskstat.report.plots.drawing import Drawing, ScanView
+from maskstat.report.plots.rows import Line
 from maskstat.report.plots.scale import Scale, set_x_axis, set_y_axis
 from maskstat.report.plots.style import (
     ACCENT,
     MUTED,
     SECOND,
+    SERIES,
     SIZE,
     axes_at,
     figure_of,
     percent_tick,
 )
+from maskstat.tally import IntArray
 
 _SIDE = 270.0
 
 
 def draw(view: ScanView) -> Drawing:
-    """Cumulative share of pixels, and of presences in masks, against the share of classes."""
-    histogram = view.histogram
+    """Cumulative share of pixels, and of presences in masks, against the share of classes.
+
+    Of connected components too, where the scan has a pixel profile.
+    """
+    histogram, profile = view.histogram, view.profile
+    curves: list[tuple[str, IntArray, str, Line]] = [
+        ("pixels", histogram.pixels, ACCENT, "-"),
+        ("masks", histogram.masks, SECOND, (0, (6, 2))),
+    ]
+    if profile is not None:
+        curves.append(("components", profile.components, SERIES[2], (0, (2, 1.5))))
     figure = figure_of(_SIDE + 68, _SIDE + 46)
     axes = axes_at(figure, 50, 36, _SIDE, _SIDE)
     scale = Scale(0.0, 1.0, _SIDE)
@@ -35,12 +47,7 @@ def draw(view: ScanView) -> Drawing:
         ha="center", va="bottom", rotation_mode="anchor",
     )  # fmt: skip
     parts = []
-    for row, (what, counts, colour, line) in enumerate(
-        (
-            ("pixels", histogram.pixels, ACCENT, "-"),
-            ("masks", histogram.masks, SECOND, (0, (6, 2))),
-        )
-    ):
+    for row, (what, counts, colour, line) in enumerate(curves):
         gini = imbalance(counts).gini
         classes, shares = lorenz_curve(counts)
         marker = "o" if counts.size <= 42 else None

@@ -1,0 +1,62 @@
+"""Options that say how masks are to be read where a file alone does not say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+PagesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--pages",
+        metavar="all|first|N",
+        help="Pages of a TIFF, planes of an array, volumes of a series: all as one mask, or one, "
+        "numbered from 1.",
+    ),
+]
+ChannelsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--channels",
+        metavar="one-hot|bitmask",
+        help="A channel a class, in TIFF, NPY, NPZ, Zarr, NIfTI. one-hot: the number of the one "
+        "that is set, -1 for none. bitmask: the sum of 2^k. With -first where an array's channels "
+        "come first.",
+    ),
+]
+ArrayOption = Annotated[
+    str | None,
+    typer.Option("--array", metavar="NAME", help="Which array of an .npz or a Zarr group."),
+]
+DivisorOption = Annotated[
+    int | None,
+    typer.Option(
+        "--value-divisor",
+        metavar="N",
+        help="Values are class * N + instance: count value // N. Values below N are classes "
+        "already (Cityscapes: 1000).",
+    ),
+]
+DivideAllOption = Annotated[
+    bool, typer.Option("--divide-all", help="Divide values below --value-divisor too.")
+]
+PanopticOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--panoptic",
+        metavar="FILE",
+        help="COCO's panoptic JSON: masks are PNGs of its segments, and its categories are "
+        "counted (and the classes, without --classes).",
+    ),
+]
+NearestColourOption = Annotated[
+    int | None,
+    typer.Option(
+        "--nearest-colour",
+        metavar="TOL",
+        help="A colour counts as the nearest class's where no channel is off by more than TOL. "
+        "Nothing is decoded again.",
+    ),
+]

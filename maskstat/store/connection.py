@@ -1,0 +1,71 @@
+"""What all parts of a store share: its connection, transactions, and errors with a remedy."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from maskstat.errors import CatalogError, StoreError
+from maskstat.naming import printable
+
+_DAMAGED = "it is damaged: restore or delete it, then scan again"
+
+
+class Connected:
+    """An open store file.
+
+    Attributes:
+        path: the file.
+        version: its schema version; a file that is only read may be of an earlier one.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, version: int):
+        self._connection = connection
+        self.path = path
+        self.version = version
+
+    @contextlib.contextmanager
+    def checked(self) -> Iterator[None]:
+        """Turn what damaged content raises into a StoreError."""
+        try:
+            yield
+        except (CatalogError, ValueError, KeyError, TypeError, OverflowError) as error:
+            raise StoreError(
+                "holds something that no scan wrote",
+                where=printable(str(self.path)),
+                remedy=_DAMAGED,
+            ) from error
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with translated(self.path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+
+@contextlib.contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into ours, with the file's name and a remedy."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        text = str(error)
+        remedies = {
+            "locked": "another maskstat is writing to it: wait, or use another --db",
+            "not a database": "choose another --db",
+            "unable to open": "check that its folder exists and can be written, or use --db",
+            "readonly": "it can't be written: check its permissions, or use another --db",
+            "full": "free some disk space and run the same command again",
+            "malformed": _DAMAGED,
+        }
+        remedy = next((r for mark, r in remedies.items() if mark in text), None)
+        raise StoreError(printable(text), where=printable(str(path)), remedy=remedy) from error
+    except OSError as error:
+        raise StoreError(error.strerror or str(error), where=printable(str(path))) from error

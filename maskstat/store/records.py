@@ -1,0 +1,45 @@
+"""What a store knows of scans and masks, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from maskstat.catalog import ClassCatalog
+from maskstat.tally import MaskTally
+
+
+@dataclass(frozen=True, slots=True)
+class ScanInfo:
+    """What the store knows about one scan besides its masks.
+
+    `catalog` has no classes where they are inferred; `complete` is False while a run is under way
+    or after one that was interrupted; `created` and `updated` are UTC in ISO 8601. `reading` is
+    what the user said about how masks are to be read, as `maskstat.readers.options.Reading`.
+    """
+
+    id: int
+    name: str
+    source: str
+    catalog: ClassCatalog
+    created: str
+    updated: str
+    complete: bool
+    reading: Mapping[str, object] = field(default_factory=dict)
+
+
+class StoredMask(NamedTuple):
+    """A counted mask on its way into the store: its tally and the mark of its content."""
+
+    tally: MaskTally
+    size: int
+    stamp: int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A mask that could not be counted, and why."""
+
+    mask: str
+    reason: str

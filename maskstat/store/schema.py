@@ -1,0 +1,128 @@
+"""The tables of a store file, and how files of earlier versions get those that they lack."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from maskstat.errors import StoreError
+from maskstat.naming import printable
+
+APPLICATION_ID = 0x6D73746B  # "mstk"
+SCHEMA_VERSION = 3
+PROFILES, READINGS = 2, 3  # the versions that first had them
+
+# Version -> what it added. A file is brought up to date by the statements it lacks.
+_ADDED = {
+    1: """
+CREATE TABLE scan (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice: summaries refer to it
+    name TEXT NOT NULL UNIQUE,
+    source TEXT NOT NULL,
+    catalog TEXT NOT NULL,        -- JSON; no classes in it where they are inferred
+    created TEXT NOT NULL,        -- UTC, ISO 8601
+    updated TEXT NOT NULL,
+    turn INTEGER NOT NULL,        -- grows with every run; the largest is the latest scan
+    complete INTEGER NOT NULL,    -- 0 while a run is under way or was interrupted
+    revision INTEGER NOT NULL     -- grows with every change to the masks
+);
+CREATE TABLE mask (
+    scan INTEGER NOT NULL REFERENCES scan(id),
+    name TEXT NOT NULL,
+    size INTEGER NOT NULL,        -- bytes of the file
+    stamp NOT NULL,               -- mtime in ns, or another mark that changes with the content
+    height INTEGER NOT NULL,
+    width INTEGER NOT NULL,
+    encoding TEXT NOT NULL,
+    form INTEGER NOT NULL,        -- layout of `tally`, see rows.FORMS
+    tally BLOB NOT NULL,          -- (value, count) pairs, ascending by value
+    PRIMARY KEY (scan, name)
+) WITHOUT ROWID;
+CREATE TABLE failure (
+    scan INTEGER NOT NULL REFERENCES scan(id),
+    name TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (scan, name)
+) WITHOUT ROWID;
+CREATE TABLE summary (            -- totals that were computed before; always safe to delete
+    scan INTEGER NOT NULL REFERENCES scan(id),
+    digest TEXT NOT NULL,         -- of the catalogue they were read under
+    revision INTEGER NOT NULL,    -- of the masks; they are out of date where it is not the scan's
+    totals TEXT NOT NULL,         -- JSON
+    PRIMARY KEY (scan, digest)
+) WITHOUT ROWID;
+""",
+    PROFILES: """
+CREATE TABLE profile (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    scan INTEGER NOT NULL REFERENCES scan(id),
+    digest TEXT NOT NULL,         -- of the catalogue that its pixels were read under
+    grid INTEGER NOT NULL,        -- cells a side of its heat maps
+    revision INTEGER NOT NULL,    -- grows with every change to its blocks
+    total BLOB,                   -- their sum where it was computed; always safe to delete
+    UNIQUE (scan, digest, grid)
+);
+CREATE TABLE profile_block (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    profile INTEGER NOT NULL REFERENCES profile(id),
+    content BLOB NOT NULL         -- the profile of the block's masks
+);
+CREATE INDEX blocks_of_a_profile ON profile_block (profile);
+CREATE TABLE profile_mask (       -- what a profile knows of: a mask that changes takes its block
+    profile INTEGER NOT NULL REFERENCES profile(id),
+    name TEXT NOT NULL,
+    block INTEGER REFERENCES profile_block(id),  -- NULL where the mask was left out
+    reason TEXT,                  -- and why it was
+    PRIMARY KEY (profile, name)
+) WITHOUT ROWID;
+CREATE INDEX masks_of_a_block ON profile_mask (block);
+""",
+    READINGS: """
+CREATE TABLE reading (            -- how the masks of a scan are read, where files do not say
+    scan INTEGER PRIMARY KEY REFERENCES scan(id),
+    options TEXT NOT NULL         -- JSON
+);
+""",
+}
+
+
+def prepare(connection: sqlite3.Connection, path: Path, *, create: bool) -> int:
+    """Check that the file is ours, and give it the tables it lacks where `create`.
+
+    Files of earlier versions that are only read stay as they are.
+
+    Returns:
+        the file's schema version.
+
+    Raises:
+        StoreError: it is something else, or of a newer maskstat.
+    """
+
+    def pragma(name: str) -> int:
+        return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+    def lacks_tables() -> bool:
+        ours = pragma("application_id") == APPLICATION_ID
+        new = pragma("application_id") == 0 and pragma("schema_version") == 0
+        return new or (ours and create and pragma("user_version") < SCHEMA_VERSION)
+
+    if lacks_tables():
+        connection.execute("BEGIN IMMEDIATE")
+        if lacks_tables():  # else another process was faster
+            for version in range(pragma("user_version") + 1, SCHEMA_VERSION + 1):
+                for statement in _ADDED[version].split(";\n"):
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+    where = printable(str(path))
+    if pragma("application_id") != APPLICATION_ID:
+        raise StoreError(
+            "is an SQLite file, but not a scan store", where=where, remedy="choose another --db"
+        )
+    version = pragma("user_version")
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            "was written by a newer maskstat", where=where, remedy="pip install -U maskstat"
+        )
+    return version
