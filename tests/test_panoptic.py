@@ -1,4 +1,4 @@
-"""Instance ids and COCO panoptic PNGs: classes of ids, exactly, and again when the reading changes."""
+"""Instance ids and COCO panoptic PNGs: classes of ids, exactly; another reading counts again."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import io
 import struct
 import sys
@@ -310,10 +311,8 @@ def test_sizes_are_checked_before_memory_is_taken(by_windows: None, extra: Any) 
     tracemalloc.start()
     try:
         for options in (ALL, ReadOptions(channels="one-hot")):
-            try:
+            with contextlib.suppress(MaskError):
                 read_tally(data, "m", options).check()
-            except MaskError as error:
-                assert str(error).isprintable()
             assert tracemalloc.get_traced_memory()[1] < 50_000_000
     finally:
         tracemalloc.stop()

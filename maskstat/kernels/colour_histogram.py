@@ -437,7 +437,5 @@ def count_colour_rows(stream, rows, length, size, row, table):
 def count_colours(pixels, size, table):
     """Add the colours of plain pixels, uint8[n * size], to a table; OVERFLOW or -1."""
     colours = pointer_to(table)
-    _count_runs(
-        pointer_to(pixels), _ZERO, np.int64(pixels.size), 1, size, pixels.size, colours
-    )
+    _count_runs(pointer_to(pixels), _ZERO, np.int64(pixels.size), 1, size, pixels.size, colours)
     return OVERFLOW if colours[1] != 0 else -1

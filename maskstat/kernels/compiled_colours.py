@@ -56,9 +56,7 @@ class CompiledColourCounter:
     def add(self, stream: bytearray | memoryview, height: int) -> None:
         """Count the next `height` rows, filter types included in `stream`."""
         rows = np.frombuffer(stream, np.uint8, height * (1 + self._length))
-        bad = self._count_rows(
-            rows, height, self._length, self._channels, self._row, self._table
-        )
+        bad = self._count_rows(rows, height, self._length, self._channels, self._row, self._table)
         if bad == OVERFLOW:
             raise too_many_colours()
         if bad >= 0:

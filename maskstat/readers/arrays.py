@@ -149,9 +149,7 @@ def tally_array(
     return counter.finish(name, plan.shape, plan.encoding)
 
 
-def read_array(
-    array: NDArray[np.generic], container: str, options: ReadOptions
-) -> LabelMap:
+def read_array(array: NDArray[np.generic], container: str, options: ReadOptions) -> LabelMap:
     """Pixels (H, W) of raw values of an array that is in memory. Raises MaskError."""
     plan = plan_array(array.shape, array.dtype, container, options)
     reader, part = channel_reader(plan, array.shape), chosen(array, plan)

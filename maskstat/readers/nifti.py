@@ -190,7 +190,7 @@ class _Stream:
                 self._unzip, self._waiting = zlib.decompressobj(wbits=31), rest
             data = self._waiting or self._file.read(_COMPRESSED_PIECE)
             try:
-                piece: bytes = self._unzip.decompress(data, most)
+                piece = bytes(self._unzip.decompress(data, most))
             except zlib.error as error:
                 raise MaskError("damaged gzip data") from error
             self._waiting = self._unzip.unconsumed_tail

@@ -176,9 +176,7 @@ class ReadOptions:
             )
         return self._divided(pixels, encoding), encoding._replace(reading=reading)
 
-    def _divided(
-        self, values: NDArray[np.integer], encoding: Encoding
-    ) -> NDArray[np.integer]:
+    def _divided(self, values: NDArray[np.integer], encoding: Encoding) -> NDArray[np.integer]:
         if self.value_divisor is None or encoding.is_colour:
             return values
         wide = values.astype(np.int64)

@@ -18,7 +18,19 @@ _MOST_ENTRIES = 4096
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _OLD_REDUCED = 2
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 6: 1, 7: 1, 8: 2, 9: 4, 13: 4, 16: 8, 17: 8, 18: 8}
-_CODES = {1: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
+_CODES = {
+    1: "B",
+    3: "H",
+    4: "I",
+    6: "b",
+    7: "B",
+    8: "h",
+    9: "i",
+    13: "I",
+    16: "Q",
+    17: "q",
+    18: "Q",
+}
 _NEW_SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION = 254, 255, 256, 257, 258, 259
 _PHOTOMETRIC, _FILL_ORDER, _DESCRIPTION, _SAMPLES = 262, 266, 270, 277
 _EXTRA_SAMPLES, _FORMAT = 338, 339
@@ -177,9 +189,7 @@ def _numbers(file: BinaryIO, order: str, is_big: bool, kind: int, entry: bytes) 
     return struct.unpack(f"{order}{len(data) // size}{_CODES[kind]}", data)
 
 
-def _value(
-    file: BinaryIO, order: str, is_big: bool, size: int, entry: bytes, most: int
-) -> bytes:
+def _value(file: BinaryIO, order: str, is_big: bool, size: int, entry: bytes, most: int) -> bytes:
     """The first bytes of a tag's value: in the entry, or where the entry says."""
     (count,) = struct.unpack_from(f"{order}{'Q' if is_big else 'I'}", entry, 4)
     inline = entry[12:] if is_big else entry[8:]

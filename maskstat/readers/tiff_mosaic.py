@@ -307,9 +307,7 @@ def _row_bands(file: BinaryIO, page: Any, high: int) -> Iterator[_Window]:
     row_bytes = (width * samples * bits + 7) // 8
     rows = max(1, _BAND_BYTES // row_bytes)
     stored = np.dtype(page.parent.byteorder + page.dtype.char)
-    for strip, (offset, size) in enumerate(
-        zip(page.dataoffsets, page.databytecounts, strict=True)
-    ):
+    for strip, (offset, size) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=True)):
         top = strip * high
         here = min(high, height - top)
         if size < here * row_bytes:
