@@ -127,7 +127,11 @@ def test_volumes_and_planes(container: str, tmp_path: Path) -> None:
         check(tally, VOLUME[page - 1], Encoding(container, "uint", 8, f"page {page}"))
         pixels = read_label_map(data, ReadOptions(pages=page)).pixels
         assert np.array_equal(pixels, VOLUME[page - 1])
-    assert "there is no --pages 6" in refusal(data, ReadOptions(pages=6))
+    assert "has 5 planes: there is no --pages 6" in refusal(data, ReadOptions(pages=6))
+    single = CONTAINERS[container](LABELS, tmp_path)
+    assert "has 1 plane: there is no --pages 2" in refusal(single, ReadOptions(pages=2))
+    assert read_tally(single, "m", ReadOptions(pages=1)).shape == SHAPE
+    data = CONTAINERS[container](VOLUME, tmp_path)
     squeezed = CONTAINERS[container](VOLUME[None, :, None], tmp_path)
     assert (
         read_tally(squeezed, "m", everything).counts.tolist()

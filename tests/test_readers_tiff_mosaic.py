@@ -32,7 +32,13 @@ from tiff_factory import (
 )
 
 from maskstat.errors import MaskError
-from maskstat.readers import ReadOptions, read_label_map, read_tally, read_tally_stream, tiff_mosaic
+from maskstat.readers import (
+    ReadOptions,
+    read_label_map,
+    read_tally,
+    read_tally_stream,
+    tiff_segments,
+)
 from maskstat.readers import tiff as tiff_reader
 from maskstat.tally import Encoding, MaskTally
 
@@ -136,8 +142,8 @@ def test_png_in_tiff_is_lossless_and_jpeg_in_tiff_is_not(by_windows: None) -> No
 def test_strips_higher_than_memory_go_by_rows(
     by_windows: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tiff_mosaic, "MAX_SEGMENT_BYTES", 256)
-    monkeypatch.setattr(tiff_mosaic, "_BAND_BYTES", 100)
+    monkeypatch.setattr(tiff_segments, "MAX_SEGMENT_BYTES", 256)
+    monkeypatch.setattr(tiff_segments, "_BAND_BYTES", 100)
     for bits, reverse_bits in ((1, False), (2, True), (4, False), (8, True), (16, False)):
         pixels = labels(1 << bits).repeat(9, axis=0).astype(np.uint16)
         for order in "<>":
@@ -189,6 +195,9 @@ def test_pages_count_when_they_are_asked_for() -> None:
         assert np.array_equal(tally.values, np.unique(expected))
         assert np.array_equal(read_label_map(data, options).pixels, expected)
     assert "there is no --pages 4" in refusal(data, ReadOptions(pages=4))
+    single = from_tifffile(LARGE)
+    assert "has 1 page: there is no --pages 2" in refusal(single, ReadOptions(pages=2))
+    assert read_tally(single, "m", ReadOptions(pages=1)).encoding.reading == "page 1"
     mixed = pages_of({"data": LARGE}, {"data": LARGE[:9]})
     assert "page 2 is of another size" in refusal(mixed, ReadOptions(pages="all"))
 
@@ -412,8 +421,9 @@ def test_without_the_extra(missing: str, monkeypatch: pytest.MonkeyPatch) -> Non
     ]
     simple = from_tifffile(pixels, compression="zlib")
     monkeypatch.setitem(sys.modules, missing, None)
-    monkeypatch.delitem(sys.modules, "maskstat.readers.tiff_mosaic", raising=False)
-    check(simple, pixels, Encoding("tiff", "grey", 8))
+    for limit in (tiff_reader.PILLOW_BYTES, 10):
+        monkeypatch.setattr(tiff_reader, "PILLOW_BYTES", limit)
+        check(simple, pixels, Encoding("tiff", "grey", 8))
     for data in needing:
         said = refusal(data, ALL)
         assert said.endswith('needs tifffile and imagecodecs: pip install "maskstat[tiff]"')

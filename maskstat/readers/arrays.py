@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
+from maskstat.naming import counted
 from maskstat.readers import LabelMap, ReadOptions
 from maskstat.readers.channels import ChannelReader
 from maskstat.readers.counting import PixelCounter, whole_numbers
@@ -78,13 +79,15 @@ def plan_array(
 def _mask_shape(
     axes: tuple[int, ...], shape: tuple[int, ...], options: ReadOptions
 ) -> tuple[int, int | None, tuple[int, int]]:
-    """Leading axes to drop, the plane that counts, the mask's size: of axes that are no channels."""
+    """Leading axes to drop, the plane that counts, the mask's size: of axes without channels."""
     leading, plane = 0, None
     while len(axes) > 2 and axes[0] == 1:
         leading, axes = leading + 1, axes[1:]
+    if isinstance(options.pages, int):
+        planes = axes[0] if len(axes) > 2 else 1
+        if options.pages > planes:
+            raise MaskError(f"has {counted(planes, 'plane')}: there is no --pages {options.pages}")
     if isinstance(options.pages, int) and len(axes) > 2:
-        if options.pages > axes[0]:
-            raise MaskError(f"has {axes[0]} planes: there is no --pages {options.pages}")
         plane, axes = options.pages - 1, axes[1:]
     long = [length for length in axes if length != 1]
     kept = axes if len(axes) == 2 else tuple([1] * (2 - len(long)) + long)

@@ -16,12 +16,14 @@ from PIL import Image, TiffImagePlugin
 from maskstat.errors import MaskError
 from maskstat.naming import counted
 from maskstat.readers import LabelMap, ReadOptions
+from maskstat.readers.raster import MAX_DECODED_BYTES
 from maskstat.readers.tiff_directory import Directory, is_label_page, read_directory
 from maskstat.readers.tiff_pillow import read_with_pillow
 from maskstat.tally import MaskTally
 
-PILLOW_BYTES = 64 << 20  # decoded; larger images are read by windows
+PILLOW_BYTES = 64 << 20  # decoded; larger images are read by windows where that can be done
 _PREMULTIPLIED = 1
+_LARGE = "a TIFF that Pillow reads, but not by windows,"
 
 
 def tally(data: bytes, name: str, options: ReadOptions) -> MaskTally | None:
@@ -56,6 +58,9 @@ def _needs_mosaic(directory: Directory, options: ReadOptions) -> bool:
             f"has {counted(len(directory.masks), 'page')} where one mask is expected"
             " (--pages all|first|N counts all or one, --channels takes them for classes)"
         )
+    if isinstance(options.pages, int) and options.pages > len(directory.masks):
+        pages = counted(len(directory.masks), "page")
+        raise MaskError(f"has {pages}: there is no --pages {options.pages}")
     page = directory.masks[0]
     if options.channels is None and not is_label_page(page):
         raise MaskError(
@@ -69,6 +74,8 @@ def _needs_mosaic(directory: Directory, options: ReadOptions) -> bool:
         import imagecodecs  # noqa: F401
         import tifffile  # noqa: F401
     except ImportError as error:
+        if reason == _LARGE:
+            return False
         raise MaskError(
             f'{reason} needs tifffile and imagecodecs: pip install "maskstat[tiff]"'
         ) from error
@@ -84,10 +91,9 @@ def _beyond_pillow(directory: Directory, options: ReadOptions) -> str | None:
         return f"a TIFF of {len(directory.pages)} pages or overviews"
     if options.channels is not None:
         return "a stack of channels"
-    pillow_limit = Image.MAX_IMAGE_PIXELS
-    if page.decoded_bytes > PILLOW_BYTES or (
-        pillow_limit is not None and page.width * page.height > pillow_limit
-    ):
+    limit = Image.MAX_IMAGE_PIXELS
+    pixels = page.width * page.height
+    if page.decoded_bytes > MAX_DECODED_BYTES or (limit is not None and pixels > limit):
         return f"a TIFF of {page.width} x {page.height} pixels"
     if page.compression not in TiffImagePlugin.COMPRESSION_INFO:
         return f"TIFF compression {page.compression}"
@@ -100,7 +106,9 @@ def _beyond_pillow(directory: Directory, options: ReadOptions) -> str | None:
         b"II" if directory.order == "<" else b"MM", page.photometric, page.sample_formats,
         page.fill_order, page.bits, page.extra_samples,
     )  # fmt: skip
-    return None if _pillow_knows(key) else f"a TIFF of {kind}-bit samples of this kind"
+    if not _pillow_knows(key):
+        return f"a TIFF of {kind}-bit samples of this kind"
+    return _LARGE if page.decoded_bytes > PILLOW_BYTES else None
 
 
 def _pillow_knows(key: tuple[object, ...]) -> bool:

@@ -1,0 +1,215 @@
+"""The strips and tiles of a TIFF page, decoded one at a time by tifffile and imagecodecs.
+
+What a page says of itself is checked first: tifffile takes over whatever a file holds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from operator import index
+from typing import Any, BinaryIO, NamedTuple
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+
+from maskstat.errors import MaskError
+from maskstat.naming import printable
+from maskstat.readers.tiff_images import IMAGE_CODECS, check_image
+
+MAX_SEGMENT_BYTES = 256 << 20
+_BAND_BYTES = 8 << 20
+_ENCODED_SLACK = 1 << 20
+_UNCOMPRESSED = 1
+_NODATA = 42113
+FAULTS = (MaskError, OSError, MemoryError)  # what is no sign of a corrupt file
+
+# What tifffile thinks of a file it says in a log, which would end up on the terminal.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+
+class Window(NamedTuple):
+    """Pixels of one page, [height, width, samples], and where they are in it."""
+
+    row: int
+    column: int
+    pixels: NDArray[np.generic]
+
+
+class _Layout(NamedTuple):
+    """How a page is cut: sizes in pixels, `high` and `wide` those of a strip or tile.
+
+    Samples that follow each other are `samples`, those stored one after the other `planes`.
+    """
+
+    height: int
+    width: int
+    planes: int
+    samples: int
+    high: int
+    wide: int
+    is_tiled: bool
+    bits: int
+    dtype: np.dtype[Any]
+    compression: int
+    has_predictor: bool
+    is_reversed: bool
+    offsets: Sequence[int]
+    sizes: Sequence[int]
+
+    @property
+    def down(self) -> int:
+        """Strips or tiles from top to bottom."""
+        return -(-self.height // self.high)
+
+    @property
+    def across(self) -> int:
+        """Tiles from left to right."""
+        return -(-self.width // self.wide)
+
+    @property
+    def segment_bytes(self) -> int:
+        """Bytes of a decoded strip or tile."""
+        return self.high * self.wide * self.samples * self.dtype.itemsize
+
+
+def unreadable(error: Exception) -> MaskError:
+    """What tifffile or a codec raised, in a few words."""
+    text = printable(" ".join(str(error).split()))[:120] or type(error).__name__
+    return MaskError(f"corrupt TIFF: {text}")
+
+
+def _layout(page: Any) -> _Layout:
+    """How a page of tifffile's is cut. Raises MaskError where it can't be."""
+    try:
+        planes, depth, height, width, samples = map(index, page.shaped)
+        is_tiled = bool(page.is_tiled)
+        high, wide = (page.tilelength, page.tilewidth) if is_tiled else (page.rowsperstrip, width)
+        layout = _Layout(
+            height, width, planes, samples, index(high) if is_tiled else min(index(high), height),
+            index(wide), is_tiled, index(page.bitspersample), np.dtype(page.dtype),
+            index(page.compression), index(page.predictor) != 1, index(page.fillorder) == 2,
+            tuple(map(index, page.dataoffsets)), tuple(map(index, page.databytecounts)),
+        )  # fmt: skip
+    except FAULTS:
+        raise
+    except Exception as error:  # tags may hold anything
+        raise unreadable(error) from error
+    if depth != 1:
+        raise MaskError("a TIFF of volumes within pages")
+    if min(layout.high, layout.wide, layout.bits) < 1:
+        raise MaskError("corrupt TIFF: strips or tiles without pixels")
+    expected = layout.down * layout.across * layout.planes
+    if not len(layout.offsets) == len(layout.sizes) == expected:
+        raise MaskError("corrupt TIFF: strips or tiles are missing")
+    return layout
+
+
+def windows(file: BinaryIO, page: Any) -> Iterator[Window]:
+    """The pixels of a page of tifffile's, a strip or tile at a time. Raises MaskError."""
+    layout = _layout(page)
+    size = layout.segment_bytes
+    if max(size, layout.planes * size // 2) > MAX_SEGMENT_BYTES:
+        plain = layout.compression == _UNCOMPRESSED and not layout.has_predictor
+        if not plain or layout.is_tiled or layout.planes > 1:
+            raise MaskError(
+                f"a strip or tile of {size >> 20} MiB, more than the {MAX_SEGMENT_BYTES >> 20} MiB"
+                " that may be decoded at once (gdal_translate -co TILED=YES makes smaller ones)"
+            )
+        yield from _row_bands(file, page, layout)
+        return
+    segments = _Segments(file, page, layout)
+    planes, count = layout.planes, layout.down * layout.across
+    for number in range(count):
+        row, column = number // layout.across * layout.high, number % layout.across * layout.wide
+        shape = (min(layout.high, layout.height - row), min(layout.wide, layout.width - column))
+        parts = [segments.decode(number + plane * count, shape) for plane in range(planes)]
+        yield Window(row, column, parts[0] if planes == 1 else np.concatenate(parts, axis=-1))
+
+
+class _Segments:
+    """Decodes the strips or tiles of one page."""
+
+    def __init__(self, file: BinaryIO, page: Any, layout: _Layout):
+        self._file, self._page, self._layout = file, page, layout
+        self._most = 2 * layout.segment_bytes + _ENCODED_SLACK
+        self._missing = _nodata(page, layout.dtype)
+
+    def decode(self, number: int, shape: tuple[int, int]) -> NDArray[np.generic]:
+        """The part of a strip or tile that is within the image: [*shape, samples]."""
+        layout = self._layout
+        offset, size = layout.offsets[number], layout.sizes[number]
+        if not size or not offset:
+            if self._missing is None:
+                raise MaskError("strips or tiles are missing, and it names no nodata value")
+            return np.full((*shape, layout.samples), self._missing, layout.dtype)
+        if size > self._most:
+            if layout.compression != _UNCOMPRESSED:
+                raise MaskError("corrupt TIFF: a strip or tile larger than its pixels need")
+            size = self._most
+        data = _read(self._file, offset, size)
+        if layout.compression in IMAGE_CODECS:
+            place = (layout.high, layout.wide) if layout.is_tiled else shape
+            check_image(data, layout.compression, place)
+        try:
+            page = self._page
+            found, _, _ = page.decode(data, number, jpegtables=page.jpegtables)
+            part = found[0, : shape[0], : shape[1]]
+        except FAULTS:
+            raise
+        except Exception as error:  # codecs raise anything on hostile bytes
+            raise unreadable(error) from error
+        if part.shape != (*shape, layout.samples) or len(found) != 1:
+            raise MaskError("corrupt TIFF: a strip or tile has fewer pixels than its place")
+        return part  # type: ignore[no-any-return]
+
+
+def _nodata(page: Any, dtype: np.dtype[Any]) -> int | None:
+    """The value of what a file leaves out, where it names one that its type can hold."""
+    tag = page.tags.get(_NODATA)
+    try:
+        value = int(float(str(tag.value).strip("\0 "))) if tag is not None else None
+    except (ValueError, OverflowError):
+        return None
+    if value is None or dtype.kind == "f":
+        return value
+    low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    return value if low <= value <= high else None
+
+
+def _read(file: BinaryIO, offset: int, size: int) -> bytes:
+    """Exactly `size` bytes. Raises MaskError where the file ends before."""
+    try:
+        file.seek(offset)
+    except (ValueError, OverflowError) as error:  # beyond what a file can have
+        raise MaskError("corrupt TIFF: it ends within its pixels") from error
+    data = file.read(size)
+    while len(data) < size and (more := file.read(size - len(data))):
+        data += more
+    if len(data) < size:
+        raise MaskError("corrupt TIFF: it ends within its pixels")
+    return data
+
+
+def _row_bands(file: BinaryIO, page: Any, layout: _Layout) -> Iterator[Window]:
+    """The rows of uncompressed strips that are too high to be held in memory, some at a time."""
+    width, samples, bits = layout.width, layout.samples, layout.bits
+    row_bytes = (width * samples * bits + 7) // 8
+    rows = max(1, _BAND_BYTES // row_bytes)
+    stored = np.dtype(page.parent.byteorder + layout.dtype.char)
+    for strip, (offset, size) in enumerate(zip(layout.offsets, layout.sizes, strict=True)):
+        top = strip * layout.high
+        here = min(layout.high, layout.height - top)
+        if size < here * row_bytes:
+            raise MaskError("corrupt TIFF: a strip has fewer bytes than its pixels need")
+        for first in range(0, here, rows):
+            count = min(rows, here - first)
+            data: bytes | bytearray = _read(file, offset + first * row_bytes, count * row_bytes)
+            if layout.is_reversed:
+                data = imagecodecs.bitorder_decode(data)
+            if bits in {8, 16, 32, 64}:
+                flat = np.frombuffer(data, stored).astype(layout.dtype, copy=False)
+            else:
+                flat = imagecodecs.packints_decode(data, stored, bits, runlen=width * samples)
+            yield Window(top + first, 0, flat.reshape(count, width, samples))
