@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import pytest
 from interpreters import run_script
-from keras_backends import BACKENDS, names_of, require
+from keras_backends import checks_of, require
 
 FUNCTIONS, TRAINING = "keras_loss_checks", "keras_training_checks"
 
 pytest.importorskip("keras")
 
 
-@pytest.mark.parametrize("name", names_of(FUNCTIONS))
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("backend", "name"), checks_of(FUNCTIONS))
 def test_losses(backend: str, name: str) -> None:
     require(backend, FUNCTIONS, name)
 
 
-@pytest.mark.parametrize("name", names_of(TRAINING))
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("backend", "name"), checks_of(TRAINING))
 def test_training(backend: str, name: str) -> None:
     require(backend, TRAINING, name)
 
