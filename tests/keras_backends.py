@@ -25,7 +25,7 @@ from pathlib import Path
 import pytest
 
 BACKENDS = ("tensorflow", "torch", "jax")
-MODULES = ("keras_loss_checks", "keras_training_checks")
+MODULES = ("keras_loss_checks", "keras_training_checks", "keras_adapter_checks")
 HERE = Path(__file__).resolve().parent
 SKIPPED = "skipped: "
 
@@ -68,6 +68,7 @@ def report(backend: str) -> dict[str, str]:
         "CUDA_VISIBLE_DEVICES": "",
         "JAX_PLATFORMS": "cpu",
         "JAX_ENABLE_X64": "1",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
         "OMP_NUM_THREADS": "1",
     }
     done = subprocess.run(

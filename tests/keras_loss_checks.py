@@ -119,7 +119,7 @@ def distance_aware_is_the_oracles() -> None:
 
 @check()
 def half_precision_is_finite_and_computed_in_float32() -> None:
-    for dtype, step in (("bfloat16", 11), ("float16", 7))[BACKEND == "jax" :]:
+    for dtype, step in (("bfloat16", 11), ("float16", 30 if BACKEND == "jax" else 7)):
         for case in CASES[::step]:
             logits = numpy(tensor(case.logits, dtype))
             value, gradient = run(case, "weighted-mean", dtype)
@@ -297,9 +297,13 @@ def sparse_labels_become_no_one_hot_ones() -> None:
     for loss in LABEL_LOSSES:
         traced = tf.function(training(loss))
         graph = traced.get_concrete_function(tensor(logits, "float32"), tensor(labels)).graph
-        used = {operation.type for operation in graph.get_operations()}
-        assert len(used) > 10
-        assert not {name for name in used if "OneHot" in name or "Scatter" in name}, (loss, used)
+        large = {
+            operation.type
+            for operation in graph.get_operations()
+            if any(output.shape == logits.shape for output in operation.outputs)
+        }
+        assert len(large) > 1
+        assert not {name for name in large if "OneHot" in name or "Scatter" in name}, (loss, large)
 
 
 @check("tensorflow", "jax")

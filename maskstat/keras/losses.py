@@ -68,7 +68,8 @@ class WeightedLoss(keras.losses.Loss):  # type: ignore[misc]
         **options: Any,
     ):
         own = standard_reduction(reduction)
-        super().__init__(name=name, reduction=KERAS_REDUCTIONS[own], dtype=dtype)
+        super().__init__(name=name, dtype=dtype)
+        self.reduction = KERAS_REDUCTIONS[own]  # of which older versions of Keras know fewer
         if ignore_index is not None and (
             isinstance(ignore_index, bool) or int(ignore_index) != ignore_index
         ):
