@@ -1,4 +1,4 @@
-"""Checks of Keras' metrics, sample weights, weights from files and calibration, on every backend."""
+"""Checks of Keras' metrics, sample weights, weights from files and calibration."""
 
 from __future__ import annotations
 

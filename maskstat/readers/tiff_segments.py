@@ -12,16 +12,18 @@ from typing import Any, BinaryIO, NamedTuple
 
 import imagecodecs
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
 from maskstat.naming import printable
 from maskstat.readers.tiff_images import IMAGE_CODECS, check_image
+from maskstat.readers.tiff_lzw import decode_lzw
 
 MAX_SEGMENT_BYTES = 256 << 20
 _BAND_BYTES = 8 << 20
 _ENCODED_SLACK = 1 << 20
-_UNCOMPRESSED = 1
+_UNCOMPRESSED, _LZW = 1, 5
 _NODATA = 42113
 FAULTS = (MaskError, OSError, MemoryError)  # what is no sign of a corrupt file
 
@@ -135,6 +137,9 @@ class _Segments:
         self._file, self._page, self._layout = file, page, layout
         self._most = 2 * layout.segment_bytes + _ENCODED_SLACK
         self._missing = _nodata(page, layout.dtype)
+        if layout.compression == _LZW:  # tifffile is given what is left to do
+            page.compression = tifffile.COMPRESSION.NONE
+            page.fillorder = tifffile.FILLORDER.MSB2LSB
 
     def decode(self, number: int, shape: tuple[int, int]) -> NDArray[np.generic]:
         """The part of a strip or tile that is within the image: [*shape, samples]."""
@@ -152,6 +157,8 @@ class _Segments:
         if layout.compression in IMAGE_CODECS:
             place = (layout.high, layout.wide) if layout.is_tiled else shape
             check_image(data, layout.compression, place)
+        if layout.compression == _LZW:
+            data = self._without_lzw(data, shape[0])
         try:
             page = self._page
             found, _, _ = page.decode(data, number, jpegtables=page.jpegtables)
@@ -163,6 +170,13 @@ class _Segments:
         if part.shape != (*shape, layout.samples) or len(found) != 1:
             raise MaskError("corrupt TIFF: a strip or tile has fewer pixels than its place")
         return part  # type: ignore[no-any-return]
+
+    def _without_lzw(self, data: bytes, rows: int) -> bytes:
+        layout = self._layout
+        if layout.is_reversed:
+            data = bytes(imagecodecs.bitorder_decode(data))
+        row_bytes = (layout.wide * layout.samples * layout.bits + 7) // 8
+        return decode_lzw(data, layout.high if layout.is_tiled else rows, row_bytes)
 
 
 def _nodata(page: Any, dtype: np.dtype[Any]) -> int | None:

@@ -5,6 +5,7 @@ Importing this module imports zarr.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import zipfile
@@ -24,6 +25,18 @@ from maskstat.errors import MaskError
 
 MAX_METADATA = 64 << 20
 _METADATA = frozenset({"zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata"})
+
+
+class _Unfinished(logging.Filter):
+    """Keeps from the terminal that Zarr was still reading when one chunk of several failed."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to log this."""
+        text = record.getMessage()
+        return "Task was destroyed" not in text or "zarr" not in text
+
+
+logging.getLogger("asyncio").addFilter(_Unfinished())
 
 Check = Callable[[bytes, "ByteRequest | None"], None]
 
@@ -146,7 +159,7 @@ def zip_store(archive: zipfile.ZipFile, root: str) -> CheckedStore:
     members = {
         info.filename.removeprefix(root): info
         for info in archive.infolist()
-        if info.filename.startswith(root) and not info.is_dir()
+        if info.filename.startswith(root) and not info.filename.endswith("/")
     }
     lock = threading.Lock()  # Zarr reads from a thread of its own
 
