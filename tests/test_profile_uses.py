@@ -198,6 +198,8 @@ def test_the_document_has_the_numbers_of_the_profile(sample: Scan, plain: Scan) 
     measures = imbalance(profile.components)
     assert document["imbalance"]["gini"] == measures.gini
     assert document["imbalance"]["ratio"] == measures.ratio
+    assert document["imbalance"]["kl_uniform"] == measures.kl_uniform
+    assert document["imbalance"]["majority_accuracy"] == measures.majority_accuracy
     rows = document["classes"]
     assert [row["name"] for row in rows] == list(sample.catalog.names)
     for k, row in enumerate(rows):

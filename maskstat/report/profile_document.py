@@ -52,6 +52,8 @@ def imbalance_document(measures: Imbalance) -> dict[str, float | None]:
         "normalised_entropy": measures.normalised_entropy,
         "effective_classes": measures.effective_classes,
         "gini": measures.gini,
+        "kl_uniform": measures.kl_uniform,
+        "majority_accuracy": measures.majority_accuracy,
     }
 
 

@@ -19,6 +19,8 @@ MEASURES = (
     ("normalised entropy", "normalised_entropy"),
     ("effective number of classes", "effective_classes"),
     ("Gini coefficient", "gini"),
+    ("divergence from equal shares, KL (nats)", "kl_uniform"),
+    ("share of the largest class", "majority_accuracy"),
 )
 
 
