@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import json
 import shutil
-import struct
-import sys
+import tarfile
 import tracemalloc
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from mask_files import ALL, SHAPE, STRICT, coloured, colours_of, labels, npy, npz, refusal
+from mask_files import (
+    ALL,
+    FILES,
+    MORE_FILES,
+    SHAPE,
+    STRICT,
+    coloured,
+    colours_of,
+    labels,
+    npy,
+    npz,
+    refusal,
+)
 from numpy.typing import NDArray
+from scan_cases import stored_rows
+from zarr_cases import CODECS, LABELS, store, store_refusal, zarr, zipped
 
 import maskstat as ms
+from maskstat.catalog import ClassCatalog, ClassInfo
 from maskstat.errors import MaskError
 from maskstat.readers import (
+    FORMATS,
     ReadOptions,
     read_label_map,
     read_tally,
@@ -32,10 +44,6 @@ from maskstat.readers import (
 from maskstat.readers import npz as npz_reader
 from maskstat.tally import Encoding, MaskTally
 
-zarr = pytest.importorskip("zarr", minversion="3", reason="zarr 3 needs Python 3.11")
-numcodecs = pytest.importorskip("numcodecs")
-
-LABELS = labels(300).astype(np.uint16)
 # 5 planes of (H, W); a stack of 3 channels, exclusive, with pixels of no class
 VOLUME = np.stack([labels(9, seed=k) for k in range(5)]).astype(np.uint8)
 STACK = (LABELS[..., None] % 4 == np.arange(3)).astype(np.uint8)
@@ -69,15 +77,6 @@ def as_zarr(array: NDArray[Any], folder: Path) -> bytes:
     made = zarr.create_array(folder / "s.zarr", shape=array.shape, chunks=chunks, dtype=array.dtype)
     made[...] = array
     return zipped(folder / "s.zarr")
-
-
-def zipped(folder: Path, prefix: str = "") -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                archive.write(path, prefix + path.relative_to(folder).as_posix())
-    return stream.getvalue()
 
 
 CONTAINERS: dict[str, Callable[[NDArray[Any], Path], bytes]] = {
@@ -275,34 +274,6 @@ def test_sizes_are_checked_before_memory_is_taken() -> None:
 # --- Zarr --------------------------------------------------------------------------------------
 
 
-def store(folder: Path, pixels: NDArray[Any] = LABELS, **options: Any) -> Path:
-    path = folder / "s.zarr"
-    shutil.rmtree(path, ignore_errors=True)
-    options.setdefault("chunks", (4, 4))
-    made = zarr.create_array(path, shape=pixels.shape, dtype=pixels.dtype, **options)
-    made[...] = pixels
-    return path
-
-
-CODECS: dict[str, dict[str, Any]] = {
-    "v2 zstd": {"zarr_format": 2},
-    "v2 none": {"zarr_format": 2, "compressors": None},
-    "v2 blosc": {"zarr_format": 2, "compressors": numcodecs.Blosc()},
-    "v2 gzip": {"zarr_format": 2, "compressors": numcodecs.GZip()},
-    "v2 zlib": {"zarr_format": 2, "compressors": numcodecs.Zlib()},
-    "v2 lz4": {"zarr_format": 2, "compressors": numcodecs.LZ4()},
-    "v2 delta": {"zarr_format": 2, "filters": [numcodecs.Delta("<u2")]},
-    "v3 zstd": {"compressors": zarr.codecs.ZstdCodec(checksum=True)},
-    "v3 none": {"compressors": None},
-    "v3 gzip": {"compressors": zarr.codecs.GzipCodec()},
-    "v3 blosc": {"compressors": zarr.codecs.BloscCodec()},
-    "v3 crc": {"compressors": [zarr.codecs.ZstdCodec(), zarr.codecs.Crc32cCodec()]},
-    "v3 shards": {"shards": (8, 8)},
-    "v3 whole shards": {"shards": (4, 4), "compressors": zarr.codecs.GzipCodec()},
-    "v3 shards of one": {"chunks": (8, 8), "shards": (16, 16), "compressors": None},
-}
-
-
 @pytest.mark.parametrize("codecs", CODECS)
 def test_zarr_codecs(codecs: str, tmp_path: Path) -> None:
     path = store(tmp_path, **CODECS[codecs])
@@ -322,37 +293,24 @@ def test_chunks_left_out_have_the_fill_value(tmp_path: Path) -> None:
 
 def test_groups(tmp_path: Path) -> None:
     group = zarr.create_group(tmp_path / "s.zarr")
-    assert "holds no array" in _refused(tmp_path)
+    assert "holds no array" in store_refusal(tmp_path)
     group.create_array("labels/cells", shape=SHAPE, dtype="u2")[...] = LABELS
     check(read_tally_folder(str(tmp_path / "s.zarr"), "m", STRICT), LABELS,
           Encoding("zarr", "uint", 16))  # fmt: skip
     group.create_array("image", shape=SHAPE, dtype="u1")[...] = 0
-    assert "has 2 arrays: --array NAME chooses one (it has image, labels/cells)" in _refused(
+    assert "has 2 arrays: --array NAME chooses one (it has image, labels/cells)" in store_refusal(
         tmp_path
     )
     for name in ("labels/cells", "labels"):
         tally = read_tally_folder(str(tmp_path / "s.zarr"), "m", ReadOptions(array=name))
         check(tally, LABELS, Encoding("zarr", "uint", 16, f"array {name}"))
-    assert "holds no array 'nothing'" in _refused(tmp_path, ReadOptions(array="nothing"))
+    assert "holds no array 'nothing'" in store_refusal(tmp_path, ReadOptions(array="nothing"))
     levels = [{"datasets": [{"path": "labels/cells"}, {"path": "image"}]}]
     for attributes in ({"multiscales": levels}, {"ome": {"multiscales": levels}}):
         group.attrs.clear()
         group.attrs.update(attributes)
         check(read_tally_folder(str(tmp_path / "s.zarr"), "m", STRICT), LABELS,
               Encoding("zarr", "uint", 16))  # fmt: skip
-
-
-def _refused(folder: Path, options: ReadOptions = STRICT) -> str:
-    """The reason, the same from a folder and from a zip of it."""
-    with pytest.raises(MaskError) as caught:
-        read_tally_folder(str(folder / "s.zarr"), "m", options)
-    reason = str(caught.value)
-    assert reason.isprintable()
-    try:
-        assert refusal(zipped(folder / "s.zarr"), options) == reason
-    except MaskError as error:
-        pytest.fail(str(error))
-    return reason
 
 
 def test_a_store_is_one_mask_of_its_folder(tmp_path: Path) -> None:
@@ -381,6 +339,34 @@ def test_a_store_is_one_mask_of_its_folder(tmp_path: Path) -> None:
         assert scan.ledger.names == ("other.npy", "packed.zarr.zip")
 
 
+def test_every_format_inside_archives(tmp_path: Path) -> None:
+    """What a folder of files counts, a zip and a tar of them count too."""
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    suffixes = {form.name: form.suffixes[0] for form in FORMATS} | {"NIfTI gzipped": ".nii.gz"}
+    for name, data in (FILES | MORE_FILES).items():
+        suffix = suffixes.get(name, suffixes[name.split()[0]])
+        (masks / f"{name.replace(' ', '_')}{suffix}").write_bytes(data)
+    (masks / "store.zarr.zip").write_bytes(zipped(store(tmp_path)))
+    with zipfile.ZipFile(tmp_path / "masks.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(masks.iterdir()):
+            archive.write(path, path.name)
+    with tarfile.open(tmp_path / "masks.tar.gz", "w:gz") as tar:
+        for path in sorted(masks.iterdir()):
+            tar.add(path, path.name)
+    colours = ClassCatalog((ClassInfo(0, "a", (0,), (1,)),))
+
+    def rows(source: Path) -> dict[str, Any]:
+        with ms.scan(source, classes=colours, allow_lossy=True) as scan:
+            assert scan.failures == ()
+            return stored_rows(scan)
+
+    expected = rows(masks)
+    assert len(expected) == len(FILES) + len(MORE_FILES) + 1
+    assert rows(tmp_path / "masks.zip") == expected
+    assert rows(tmp_path / "masks.tar.gz") == expected
+
+
 def test_a_large_store_is_read_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store(tmp_path)
     monkeypatch.setattr("maskstat.scanning.STREAM_ABOVE", 0)
@@ -388,130 +374,3 @@ def test_a_large_store_is_read_where_it_is(tmp_path: Path, monkeypatch: pytest.M
     with ms.scan(tmp_path, classes=300) as scan:
         assert scan.failures == ()
         assert scan.histogram.total_pixels == LABELS.size
-
-
-# --- hostile stores ------------------------------------------------------------------------------
-
-
-def change(path: Path, **metadata: Any) -> None:
-    file = path / ("zarr.json" if (path / "zarr.json").exists() else ".zarray")
-    document = json.loads(file.read_text())
-    document.update(metadata)
-    file.write_text(json.dumps(document))
-
-
-@pytest.mark.parametrize(
-    ("options", "metadata", "said"),
-    [
-        ({"zarr_format": 2}, {"filters": [{"id": "pickle"}]}, ""),
-        ({"zarr_format": 2}, {"filters": [{"id": "pickle"}], "dtype": "|O"}, ""),
-        ({"zarr_format": 2}, {"compressor": {"id": "bz2", "level": 1}}, "'bz2'"),
-        ({"zarr_format": 2}, {"filters": [{"id": "zlib", "level": 1}]}, "compressed twice"),
-        ({"zarr_format": 2}, {"dtype": "|O"}, ""),
-        ({"zarr_format": 2}, {"dtype": "<U4"}, ""),
-        ({"zarr_format": 2}, {"dtype": "<M8[s]"}, ""),
-        ({"zarr_format": 2}, {"chunks": [1 << 20, 1 << 20]}, "a chunk takes"),
-        ({"zarr_format": 2}, {"shape": [1 << 30, 1 << 30]}, "more pixels than are counted"),
-        ({"zarr_format": 2}, {"shape": [0, 4]}, "no pixels"),
-        ({"zarr_format": 2}, {"chunks": [0, 4]}, ""),
-        ({"zarr_format": 2}, {"shape": "many"}, ""),
-        ({}, {"shape": [1 << 30, 1 << 30]}, "more pixels than are counted"),
-        ({}, {"codecs": [{"name": "bytes"}, {"name": "numcodecs.bz2"}]}, ""),
-        ({}, {"node_type": "nothing"}, ""),
-        ({}, {"zarr_format": 9}, ""),
-    ],
-)
-def test_metadata_that_lies(
-    options: dict[str, Any], metadata: dict[str, Any], said: str, tmp_path: Path
-) -> None:
-    path = store(tmp_path, **options)
-    change(path, **metadata)
-    tracemalloc.start()
-    try:
-        assert said in _refused(tmp_path)
-        assert tracemalloc.get_traced_memory()[1] < 50_000_000
-    finally:
-        tracemalloc.stop()
-
-
-def first_chunk(path: Path) -> Path:
-    return path / ("c/0/0" if (path / "c").exists() else "0.0")
-
-
-BOMB = bytes(64_000_000)
-BOMBS: dict[str, tuple[dict[str, Any], bytes]] = {
-    "gzip": (CODECS["v3 gzip"], zlib.compressobj(9, wbits=31).compress(b"")),
-    "zlib": (CODECS["v2 zlib"], zlib.compress(BOMB, 9)),
-    "zstd": (CODECS["v3 zstd"], bytes(numcodecs.Zstd().encode(BOMB))),
-    "blosc": (CODECS["v3 blosc"], bytes(numcodecs.Blosc().encode(BOMB))),
-    "lz4": (CODECS["v2 lz4"], bytes(numcodecs.LZ4().encode(BOMB))),
-}
-_GZIP = zlib.compressobj(9, wbits=31)
-BOMBS["gzip"] = (BOMBS["gzip"][0], _GZIP.compress(BOMB) + _GZIP.flush())
-
-
-@pytest.mark.parametrize("codec", BOMBS)
-def test_chunks_expand_no_further_than_a_chunk(codec: str, tmp_path: Path) -> None:
-    options, bomb = BOMBS[codec]
-    path = store(tmp_path, **options)
-    first_chunk(path).write_bytes(bomb)
-    tracemalloc.start()
-    try:
-        said = _refused(tmp_path)
-        assert "a chunk expands to more than" in said
-        assert tracemalloc.get_traced_memory()[1] < 10_000_000
-    finally:
-        tracemalloc.stop()
-
-
-def test_shards_are_looked_into(tmp_path: Path) -> None:
-    """A shard is chunks and an index of them: a bomb in it, and an index that points outside."""
-    gzip = zarr.codecs.GzipCodec()
-    for chunk, shard in (((4, 4), (8, 8)), ((4, 4), (4, 4))):
-        path = store(tmp_path, chunks=chunk, shards=shard, compressors=gzip)
-        count = (shard[0] // chunk[0]) * (shard[1] // chunk[1])
-        bomb = BOMBS["gzip"][1]
-        pairs = [0, len(bomb)] * count
-        index = struct.pack(f"<{2 * count}Q", *pairs)
-        checksum = struct.pack("<I", _crc32c(index))
-        (path / "c/0/0").write_bytes(bomb + index + checksum)
-        assert "a chunk expands to more than" in _refused(tmp_path)
-        index = struct.pack(f"<{2 * count}Q", *([0, 1 << 40] * count))
-        (path / "c/0/0").write_bytes(bytes(100) + index + struct.pack("<I", _crc32c(index)))
-        assert "Zarr" in _refused(tmp_path) or "shard" in _refused(tmp_path)
-        (path / "c/0/0").write_bytes(b"short")
-        _refused(tmp_path)
-
-
-def _crc32c(data: bytes) -> int:
-    return int(numcodecs.checksum32.CRC32C().encode(data)[-4:].view("<u4")[0])
-
-
-@pytest.mark.parametrize("codecs", ["v3 zstd", "v3 gzip", "v3 blosc", "v2 lz4", "v3 shards"])
-def test_damaged_chunks(codecs: str, tmp_path: Path) -> None:
-    chance = np.random.default_rng(1)
-    path = store(tmp_path, **CODECS[codecs])
-    chunk = first_chunk(path)
-    good = chunk.read_bytes()
-    for _ in range(40):
-        bad = bytearray(good)
-        for at in chance.integers(0, len(bad), 3):
-            bad[at] = int(chance.integers(256))
-        chunk.write_bytes(bytes(bad[: int(chance.integers(1, len(bad) + 1))]))
-        with contextlib.suppress(MaskError):
-            read_tally_folder(str(path), "m", STRICT).check()
-
-
-def test_a_file_larger_than_a_chunk_can_be(tmp_path: Path) -> None:
-    path = store(tmp_path)
-    first_chunk(path).write_bytes(bytes(3 << 20))
-    assert "more than a chunk can need" in _refused(tmp_path)
-
-
-def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store(tmp_path)
-    monkeypatch.setitem(sys.modules, "zarr", None)
-    monkeypatch.setitem(sys.modules, "zarr.abc.store", None)
-    monkeypatch.delitem(sys.modules, "maskstat.readers.zarr_store", raising=False)
-    monkeypatch.delattr("maskstat.readers.zarr_store", raising=False)
-    assert 'needs zarr 3: pip install "maskstat[zarr]"' in _refused(tmp_path)
