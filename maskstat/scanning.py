@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import sys
 import time
@@ -16,6 +18,7 @@ from maskstat.catalog import ClassCatalog
 from maskstat.catalog_files import catalog_from_categories, load_catalog
 from maskstat.errors import MaskError, ParameterError, SourceError, StrictError
 from maskstat.executors.threads import map_chunks, usable_cpus
+from maskstat.histogram import ClassHistogram
 from maskstat.kernels.engine import prepare
 from maskstat.measuring import Measured, Measurer, Task, tasks
 from maskstat.measuring.recording import Recorder
@@ -41,6 +44,7 @@ REMOTE_CHUNK_FILES = 4  # what one thread waits for, one after another
 CHUNK_BYTES = 4 << 20
 STREAM_ABOVE = 64 << 20  # bytes of a file; larger ones are read in pieces where the format can
 SWITCH_SECONDS = 0.0003
+COLLECT_EVERY = 50_000  # objects that a scan may make between two collections of garbage
 FLUSH_SECONDS = 0.5
 FLUSH_MASKS = 4096
 _STREAMED = f"larger than the {STREAM_ABOVE >> 20} MiB up to which files are read whole"
@@ -223,8 +227,10 @@ class _Run:
         if first is None:
             raise self._nothing_found()
         known: dict[str, str] = {}
+        revision, revisions = 0, self.store.revisions
         if (before := self.store.sources().get(name)) is not None:
             scan = self.store.find(name)
+            revision = self.store.revision(scan)
             known = self.store.fingerprints(scan)
             if before != self.source.location:
                 # Elsewhere a file of the same name, size and time may hold something else.
@@ -239,7 +245,7 @@ class _Run:
         todo = self._compare(chain([first], entries), known)
         if self.strict:  # the first failure is then the same one every time
             todo = iter(sorted(map(_light, todo), key=lambda entry: natural_key(entry.name)))
-        self._count_all(info, todo, workers)
+        totals = self._count_all(info, todo, workers)
         # What the listing did not take out of `known` is gone.
         self.store.forget(info, known)
         self.store.write(info, (), self._doubles)
@@ -248,7 +254,9 @@ class _Run:
             new, self._changed, self._unchanged, len(known), self.source.skipped(),
             self.source.splits(),
         )  # fmt: skip
-        return self.store.finish(info), changes
+        # Had another process changed masks too, the scan's revision would be a later one.
+        revision += self.store.revisions - revisions
+        return self.store.finish(info, totals, revision), changes
 
     def _nothing_found(self) -> SourceError:
         skipped = self.source.skipped()
@@ -289,12 +297,14 @@ class _Run:
         self._all_listed = True
         prepare(self._listed, self._listed_bytes)
 
-    def _count_all(self, info: ScanInfo, todo: Iterator[Entry], workers: int) -> None:
+    def _count_all(
+        self, info: ScanInfo, todo: Iterator[Entry], workers: int
+    ) -> ClassHistogram | None:
+        """Count what is left to do; the totals of all masks, where this run counted them all."""
         measurer = self._measurer
         record = Recorder(
             self.store, info, self._again, None if measurer is None else measurer.key(info)
         )
-        flushed = time.monotonic()
         chunks = _chunks(todo, REMOTE_CHUNK_FILES if self.source.reads else CHUNK_FILES)
         results: Generator[Sequence[StoredMask | Failure | Measured], None, None]
         if measurer is None:
@@ -308,30 +318,35 @@ class _Run:
                 window=4 * workers,  # parts of a profile are large: few may wait
                 in_order=self.strict, weigh=lambda chunk: sum(held(task.entry) for task in chunk),
             )  # fmt: skip
-        switching = sys.getswitchinterval()
-        # A worker that comes back from native code should not wait 5 ms for this thread's Python.
-        sys.setswitchinterval(min(switching, SWITCH_SECONDS))
-        try:
-            for outcomes in results:
-                for outcome in outcomes:
-                    failure = record.add(outcome)
-                    if failure is not None and self.strict:
-                        raise StrictError(failure.reason, where=printable(failure.mask))
-                if self.on_progress is not None:
-                    total = self._listed if self._all_listed else None
-                    self.on_progress(Progress(record.done, total, record.failures, record.pixels))
-                late = time.monotonic() - flushed > FLUSH_SECONDS
-                due = record.waiting >= (1 if late else FLUSH_MASKS)
-                if due or record.block_is_full:
-                    record.commit()
-                    flushed = time.monotonic()
-        finally:
-            # Also on Ctrl-C: what is counted is kept.
-            results.close()
-            sys.setswitchinterval(switching)
-            record.commit(last=True)
+        with _interpreter_for_threads():
+            try:
+                self._take_in(results, record)
+            finally:
+                # Also on Ctrl-C: what is counted is kept.
+                results.close()
+                record.commit(last=True)
         self._unchanged -= record.lost
         self._changed += record.lost
+        return None if self._unchanged or record.lost else record.totals
+
+    def _take_in(
+        self, results: Iterable[Sequence[StoredMask | Failure | Measured]], record: Recorder
+    ) -> None:
+        """Record outcomes as they come, commit every now and then, and say how far it is."""
+        flushed = time.monotonic()
+        for outcomes in results:
+            for outcome in outcomes:
+                failure = record.add(outcome)
+                if failure is not None and self.strict:
+                    raise StrictError(failure.reason, where=printable(failure.mask))
+            if self.on_progress is not None:
+                total = self._listed if self._all_listed else None
+                self.on_progress(Progress(record.done, total, record.failures, record.pixels))
+            late = time.monotonic() - flushed > FLUSH_SECONDS
+            due = record.waiting >= (1 if late else FLUSH_MASKS)
+            if due or record.block_is_full:
+                record.commit()
+                flushed = time.monotonic()
 
     def _count_and_measure(self, task: Task) -> StoredMask | Failure | Measured:
         assert self._measurer is not None
@@ -361,6 +376,22 @@ class _Run:
         except MemoryError:
             return Failure(entry.name, "not enough memory to decode it")
         return StoredMask(tally, entry.size, entry.stamp)
+
+
+@contextlib.contextmanager
+def _interpreter_for_threads() -> Iterator[None]:
+    """The interpreter's settings as threads need them that come and go to native code."""
+    switching, thresholds = sys.getswitchinterval(), gc.get_threshold()
+    # A worker that comes back from native code should not wait 5 ms for another's Python.
+    sys.setswitchinterval(min(switching, SWITCH_SECONDS))
+    if thresholds[0]:  # zero: somebody switched it off
+        # Results that wait for a commit are no garbage; looking through them stops all threads.
+        gc.set_threshold(max(thresholds[0], COLLECT_EVERY), *thresholds[1:])
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(switching)
+        gc.set_threshold(*thresholds)
 
 
 def _light(entry: Entry) -> Entry:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import shutil
+import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +25,11 @@ from maskstat.errors import (
     ParameterError,
     SourceError,
     StoreError,
+    StrictError,
 )
 from maskstat.scanning import Changes
 from maskstat.store import Failure, ScanInfo, Store, StoredMask
+from maskstat.tally import MaskTally, TallyTable
 
 # --- scanning again ----------------------------------------------------------------------------
 
@@ -180,10 +185,10 @@ def test_no_result_waits_a_second_for_its_commit(
 
     def write_rows(
         store: Store, info: ScanInfo, fresh: list[StoredMask], failed: Sequence[Failure] = ()
-    ) -> None:
+    ) -> TallyTable:
         ages.extend(now[0] - at for at in counted_at[committed[0] :])
         committed[0] += len(fresh)
-        real(store, info, fresh, failed)
+        return real(store, info, fresh, failed)
 
     monkeypatch.setattr(scanning, "time", Clock)
     monkeypatch.setattr(scanning, "CHUNK_FILES", 1)
@@ -331,3 +336,73 @@ def test_scans_of_one_store_are_independent(forty_masks: Path, tmp_path: Path) -
     b = ms.scan(forty_masks / "b", classes=7, db=db)
     assert a.histogram + b.histogram == ms.scan(forty_masks, classes=7).histogram
     assert ms.open_scan(db, "a").histogram == a.histogram
+
+
+def test_totals_of_a_whole_run_are_those_of_its_rows(
+    forty_masks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where one run counted everything, nothing is read back; where not, everything is."""
+    db = tmp_path / "s.db"
+    write(forty_masks / "broken.png", b"no image")
+    read = []
+    tables = Store.tables
+    monkeypatch.setattr(Store, "tables", lambda *a, **k: read.append(1) or tables(*a, **k))
+
+    def totals(**options: object) -> ms.ClassHistogram:
+        read.clear()
+        return ms.scan(forty_masks, db=db, **options).histogram  # type: ignore[arg-type]
+
+    first = totals(classes=7)
+    assert not read
+    assert first == totals(classes=7, rescan=True)
+    assert not read
+    for changed in ("a/mask_0.png", "new.png"):
+        write(forty_masks / changed, grey_png([[5, 5]]))
+        found = totals(classes=7)
+        assert read
+        monkeypatch.setattr(scanning, "FLUSH_MASKS", 3)
+        assert found == totals(classes=7, rescan=True)
+        assert not read
+    assert found == totals() and read  # inferred: classes are known when all is counted
+
+
+def test_totals_are_not_kept_where_somebody_else_wrote_too(
+    forty_masks: Path, tmp_path: Path
+) -> None:
+    db = tmp_path / "s.db"
+    other = forty_masks.parent / "other.png"
+    write(other, grey_png([[3, 3, 3]]))
+    pixels = ms.scan(forty_masks, classes=7).histogram.total_pixels
+    scan = ms.scan(other, classes=7)
+    (row,) = scan.tables()
+    done: list[int] = []
+
+    def interfere(progress: scanning.Progress) -> None:
+        if not done:
+            done.append(1)
+            with Store.open(db) as store:
+                tally = MaskTally("other.png", (1, 3), row.encodings[0], row.values, row.counts)
+                store.write(store.find(), [StoredMask(tally, 1, 1)])
+
+    found = ms.scan(forty_masks, classes=7, db=db, on_progress=interfere)
+    assert done
+    assert found.histogram.total_pixels == pixels + 3
+
+
+@pytest.mark.parametrize("end", ["done", "strict", "interrupted"])
+def test_the_interpreter_is_left_as_it_was(forty_masks: Path, end: str) -> None:
+    before = sys.getswitchinterval(), gc.get_threshold()
+    during: list[object] = []
+
+    def look(progress: scanning.Progress) -> None:
+        during.append((sys.getswitchinterval(), gc.get_threshold()))
+        if end == "interrupted":
+            raise KeyboardInterrupt
+
+    if end == "strict":
+        write(forty_masks / "broken.png", b"no image")
+    errors = {"strict": StrictError, "interrupted": KeyboardInterrupt}
+    with pytest.raises(errors[end]) if end in errors else nullcontext():
+        ms.scan(forty_masks, classes=7, strict=end == "strict", on_progress=look)
+    assert end == "strict" or before not in during
+    assert (sys.getswitchinterval(), gc.get_threshold()) == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -101,6 +102,36 @@ def test_every_size_of_value_and_count(
         store.write(store.begin("a", "/a", TEN), stored([tally]))
     with Store.open(tmp_path / "s.db") as store:
         assert rows_of(list(store.tables(store.find()))) == rows_of([TallyTable.of([tally])])
+
+
+@pytest.mark.parametrize("masks", [0, 1, 99, 100, 101, 250])
+def test_many_masks_in_one_commit(masks: int) -> None:
+    """Every layout of a row, on both sides of what one statement holds, in any order."""
+    extremes = [255, 65535, 2**32 - 1, 2**40, -1]
+    tallies = [mask(f"m{at}", at % 7, extremes[at % 5]) for at in range(masks)]
+    random.Random(masks).shuffle(tallies)
+    with Store.in_memory() as store:
+        info = store.begin("a", "/a", TEN)
+        table = store.write(info, stored(tallies))
+        assert rows_of([table]) == rows_of([TallyTable.of(tallies)])
+        assert rows_of(list(store.tables(info))) == rows_of([table])
+
+
+@given(catalogs(), tally_lists())
+def test_totals_that_come_with_the_end_of_a_run(
+    catalog: ClassCatalog, tallies: list[MaskTally]
+) -> None:
+    totals = ClassHistogram.of(catalog, TallyTable.of(tallies))
+    with Store.in_memory() as store:
+        info = store.begin("a", "/a", catalog)
+        store.write(info, stored(tallies))
+        assert store.totals(info, catalog) is None
+        store.finish(info, totals, store.revision(info) - 1)
+        assert store.totals(info, catalog) is None
+        store.finish(info, totals, store.revision(info))
+        assert store.totals(info, catalog) == totals
+        store.write(info, (), [Failure("m", "broken")])
+        assert store.totals(info, catalog) is None
 
 
 def test_a_later_result_replaces_an_earlier_one() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from maskstat.histogram import ClassHistogram
 from maskstat.measuring import Measured, Part
 from maskstat.profile.pixel_bytes import to_bytes
 from maskstat.profile.pixel_sums import ProfileSum
@@ -54,9 +55,12 @@ class Recorder:
         done, failures: outcomes taken in, and failures among them.
         lost: failures among the masks of `again`, which are then no longer in it.
         pixels: pixels of the masks read.
+        totals: of the masks that were committed; None where the classes are to be inferred.
     """
 
     def __init__(self, store: Store, scan: ScanInfo, again: set[str], key: ProfileKey | None):
+        classes = scan.catalog
+        self.totals = ClassHistogram.empty(classes) if len(classes) else None
         self._store, self._scan = store, scan
         self._block = None if key is None else _Block(store, key)
         self._fresh: list[StoredMask] = []
@@ -96,7 +100,9 @@ class Recorder:
     def commit(self, *, last: bool = False) -> None:
         """Commit the counts and failures that wait; then a block, where it is full or the last."""
         if self.waiting:
-            self._store.write(self._scan, self._fresh, self._failed)
+            table = self._store.write(self._scan, self._fresh, self._failed)
+            if self.totals is not None and len(table):
+                self.totals += ClassHistogram.of(self.totals.catalog, table)
             self._fresh, self._failed = [], []
         if self._block is not None and (last or self._block.is_full):
             self._block.commit()

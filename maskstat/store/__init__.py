@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
+from itertools import chain
 from pathlib import Path
 
 from maskstat.catalog import ClassCatalog
@@ -23,7 +24,7 @@ from maskstat.naming import natural_key, printable
 from maskstat.store.connection import translated
 from maskstat.store.profiles import KeptProfiles, MeasuredMask, ProfileKey
 from maskstat.store.records import Failure, ScanInfo, StoredMask
-from maskstat.store.rows import row_of, table_of
+from maskstat.store.rows import rows_of, table_of
 from maskstat.store.schema import APPLICATION_ID, READINGS, SCHEMA_VERSION, prepare
 from maskstat.tally import Encoding, TallyTable
 
@@ -40,6 +41,12 @@ __all__ = [
 
 BLOCK_ROWS = 8192
 LOCK_SECONDS = 10.0  # how long to wait for another process that is writing
+# SQLite lets go of the interpreter lock once a statement: with many rows in each, the threads
+# that decode go on meanwhile. 9 parameters a row; some builds of SQLite allow 999.
+_ROWS = 100
+_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ONE_ROW = f"REPLACE INTO mask VALUES {_ROW}"
+_MANY_ROWS = f"REPLACE INTO mask VALUES {', '.join([_ROW] * _ROWS)}"
 
 
 class Store(KeptProfiles):
@@ -167,9 +174,16 @@ class Store(KeptProfiles):
             key, name, source, catalog, created, updated, complete=False, reading=reading or {}
         )
 
-    def finish(self, scan: ScanInfo) -> ScanInfo:
-        """Mark a scan as complete: every mask of its source is counted or listed as failed."""
+    def finish(
+        self, scan: ScanInfo, totals: ClassHistogram | None = None, revision: int = -1
+    ) -> ScanInfo:
+        """Mark a scan as complete: every mask of its source is counted or listed as failed.
+
+        `totals` are those of the masks of this revision, where they are known.
+        """
         with self._transaction():
+            if totals is not None:
+                self._keep_totals(scan, totals, revision)
             self._connection.execute("UPDATE scan SET complete = 1 WHERE id = ?", (scan.id,))
         return replace(scan, complete=True)
 
@@ -213,20 +227,32 @@ class Store(KeptProfiles):
 
     def write(
         self, scan: ScanInfo, counted: Iterable[StoredMask], failed: Iterable[Failure] = ()
-    ) -> None:
-        """Commit counted masks and failures in one transaction; later results replace earlier."""
-        masks = [row_of(scan.id, mask) for mask in counted]
+    ) -> TallyTable:
+        """Commit counted masks and failures in one transaction; later results replace earlier.
+
+        Returns:
+            the tallies of the counted masks.
+        """
+        # In the order of the table, which spares SQLite looking for the place of each.
+        counted = sorted(counted, key=lambda mask: mask.tally.name)
+        table = TallyTable.of(mask.tally for mask in counted)
+        masks = rows_of(scan.id, counted, table)
         failures = [(scan.id, failure.mask, failure.reason) for failure in failed]
         if not masks and not failures:
-            return
+            return table
         with self._transaction():
             execute = self._connection.executemany
             self._unmeasure(scan, [str(row[1]) for row in (*masks, *failures)])
-            execute("REPLACE INTO mask VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", masks)
+            whole = len(masks) - len(masks) % _ROWS
+            for start in range(0, whole, _ROWS):
+                rows = masks[start : start + _ROWS]
+                self._connection.execute(_MANY_ROWS, list(chain.from_iterable(rows)))
+            execute(_ONE_ROW, masks[whole:])
             if failures:
                 execute("DELETE FROM mask WHERE scan = ? AND name = ?", [f[:2] for f in failures])
                 execute("REPLACE INTO failure VALUES (?, ?, ?)", failures)
             self._revise(scan)
+        return table
 
     def forget(self, scan: ScanInfo, names: Collection[str]) -> None:
         """Drop masks that are gone."""
@@ -240,6 +266,7 @@ class Store(KeptProfiles):
             self._revise(scan)
 
     def _revise(self, scan: ScanInfo) -> None:
+        self.revisions += 1
         self._connection.execute("UPDATE scan SET revision = revision + 1 WHERE id = ?", (scan.id,))
 
     def revision(self, scan: ScanInfo) -> int:
@@ -268,10 +295,13 @@ class Store(KeptProfiles):
         A store that can't be written does without: they are only kept for speed.
         """
         with contextlib.suppress(StoreError), self._transaction():
-            self._connection.execute(
-                "REPLACE INTO summary VALUES (?, ?, ?, ?)",
-                (scan.id, histogram.catalog.digest, revision, histogram.to_text()),
-            )
+            self._keep_totals(scan, histogram, revision)
+
+    def _keep_totals(self, scan: ScanInfo, histogram: ClassHistogram, revision: int) -> None:
+        self._connection.execute(
+            "REPLACE INTO summary VALUES (?, ?, ?, ?)",
+            (scan.id, histogram.catalog.digest, revision, histogram.to_text()),
+        )
 
     def mask_count(self, scan: ScanInfo) -> int:
         """Masks counted so far."""

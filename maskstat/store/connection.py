@@ -19,12 +19,14 @@ class Connected:
     Attributes:
         path: the file.
         version: its schema version; a file that is only read may be of an earlier one.
+        revisions: how often this object has changed the masks of a scan.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path, version: int):
         self._connection = connection
         self.path = path
         self.version = version
+        self.revisions = 0
 
     @contextlib.contextmanager
     def checked(self) -> Iterator[None]:

@@ -17,20 +17,31 @@ FORMS = {
 }
 
 
-def row_of(scan: int, mask: StoredMask) -> tuple[object, ...]:
-    tally = mask.tally
-    values, height, width = tally.values, *tally.shape
-    low, high = int(values[0]), int(values[-1])
-    form = 8 if low < 0 or high >= 1 << 32 or height * width >= 1 << 32 else 4
-    if form == 4:
-        form = 1 if high < 1 << 8 else 2 if high < 1 << 16 else 4
-    pairs = np.empty(values.size, FORMS[form])
-    pairs["value"] = values
-    pairs["count"] = tally.counts
-    encoding = tally.encoding.to_text()
-    return (
-        scan, tally.name, mask.size, mask.stamp, height, width, encoding, form, pairs.tobytes()
-    )  # fmt: skip
+def rows_of(scan: int, masks: Sequence[StoredMask], table: TallyTable) -> list[tuple[object, ...]]:
+    """Rows of the table `mask`; `table` holds the tallies of the masks, in their order."""
+    lengths = np.diff(table.indptr)
+    low, high = table.values[table.indptr[:-1]], table.values[table.indptr[1:] - 1]
+    wide = (low < 0) | (high >= 1 << 32) | (table.areas >= 1 << 32)
+    forms = np.select([wide, high < 1 << 8, high < 1 << 16], [8, 1, 2], 4)
+    blobs: list[bytes] = [b""] * len(masks)
+    for form in np.unique(forms).tolist():
+        chosen = forms == form
+        entries = np.repeat(chosen, lengths)
+        pairs = np.empty(np.count_nonzero(entries), FORMS[form])
+        pairs["value"] = table.values[entries]
+        pairs["count"] = table.counts[entries]
+        data = pairs.tobytes()
+        ends = (np.cumsum(lengths[chosen]) * pairs.itemsize).tolist()
+        for row, start, end in zip(chosen.nonzero()[0].tolist(), [0, *ends], ends, strict=False):
+            blobs[row] = data[start:end]
+    texts = {encoding: encoding.to_text() for encoding in set(table.encodings)}
+    return [
+        (scan, name, mask.size, mask.stamp, *shape, texts[encoding], form, blob)
+        for mask, name, shape, encoding, form, blob in zip(
+            masks, table.names, table.shapes.tolist(), table.encodings, forms.tolist(), blobs,
+            strict=True,
+        )
+    ]  # fmt: skip
 
 
 def table_of(block: Sequence[tuple[str, int, int, str, int, bytes]]) -> TallyTable:
