@@ -96,6 +96,38 @@ def test_natural_order(catalog: ClassCatalog, tallies: list[MaskTally]) -> None:
     assert same(ordered, MaskLedger.of(catalog, TallyTable.of(resorted)))
 
 
+@given(
+    st.lists(
+        st.one_of(
+            st.from_regex(r"[ab\u00e9\U0001f600]{1,2}/[0-9]{2}_[0-9]{1,2}x", fullmatch=True),
+            st.text(alphabet="ab01\u0661\ud800\uffff", max_size=4),
+        ),
+        unique=True,
+    ),
+    st.sampled_from([1, 2, 3, 8192]),
+)
+def test_names_that_ascend_are_taken_for_sorted_only_where_they_are(
+    names: list[str], block: int
+) -> None:
+    grey = Encoding("png", "grey", 8)
+    one = np.ones(1, np.int64)
+    table = TallyTable.of(MaskTally(name, (1, 1), grey, one, one) for name in sorted(names))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("maskstat.ledger._BLOCK", block)
+        ordered = MaskLedger.of(ClassCatalog.numbered(3), table).naturally_sorted()
+    assert list(ordered.names) == sorted(names, key=natural_key)
+
+
+def test_no_key_is_made_where_numbers_are_equally_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    grey, one = Encoding("png", "grey", 8), np.ones(1, np.int64)
+    names = [f"train/{number:05d}.png" for number in range(20_000)]
+    table = TallyTable.of(MaskTally(name, (1, 1), grey, one, one) for name in names)
+    ledger = MaskLedger.of(ClassCatalog.numbered(3), table)
+    monkeypatch.setattr("maskstat.ledger.natural_key", None)
+    assert ledger.naturally_sorted() is ledger
+
+
+
 def test_no_ledgers_make_an_empty_one() -> None:
     empty = MaskLedger.concatenate([], 3)
     assert len(empty) == 0
