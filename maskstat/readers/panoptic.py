@@ -8,25 +8,23 @@ Counts are of categories: the raw value of a pixel is its category's id, and VOI
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from array import array
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import FileFormatError, MaskError
+from maskstat.long_json import members
 from maskstat.naming import counted, printable, storable
 from maskstat.readers.options import VOID
 
 MAX_FILE_BYTES = 4 << 30
 _SHOWN_IDS = 5
 _LARGEST_ID = (1 << 24) - 1
-_DECODER = json.JSONDecoder()
-_BLANKS = " \t\r\n"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +45,22 @@ class Panoptic:
     ids: NDArray[np.int64]
     category_ids: NDArray[np.int64]
     places: dict[str, tuple[int, int]]
+
+    def of_masks(self, names: Sequence[str]) -> Panoptic:
+        """What it says of masks of these names, and of no others."""
+        ids, category_ids = [self.ids[:0]], [self.category_ids[:0]]
+        places: dict[str, tuple[int, int]] = {}
+        end = 0
+        for name in names:
+            key = name if self.places.get(name) else name.rpartition("/")[2]
+            if key in self.places and key not in places:
+                start, stop = self.places[key]
+                ids.append(self.ids[start:stop])
+                category_ids.append(self.category_ids[start:stop])
+                places[key] = (end, end + stop - start)
+                end += stop - start
+        joined = np.concatenate(ids), np.concatenate(category_ids)
+        return replace(self, categories=[], ids=joined[0], category_ids=joined[1], places=places)
 
     def categories_of(
         self, name: str, colours: NDArray[np.int64], counts: NDArray[np.int64]
@@ -119,9 +133,12 @@ def _parse(text: str, digest: str, path: str) -> Panoptic:
     ids, category_ids = array("q"), array("q")
     places: dict[str, tuple[int, int]] = {}
     categories: object = None
-    for key, value in _members(text):
+    for key, value, _, _, is_element in members(text, {"annotations"}):
         if key == "categories":
             categories = value
+        elif key == "annotations" and not is_element:
+            if value != []:
+                raise ValueError("its 'annotations' are no list")
         elif key == "annotations":
             start = len(ids)
             name = _segments(value, ids, category_ids)
@@ -166,55 +183,3 @@ def _segments(annotation: object, ids: array[int], category_ids: array[int]) -> 
         ids.append(key)
         category_ids.append(category)
     return name.replace("\\", "/")
-
-
-def _members(text: str) -> Iterator[tuple[str, object]]:
-    """Members of the object that is the whole text; those of `annotations` come one by one.
-
-    A list of annotations as Python objects takes several times the memory of its text.
-    """
-    at = _skip(text, 0, "{")
-    if text[_blank(text, at)] == "}":
-        return
-    while True:
-        key, at = _DECODER.raw_decode(text, _blank(text, at))
-        if not isinstance(key, str):
-            raise ValueError("a key is no text")
-        at = _blank(text, _skip(text, at, ":"))
-        if key == "annotations" and text[at] == "[":
-            at = _blank(text, at + 1)
-            while text[at] != "]":
-                value, at = _DECODER.raw_decode(text, at)
-                yield key, value
-                at = _blank(text, at)
-                if text[at] == ",":
-                    at = _blank(text, at + 1)
-                    if text[at] == "]":
-                        raise ValueError("a list ends in a comma")
-                elif text[at] != "]":
-                    raise ValueError(f"no comma at character {at}")
-            at += 1
-        else:
-            value, at = _DECODER.raw_decode(text, at)
-            yield key, value
-        at = _blank(text, at)
-        if text[at] == "}":
-            break
-        at = _skip(text, at, ",")
-    if _blank(text, at + 1) < len(text):
-        raise ValueError("there is something behind its end")
-
-
-def _blank(text: str, at: int) -> int:
-    """Where the next character is that is no blank."""
-    while at < len(text) and text[at] in _BLANKS:
-        at += 1
-    return at
-
-
-def _skip(text: str, at: int, character: str) -> int:
-    """The place behind a character that must be next."""
-    at = _blank(text, at)
-    if text[at] != character:
-        raise ValueError(f"no {character!r} at character {at}")
-    return at + 1
