@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskstat.catalog import DEFAULT_IGNORE, ClassCatalog
 from maskstat.catalog_files import load_catalog, parse_colour
+from maskstat.changes import Changes
 from maskstat.errors import CatalogError, ParameterError, ProfileError
 from maskstat.histogram import ClassHistogram
 from maskstat.ledger import MaskLedger
 from maskstat.measuring.stored import ProfileState, profile_state, stored_profile
 from maskstat.naming import counted, printable
+from maskstat.parameters import parse_whole
 from maskstat.profile.pixels import PixelProfile
 from maskstat.readers.options import VOID, ReadOptions, arguments_of
 from maskstat.sources import Entry, Selection, open_source
+from maskstat.sources.places import files_of, is_merged, place_of
 from maskstat.sources.streams import lightly
 from maskstat.store import Failure, ScanInfo, Store
 from maskstat.tally import TallyTable, value_label
@@ -28,22 +31,6 @@ if TYPE_CHECKING:
     from maskstat.weights.equal_cost_table import EqualCost, Framework
 
 Classes = ClassCatalog | int | str | Path
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What a scan found against what the store had: masks new, changed, unchanged and gone.
-
-    Masks that failed before count as new; `skipped` files are no masks by their suffix. `splits`
-    are train, val, test or the like, where the source has them.
-    """
-
-    new: int = 0
-    changed: int = 0
-    unchanged: int = 0
-    gone: int = 0
-    skipped: int = 0
-    splits: tuple[str, ...] = ()
 
 
 class Scan:
@@ -153,7 +140,9 @@ class Scan:
     @property
     def profile_command(self) -> str:
         """The command that adds a profile under these classes, as far as it can be told."""
-        words = ["maskstat", "scan", printable(self.source), "--profile"]
+        merged = is_merged(self.source)
+        source = place_of(self.source, "").base if merged else self.source
+        words = ["maskstat", "scan", printable(source), "--profile"]
         catalog = self.catalog
         if catalog.origin in {"number", "inferred"}:
             if catalog.origin == "number":
@@ -168,7 +157,7 @@ class Scan:
         words += map(printable, arguments_of(self.info.reading))
         if catalog.nearest_colour:
             words += ["--nearest-colour", str(catalog.nearest_colour)]
-        if Path(self.source).name != self.name:
+        if Path(self.source).name != self.name and not merged:
             words += ["--name", printable(self.name)]
         return shlex.join(words)
 
@@ -180,6 +169,21 @@ class Scan:
     def tables(self) -> Iterator[TallyTable]:
         """Raw tallies as stored, a block of masks at a time."""
         return self._store.tables(self.info)
+
+    def export(self, path: str | Path, *, layout: str = "wide", format: str | None = None) -> Path:
+        """Write the table of masks and classes; see `maskstat.mask_table.write_table`.
+
+        Raises ParameterError too where `path` is the store itself.
+        """
+        from maskstat.mask_table import write_table
+
+        path = Path(path)
+        if path.exists() and self._store.path.exists() and path.samefile(self._store.path):
+            raise ParameterError(f"{printable(str(path))} is the store itself", where="-o")
+        about = {"scan": self.name, "source": self.source}
+        return write_table(
+            self.tables(), self.catalog, path, layout=layout, format=format, metadata=about
+        )
 
     @cached_property
     def read_options(self) -> ReadOptions:
@@ -197,7 +201,10 @@ class Scan:
         the next is asked for, and can still be read after that. Raises SourceError where the source
         is gone.
         """
-        names = set(self._store.fingerprints(self.info))
+        names = set(self._store.names(self.info))
+        if is_merged(self.source):
+            yield from files_of(self.source, names)
+            return
         for entry in lightly(open_source(self.source, Selection(include=("*",))).entries()):
             if entry.name in names:
                 yield entry
@@ -247,15 +254,25 @@ class Scan:
         )
 
     def _inferred(self, asked: ClassCatalog) -> ClassCatalog:
+        kept = self._store.index_values(self.info)
+        if kept is None:
+            kept = self._index_values()
+        narrow, wide = kept
+        catalog = ClassCatalog.inferred(
+            narrow | wide, eight_bit=DEFAULT_IGNORE not in wide, ignored=asked.ignored_values
+        )
+        return catalog.ignoring(asked.ignored_values, asked.ignored_colours)
+
+    def _index_values(self) -> tuple[set[int], set[int]]:
+        """Raw values of the index masks: of those with 8 bits a pixel, and of all others."""
+        revision = self._store.revision(self.info)
         narrow: set[int] = set()
         wide: set[int] = set()
         for table in self.tables():
             narrow.update(table.index_values(eight_bit=True).tolist())
             wide.update(table.index_values(eight_bit=False).tolist())
-        catalog = ClassCatalog.inferred(
-            narrow | wide, eight_bit=DEFAULT_IGNORE not in wide, ignored=asked.ignored_values
-        )
-        return catalog.ignoring(asked.ignored_values, asked.ignored_colours)
+        self._store.keep_index_values(self.info, narrow, wide, revision)
+        return narrow, wide
 
     def close(self) -> None:
         """Close the store this scan reads from."""
@@ -280,7 +297,10 @@ def interpreting(
     if nearest_colour is None:
         return catalog
     if not 0 <= nearest_colour <= 255:
-        raise ParameterError("is the difference of a channel, 0 to 255", where="--nearest-colour")
+        raise ParameterError(
+            f"is the difference of a channel, 0 to 255, not {nearest_colour}",
+            where="--nearest-colour",
+        )
     return replace(catalog, nearest_colour=nearest_colour)
 
 
@@ -304,11 +324,19 @@ def parse_ignored(ignore: int | str | Iterable[int | str]) -> tuple[list[int], l
         try:
             if text.startswith("#"):
                 colours.append(parse_colour(text))
-            else:
-                values.append(int(text))
-        except (ValueError, CatalogError):
+                continue
+        except CatalogError:
+            pass
+        value = parse_whole(text)
+        if value is None:
             raise ParameterError(
                 f"{printable(text)!r} is neither a whole number nor a colour #rrggbb",
                 where="--ignore",
-            ) from None
+            )
+        if not -(1 << 63) <= value < 1 << 63:
+            raise ParameterError(
+                f"{printable(text)[:60]} is no value that a pixel can have: they have 64 bits",
+                where="--ignore",
+            )
+        values.append(value)
     return values, colours

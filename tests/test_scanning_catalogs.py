@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -146,3 +147,31 @@ def test_every_mask_failed(tmp_path: Path) -> None:
     assert scan.histogram.total_pixels == 0
     assert len(scan.failures) == 1
     assert len(scan.ledger) == 0
+
+
+def test_values_are_looked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    db, masks = tmp_path / "s.db", tmp_path / "m"
+    write(masks / "0.png", grey_png([[0, 2, 255]]))
+    for value in (2, 3):  # the second time, what was kept is out of date
+        write(masks / "1.png", grey_png([[value]]))
+        with ms.scan(masks, db=db) as scan:
+            expected = scan.catalog.names
+            assert len(expected) == value + 1
+            assert scan.histogram.mask_count == 2
+        with monkeypatch.context() as patch, ms.open_scan(db) as scan:
+            patch.setattr(Scan, "tables", None)
+            assert scan.catalog.names == expected
+            assert scan.histogram.mask_count == 2
+
+
+def test_values_that_nobody_wrote_are_no_values(tmp_path: Path) -> None:
+    db, masks = tmp_path / "s.db", tmp_path / "m"
+    write(masks / "0.png", grey_png([[0, 2]]))
+    with ms.scan(masks, db=db) as scan:
+        assert len(scan.catalog) == 3
+    for damage in ("[[0]]", "{}", "[[0], ['x']]", "no JSON", "[[0], null]"):
+        with sqlite3.connect(db) as connection:
+            connection.execute("UPDATE summary SET totals = ? WHERE digest = 'values'", (damage,))
+        connection.close()
+        with ms.open_scan(db) as scan, pytest.raises(StoreError, match="no scan wrote"):
+            _ = scan.catalog

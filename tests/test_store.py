@@ -73,8 +73,10 @@ def test_tallies_come_back_as_they_were(
         )
         assert store.mask_count(info) == len(tallies)
         assert store.find("scan").catalog == catalog
-        assert store.fingerprints(info) == {
-            tally.name: f"{100 + at}/{10**18 + at}" for at, tally in enumerate(tallies)
+        assert [*store.names(info)] == sorted(tally.name for tally in tallies)
+        assert store.marks(info, [*(tally.name for tally in tallies), "no mask"]) == {
+            tally.name: (100 + at, 10**18 + at, tally.encoding.to_text())
+            for at, tally in enumerate(tallies)
         }
 
 
@@ -430,9 +432,32 @@ def test_kept_totals_go_out_of_date_with_every_change() -> None:
             assert store.totals(info, TEN) is None
 
 
-def test_masks_of_an_encoding() -> None:
+@pytest.mark.parametrize("asked", [1, 2, 3, 511, 512, 513, 1025, 3000])
+def test_marks_of_any_number_of_masks(asked: int) -> None:
+    names = [f"m{number}" for number in range(2000)]
     with Store.in_memory() as store:
-        info = store.begin("a", "/a", TEN)
-        store.write(info, stored([mask("m", 0), mask("n", 1)]))
-        assert store.encoded(info, lambda encoding: encoding == GREY) == {"m", "n"}
-        assert store.encoded(info, lambda encoding: encoding.is_lossy) == set()
+        info, other = store.begin("a", "/a", TEN), store.begin("b", "/b", TEN)
+        store.write(info, stored([mask(name, 0) for name in names[::2]]))
+        store.write(other, stored([mask(name, 0) for name in names]))
+        wanted = [f"m{number}" for number in reversed(range(asked))]
+        assert set(store.marks(info, wanted)) == set(wanted) & set(names[::2])
+        assert store.marks(info, []) == {}
+
+
+@pytest.mark.parametrize("masks", [1, 8191, 8192, 8193, 20_000])
+def test_all_masks_but_some_are_forgotten(masks: int, tmp_path: Path) -> None:
+    kept = {f"m{number}" for number in range(0, masks, 3)}
+    with Store.open(tmp_path / "s.db", create=True) as store:
+        info, other = store.begin("a", "/a", TEN), store.begin("b", "/b", TEN)
+        everything = stored([mask(f"m{number}", 0) for number in range(masks)])
+        for scan in (info, other):
+            store.write(scan, everything)
+        before = store.revision(info)
+        assert store.forget_others(info, iter([*kept, *kept, "new"])) == masks - len(kept)
+        assert set(store.names(info)) == kept
+        assert (store.revision(info) > before) == (masks > len(kept))
+        assert store.mask_count(other) == masks
+        assert store.forget_others(info, kept) == 0
+        assert store.forget_all(info) == len(kept)
+        assert [*store.names(info)] == []
+        assert store.mask_count(other) == masks

@@ -1,7 +1,8 @@
 """Where masks come from. A source lists entries; an entry has a name and can be read.
 
 One file a kind of source. `open_source` chooses by looking at what the user gave: a folder, a
-single mask, a glob pattern, a text list of paths, a manifest, an archive, a table, or a URL.
+single mask, a glob pattern, a text list of paths, a manifest, an archive, a table, a file of
+annotations, or a URL.
 Readers know nothing of sources, and sources nothing of formats beyond the suffixes that are worth a
 look.
 """
@@ -20,8 +21,10 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from maskstat.catalog import ClassCatalog
 from maskstat.errors import MaskError, ParameterError, SourceError
 from maskstat.naming import printable, storable
+from maskstat.sources.addresses import without_secrets
 from maskstat.sources.splits import in_order, split_of
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst")
@@ -217,6 +220,12 @@ class Source(ABC):
     reads: int | None = None
     """How many masks are worth reading at once; None where that is a matter of CPUs alone."""
 
+    distinct: bool = False
+    """Whether no two entries have one name, unless there is a backslash in it.
+
+    (Bytes of a name that are no UTF-8 are escaped with one.)
+    """
+
     _skipped: int = 0
     _splits: frozenset[str] = frozenset()
 
@@ -246,6 +255,10 @@ class Source(ABC):
         if (split := split_of(name)) is not None:
             self._splits |= {split}
 
+    def catalog(self) -> ClassCatalog | None:
+        """The classes that the source itself names, if it does. Raises SourceError."""
+        return None
+
     def skipped(self) -> int:
         """Files that the last listing passed over: no masks by their suffix or by option."""
         return self._skipped
@@ -267,7 +280,7 @@ class SplitSource(Source):
     split: str
 
     def __post_init__(self) -> None:
-        self.reads = self.base.reads
+        self.reads, self.distinct = self.base.reads, self.base.distinct
 
     @property
     def default_name(self) -> str:
@@ -282,6 +295,10 @@ class SplitSource(Source):
     def entries(self) -> Iterator[Entry]:
         """Candidates of the split."""
         return self.base.entries()
+
+    def catalog(self) -> ClassCatalog | None:
+        """The classes that the source itself names."""
+        return self.base.catalog()
 
     def skipped(self) -> int:
         """Files passed over by suffix."""
@@ -336,11 +353,17 @@ def with_options(location: str, **options: str | None) -> str:
 
 
 def _source_at(path: str, selection: Selection, column: str | None) -> Source:
-    from maskstat.sources import files, folder
+    from maskstat.sources import annotation_files, files, folder
 
     if path.startswith("file://"):
         path = unquote(urlsplit(path).path)
     remote = "://" in path
+    if remote and not path.partition("://")[2].strip("/"):
+        raise SourceError(
+            "names no bucket, server or file",
+            where=printable(path),
+            remedy="a URL is like s3://bucket/masks or https://server/masks.zip",
+        )
     if not remote and os.path.isdir(path):
         if column is not None:
             raise _no_columns()
@@ -364,6 +387,17 @@ def _source_at(path: str, selection: Selection, column: str | None) -> Source:
         from maskstat.sources import archives
 
         return archives.ArchiveSource(path, selection)
+    if lower.endswith(annotation_files.SUFFIXES):
+        if remote:
+            raise SourceError(
+                "annotation files are read from disk",
+                where=printable(without_secrets(path)),
+                remedy="download it first",
+            )
+        if exists:
+            return annotation_files.open_annotations(path, selection)
+        if lower.endswith(".json") and any(character in path for character in "*?["):
+            return annotation_files.open_pattern(path, selection)
     if remote:
         from maskstat.sources import remote as objects
 
@@ -376,7 +410,7 @@ def _source_at(path: str, selection: Selection, column: str | None) -> Source:
         return files.GlobSource(path, selection)
     raise SourceError(
         "there is no such file or folder",
-        where=printable(storable(path)),
+        where=printable(storable(path)) or "''",
         remedy="give a folder, a glob in quotes, one mask, an archive, a list of paths, or a URL",
     )
 

@@ -29,6 +29,7 @@ class FolderSource(Source):
 
     path: str
     selection: Selection
+    distinct = True
 
     @property
     def default_name(self) -> str:

@@ -10,29 +10,32 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 from maskstat.catalog import ClassCatalog
 from maskstat.catalog_files import catalog_from_mapping
 from maskstat.errors import StoreError
 from maskstat.histogram import ClassHistogram
-from maskstat.naming import natural_key, printable
+from maskstat.naming import did_you_mean, natural_key, printable
 from maskstat.store.connection import translated
+from maskstat.store.copying import Copied, MaskRow, Naming
 from maskstat.store.profiles import KeptProfiles, MeasuredMask, ProfileKey
-from maskstat.store.records import Failure, ScanInfo, StoredMask
+from maskstat.store.records import Failure, KeptMark, ScanInfo, StoredMask
 from maskstat.store.rows import rows_of, table_of
 from maskstat.store.schema import APPLICATION_ID, READINGS, SCHEMA_VERSION, prepare
-from maskstat.tally import Encoding, TallyTable
+from maskstat.tally import TallyTable
 
 __all__ = [
     "APPLICATION_ID",
     "SCHEMA_VERSION",
     "Failure",
+    "MaskRow",
     "MeasuredMask",
+    "Naming",
     "ProfileKey",
     "ScanInfo",
     "Store",
@@ -44,12 +47,15 @@ LOCK_SECONDS = 10.0  # how long to wait for another process that is writing
 # SQLite lets go of the interpreter lock once a statement: with many rows in each, the threads
 # that decode go on meanwhile. 9 parameters a row; some builds of SQLite allow 999.
 _ROWS = 100
+_VALUES = "values"  # in place of a catalogue's digest, where `summary` keeps raw values
+_KEPT_VALUES = 1 << 16
+_ASKED = 512  # masks that one statement looks up
 _ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _ONE_ROW = f"REPLACE INTO mask VALUES {_ROW}"
 _MANY_ROWS = f"REPLACE INTO mask VALUES {', '.join([_ROW] * _ROWS)}"
 
 
-class Store(KeptProfiles):
+class Store(KeptProfiles, Copied):
     """An open store. Use it as a context manager; all methods raise StoreError."""
 
     @classmethod
@@ -60,7 +66,15 @@ class Store(KeptProfiles):
         the tables that it lacks; without, reading leaves a file as it is.
         """
         path = Path(path)
-        if not create and not path.is_file():
+        with translated(path):
+            folder, file = path.is_dir(), path.is_file()
+        if folder:
+            raise StoreError(
+                "is a folder, and a scan store is a file",
+                where=printable(str(path)),
+                remedy=f"name a file in it: --db {printable(str(path / 'maskstat.db'))}",
+            )
+        if not create and not file:
             raise StoreError(
                 "there is no scan store",
                 where=printable(str(path)),
@@ -121,7 +135,7 @@ class Store(KeptProfiles):
         raise StoreError(
             f"holds no scan called {printable(name)!r}",
             where=where,
-            remedy=f"it has: {', '.join(map(printable, known[-8:]))}",
+            remedy=f"{did_you_mean(name, known)}it has: {', '.join(map(printable, known[-8:]))}",
         )
 
     def _select(self, which: str, *parameters: str) -> list[ScanInfo]:
@@ -198,32 +212,43 @@ class Store(KeptProfiles):
         with contextlib.suppress(sqlite3.Error):  # giving space back can wait
             self._connection.execute("VACUUM")
 
-    def fingerprints(self, scan: ScanInfo) -> dict[str, str]:
-        """Name -> "size/stamp" of every counted mask, as `Entry.mark` writes it."""
+    def marks(self, scan: ScanInfo, names: Sequence[str]) -> dict[str, KeptMark]:
+        """The marks of those of these masks that are counted."""
+        found: dict[str, KeptMark] = {}
         with translated(self.path):
-            return dict(
-                self._connection.execute(
-                    "SELECT name, size || '/' || stamp FROM mask WHERE scan = ?", (scan.id,)
+            for start in range(0, len(names), _ASKED):
+                part = names[start : start + _ASKED]
+                # Few different statements, which SQLite then has ready: the last name fills up.
+                places = 1 << (len(part) - 1).bit_length()
+                asked = [*part, *[part[-1]] * (places - len(part))]
+                rows = self._connection.execute(
+                    "SELECT name, size, stamp, encoding FROM mask WHERE scan = ? AND name IN"
+                    f" ({', '.join('?' * places)})",
+                    (scan.id, *asked),
                 )
-            )
+                found.update((name, (size, stamp, text)) for name, size, stamp, text in rows)
+        return found
 
-    def encoded(self, scan: ScanInfo, wanted: Callable[[Encoding], bool]) -> set[str]:
-        """Names of the counted masks whose encoding is `wanted`."""
-        with translated(self.path):
-            texts = self._connection.execute(
-                "SELECT DISTINCT encoding FROM mask WHERE scan = ?", (scan.id,)
-            ).fetchall()
-            with self.checked():
-                chosen = [text for (text,) in texts if wanted(Encoding.from_text(text))]
-            names: set[str] = set()
-            for text in chosen:
-                names.update(
-                    name
-                    for (name,) in self._connection.execute(
-                        "SELECT name FROM mask WHERE scan = ? AND encoding = ?", (scan.id, text)
-                    )
-                )
-        return names
+    def names(self, scan: ScanInfo) -> Iterator[str]:
+        """Names of all counted masks. The scan may change meanwhile: it is read in blocks."""
+        query = "SELECT name FROM mask WHERE scan = ?"
+        for block in self._blocks(query, scan):
+            yield from block
+
+    def _blocks(self, query: str, scan: ScanInfo) -> Iterator[list[str]]:
+        """Names that a query on the masks of a scan finds, in order; nothing is locked between."""
+        parameters: tuple[object, ...] = (scan.id,)
+        while True:
+            with translated(self.path):
+                rows = self._connection.execute(
+                    f"{query} ORDER BY name LIMIT {BLOCK_ROWS}", parameters
+                ).fetchall()
+            if not rows:
+                return
+            yield [name for (name,) in rows]
+            if len(parameters) == 1:
+                query += " AND name > ?"
+            parameters = (scan.id, rows[-1][0])
 
     def write(
         self, scan: ScanInfo, counted: Iterable[StoredMask], failed: Iterable[Failure] = ()
@@ -265,6 +290,38 @@ class Store(KeptProfiles):
             )
             self._revise(scan)
 
+    def forget_all(self, scan: ScanInfo) -> int:
+        """Drop all masks; how many there were."""
+        with self._transaction():
+            self._forget_profiles(scan)
+            query = "DELETE FROM mask WHERE scan = ?"
+            count = self._connection.execute(query, (scan.id,)).rowcount
+            self._revise(scan)
+        return count
+
+    def forget_others(self, scan: ScanInfo, names: Iterable[str]) -> int:
+        """Drop every mask but these; how many there were. Memory does not grow with `names`."""
+        execute = self._connection.execute
+        names, gone = iter(names), 0
+        with translated(self.path):
+            execute("CREATE TEMP TABLE kept (name TEXT PRIMARY KEY) WITHOUT ROWID")
+        try:
+            while block := [(name,) for name in islice(names, BLOCK_ROWS)]:
+                with self._transaction("DEFERRED"):  # other processes may go on writing
+                    insert = "INSERT OR IGNORE INTO temp.kept VALUES (?)"
+                    self._connection.executemany(insert, block)
+            query = (
+                "SELECT name FROM mask WHERE scan = ? AND NOT EXISTS"
+                " (SELECT 1 FROM temp.kept WHERE kept.name = mask.name)"
+            )
+            for others in self._blocks(query, scan):
+                self.forget(scan, others)
+                gone += len(others)
+        finally:
+            with contextlib.suppress(sqlite3.Error):
+                execute("DROP TABLE temp.kept")
+        return gone
+
     def _revise(self, scan: ScanInfo) -> None:
         self.revisions += 1
         self._connection.execute("UPDATE scan SET revision = revision + 1 WHERE id = ?", (scan.id,))
@@ -302,6 +359,36 @@ class Store(KeptProfiles):
             "REPLACE INTO summary VALUES (?, ?, ?, ?)",
             (scan.id, histogram.catalog.digest, revision, histogram.to_text()),
         )
+
+    def index_values(self, scan: ScanInfo) -> tuple[set[int], set[int]] | None:
+        """Raw values of index masks, where they were kept and are still true.
+
+        Returns:
+            values in masks of 8 bits a pixel, and in all others.
+        """
+        with translated(self.path):
+            row = self._connection.execute(
+                "SELECT totals FROM summary JOIN scan ON scan.id = summary.scan"
+                " AND scan.revision = summary.revision WHERE scan.id = ? AND digest = ?",
+                (scan.id, _VALUES),
+            ).fetchone()
+        if row is None:
+            return None
+        with self.checked():
+            narrow, wide = ({int(value) for value in values} for values in json.loads(row[0]))
+        return narrow, wide
+
+    def keep_index_values(
+        self, scan: ScanInfo, narrow: set[int], wide: set[int], revision: int
+    ) -> None:
+        """Keep the raw values that were found in the masks of this revision, for speed only."""
+        if len(narrow) + len(wide) > _KEPT_VALUES:
+            return
+        text = json.dumps([sorted(narrow), sorted(wide)])
+        with contextlib.suppress(StoreError), self._transaction():
+            self._connection.execute(
+                "REPLACE INTO summary VALUES (?, ?, ?, ?)", (scan.id, _VALUES, revision, text)
+            )
 
     def mask_count(self, scan: ScanInfo) -> int:
         """Masks counted so far."""

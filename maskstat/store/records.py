@@ -9,6 +9,9 @@ from typing import NamedTuple
 from maskstat.catalog import ClassCatalog
 from maskstat.tally import MaskTally
 
+KeptMark = tuple[int, int | str, str]
+"""Of a counted mask: the size and the stamp it had, and its encoding as text."""
+
 
 @dataclass(frozen=True, slots=True)
 class ScanInfo:

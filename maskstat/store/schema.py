@@ -46,7 +46,7 @@ CREATE TABLE failure (
 ) WITHOUT ROWID;
 CREATE TABLE summary (            -- totals that were computed before; always safe to delete
     scan INTEGER NOT NULL REFERENCES scan(id),
-    digest TEXT NOT NULL,         -- of the catalogue they were read under
+    digest TEXT NOT NULL,         -- of the catalogue they were read under, or 'values'
     revision INTEGER NOT NULL,    -- of the masks; they are out of date where it is not the scan's
     totals TEXT NOT NULL,         -- JSON
     PRIMARY KEY (scan, digest)

@@ -1,0 +1,178 @@
+"""Masks from stores into another one, as they are stored: nothing is decoded."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from typing import NamedTuple
+
+from maskstat.store.connection import Connected, translated
+from maskstat.store.records import Failure, ScanInfo
+from maskstat.store.schema import PROFILES
+
+_CACHE_KIB = 512  # of each store that is read: rows come in order, and there may be many stores
+
+
+# A row of the table `mask` without its scan: name, size, stamp, and what was counted, which is
+# height, width, encoding, form, tally.
+MaskRow = tuple[str, int, "int | str", int, int, str, int, bytes]
+
+
+class Naming(NamedTuple):
+    """What masks are called in the store that they go into.
+
+    Attributes:
+        prefix: what their names get in front.
+        rename: what makes new names of others; None where the prefix does.
+    """
+
+    prefix: str
+    rename: Callable[[str], str] | None = None
+
+    def __call__(self, name: str) -> str:
+        """The new name."""
+        return self.prefix + name if self.rename is None else self.rename(name)
+
+
+class Copied(Connected):
+    """The part of a store that hands out and takes in stored rows; raises StoreError."""
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Within it, all that is read was true at one moment."""
+        with translated(self.path):
+            self._connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+            self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+
+    def sample(self, scan: ScanInfo) -> tuple[str | None, bool]:
+        """Some name of a scan's masks, counted or failed, and whether it is the only one."""
+        with translated(self.path):
+            rows = [
+                self._connection.execute(
+                    f"SELECT name FROM {table} WHERE scan = ? LIMIT 2", (scan.id,)
+                ).fetchall()
+                for table in ("mask", "failure")
+            ]
+        names = {str(name) for (name,) in chain(*rows)}
+        return min(names, default=None), len(names) == 1
+
+    def has_paths(self, scan: ScanInfo, *, also_urls: bool) -> bool:
+        """Whether a mask's name begins like an absolute path or with ".", or is perhaps a URL."""
+        with translated(self.path):
+            query = (
+                "SELECT EXISTS (SELECT 1 FROM mask WHERE scan = ?1 AND name >= '.' AND name < '0')"
+            )
+            if also_urls:
+                query += " OR EXISTS (SELECT 1 FROM mask WHERE scan = ?1 AND name GLOB '*[:\\]*')"
+            return bool(self._connection.execute(query, (scan.id,)).fetchone()[0])
+
+    def rows(self, scan: ScanInfo, naming: Naming) -> Iterator[MaskRow]:
+        """The masks of a scan under their new names, in the order of these."""
+        columns = "size, stamp, height, width, encoding, form, tally FROM mask WHERE scan = ?2"
+        with translated(self.path):
+            if naming.rename is None:
+                query = f"SELECT ?1 || name, {columns} ORDER BY name"
+            else:
+                function = f"renamed_{scan.id}"
+                self._connection.create_function(function, 1, naming.rename, deterministic=True)
+                query = f"SELECT ?1 || {function}(name) AS new, {columns} ORDER BY new"
+            prefix = naming.prefix if naming.rename is None else ""
+            for row in self._connection.execute(query, (prefix, scan.id)):
+                if type(row[0]) is not str:
+                    with self.checked():
+                        raise TypeError("a mask without a name")
+                yield row
+
+    def failed(self, scan: ScanInfo, naming: Naming) -> Iterator[Failure]:
+        """The failures of a scan, under the names that their masks get."""
+        query = "SELECT name, reason FROM failure WHERE scan = ?"
+        with translated(self.path):
+            for name, reason in self._connection.execute(query, (scan.id,)):
+                yield Failure(naming(name), reason)
+
+    def unguarded(self) -> None:
+        """Write without waiting for the disk: for a file that nobody uses before it is whole."""
+        with translated(self.path):
+            self._connection.execute("PRAGMA synchronous = OFF")
+            self._connection.execute("PRAGMA journal_mode = MEMORY")
+
+    def receive(self, scan: ScanInfo, rows: Iterable[MaskRow], failures: Iterable[Failure]) -> None:
+        """Take masks and failures into a scan that is empty; a mask that counts is no failure.
+
+        Of several reasons why a mask failed, the first in order of the alphabet is kept.
+        """
+        with self._transaction():
+            self._connection.executemany(
+                "INSERT INTO mask (scan, name, size, stamp, height, width, encoding, form, tally)"
+                f" VALUES ({scan.id}, ?, ?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+            self._connection.executemany(
+                f"INSERT INTO failure (scan, name, reason) VALUES ({scan.id}, ?, ?)"
+                " ON CONFLICT (scan, name) DO UPDATE SET reason = min(reason, excluded.reason)",
+                ((failure.mask, failure.reason) for failure in failures),
+            )
+            self._connection.execute(
+                "DELETE FROM failure WHERE scan = ?1 AND EXISTS"
+                " (SELECT 1 FROM mask WHERE mask.scan = ?1 AND mask.name = failure.name)",
+                (scan.id,),
+            )
+
+    def profile_digests(self, scan: ScanInfo) -> set[str]:
+        """Digests of the catalogues under which pixels of a scan were measured."""
+        if self.version < PROFILES:
+            return set()
+        with translated(self.path):
+            query = "SELECT DISTINCT digest FROM profile WHERE scan = ?"
+            return {str(digest) for (digest,) in self._connection.execute(query, (scan.id,))}
+
+    def receive_profiles(
+        self,
+        scan: ScanInfo,
+        other: Copied,
+        others: ScanInfo,
+        digest: str,
+        prefix: str,
+        renamed: Callable[[bytes], bytes],
+    ) -> None:
+        """Take in what was measured of another scan, whose masks this one has with a prefix.
+
+        No mask may have been measured in two of the scans that are taken in: sums can't be taken
+        apart. `renamed` puts the prefix before the names in a block.
+        """
+        known = other._connection.execute
+        with self._transaction(), other.checked():
+            for theirs, grid in known(
+                "SELECT id, grid FROM profile WHERE scan = ? AND digest = ?", (others.id, digest)
+            ).fetchall():
+                identity = (scan.id, digest, grid)
+                self._connection.execute(
+                    "INSERT OR IGNORE INTO profile (scan, digest, grid, revision)"
+                    " VALUES (?, ?, ?, 0)",
+                    identity,
+                )
+                (own,) = self._connection.execute(
+                    "SELECT id FROM profile WHERE scan = ? AND digest = ? AND grid = ?", identity
+                ).fetchone()
+                blocks: dict[int | None, int | None] = {None: None}
+                query = "SELECT id, content FROM profile_block WHERE profile = ? ORDER BY id"
+                for block, content in known(query, (theirs,)):
+                    blocks[block] = self._connection.execute(
+                        "INSERT INTO profile_block (profile, content) VALUES (?, ?)",
+                        (own, renamed(content)),
+                    ).lastrowid
+                query = "SELECT name, block, reason FROM profile_mask WHERE profile = ?"
+                self._connection.executemany(
+                    "INSERT INTO profile_mask (profile, name, block, reason) VALUES (?, ?, ?, ?)",
+                    (
+                        (own, prefix + name, blocks[block], reason)
+                        for name, block, reason in known(query, (theirs,))
+                    ),
+                )
