@@ -64,6 +64,10 @@ class StrictError(MaskstatError):
     """The first unreadable mask of a scan that was asked to stop there."""
 
 
+class ClusterError(MaskstatError):
+    """A cluster can't be reached, does not fit, or went away; what was counted is kept."""
+
+
 class WeightError(MaskstatError):
     """Weights can't be computed from these counts under these options."""
 

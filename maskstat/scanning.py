@@ -9,32 +9,37 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, count
+from itertools import chain, count, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maskstat import readers
+from maskstat import executors, readers
 from maskstat.catalog import ClassCatalog
 from maskstat.catalog_files import catalog_from_categories, load_catalog
-from maskstat.errors import MaskError, ParameterError, SourceError, StrictError
+from maskstat.changes import Changes, Comparison
+from maskstat.counting import ChunkCount, Counter, Outcome, lost_mask, seen
+from maskstat.errors import ParameterError, SourceError, StoreError, StrictError
 from maskstat.executors.threads import map_chunks, usable_cpus
 from maskstat.histogram import ClassHistogram
 from maskstat.kernels.engine import prepare
-from maskstat.measuring import Measured, Measurer, Task, tasks
+from maskstat.measuring import Measurer, tasks
 from maskstat.measuring.recording import Recorder
 from maskstat.naming import counted, natural_key, printable, storable
 from maskstat.profile.pixels import DEFAULT_GRID
 from maskstat.readers import ReadOptions
 from maskstat.sources import Entry, Selection, Source, find_splits, open_source
+from maskstat.sources.annotation_files import remedy_for
 from maskstat.sources.blobs import location_of
-from maskstat.sources.folder import StoreEntry
+from maskstat.sources.places import is_merged
 from maskstat.sources.streams import StreamedEntry, held
-from maskstat.store import Failure, ScanInfo, Store, StoredMask
-from maskstat.stored_scan import Changes, Classes, Scan, interpreting, open_scan, parse_ignored
+from maskstat.sources.travelling import from_anywhere
+from maskstat.store import ScanInfo, Store
+from maskstat.stored_scan import Classes, Scan, interpreting, open_scan, parse_ignored
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from maskstat.executors.clusters import Cluster
     from maskstat.readers.options import Reading
 
 __all__ = ["Changes", "Classes", "Progress", "Scan", "default_db", "open_scan", "scan"]
@@ -42,13 +47,15 @@ __all__ = ["Changes", "Classes", "Progress", "Scan", "default_db", "open_scan", 
 CHUNK_FILES = 32
 REMOTE_CHUNK_FILES = 4  # what one thread waits for, one after another
 CHUNK_BYTES = 4 << 20
+CLUSTER_CHUNK_FILES = 256
+CLUSTER_CHUNK_BYTES = 16 << 20
+CLUSTER_READS = 8  # at once, of one thread of a worker
+MAX_WORKERS = 1024
 STREAM_ABOVE = 64 << 20  # bytes of a file; larger ones are read in pieces where the format can
 SWITCH_SECONDS = 0.0003
 COLLECT_EVERY = 50_000  # objects that a scan may make between two collections of garbage
 FLUSH_SECONDS = 0.5
 FLUSH_MASKS = 4096
-_STREAMED = f"larger than the {STREAM_ABOVE >> 20} MiB up to which files are read whole"
-_DOUBLE = "another file has this name too (bytes that are no UTF-8 are escaped in names)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,8 @@ def scan(
     column: str | None = None,
     split: str | None = None,
     nearest_colour: int | None = None,
+    executor: str = "threads",
+    scheduler: str | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     **reading: Unpack[Reading],
 ) -> Scan:
@@ -89,8 +98,9 @@ def scan(
 
     Args:
         source: a folder (walked recursively), a glob, a single mask, a text list of paths, a
-            manifest, an archive, a table, or the URL of any of them.
-        classes: K, a catalogue, its file or a preset; None infers classes from the values.
+            manifest, an archive, a table, the URL of any of them, or a file of annotations.
+        classes: K, a catalogue, its file or a preset; None takes those that a file of annotations
+            names, and else infers them from the values.
         ignore: raw values (or "#rrggbb") that no count of classes should hold.
         name: what the scan is called in the store; by default the source's folder.
         db: the store's file; None keeps the counts in memory only.
@@ -101,9 +111,12 @@ def scan(
         profile: measure the pixels too (`Scan.profile`), of masks that were counted before as well.
         grid: cells a side of the profile's heat maps.
         workers: threads; by default one a usable CPU, more where reading waits for a network.
+            With "dask", processes of a cluster on this machine.
         column: where a table or a manifest keeps its masks, where that is not clear.
         split: only the masks of this split, as `maskstat.sources.find_splits` names them.
         nearest_colour: how far a channel of a mask's colour may be off its class's.
+        executor: "threads", or "dask": on a cluster.
+        scheduler: address of a Dask scheduler; without, "dask" starts a cluster on this machine.
         on_progress: called after every chunk of masks.
         reading: how masks are read where a file alone does not say: `pages`, `channels`, `array`,
             `value_divisor`, `divide_all`, `panoptic`; see `maskstat.readers.options.ReadOptions`.
@@ -115,42 +128,52 @@ def scan(
         StoreError: the store can't be used.
         StrictError: with `strict`, the first mask that failed, by name.
         ParameterError: an option is out of range.
-        MissingExtraError: reading the source needs a package that is not installed.
+        MissingExtraError: the source or the executor needs a package that is not installed.
+        ClusterError: a cluster can't be reached, does not fit, or went away.
     """
-    if workers is not None and workers < 1:
-        raise ParameterError("needs at least one worker", where="--workers")
+    if workers is not None and not 1 <= workers <= MAX_WORKERS:
+        raise ParameterError(
+            f"takes at least one worker and at most {MAX_WORKERS:,}, not {workers:,}",
+            where="--workers",
+        )
+    spread = executors.opened(executor, scheduler=scheduler, workers=workers)
     options = ReadOptions.of(reading, allow_lossy=allow_lossy)
+    selection = Selection(tuple(include), tuple(exclude), readers.SUFFIXES)
+    if executor != "threads":
+        source = from_anywhere(source)
+    origin = open_source(source, selection, column=column, split=split)
     if classes is not None:
         catalog = load_catalog(classes)
     elif options.panoptic is not None:
         catalog = catalog_from_categories(options.panoptic.categories, name="panoptic categories")
     else:
-        catalog = ClassCatalog.to_infer()
+        catalog = origin.catalog() or ClassCatalog.to_infer()
     catalog = catalog.ignoring(*parse_ignored(ignore))
     catalog = interpreting(catalog, options.recorded, nearest_colour)
     options = replace(options, colours=catalog.has_colours)
-    selection = Selection(tuple(include), tuple(exclude), readers.SUFFIXES)
-    origin = open_source(source, selection, column=column, split=split)
     measurer = Measurer.for_scan(catalog, grid) if profile else None
-    store = Store.in_memory() if db is None else Store.open(db, create=True)
-    try:
-        name = storable(name) if name else _free_name(store, origin)
-        workers = workers or max(usable_cpus(), origin.reads or 0)
-        run = _Run(store, origin, options, strict=strict, on_progress=on_progress)
-        info, changes = run.carry_out(
-            name, catalog, rescan=rescan, workers=workers, measurer=measurer
-        )
-        result = Scan(store, info, catalog, changes, grid if profile else None)
-        # Only now the classes are known where they are inferred, and only now the masks that
-        # shared a block with one that changed.
-        if profile and len(result.catalog):
-            rest = Measurer(result.catalog, grid)
-            if store.unmeasured(rest.key(info)):
-                run = _Run(store, origin, options, strict=strict, on_progress=on_progress)
-                run.carry_out(name, catalog, rescan=False, workers=workers, measurer=rest)
-    except BaseException:
-        store.close()
-        raise
+    workers = workers or max(usable_cpus(), origin.reads or 0)
+    with spread as cluster:
+        store = Store.in_memory() if db is None else Store.open(db, create=True)
+        try:
+            name = storable(name) if name else _free_name(store, origin)
+            run = _Run(store, origin, options, cluster, strict=strict, on_progress=on_progress)
+            info, changes = run.carry_out(
+                name, catalog, rescan=rescan, workers=workers, measurer=measurer
+            )
+            result = Scan(store, info, catalog, changes, grid if profile else None)
+            # Only now the classes are known where they are inferred, and only now the masks that
+            # shared a block with one that changed.
+            if profile and len(result.catalog):
+                rest = Measurer(result.catalog, grid)
+                if store.unmeasured(rest.key(info)):
+                    run = _Run(
+                        store, origin, options, cluster, strict=strict, on_progress=on_progress
+                    )
+                    run.carry_out(name, catalog, rescan=False, workers=workers, measurer=rest)
+        except BaseException:
+            store.close()
+            raise
     return result
 
 
@@ -192,6 +215,15 @@ def _free_name(store: Store, source: Source) -> str:
     return next(name for name in names if taken.get(name, source.location) == source.location)
 
 
+def _no_scan_of_a_sum(name: str) -> StoreError:
+    """What to say where a scan would take the place of a merged one."""
+    return StoreError(
+        "this scan was merged from others, and scanning would forget them",
+        where=printable(name),
+        remedy="choose another --name, or scan the shards again and merge",
+    )
+
+
 class _Run:
     """One run of a scan: list, compare with the store, count what is left, commit as it goes."""
 
@@ -200,18 +232,15 @@ class _Run:
         store: Store,
         source: Source,
         options: ReadOptions,
+        cluster: Cluster | None,
         *,
         strict: bool,
         on_progress: Callable[[Progress], None] | None,
     ):
         self.store, self.source, self.options = store, source, options
+        self.cluster = cluster
         self.strict, self.on_progress = strict, on_progress
-        self._listed = self._listed_bytes = self._changed = self._unchanged = 0
-        self._all_listed = False
-        self._doubles: list[Failure] = []
         self._measurer: Measurer | None = None
-        self._measured: set[str] = set()
-        self._again: set[str] = set()  # unchanged masks that are decoded just to be measured
 
     def carry_out(
         self,
@@ -226,32 +255,34 @@ class _Run:
         first = next(entries, None)
         if first is None:
             raise self._nothing_found()
-        known: dict[str, str] = {}
-        revision, revisions = 0, self.store.revisions
-        if (before := self.store.sources().get(name)) is not None:
+        known = revision = gone = 0
+        revisions = self.store.revisions
+        if name in self.store.sources():
             scan = self.store.find(name)
+            if is_merged(scan.source) and scan.source != self.source.location:
+                raise _no_scan_of_a_sum(name)
             revision = self.store.revision(scan)
-            known = self.store.fingerprints(scan)
-            if before != self.source.location:
-                # Elsewhere a file of the same name, size and time may hold something else.
-                self.store.forget(scan, known)
-            if rescan or before != self.source.location:
-                known = dict.fromkeys(known, "")
-            for refused in self.store.encoded(scan, self.options.refuses):
-                known[refused] = ""
+            if scan.source == self.source.location:
+                known = self.store.mask_count(scan)
+            else:  # a file of the same name, size and time elsewhere is another mask
+                gone = self.store.forget_all(scan)
         info = self.store.begin(name, self.source.location, catalog, self.options.recorded)
-        if measurer is not None:
-            self._measurer, self._measured = measurer, self.store.measured(measurer.key(info))
-        todo = self._compare(chain([first], entries), known)
+        self._measurer = measurer
+        found = Comparison(
+            self.store, self.source, info, known=known, rescan=rescan,
+            refuses=self.options.refuses,
+            measured=None if measurer is None else self.store.measured(measurer.key(info)),
+        )  # fmt: skip
+        todo = found.to_read(chain([first], entries))
+        if self.cluster is None:
+            todo = _prepared(found, todo)
         if self.strict:  # the first failure is then the same one every time
             todo = iter(sorted(map(_light, todo), key=lambda entry: natural_key(entry.name)))
-        totals = self._count_all(info, todo, workers)
-        # What the listing did not take out of `known` is gone.
-        self.store.forget(info, known)
-        self.store.write(info, (), self._doubles)
-        new = self._listed - self._changed - len(self._again)
+        totals = self._count_all(info, found, todo, workers)
+        found.forget_gone()
+        self.store.write(info, (), found.doubles)
         changes = Changes(
-            new, self._changed, self._unchanged, len(known), self.source.skipped(),
+            found.new, found.changed, found.unchanged, found.gone + gone, self.source.skipped(),
             self.source.splits(),
         )  # fmt: skip
         # Had another process changed masks too, the scan's revision would be a later one.
@@ -261,76 +292,64 @@ class _Run:
     def _nothing_found(self) -> SourceError:
         skipped = self.source.skipped()
         others = f" ({counted(skipped, 'file')} of other kinds)" if skipped else ""
+        usual = f"masks end in {', '.join(sorted(readers.SUFFIXES))}; see --include, --exclude"
         return SourceError(
             f"no masks found{others}",
             where=printable(self.source.location),
-            remedy=f"masks end in {', '.join(sorted(readers.SUFFIXES))}; --include widens that",
+            remedy=remedy_for(self.source.location) or usual,
         )
 
-    def _compare(
-        self,
-        entries: Iterable[Entry],
-        known: dict[str, str],
-    ) -> Iterator[Entry]:
-        """The entries that must be counted; what is listed is taken out of `known`."""
-        seen: set[str] = set()
-        for entry in entries:
-            name = entry.name
-            if name in seen:
-                # Not under the plain name, which is the other file's.
-                number = len(self._doubles) + 2
-                self._doubles.append(Failure(f"{name} ({number})", _DOUBLE))
-                continue
-            seen.add(name)
-            mark = known.pop(name, None)
-            if mark is not None:
-                if mark != entry.mark:
-                    self._changed += 1
-                else:
-                    self._unchanged += 1
-                    if self._measurer is None or name in self._measured:
-                        continue
-                    self._again.add(name)
-            self._listed += 1
-            self._listed_bytes += entry.size
-            yield entry
-        self._all_listed = True
-        prepare(self._listed, self._listed_bytes)
-
     def _count_all(
-        self, info: ScanInfo, todo: Iterator[Entry], workers: int
+        self, info: ScanInfo, found: Comparison, todo: Iterator[Entry], workers: int
     ) -> ClassHistogram | None:
         """Count what is left to do; the totals of all masks, where this run counted them all."""
         measurer = self._measurer
         record = Recorder(
-            self.store, info, self._again, None if measurer is None else measurer.key(info)
+            self.store, info, found.again, None if measurer is None else measurer.key(info)
         )
-        chunks = _chunks(todo, REMOTE_CHUNK_FILES if self.source.reads else CHUNK_FILES)
-        results: Generator[Sequence[StoredMask | Failure | Measured], None, None]
-        if measurer is None:
-            results = map_chunks(
-                self._count, chunks, workers=workers, in_order=self.strict,
-                weigh=lambda chunk: sum(map(held, chunk)),
-            )  # fmt: skip
-        else:
-            results = map_chunks(
-                self._count_and_measure, tasks(chunks), workers=workers,
-                window=4 * workers,  # parts of a profile are large: few may wait
-                in_order=self.strict, weigh=lambda chunk: sum(held(task.entry) for task in chunk),
-            )  # fmt: skip
+        results = self._outcomes(todo, workers)
         with _interpreter_for_threads():
             try:
-                self._take_in(results, record)
+                self._take_in(results, record, found)
             finally:
                 # Also on Ctrl-C: what is counted is kept.
                 results.close()
                 record.commit(last=True)
-        self._unchanged -= record.lost
-        self._changed += record.lost
-        return None if self._unchanged or record.lost else record.totals
+        found.unchanged -= record.lost
+        found.changed += record.lost
+        return None if found.unchanged or record.lost else record.totals
+
+    def _outcomes(
+        self, todo: Iterator[Entry], workers: int
+    ) -> Generator[Sequence[Outcome], None, None]:
+        """Count what is left to do, on threads or on the cluster."""
+        counter = Counter(self.options, self._measurer, STREAM_ABOVE)
+        if self.cluster is not None:
+            from maskstat.executors import dask
+
+            at_once = CLUSTER_READS if self.source.reads else 1
+            return seen(
+                dask.map_chunks(
+                    self.cluster, lambda chunk: ChunkCount.of(counter, chunk, at_once),
+                    _chunks(todo, _growing(CLUSTER_CHUNK_FILES), CLUSTER_CHUNK_BYTES),
+                    lost=lost_mask, in_order=self.strict,
+                )
+            )  # fmt: skip
+        files = REMOTE_CHUNK_FILES if self.source.reads else CHUNK_FILES
+        chunks = _chunks(todo, repeat(files), CHUNK_BYTES)
+        if self._measurer is None:
+            return map_chunks(
+                counter.count, chunks, workers=workers, in_order=self.strict,
+                weigh=lambda chunk: sum(map(held, chunk)),
+            )  # fmt: skip
+        return map_chunks(
+            counter.count_and_measure, tasks(chunks), workers=workers,
+            window=4 * workers,  # parts of a profile are large: few may wait
+            in_order=self.strict, weigh=lambda chunk: sum(held(task.entry) for task in chunk),
+        )  # fmt: skip
 
     def _take_in(
-        self, results: Iterable[Sequence[StoredMask | Failure | Measured]], record: Recorder
+        self, results: Iterable[Sequence[Outcome]], record: Recorder, found: Comparison
     ) -> None:
         """Record outcomes as they come, commit every now and then, and say how far it is."""
         flushed = time.monotonic()
@@ -340,42 +359,13 @@ class _Run:
                 if failure is not None and self.strict:
                     raise StrictError(failure.reason, where=printable(failure.mask))
             if self.on_progress is not None:
-                total = self._listed if self._all_listed else None
+                total = found.listed if found.done else None
                 self.on_progress(Progress(record.done, total, record.failures, record.pixels))
             late = time.monotonic() - flushed > FLUSH_SECONDS
             due = record.waiting >= (1 if late else FLUSH_MASKS)
             if due or record.block_is_full:
                 record.commit()
                 flushed = time.monotonic()
-
-    def _count_and_measure(self, task: Task) -> StoredMask | Failure | Measured:
-        assert self._measurer is not None
-        outcome = self._count(task.entry)
-        part = self._measurer.take(last=task.last)
-        return outcome if part is None else Measured(outcome, part)
-
-    def _count(self, entry: Entry) -> StoredMask | Failure:
-        try:
-            if isinstance(entry, StoreEntry) and entry.size > STREAM_ABOVE:
-                tally = readers.read_tally_folder(entry.path, entry.name, self.options)
-                if self._measurer is not None:
-                    self._measurer.leave_out(entry, _STREAMED)
-            elif entry.size > STREAM_ABOVE:
-                with entry.open() as file:
-                    tally = readers.read_tally_stream(file, entry.name, self.options)
-                if self._measurer is not None:
-                    self._measurer.leave_out(entry, _STREAMED)
-            elif self._measurer is not None:
-                tally = self._measurer.read(entry, self.options)
-            else:
-                tally = readers.read_tally(entry.load(), entry.name, self.options)
-        except MaskError as error:
-            return Failure(entry.name, str(error))
-        except OSError as error:
-            return Failure(entry.name, f"can't be read: {error.strerror or error}")
-        except MemoryError:
-            return Failure(entry.name, "not enough memory to decode it")
-        return StoredMask(tally, entry.size, entry.stamp)
 
 
 @contextlib.contextmanager
@@ -394,6 +384,12 @@ def _interpreter_for_threads() -> Iterator[None]:
         gc.set_threshold(*thresholds)
 
 
+def _prepared(found: Comparison, todo: Iterator[Entry]) -> Iterator[Entry]:
+    """The same entries; at their end the engine hears how many there are."""
+    yield from todo
+    prepare(found.listed, found.listed_bytes)
+
+
 def _light(entry: Entry) -> Entry:
     """The entry without bytes that it carries: all of a source are held at once."""
     if isinstance(entry, StreamedEntry):
@@ -401,14 +397,22 @@ def _light(entry: Entry) -> Entry:
     return entry
 
 
-def _chunks(entries: Iterable[Entry], files: int) -> Iterator[list[Entry]]:
+def _growing(most: int) -> Iterator[int]:
+    """Sizes of chunks for a cluster: small ones first, so that few masks go round, too."""
+    for doublings in count():
+        yield from repeat(min(most, 16 << min(doublings, 16)), 8)
+
+
+def _chunks(
+    entries: Iterable[Entry], sizes: Iterator[int], most_bytes: int
+) -> Iterator[list[Entry]]:
     """Consecutive entries, few enough that a chunk is short and many enough that it pays."""
     chunk: list[Entry] = []
-    size = 0
+    size, files = 0, next(sizes)
     for entry in entries:
-        if chunk and (len(chunk) >= files or size + entry.size > CHUNK_BYTES):
+        if chunk and (len(chunk) >= files or size + entry.size > most_bytes):
             yield chunk
-            chunk, size = [], 0
+            chunk, size, files = [], 0, next(sizes)
         chunk.append(entry)
         size += entry.size
     if chunk:

@@ -30,6 +30,11 @@ class Part(NamedTuple):
     total: ProfileSum
     masks: tuple[MeasuredMask, ...]
 
+    def joined(self, other: Part) -> Part:
+        """Both as one; they are used up."""
+        self.total.absorb(other.total)
+        return Part(self.total, self.masks + other.masks)
+
 
 class Measured(NamedTuple):
     """The outcome of a mask with which a part ends, and the part."""
@@ -73,6 +78,9 @@ class Measurer:
         check_size(len(catalog), grid)
         self.catalog, self.grid = catalog, grid
         self._open = _OpenPart()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.catalog, self.grid)
 
     @classmethod
     def for_scan(cls, catalog: ClassCatalog, grid: int) -> Measurer | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from os import fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict
@@ -80,17 +80,27 @@ class ReadOptions:
             raise TypeError(f"there is no option {min(unknown)!r}")
         divisor = reading.get("value_divisor")
         if divisor is not None and (not isinstance(divisor, int) or not 1 < divisor < 1 << 62):
-            raise ParameterError("is a whole number from 2 on", where="--value-divisor")
+            raise ParameterError(
+                f"is a whole number from 2 to {(1 << 62) - 1}, not {printable(repr(divisor))}",
+                where="--value-divisor",
+            )
         divide_all = bool(reading.get("divide_all"))
         if divide_all and divisor is None:
             raise ParameterError("needs --value-divisor N", where="--divide-all")
         channels = reading.get("channels")
         if channels is not None and (not isinstance(channels, str) or channels not in CHANNELS):
-            raise ParameterError(f"is one of {', '.join(CHANNELS)}", where="--channels")
+            raise ParameterError(
+                f"is one of {', '.join(CHANNELS)}, not {printable(repr(channels))}",
+                where="--channels",
+            )
         array = reading.get("array")
         panoptic = reading.get("panoptic")
         if panoptic is not None and divisor is not None:
-            raise ParameterError("its file says what ids mean: --value-divisor", where="--panoptic")
+            raise ParameterError(
+                "its file says what ids mean",
+                where="--panoptic",
+                remedy="leave out --value-divisor",
+            )
         return cls(
             allow_lossy,
             colours,
@@ -114,6 +124,12 @@ class ReadOptions:
             "panoptic": None if self.panoptic is None else self.panoptic.file,
         }
         return {key: value for key, value in said.items() if value not in (None, False)}
+
+    def of_masks(self, names: Sequence[str]) -> ReadOptions:
+        """These options as far as they concern masks of these names."""
+        if self.panoptic is None:
+            return self
+        return replace(self, panoptic=self.panoptic.of_masks(names))
 
     def reading(self, container: str, *, colour: bool) -> str:
         """What of these options concerns a mask, in words: what `Encoding.reading` then is.
@@ -205,7 +221,10 @@ def _pages(given: object) -> Pages | None:
     text = "1" if given == "first" else str(given)
     if re.fullmatch(r"[1-9][0-9]{0,8}", text):
         return int(text)
-    raise ParameterError("is all, first, or the number of a page from 1", where="--pages")
+    raise ParameterError(
+        f"is all, first, or the number of a page from 1, not {printable(repr(text))}",
+        where="--pages",
+    )
 
 
 def _load_panoptic(path: str) -> Panoptic:
