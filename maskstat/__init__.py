@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from maskstat.errors import MaskstatError
     from maskstat.histogram import ClassHistogram
     from maskstat.ledger import MaskLedger
+    from maskstat.merging import merge
     from maskstat.metrics import ConfidenceHistogram, ConfusionMatrix
     from maskstat.profile.pixels import PixelProfile
     from maskstat.sampling import SamplingTable, load_sampling
@@ -43,6 +44,7 @@ __all__ = [
     "load_catalog",
     "load_sampling",
     "load_weights",
+    "merge",
     "open_scan",
     "scan",
 ]
@@ -64,6 +66,7 @@ _HOMES = {
     "load_catalog": "catalog_files",
     "load_sampling": "sampling",
     "load_weights": "weights",
+    "merge": "merging",
     "open_scan": "scanning",
     "scan": "scanning",
 }
