@@ -25,6 +25,7 @@ from typing import Any
 from maskstat.catalog import MAX_CLASSES, ClassCatalog, ClassInfo
 from maskstat.errors import CatalogError
 from maskstat.naming import did_you_mean, printable
+from maskstat.parameters import parse_whole
 from maskstat.presets import preset_names, preset_text
 
 MAX_FILE_BYTES = 16 << 20
@@ -50,23 +51,33 @@ def load_catalog(classes: ClassCatalog | int | str | Path) -> ClassCatalog:
     if isinstance(classes, ClassCatalog):
         return classes
     if isinstance(classes, int) and not isinstance(classes, bool):
-        return ClassCatalog.numbered(classes)
+        return _numbered(classes)
     text = str(classes)
-    if re.fullmatch(r"[+-]?[0-9]{1,12}", text.strip()):
-        return ClassCatalog.numbered(int(text))
+    number = parse_whole(text)
+    if number is not None:
+        return _numbered(number)
     path = Path(text)
     try:
         if path.is_file():
             return read_catalog(path)
     except (OSError, ValueError) as error:
-        raise CatalogError(f"can't be read: {error}", where=printable(text)) from error
+        reason = getattr(error, "strerror", None) or error
+        raise CatalogError(f"can't be read: {reason}", where=printable(text)) from error
     if text in preset_names():
         return load_preset(text)
+    folder = bool(text) and path.is_dir()
     raise CatalogError(
-        "neither a number, a file nor a preset",
-        where=f"--classes {printable(text)}",
+        "is a folder, not a file of classes" if folder else "neither a number, a file nor a preset",
+        where=f"--classes {printable(text) or repr(text)}",
         remedy=f"{did_you_mean(text, preset_names())}'maskstat presets' lists the presets",
     )
+
+
+def _numbered(count: int) -> ClassCatalog:
+    try:
+        return ClassCatalog.numbered(count)
+    except CatalogError as error:
+        raise CatalogError(error.problem, where="--classes", remedy=error.remedy) from None
 
 
 def load_preset(name: str) -> ClassCatalog:
@@ -75,7 +86,8 @@ def load_preset(name: str) -> ClassCatalog:
         text = preset_text(name)
     except KeyError:
         raise CatalogError(
-            f"no preset is called {printable(name)!r}", remedy="'maskstat presets' lists them"
+            f"no preset is called {printable(name)!r}",
+            remedy=f"{did_you_mean(name, preset_names())}'maskstat presets' lists them",
         ) from None
     return catalog_from_mapping(_parse_yaml(text), name=name, origin="preset")
 

@@ -74,7 +74,7 @@ def check_scan(
             is 10 where there is one.
 
     Raises:
-        ParameterError: a least number is negative, or `against` names the scan itself.
+        ParameterError: a least number is negative, or `against` names the scan itself or one twice.
         ProfileError: `min_components` is given and the scan has no profile.
         SourceError: `images` holds no image.
     """
@@ -85,6 +85,9 @@ def check_scan(
         raise ParameterError(
             f"{printable(scan.name)!r} is the scan to check itself", where="--against"
         )
+    for at, other in enumerate(against):
+        if any(other.name == earlier.name for earlier in against[:at]):
+            raise ParameterError(f"{printable(other.name)!r} is named twice", where="--against")
     findings = [
         *counted_findings(scan, min_masks=min_masks, min_components=min_components),
         *_check_duplicates(scan, against),

@@ -44,7 +44,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches
 
     near = get_close_matches(name, list(known), 1)
-    return f"did you mean {near[0]}? " if near else ""
+    return f"did you mean {printable(near[0])}? " if near else ""
 
 
 def storable(text: str) -> str:

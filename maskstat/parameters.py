@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -50,15 +51,35 @@ def _converted(name: str, value: object, hint: object) -> object:
         raise ParameterError(
             f"{name} is one of {', '.join(choices)}, not {printable(str(value))}", where="--param"
         )
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
+    number = parse_number(value) if isinstance(value, str) else _finite(value)
+    if number is None:
         raise ParameterError(
             f"{name} must be a number, not {printable(str(value))!r}", where="--param"
         )
     return number
+
+
+def parse_whole(text: str) -> int | None:
+    """The whole number that a text is, in plain digits; None where it is none, or absurdly long."""
+    return int(text) if re.fullmatch(r"\s*[+-]?[0-9]{1,1000}\s*", text) else None
+
+
+def parse_number(text: str) -> float | None:
+    """The finite number that a text is, in plain digits; None where it is none.
+
+    Python's own notation goes further: 1_0, digits of other scripts.
+    """
+    if not text.isascii() or "_" in text:
+        return None
+    return _finite(text)
+
+
+def _finite(value: object) -> float | None:
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def assignments(items: Iterable[str], *, option: str) -> dict[str, str]:
@@ -68,5 +89,7 @@ def assignments(items: Iterable[str], *, option: str) -> dict[str, str]:
         name, equals, value = item.partition("=")
         if not equals:
             raise ParameterError(f"{printable(item)!r} is not NAME=VALUE", where=option)
+        if name.strip() in pairs:
+            raise ParameterError(f"{printable(name.strip())!r} is given twice", where=option)
         pairs[name.strip()] = value.strip()
     return pairs

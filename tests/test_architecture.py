@@ -16,12 +16,15 @@ PACKAGE = Path(__file__).resolve().parents[1] / "maskstat"
 # A room is a module or a folder right below the package; every one has its level here.
 LEVELS: dict[int, set[str]] = {
     0: {"errors", "naming", "version", "parameters"},
-    1: {"presets", "tally", "catalog", "catalog_files", "ledger", "histogram", "export"},
+    1: {
+        "presets", "tally", "catalog", "catalog_files", "ledger", "histogram", "export",
+        "image_headers", "long_json",
+    },
     2: {
         "sources", "readers", "kernels", "executors", "store", "weights", "profile", "sampling",
-        "calibration", "image_headers", "metrics", "imbalance", "heatmaps",
+        "calibration", "metrics", "imbalance", "heatmaps", "mask_table",
     },
-    3: {"measuring", "stored_scan", "scanning", "checking"},
+    3: {"measuring", "changes", "stored_scan", "counting", "scanning", "checking", "merging"},
     4: {"report", "torch", "keras"},
     5: {"cli"},
 }  # fmt: skip
@@ -31,7 +34,9 @@ DOORS = {"__init__", "__main__"}
 # Rooms that may use another one of their level.
 ALLOWED = {
     ("readers", "kernels"), ("stored_scan", "measuring"), ("scanning", "measuring"),
-    ("scanning", "stored_scan"),
+    ("scanning", "stored_scan"), ("scanning", "changes"), ("stored_scan", "changes"),
+    ("merging", "stored_scan"),
+    ("counting", "measuring"), ("scanning", "counting"),
 }  # fmt: skip
 # Level 0 and 1 are the vocabulary: their modules may use each other, without circles.
 VOCABULARY = 1

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import maskstat
-from benchmarks import mask_sets, profile_cost, rescan_and_memory, scan_speed, user_loops
+from benchmarks import (
+    large_store,
+    mask_sets,
+    per_mask_costs,
+    profile_cost,
+    rescan_and_memory,
+    scan_speed,
+    user_loops,
+)
 
 
 def test_every_contender_counts_the_same(tmp_path: Path) -> None:
@@ -103,3 +112,31 @@ def test_torch_losses_keep_within_their_memory() -> None:
     assert peaks["cross_entropy"] <= 1.1 * reference
     assert peaks["focal"] <= 1.5 * reference
     assert peaks["complement_cross_entropy"] <= reference
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_large_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(large_store, "FOLDER_FILES", 1000)
+    folder, db = tmp_path / "masks", tmp_path / "large.db"
+    large_store.make_entries(folder, 5000)
+    assert large_store.walk(str(folder)) == 5000
+    done, seconds, _ = large_store.fill(folder, db, 31)
+    assert done == 5000
+    assert seconds > 0
+    assert large_store.run("show", folder, db, 31)["found"] == [5000]
+    found = large_store.run("scan", folder, db, 31)
+    assert found["found"] == [5000, 0, 0, 5000, 0]
+    assert isinstance(found["peak_mb"], float)
+    assert found["peak_mb"] > 1
+
+
+def test_what_a_mask_costs(tmp_path: Path) -> None:
+    folder = mask_sets.write_set(
+        tmp_path / "tiny", 30, 5, mask_sets.maker((48, 64), []), mask_sets.save_grey
+    )
+    cost = per_mask_costs.cost(folder, tmp_path, 2, 1)
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    assert cost.file_bytes == size / 30
+    assert min(cost) > 0
+    assert per_mask_costs.amdahl(3.0, 11.0, 1) == 11
+    assert per_mask_costs.amdahl(3.0, 11.0, 4) == 5

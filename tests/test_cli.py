@@ -218,8 +218,8 @@ def test_weight_files_load_back(
     maskstat: Any, masks: Path, tmp_path: Path, suffix: str, layout: str
 ) -> None:
     maskstat("scan", "masks", "--classes", "4")
-    options = ("--scheme", "enet", "--normalize", "pixel", "--layout", layout)
-    assert maskstat("weights", *options, "-o", f"w.{suffix}").code == 0
+    options = ("--scheme", "enet", "--normalize", "pixel")
+    assert maskstat("weights", *options, "--layout", layout, "-o", f"w.{suffix}").code == 0
     printed = maskstat("weights", *options, "--json").json
     assert load_weights(tmp_path / f"w.{suffix}").weights.tolist() == printed["weights"]
 

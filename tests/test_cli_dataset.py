@@ -244,6 +244,10 @@ def test_compare_fail_above(splits: Run, metric: str) -> None:
     at = splits("compare", "train", "val", "--fail-above", f"{metric}={value!r}")
     assert (at.code, at.err) == (0, "")
     below = splits("compare", "train", "val", "--fail-above", f"{metric}={value - 0.01!r}")
+    if value == 0:  # nothing is less different than equal
+        assert (below.code, below.out) == (2, "")
+        assert "'-0.01' is not a number of at least 0" in only_line(below.err)
+        return
     assert below.code == 1
     assert f"maskstat: --fail-above: {metric} of train : val is" in only_line(below.err)
     assert "train : val" in below.out

@@ -127,7 +127,6 @@ def test_no_key_is_made_where_numbers_are_equally_long(monkeypatch: pytest.Monke
     assert ledger.naturally_sorted() is ledger
 
 
-
 def test_no_ledgers_make_an_empty_one() -> None:
     empty = MaskLedger.concatenate([], 3)
     assert len(empty) == 0

@@ -19,6 +19,8 @@ from maskstat.cli import (
     check,
     compare,
     costs,
+    export,
+    merge,
     plot,
     presets,
     report,
@@ -49,7 +51,8 @@ app = typer.Typer(
 )
 
 _COMMANDS = (
-    scan, show, weights, costs, sampling, check, compare, plot, report, schemes, presets, scans
+    scan, show, weights, costs, sampling, check, compare, plot, report, merge, export, schemes,
+    presets, scans,
 )  # fmt: skip
 for _command in _COMMANDS:
     _command.register(app)
@@ -75,6 +78,11 @@ def _root(
 
 def main() -> None:
     """Entry point of the `maskstat` command."""
+    # Python has none where the shell closed them (>&-), and print() would take the other one.
+    sys.stdout, sys.stderr = (
+        stream or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        for stream in (sys.stdout, sys.stderr)
+    )
     if not sys.warnoptions:  # what libraries warn about is for developers: python -W shows it
         warnings.simplefilter("ignore")
     sys.exit(run(sys.argv[1:]))
@@ -94,6 +102,8 @@ def run(arguments: list[str]) -> int:
         if isinstance(exit_.__context__, BrokenPipeError):  # what Typer makes of one
             return _pipe_closed()
         result = exit_.code
+    except OSError as error:
+        return _refused_by_the_system(error)
     except Exception as error:
         return _other(error)
     if result == _INTERRUPTED:  # Typer answers Ctrl-C with the code alone
@@ -105,6 +115,15 @@ def _pipe_closed() -> int:
     """The reader of a pipe has seen enough; Python would complain again when it flushes."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _refused_by_the_system(error: OSError) -> int:
+    """A full disk behind a pipe, say: what no library below has said in better words."""
+    if os.environ.get("MASKSTAT_DEBUG"):
+        raise error
+    where = "" if error.filename is None else f"{error.filename}: "
+    reason = error.strerror or " ".join(str(error).split())
+    return _fail(f"{where}can't be read or written: {reason}; check space and permissions", 1)
 
 
 def _other(error: Exception) -> int:

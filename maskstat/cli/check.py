@@ -18,8 +18,10 @@ from maskstat.cli.options import (
     database,
     output,
     print_json,
+    refuse_idle,
     stored_scan,
 )
+from maskstat.cli.values import file, whole
 
 if TYPE_CHECKING:
     from maskstat.profile.quality import Finding
@@ -45,7 +47,9 @@ def command(
     ] = None,
     images: Annotated[
         Path | None,
-        typer.Option("--images", metavar="DIR", help="The images, paired with masks by stem."),
+        typer.Option(
+            "--images", metavar="DIR", parser=file, help="The images, paired with masks by stem."
+        ),
     ] = None,
     image_suffix: Annotated[
         str,
@@ -60,14 +64,17 @@ def command(
         ),
     ] = "",
     min_masks: Annotated[
-        int, typer.Option("--min-masks", metavar="N", min=0, help="Report classes in fewer masks.")
+        int,
+        typer.Option(
+            "--min-masks", metavar="N", parser=whole(0), help="Report classes in fewer masks."
+        ),
     ] = 10,
     min_components: Annotated[
         int | None,
         typer.Option(
             "--min-components",
             metavar="N",
-            min=0,
+            parser=whole(0),
             help="Report classes in fewer connected components; needs a scan with --profile. "
             "Default: 10 where there is one.",
         ),
@@ -94,6 +101,11 @@ def command(
     from maskstat.scanning import open_scan
 
     kinds = _kinds(fail_on or [])
+    if images is None:
+        refuse_idle(
+            {"--image-suffix": image_suffix or None, "--mask-suffix": mask_suffix or None},
+            goes_with="--images DIR",
+        )
     with ExitStack() as stack:
         chosen = stack.enter_context(stored_scan(db, scan, classes, ignore))
         others = [stack.enter_context(open_scan(database(db), name)) for name in against or ()]

@@ -70,11 +70,9 @@ def command(
 
 def _limits(fail_above: Sequence[str]) -> dict[str, float]:
     """Largest allowed value by metric. Raises ParameterError for what is none."""
-    import math
-
     from maskstat.errors import ParameterError
-    from maskstat.naming import printable
-    from maskstat.parameters import assignments
+    from maskstat.naming import did_you_mean, printable
+    from maskstat.parameters import assignments, parse_number
     from maskstat.profile.comparison import METRICS
 
     limits: dict[str, float] = {}
@@ -83,14 +81,15 @@ def _limits(fail_above: Sequence[str]) -> dict[str, float]:
             raise ParameterError(
                 f"no metric is called {printable(name)!r}",
                 where="--fail-above",
-                remedy=f"known are {', '.join(METRICS)}",
+                remedy=f"{did_you_mean(name, METRICS)}known are {', '.join(METRICS)}",
             )
-        try:
-            limits[name] = float(text)
-        except ValueError:
-            limits[name] = math.nan
-        if not math.isfinite(limits[name]):
-            raise ParameterError(f"{printable(text)!r} is not a number", where="--fail-above")
+        limit = parse_number(text)
+        if limit is None or limit < 0:
+            raise ParameterError(
+                f"{printable(repr(text))} is not a number of at least 0",
+                where=f"--fail-above {name}",
+            )
+        limits[name] = limit
     return limits
 
 

@@ -22,8 +22,10 @@ from maskstat.cli.options import (
     framework_of,
     output,
     print_json,
+    refuse_idle,
     stored_scan,
 )
+from maskstat.cli.values import file
 
 if TYPE_CHECKING:
     from maskstat.scanning import Scan
@@ -38,7 +40,9 @@ def register(app: typer.Typer) -> None:
 def command(
     weights: Annotated[
         Path | None,
-        typer.Option("--weights", metavar="FILE", help="A file that 'maskstat weights' wrote."),
+        typer.Option(
+            "--weights", metavar="FILE", parser=file, help="A file that 'maskstat weights' wrote."
+        ),
     ] = None,
     scheme: Annotated[
         str | None,
@@ -49,10 +53,12 @@ def command(
     framework: ForFramework = None,
     batch_size: BatchSize = None,
     confidence: Confidence = None,
-    seed: Seed = 0,
+    seed: Seed = None,
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Draw them: .png, .svg or .pdf."),
+        typer.Option(
+            "-o", "--output", metavar="FILE", parser=file, help="Draw them: .png, .svg or .pdf."
+        ),
     ] = None,
     scan: ScanName = None,
     db: Database = None,
@@ -71,19 +77,21 @@ def command(
 
     if weights is not None and scheme is not None:
         raise ParameterError("choose one of --weights and --scheme", where="--scheme")
-    chosen = stored_scan(db, scan, classes, ignore)
     kind = framework_of(framework)
+    if kind != "torch":
+        refuse_idle({"--batch-size": batch_size, "--seed": seed}, goes_with="--for torch")
     if kind == "torch" and batch_size is None:
         raise ParameterError(
             "the costs depend on the batch", where="--for torch", remedy="say --batch-size 8"
         )
+    options = {"batch_size": batch_size or 1, "epsilon": epsilon_of(confidence), "seed": seed or 0}
     if out is not None:
         from maskstat.report.plots import check_path, save
         from maskstat.report.plots.costs import draw_prices
 
         check_path(out)
-    label, table = _weights(chosen, weights, scheme, kind, batch_size, seed)
-    options = {"batch_size": batch_size or 1, "epsilon": epsilon_of(confidence), "seed": seed}
+    chosen = stored_scan(db, scan, classes, ignore)
+    label, table = _weights(chosen, weights, scheme, kind, batch_size, seed or 0)
     plain = price_list(chosen.ledger, None, kind, **options)  # type: ignore[arg-type]
     weighted = price_list(chosen.ledger, table.weights, kind, **options)  # type: ignore[arg-type]
     if out is not None:
@@ -108,7 +116,7 @@ def _weights(
     from maskstat.weights.normalise import normalise
 
     if file is None:
-        name = scheme or "equal-cost"
+        name = "equal-cost" if scheme is None else scheme
         options = {"normalize": "pixel", "absent": "one", "unlisted": "ignore"}
         if name == "equal-cost" and framework == "torch":
             answer = scan.equal_cost("torch", batch_size=batch_size, seed=seed, **options)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from maskstat.cli.values import file, number, whole
+from maskstat.naming import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from maskstat.export import Layout
     from maskstat.scanning import Scan
     from maskstat.weights.equal_cost_table import Framework
 
@@ -21,6 +26,7 @@ Database = Annotated[
     typer.Option(
         "--db",
         metavar="FILE",
+        parser=file,
         help="The store of scans. Default: $MASKSTAT_DB, or maskstat.db in this folder.",
     ),
 ]
@@ -58,7 +64,7 @@ BatchSize = Annotated[
     typer.Option(
         "--batch-size",
         metavar="S",
-        min=1,
+        parser=whole(1),
         help="For torch: masks that one process averages over.",
     ),
 ]
@@ -67,11 +73,20 @@ Confidence = Annotated[
     typer.Option(
         "--predictor-confidence",
         metavar="P",
+        parser=number,
         help="Probability that a constant prediction gives its class. It changes the costs shown, "
         "never the weights. Default: 1 - 1e-7, where Keras clips.",
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the random batches.")]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        "--seed",
+        metavar="N",
+        parser=whole(0),
+        help="For torch: of the random batches. Default: 0.",
+    ),
+]
 
 
 def framework_of(given: str | None) -> Framework:
@@ -82,7 +97,39 @@ def framework_of(given: str | None) -> Framework:
     for framework in FRAMEWORKS:
         if given in (None, framework):
             return framework
-    raise ParameterError("is keras or torch", where="--for")
+    raise ParameterError(f"is keras or torch, not {printable(repr(given))}", where="--for")
+
+
+def refuse_idle(given: Mapping[str, object], *, goes_with: str) -> None:
+    """Raise ParameterError where one of these options was given, which would change nothing.
+
+    Args:
+        given: the options by what they are called; None and False are not given.
+        goes_with: what they need.
+    """
+    from maskstat.errors import ParameterError
+
+    for option, value in given.items():
+        if value is not None and value is not False:
+            raise ParameterError(f"goes with {goes_with}", where=option)
+
+
+def layout_of(given: str | None, out: Path | None) -> Layout:
+    """The layout of the file to write. Raises ParameterError."""
+    from maskstat.errors import ParameterError
+    from maskstat.export import LAYOUTS
+    from maskstat.naming import did_you_mean
+
+    for layout in LAYOUTS:
+        if given in (None, layout):
+            if out is None:
+                refuse_idle({"--layout": given}, goes_with="-o FILE")
+            return layout
+    raise ParameterError(
+        f"no layout is called {printable(repr(given))}",
+        where="--layout",
+        remedy=f"{did_you_mean(str(given), LAYOUTS)}known are {', '.join(LAYOUTS)}",
+    )
 
 
 def epsilon_of(confidence: float | None) -> float:
@@ -113,7 +160,7 @@ def stored_scan(
     from maskstat.scanning import open_scan
 
     scan = open_scan(database(db), name)
-    return scan.under(classes, ignore or ()) if classes or ignore else scan
+    return scan if classes is None and not ignore else scan.under(classes, ignore or ())
 
 
 def output() -> Console:
@@ -126,8 +173,6 @@ def output() -> Console:
 
 def announce_written(path: Path) -> None:
     """Say on stderr which file was written."""
-    from maskstat.naming import printable
-
     typer.echo(f"wrote {printable(str(path))}", err=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +15,7 @@ from maskstat.cli.options import (
     announce_written,
     stored_scan,
 )
+from maskstat.cli.values import file, whole
 from maskstat.report.plots import KINDS
 
 _KINDS = "; ".join(f"{kind.name}: {kind.summary}" for kind in KINDS.values())
@@ -29,7 +30,9 @@ def command(
     kind: Annotated[str, typer.Argument(metavar="KIND", help=f"{_KINDS}.")],
     out: Annotated[
         Path,
-        typer.Option("-o", "--output", metavar="FILE", help="Ends in .png, .svg or .pdf."),
+        typer.Option(
+            "-o", "--output", metavar="FILE", parser=file, help="Ends in .png, .svg or .pdf."
+        ),
     ],
     scan: Annotated[
         list[str] | None,
@@ -55,7 +58,10 @@ def command(
         ),
     ] = None,
     dpi: Annotated[
-        int, typer.Option("--dpi", metavar="N", min=36, max=600, help="Pixels an inch, for .png.")
+        int,
+        typer.Option(
+            "--dpi", metavar="N", parser=whole(36, 600), help="Pixels an inch, for .png: 36 to 600."
+        ),
     ] = 200,
     db: Database = None,
     classes: ClassesOption = None,
@@ -67,17 +73,17 @@ def command(
     """
     from contextlib import ExitStack
 
-    from maskstat.report.plots import check_path, draw, find_kind, save
+    from maskstat.errors import ParameterError
+    from maskstat.naming import printable
+    from maskstat.report.plots import check_path, draw, save
 
-    find_kind(kind)
+    given = {"log": log or None, "order": order, "schemes": tuple(scheme) if scheme else None}
+    options = {name: value for name, value in given.items() if value is not None}
+    _check_options(kind, options)
     check_path(out)
-    options: dict[str, object] = {}
-    if log:
-        options["log"] = True
-    if order is not None:
-        options["order"] = order
-    if scheme:
-        options["schemes"] = tuple(scheme)
+    twice = [name for at, name in enumerate(scan or ()) if name in (scan or ())[:at]]
+    if twice:
+        raise ParameterError(f"{printable(repr(twice[0]))} is named twice", where="--scan")
     with ExitStack() as scans:
         names: Sequence[str | None] = scan or [None]
         views = [scans.enter_context(stored_scan(db, name, classes, ignore)) for name in names]
@@ -86,3 +92,20 @@ def command(
     typer.echo(drawing.description)
     announce_written(out)
     return 0
+
+
+def _check_options(kind: str, options: Mapping[str, object]) -> None:
+    """Raise ParameterError where there is no such plot, or it has no such option."""
+    from maskstat.errors import ParameterError
+    from maskstat.report.plots import options_of_kind
+
+    called = {"schemes": "--scheme"}
+    known = options_of_kind(kind)
+    for option in options:
+        if option not in known:
+            listed = ", ".join(called.get(name, f"--{name}") for name in known)
+            raise ParameterError(
+                f"the plot {kind} has no such option",
+                where=called.get(option, f"--{option}"),
+                remedy=f"it has: {listed or 'none'}",
+            )

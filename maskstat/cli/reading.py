@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from maskstat.cli.values import file, whole
+
 PagesOption = Annotated[
     str | None,
     typer.Option(
@@ -35,6 +37,7 @@ DivisorOption = Annotated[
     typer.Option(
         "--value-divisor",
         metavar="N",
+        parser=whole(2, (1 << 62) - 1),
         help="Values are class * N + instance: count value // N. Values below N are classes "
         "already (Cityscapes: 1000).",
     ),
@@ -47,6 +50,7 @@ PanopticOption = Annotated[
     typer.Option(
         "--panoptic",
         metavar="FILE",
+        parser=file,
         help="COCO's panoptic JSON: masks are PNGs of its segments, and its categories are "
         "counted (and the classes, without --classes).",
     ),
@@ -56,6 +60,7 @@ NearestColourOption = Annotated[
     typer.Option(
         "--nearest-colour",
         metavar="TOL",
+        parser=whole(0, 255),
         help="A colour counts as the nearest class's where no channel is off by more than TOL. "
         "Nothing is decoded again.",
     ),

@@ -17,6 +17,7 @@ from maskstat.cli.options import (
     print_json,
     stored_scan,
 )
+from maskstat.cli.values import file, whole
 
 if TYPE_CHECKING:
     from maskstat.scanning import Scan
@@ -37,6 +38,7 @@ def command(
             "-o",
             "--output",
             metavar="FILE",
+            parser=file,
             help="Write here; .html, .md or .json decides the format. Without it Markdown and JSON "
             "are printed and HTML goes to report.html.",
         ),
@@ -50,8 +52,7 @@ def command(
         typer.Option(
             "--examples",
             metavar="N",
-            min=0,
-            max=20,
+            parser=whole(0, 20),
             help="Show N masks a class in class colours (HTML): those with most of its pixels, and "
             "the one with fewest. Reads their files again. Default: 0, none.",
         ),
@@ -98,20 +99,27 @@ def _format(out: Path | None, form: str | None, *, json: bool) -> str:
         raise ParameterError(
             f"no report format is called {printable(form)!r}",
             where="--format",
-            remedy="html, md or json",
+            remedy="known are html, md or json",
         )
     asked = "json" if json and form is None else form
     if json and asked != "json":
         raise ParameterError(f"--json and --format {asked} contradict", where="--format")
+    usual = None if out is None else _SUFFIXES.get(out.suffix.lower())
+    if asked is not None and usual not in {None, asked}:
+        raise ParameterError(
+            f"its suffix means {usual}, and {asked} is asked for",
+            where=printable(str(out)),
+            remedy="choose one of the two",
+        )
     if asked is not None or out is None:
         return asked or "html"
-    if out.suffix.lower() not in _SUFFIXES:
+    if usual is None:
         raise ParameterError(
             f"no report format has the suffix {printable(out.suffix)!r}",
             where=printable(str(out)),
             remedy="end it in .html, .md or .json, or give --format",
         )
-    return _SUFFIXES[out.suffix.lower()]
+    return usual
 
 
 def _text(scan: Scan, form: str, examples: int) -> str:

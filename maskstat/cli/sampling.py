@@ -14,10 +14,12 @@ from maskstat.cli.options import (
     JsonOption,
     ScanName,
     announce_written,
+    layout_of,
     output,
     print_json,
     stored_scan,
 )
+from maskstat.cli.values import file
 
 
 def register(app: typer.Typer) -> None:
@@ -27,11 +29,13 @@ def register(app: typer.Typer) -> None:
 
 def command(
     method: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--method", metavar="NAME", help="repeat-factor, inverse-frequency or target-mix."
+            "--method",
+            metavar="NAME",
+            help="repeat-factor, the default, inverse-frequency or target-mix.",
         ),
-    ] = "repeat-factor",
+    ] = None,
     param: Annotated[
         list[str] | None,
         typer.Option("--param", metavar="NAME=VALUE", help="A method's parameter. Repeatable."),
@@ -42,17 +46,22 @@ def command(
     out: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", metavar="FILE", help="Write to .csv, .json, .yaml, .txt or .npy."
+            "-o",
+            "--output",
+            metavar="FILE",
+            parser=file,
+            help="Write to .csv, .json, .yaml, .txt or .npy.",
         ),
     ] = None,
     layout: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--layout",
             metavar="full|list|dict",
-            help="full: with mask names and provenance; list: the weights; dict: by position.",
+            help="Of the file. full, the default: with mask names and provenance; list: the "
+            "weights; dict: by position.",
         ),
-    ] = "full",
+    ] = None,
     scan: ScanName = None,
     db: Database = None,
     classes: ClassesOption = None,
@@ -65,17 +74,25 @@ def command(
     uses. -o writes a row a mask, in natural order of the names: its name and its probability
     or repeat factor.
     """
+    from maskstat.errors import ParameterError
     from maskstat.parameters import assignments
     from maskstat.sampling import sample
 
     if methods:
+        for option, value in {
+            "--method": method, "--param": param, "-o": out, "--layout": layout, "--scan": scan,
+            "--db": db, "--classes": classes, "--ignore": ignore,
+        }.items():  # fmt: skip
+            if value is not None and value != []:
+                raise ParameterError("--methods lists the methods, of no scan", where=option)
         _list_methods(json=json)
         return 0
+    form = layout_of(layout, out)
     with stored_scan(db, scan, classes, ignore) as chosen:
         table = sample(
             chosen.ledger,
             chosen.catalog.names,
-            method,
+            "repeat-factor" if method is None else method,
             params=assignments(param or [], option="--param"),
             provenance={
                 "source": chosen.source,
@@ -87,7 +104,7 @@ def command(
         )
         catalog = chosen.catalog
     if out is not None:
-        table.save(out, layout)  # type: ignore[arg-type]
+        table.save(out, form)
         announce_written(out)
     if json:
         document = table.to_document()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from maskstat.cli import values
 from maskstat.cli.options import (
     ClassesOption,
     Database,
@@ -17,6 +18,7 @@ from maskstat.cli.options import (
     database,
     output,
     print_json,
+    refuse_idle,
 )
 from maskstat.cli.reading import (
     ArrayOption,
@@ -46,24 +48,38 @@ def command(
         typer.Argument(
             metavar="SOURCE",
             help="A folder (recursive), a glob in quotes, one mask, a list of paths (.txt, .csv, "
-            ".tsv), archives (.zip, .tar), tables (.parquet, .arrow), or a URL of any of them.",
+            ".tsv), archives (.zip, .tar), tables (.parquet, .arrow), a URL of any of them, or "
+            "annotations (COCO's or LabelMe's .json, YOLO's data.yaml).",
         ),
     ],
     classes: ClassesOption = None,
     ignore: IgnoreOption = None,
     name: Annotated[
         str | None,
-        typer.Option("--name", metavar="NAME", help="Name of the scan; default: the folder's."),
+        typer.Option(
+            "--name",
+            metavar="NAME",
+            parser=values.name,
+            help="Name of the scan; default: the folder's.",
+        ),
     ] = None,
     db: Database = None,
     include: Annotated[
         list[str] | None,
-        typer.Option("--include", metavar="GLOB", help="Only names that match. Repeatable."),
+        typer.Option(
+            "--include",
+            metavar="GLOB",
+            parser=values.pattern,
+            help="Only names that match. Repeatable.",
+        ),
     ] = None,
     exclude: Annotated[
         list[str] | None,
         typer.Option(
-            "--exclude", metavar="GLOB", help="Leave out matching files and folders. Repeatable."
+            "--exclude",
+            metavar="GLOB",
+            parser=values.pattern,
+            help="Leave out matching files and folders. Repeatable.",
         ),
     ] = None,
     allow_lossy: Annotated[
@@ -106,13 +122,37 @@ def command(
     grid: Annotated[
         int | None,
         typer.Option(
-            "--grid", metavar="G", help="Cells a side of the profile's heat maps. Default: 64."
+            "--grid",
+            metavar="G",
+            parser=values.whole(1),
+            help="Cells a side of the profile's heat maps. Default: 64.",
         ),
     ] = None,
     workers: Annotated[
         int | None,
         typer.Option(
-            "--workers", metavar="N", min=1, help="Threads; default: one a CPU, 32 for URLs."
+            "--workers",
+            metavar="N",
+            parser=values.whole(1),
+            help="Threads; default: one a CPU, 32 for URLs.",
+        ),
+    ] = None,
+    executor: Annotated[
+        str,
+        typer.Option(
+            "--executor",
+            metavar="threads|dask",
+            help="Where masks are counted: here, or on a Dask cluster; without --scheduler, one of "
+            "--workers processes on this machine.",
+        ),
+    ] = "threads",
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--scheduler",
+            metavar="ADDRESS",
+            parser=values.name,
+            help="The cluster's scheduler: tcp://HOST:8786.",
         ),
     ] = None,
     json: JsonOption = False,
@@ -123,13 +163,12 @@ def command(
     again decodes only what is new or changed. Exit code 3 means that some masks could not be
     counted; they are listed with their reasons.
     """
-    from maskstat.errors import ParameterError
     from maskstat.profile.pixels import DEFAULT_GRID
     from maskstat.report.summary import scan_document
     from maskstat.scanning import scan, splits_of
 
-    if grid is not None and not profile:
-        raise ParameterError("goes with --profile", where="--grid")
+    if not profile:
+        refuse_idle({"--grid": grid}, goes_with="--profile")
     selected = {"include": include or (), "exclude": exclude or (), "column": column}
     splits = splits_of(source, **selected) if split else {}  # type: ignore[arg-type]
     documents = []
@@ -148,6 +187,8 @@ def command(
                 profile=profile,
                 grid=DEFAULT_GRID if grid is None else grid,
                 workers=workers,
+                executor=executor,
+                scheduler=scheduler,
                 split=one,
                 nearest_colour=nearest_colour,
                 pages=pages,

@@ -25,9 +25,12 @@ def command(
 
     The last one listed is the one that other commands take by default.
     """
+    from maskstat.errors import ParameterError
     from maskstat.naming import printable
     from maskstat.store import Store
 
+    if remove is not None and json:
+        raise ParameterError("goes with the list: --remove prints none", where="--json")
     with Store.open(database(db)) as store:
         if remove is not None:
             store.remove(store.find(remove))

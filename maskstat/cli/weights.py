@@ -22,10 +22,14 @@ from maskstat.cli.options import (
     announce_written,
     epsilon_of,
     framework_of,
+    layout_of,
     output,
     print_json,
+    refuse_idle,
     stored_scan,
 )
+from maskstat.cli.values import file, number
+from maskstat.naming import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -42,8 +46,11 @@ def register(app: typer.Typer) -> None:
 
 def command(
     scheme: Annotated[
-        str, typer.Option("--scheme", metavar="NAME", help="See 'maskstat schemes'.")
-    ] = "equal-cost",
+        str | None,
+        typer.Option(
+            "--scheme", metavar="NAME", help="See 'maskstat schemes'. Default: equal-cost."
+        ),
+    ] = None,
     param: Annotated[
         list[str] | None,
         typer.Option("--param", metavar="NAME=VALUE", help="A scheme's parameter. Repeatable."),
@@ -75,6 +82,7 @@ def command(
         typer.Option(
             "--cost-matrix",
             metavar="FILE",
+            parser=file,
             help="For equal-cost: K x K numbers, what a pixel of class c (column) costs the answer "
             "i (row). .npy, .csv, .txt or .json.",
         ),
@@ -92,28 +100,33 @@ def command(
         typer.Option(
             "--max-ratio",
             metavar="R",
+            parser=number,
             help="Largest weight ratio of a best effort. Default: 1000.",
         ),
     ] = None,
-    seed: Seed = 0,
+    seed: Seed = None,
     unlisted: Annotated[
         str, typer.Option("--unlisted", metavar="refuse|ignore", help="Values nobody explained.")
     ] = "refuse",
     out: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", metavar="FILE", help="Write to .json, .yaml, .csv, .txt or .npy."
+            "-o",
+            "--output",
+            metavar="FILE",
+            parser=file,
+            help="Write to .json, .yaml, .csv, .txt or .npy.",
         ),
     ] = None,
     layout: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--layout",
             metavar="full|list|dict",
-            help="full: with names and provenance; list: MMSegmentation, torch.tensor; "
-            "dict: Keras' class_weight.",
+            help="Of the file. full, the default: with names and provenance; list: MMSegmentation, "
+            "torch.tensor; dict: Keras' class_weight.",
         ),
-    ] = "full",
+    ] = None,
     compare: Annotated[
         bool, typer.Option("--compare", help="Show all schemes side by side.")
     ] = False,
@@ -132,10 +145,13 @@ def command(
     from maskstat.weights import find_scheme
 
     if unlisted not in {"refuse", "ignore"}:
-        raise ParameterError("is 'refuse' or 'ignore'", where="--unlisted")
-    if compare and out is not None:
-        raise ParameterError("--compare writes no file", where="-o", remedy="choose one --scheme")
-    chosen = stored_scan(db, scan, classes, ignore)
+        raise ParameterError(
+            f"is 'refuse' or 'ignore', not {printable(repr(unlisted))}", where="--unlisted"
+        )
+    form = layout_of(layout, out)
+    if compare:
+        _refuse_beside_compare(out, scheme, param)
+    scheme = "equal-cost" if scheme is None else scheme
     options: dict[str, Any] = {
         "normalize": normalize,
         "clip": _clip(clip),
@@ -148,12 +164,18 @@ def command(
         "--batch-size": batch_size,
         "--predictor-confidence": confidence,
         "--cost-matrix": cost_matrix,
-        "--best-effort": best_effort or None,
+        "--best-effort": best_effort,
         "--max-ratio": max_ratio,
+        "--seed": seed,
     }
-    if (compare or scheme != "equal-cost") and any(v is not None for v in special.values()):
-        option = next(name for name, value in special.items() if value is not None)
-        raise ParameterError("goes with --scheme equal-cost", where=option)
+    if compare or scheme != "equal-cost":
+        refuse_idle(special, goes_with="--scheme equal-cost")
+    kind = framework_of(framework)
+    if kind != "torch":
+        refuse_idle({"--batch-size": batch_size, "--seed": seed}, goes_with="--for torch")
+    max_ratio = _ratio(best_effort, max_ratio)
+    epsilon = epsilon_of(confidence)
+    chosen = stored_scan(db, scan, classes, ignore)
     try:
         if compare:
             _compare(chosen, options, json=json)
@@ -161,16 +183,15 @@ def command(
         if scheme == "equal-cost":
             find_scheme(scheme).bind(given)  # which has none: says so
             answer = _equal_cost(
-                chosen, options, framework_of(framework), batch_size, cost_matrix,
-                max_ratio=_ratio(best_effort, max_ratio), seed=seed,
-            )  # fmt: skip
-            table, notes = answer.table, _equal_cost_notes(chosen, answer, epsilon_of(confidence))
+                chosen, options, kind, batch_size, cost_matrix, max_ratio=max_ratio, seed=seed or 0
+            )
+            table, notes = answer.table, _equal_cost_notes(chosen, answer, epsilon)
         else:
             table, notes = chosen.weights(scheme, params=given, **options), None
     except UnlistedValuesError as error:
         raise UnlistedValuesError(error.problem, remedy=_command_with(error.remedy)) from error
     if out is not None:
-        table.save(out, layout)  # type: ignore[arg-type]
+        table.save(out, form)
         announce_written(out)
     _show(chosen, table, notes, json=json)
     return 0
@@ -178,12 +199,22 @@ def command(
 
 def _ratio(best_effort: bool, max_ratio: float | None) -> float | None:
     """The limit of a best effort, None where an exact answer is wanted."""
-    from maskstat.errors import ParameterError
     from maskstat.weights.equal_cost_table import DEFAULT_MAX_RATIO
 
-    if max_ratio is not None and not best_effort:
-        raise ParameterError("goes with --best-effort", where="--max-ratio")
-    return (max_ratio or DEFAULT_MAX_RATIO) if best_effort else None
+    if not best_effort:
+        refuse_idle({"--max-ratio": max_ratio}, goes_with="--best-effort")
+        return None
+    return DEFAULT_MAX_RATIO if max_ratio is None else max_ratio
+
+
+def _refuse_beside_compare(out: Path | None, scheme: str | None, param: list[str] | None) -> None:
+    from maskstat.errors import ParameterError
+
+    if out is not None:
+        raise ParameterError("--compare writes no file", where="-o", remedy="choose one --scheme")
+    for option, value in {"--scheme": scheme, "--param": param}.items():
+        if value:
+            raise ParameterError("--compare shows all schemes with their defaults", where=option)
 
 
 def _equal_cost(
@@ -252,18 +283,17 @@ def _compare(scan: Scan, options: dict[str, Any], *, json: bool) -> None:
 
 def _clip(given: str | None) -> tuple[float, float] | None:
     from maskstat.errors import ParameterError
+    from maskstat.parameters import parse_number
 
     if given is None:
         return None
-    low, colon, high = given.partition(":")
-    try:
-        if not colon:
-            raise ValueError
-        return float(low), float(high)
-    except ValueError:
+    low, _, high = given.partition(":")
+    bounds = parse_number(low), parse_number(high)
+    if bounds[0] is None or bounds[1] is None:
         raise ParameterError(
-            f"{given!r} is not LO:HI", where="--clip", remedy="--clip 0.1:10"
-        ) from None
+            f"{printable(repr(given))} is not LO:HI", where="--clip", remedy="--clip 0.1:10"
+        )
+    return bounds[0], bounds[1]
 
 
 def _command_with(flags: str | None) -> str:

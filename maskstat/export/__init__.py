@@ -16,10 +16,10 @@ import contextlib
 import importlib
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Literal, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 from maskstat.errors import FileFormatError
 from maskstat.naming import printable
@@ -56,7 +56,9 @@ def write_document(document: Document, path: Path, layout: Layout = "full") -> P
     module = _module(path)
     if layout not in LAYOUTS:
         raise FileFormatError(
-            f"no layout is called {printable(layout)!r}", remedy=f"known are {', '.join(LAYOUTS)}"
+            f"no layout is called {printable(layout)!r}",
+            where="--layout",
+            remedy=f"known are {', '.join(LAYOUTS)}",
         )
     if layout not in module.LAYOUTS:
         raise FileFormatError(
@@ -98,12 +100,30 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         FileFormatError: the folder is missing or can't be written.
     """
+    with replacing(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A new file that takes the place of `path` when the block ends well, and is gone otherwise.
+
+    Its `name` is where it is meanwhile, in the same folder.
+
+    Raises:
+        FileFormatError: the folder is missing or can't be written.
+    """
     temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.part")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    where = printable(str(path))
     try:
+        if path.is_dir():
+            raise FileFormatError("can't be written: it is a folder", where=where)
+        if not path.parent.is_dir():
+            missing = printable(str(path.parent))
+            raise FileFormatError(f"can't be written: there is no folder {missing}", where=where)
         try:
-            with os.fdopen(os.open(temporary, flags, 0o666), "wb") as file:
-                file.write(data)
+            with open(temporary, "xb") as file:
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             if path.exists():  # a new file has the mode that the user's umask says
@@ -115,7 +135,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             raise
     except OSError as error:
         raise FileFormatError(
-            f"can't be written: {error.strerror or error}", where=printable(str(path))
+            f"can't be written: {error.strerror or error}", where=where
         ) from error
 
 

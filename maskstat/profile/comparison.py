@@ -176,6 +176,7 @@ def compare_splits(
     if len(splits) < 2 or len(set(names)) < len(names):
         raise ParameterError(
             "a comparison needs two or more different splits",
+            where=" ".join(map(printable, names)) or None,
             remedy="name their scans: maskstat compare train val",
         )
     if len({split.histogram.catalog.digest for split in splits}) > 1:

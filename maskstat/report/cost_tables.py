@@ -120,9 +120,12 @@ def linear_notes(weights: WeightTable, epsilon: float) -> RenderableType:
     shares = weights.mass[present]
     scale = float(weights.frequency @ weights.weights)
     wrong, right = wrong_and_right(max(len(weights), 2), epsilon)
-    costs = scale * (wrong - (wrong - right) * shares)
+    with np.errstate(over="ignore"):
+        costs = scale * (wrong - (wrong - right) * shares)
     low, high = float(costs.min()), float(costs.max())
-    if high - low <= _EQUAL * high:
+    if not math.isfinite(high):
+        text = "Constant predictions cost more than numbers can say"
+    elif high - low <= _EQUAL * high:
         text = f"Every constant prediction costs {low:.6g} nats a labelled pixel"
     else:
         text = f"Constant predictions cost {low:.6g} to {high:.6g} nats a labelled pixel"

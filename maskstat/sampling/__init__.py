@@ -57,11 +57,15 @@ def sample(
     chosen = find_method(method)
     parameters = bind(chosen.function, params or {}, owner=f"method {chosen.name}")
     before = expected_mix(ledger, np.ones(len(ledger)))
-    weights = chosen.function(ledger, **parameters)
-    if chosen.unit == "probability":
-        weights = weights / weights.sum()
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        weights = chosen.function(ledger, **parameters)
+        if chosen.unit == "probability":
+            weights = weights / weights.sum()
     if not np.isfinite(weights).all():
-        raise WeightError(f"method {chosen.name} overflows under these parameters")
+        spelled = ", ".join(f"{name}={value}" for name, value in parameters.items())
+        raise WeightError(
+            f"method {chosen.name} overflows under {spelled}", remedy="choose milder parameters"
+        )
     target = None
     if "target" in parameters:
         target = target_shares(ledger, parameters["target"]).tolist()  # type: ignore[arg-type]

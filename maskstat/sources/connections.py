@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import errno
+import inspect
 import random
 import re
 import threading
@@ -314,6 +315,13 @@ def _options(scheme: str, user: str | None, password: str | None) -> dict[str, A
     return options
 
 
+def _needed(system: Any) -> set[str]:
+    """What a file system can't be made without."""
+    given = list(inspect.signature(system.__init__).parameters.values())
+    plain = (p for p in given[1:] if p.kind is p.POSITIONAL_OR_KEYWORD)  # the first is itself
+    return {p.name for p in plain if p.default is p.empty}
+
+
 def _filesystem(scheme: str, user: str | None, password: str | None) -> Any:
     """fsspec's file system. Raises SourceError and MissingExtraError."""
     try:
@@ -326,7 +334,15 @@ def _filesystem(scheme: str, user: str | None, password: str | None) -> Any:
                 where=f"{printable(scheme)}://",
                 remedy="known are s3, gs, az, https, hf and others that fsspec knows",
             )
-        system = fsspec.filesystem(scheme, **_options(scheme, user, password))
+        options = _options(scheme, user, password)
+        needed = _needed(fsspec.get_filesystem_class(scheme)) - options.keys()
+        if needed:
+            raise SourceError(
+                f"can't be read from here: a connection needs {', '.join(sorted(needed))}",
+                where=f"{printable(scheme)}://",
+                remedy="mount it, or download it first",
+            )
+        system = fsspec.filesystem(scheme, **options)
     except ImportError as error:
         package = _PACKAGES.get(scheme, "")
         raise MissingExtraError(

@@ -156,7 +156,9 @@ class BatchDrawer:
         from scipy.sparse import csr_array
 
         if batch_size < 1:
-            raise ParameterError(f"the batch size is {batch_size}; it must be at least 1")
+            raise ParameterError(
+                f"the batch size is {batch_size}; it must be at least 1", where="--batch-size"
+            )
         self.rows = rows
         self.batch_size = min(batch_size, rows.mask_count)
         self._generator = np.random.default_rng(seed)

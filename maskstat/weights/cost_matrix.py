@@ -40,6 +40,8 @@ def read_cost_matrix(path: Path, class_count: int) -> FloatArray:
             matrix = np.array(json.loads(data))
         else:
             text = data.decode("utf-8-sig").replace(",", " ")
+            if not text.strip():  # NumPy would warn
+                raise ValueError("no numbers")
             matrix = np.loadtxt(io.StringIO(text), ndmin=2)
         matrix = np.asarray(matrix, np.float64)
     except OSError as error:

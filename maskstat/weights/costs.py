@@ -111,6 +111,7 @@ def wrong_and_right(class_count: int, epsilon: float) -> tuple[float, float]:
         raise ParameterError(
             f"a predictor of {class_count} classes that gives its own {1 - epsilon:g} has no "
             "finite cost or does not prefer it",
+            where="--predictor-confidence",
             remedy=f"its confidence must lie above {1 / class_count:.3g} and below 1",
         )
     right = -float(np.log1p(-epsilon))

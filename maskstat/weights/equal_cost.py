@@ -253,7 +253,8 @@ def best_effort(
     """
     if not 1.0 <= max_ratio <= LARGEST_RATIO:
         raise ParameterError(
-            f"the largest weight ratio is {max_ratio:g}; it must be between 1 and 1e12"
+            f"the largest weight ratio is {max_ratio:g}; it must be between 1 and 1e12",
+            where="--max-ratio",
         )
     rows = MaskRows.of(ledger)
     drawer = BatchDrawer(rows, batch_size, seed)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from maskstat.errors import ParameterError
 from maskstat.histogram import ClassHistogram
 from maskstat.ledger import MaskLedger
+from maskstat.naming import printable
 from maskstat.weights import finish, present_counts, refuse_unlisted, resolve_absent
 from maskstat.weights.equal_cost import (
     EqualCostWeights,
@@ -70,7 +71,7 @@ def equal_cost(
         WeightError: as `maskstat.weights.compute`, or the iteration did not converge.
     """
     if framework not in FRAMEWORKS:
-        raise ParameterError("is keras or torch", where="--for")
+        raise ParameterError(f"is keras or torch, not {printable(repr(framework))}", where="--for")
     if framework == "keras" and max_ratio is not None:
         raise ParameterError(
             "a plain mean always has an exact answer", where="--best-effort", remedy="leave it out"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from maskstat.errors import ParameterError
+from maskstat.naming import did_you_mean, printable
 from maskstat.weights.schemes import FloatArray
 
 # Each gives the number that all weights are divided by.
@@ -37,9 +38,9 @@ def normalise(weights: FloatArray, frequency: FloatArray, how: str) -> FloatArra
     """
     if how not in NORMALISATIONS:
         raise ParameterError(
-            f"no normalisation is called {how!r}",
+            f"no normalisation is called {printable(how)!r}",
             where="--normalize",
-            remedy=f"known are {', '.join(NORMALISATIONS)}",
+            remedy=f"{did_you_mean(how, NORMALISATIONS)}known are {', '.join(NORMALISATIONS)}",
         )
     # Dividing by the largest first keeps sums of huge weights finite.
     relative = weights if how == "none" else weights / weights.max()

@@ -108,6 +108,12 @@ def options_of(function: object) -> tuple[str, ...]:
     return tuple(p.name for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY)
 
 
+def options_of_kind(name: str) -> tuple[str, ...]:
+    """What a kind of plot may be told. Raises ParameterError where there is no such kind."""
+    kind = find_kind(name)
+    return options_of(importlib.import_module(f"maskstat.report.plots.{kind.name}").draw)
+
+
 def check_path(path: Path) -> None:
     """Raise ParameterError where the suffix is none that a plot can be written as."""
     if path.suffix.lower() not in SUFFIXES:

@@ -1,0 +1,222 @@
+"""What can be wrong in an option, as rows of a table: a command line, its exit code, its error.
+
+Options that several commands have are wrong in the same ways; those rows are written here once and
+stand behind the beginning of each command's line (`BEGINNINGS`). `option_table` has the others.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Case(NamedTuple):
+    """A command line that is refused.
+
+    Attributes:
+        line: a whole one behind "maskstat", as a shell splits it, or what follows the command's
+            beginning. `\\e` is an escape character.
+        code: the exit code.
+        words: what the error says: the value or file, what is wrong with it, what to do.
+        without: packages that are not installed.
+        made: a file that may be there afterwards: a store, opened before the error.
+        prints: whether the result is printed before the error.
+    """
+
+    line: str
+    code: int
+    words: tuple[str, ...]
+    without: tuple[str, ...] = ()
+    made: str = ""
+    prints: bool = False
+
+
+def usage(line: str, *words: str) -> Case:
+    """An option that means nothing here."""
+    return Case(line, 2, words)
+
+
+def failure(line: str, *words: str) -> Case:
+    """What can't be done."""
+    return Case(line, 1, words)
+
+
+def missing(line: str, package: str, extra: str) -> Case:
+    """What needs a package that is not installed."""
+    return Case(line, 1, (f'pip install "maskstat[{extra}]"',), (package,), "kept.db")
+
+
+def wholes(option: str, limits: str, *outside: int) -> tuple[Case, ...]:
+    """Rows of an option that is a whole number within limits."""
+    texts = ("x", "", " ", "1.5", "nan", "1e3", "1_0", "٣", *map(str, outside))
+    name = option.rpartition(" ")[2]
+    return (
+        *(
+            usage(f"{option} '{text}'", name, f"'{text}' is no whole number {limits}")
+            for text in texts
+        ),
+        usage(f"{option} {2**63}", name, f"'{2**63}' is too large"),
+        usage(f"{option} {'9' * 400}", name, "'999", "is too large"),
+        usage(f"{option} {'9' * 5000}", name, "'999", f"...' is no whole number {limits}"),
+    )
+
+
+def numbers(option: str) -> tuple[Case, ...]:
+    """Rows of an option that is a finite number."""
+    texts = ("x", "", "nan", "inf", "-inf", "1e999", "1_0", "٣", "1,5")
+    name = option.rpartition(" ")[2]
+    return tuple(usage(f"{option} '{t}'", name, f"'{t}' is no finite number") for t in texts)
+
+
+def files(suffixes: tuple[str, ...], code: int, known: str) -> tuple[Case, ...]:
+    """Rows of an option that is a file to write."""
+    first = suffixes[0]
+    return (
+        Case("-o x.xlsx", code, ("x.xlsx", "has the suffix '.xlsx'", known)),
+        Case("-o x", code, ("x: ", "has the suffix ''", known)),
+        Case("-o 'a\\eb'", code, ("a\\x1bb", known)),
+        usage("-o ''", "-o", "an empty text is no file's name"),
+        failure(f"-o absent/x{first}", f"absent/x{first}", "there is no folder absent"),
+        failure(f"-o list.txt/x{first}", f"list.txt/x{first}", "there is no folder list.txt"),
+        failure(f"-o {'n' * 300}{first}", "nnn", "can't be written: "),
+        *(
+            failure(f"-o folder{suffix}", f"folder{suffix}", "can't be written: it is a folder")
+            for suffix in suffixes
+        ),
+    )
+
+
+_TABLES = "known are .json, .yaml, .yml, .csv, .txt, .npy"
+TABLES = files((".json", ".csv"), 1, _TABLES)
+PLOTS = files((".png",), 2, "known are .png, .svg, .pdf")
+LAYOUT = (
+    usage("-o x.json --layout pretty", "--layout", "called 'pretty'", "known are full, list, dict"),
+    usage("-o x.json --layout lists", "did you mean list?"),
+    usage("-o x.json --layout ''", "--layout", "no layout is called ''"),
+    usage("-o x.json --layout 'a\\eb'", "--layout", "a\\x1bb"),
+    usage("--layout pretty", "--layout", "no layout is called 'pretty'"),
+    usage("--layout list", "--layout", "goes with -o FILE"),
+    failure("-o x.npy --layout dict", "x.npy", "can't hold the layout dict", ".json holds all"),
+    failure("-o x.txt --layout dict", "x.txt", "can't hold the layout dict", ".json holds all"),
+)
+LABELS = (
+    *(
+        failure(f"--classes {text}", f"--classes {text}", "neither a number, a file nor a preset")
+        for text in ("nonsense", "''", "4.5", "nan", "inf", "1_0", "٣")
+    ),
+    failure("--classes cityscape", "did you mean cityscapes?", "'maskstat presets' lists"),
+    failure("--classes 'a\\eb'", "--classes a\\x1bb", "neither a number"),
+    *(
+        failure(f"--classes {count}", "--classes", f"must be 1 to 65536, not {count}")
+        for count in (0, -1, 65537, 10**30)
+    ),
+    failure("--classes empty", "--classes empty", "is a folder, not a file of classes"),
+    failure("--classes folder.yaml", "--classes folder.yaml", "is a folder"),
+    failure(f"--classes {'n' * 300}", "nnn", "can't be read: "),
+    failure("--classes brackets.yaml", "brackets.yaml", "not valid YAML", "line 1"),
+    failure("--classes brackets.json", "brackets.json", "not valid JSON", "line 1"),
+    failure("--classes number.yaml", "number.yaml", "neither a list nor a mapping of classes"),
+    failure("--classes twice.yaml", "twice.yaml", "two classes are called 'road'"),
+    failure("--classes clash.yaml", "clash.yaml", "value 1 belongs to class 'road' and to"),
+    failure("--classes unknown.yaml", "unknown.yaml", "unknown key 'clases'", "known are classes"),
+    failure("--classes unknown_class.yaml", "class 0 has an unknown key 'colou'", "known are name"),
+    failure("--classes half.yaml", "half.yaml", "class road", "whole number", "not 1.5"),
+    failure("--classes colour.yaml", "colour.yaml", "#rrggbb or [r, g, b], not 'pink'"),
+    failure("--classes unnamed.yaml", "unnamed.yaml", "the name of class 0 must be text"),
+    failure("--classes none.yaml", "none.yaml", "1 to 65536 classes, not 0"),
+    failure("--classes shape.yaml", "shape.yaml", "must map indices to names"),
+    failure("--classes empty.txt", "empty.txt", "holds no class names"),
+    failure("--classes latin.yaml", "latin.yaml", "not UTF-8 text"),
+    failure("--classes escape.yaml", "escape.yaml", "two classes are called 'a\\", "x1b[2Jb"),
+    failure("--classes maskstat.db", "maskstat.db", "not UTF-8 text"),
+)
+IGNORED = (
+    *(
+        usage(f"--ignore '{t}'", "--ignore", f"'{t}' is neither a whole number nor a colour")
+        for t in ("1.5", "nan", "inf", "1_0", "٣", "1,2", "#12", "#gggggg", "0x10")
+    ),
+    usage(f"--ignore {'9' * 30}", "--ignore", "9999", "no value that a pixel can have"),
+    usage("--ignore 'a\\eb'", "--ignore", "a\\", "x1bb"),
+)
+_NO_STORE = ("there is no scan store", "maskstat scan FOLDER", "--db")
+NO_STORES = (
+    failure("--db list.txt/x.db", "list.txt/x.db", "there is no scan store"),
+    failure("--db 'a\\eb'", "a\\x1bb", *_NO_STORE),
+    failure(f"--db {'n' * 300}.db", "nnn.db"),
+)
+BAD_STORES = (
+    failure("--db empty", "empty: is a folder", "name a file in it: --db empty/maskstat.db"),
+    failure("--db text.db", "text.db", "not a database", "choose another --db"),
+    failure("--db other.db", "other.db", "not a scan store", "choose another --db"),
+    failure("--db newer.db", "newer.db", "newer maskstat", "pip install -U maskstat"),
+    failure("--db torn.db", "torn.db", "damaged"),
+    usage("--db ''", "--db", "an empty text is no file's name"),
+)
+
+# A command line of each command that is right as far as it goes.
+BEGINNINGS = {
+    "scan": "scan masks",
+    "show": "show",
+    "weights": "weights",
+    "costs": "costs",
+    "sampling": "sampling",
+    "check": "check",
+    "compare": "compare masks fine",
+    "plot": "plot classes -o x.png",
+    "report": "report --format md",
+    "schemes": "schemes",
+    "presets": "presets",
+    "scans": "scans",
+    "merge": "merge maskstat.db -o new.db",
+    "export": "export",
+}
+
+# Option -> what is wrong in it, wherever a command has it and no rows of its own.
+SHARED: dict[str, tuple[Case, ...]] = {
+    "--db": (
+        failure("--db nowhere.db", "nowhere.db", *_NO_STORE),
+        *BAD_STORES,
+    ),
+    "--scan": (
+        failure("--scan nothing", "maskstat.db", "no scan called 'nothing'", "it has: ", "masks"),
+        failure("--scan mask", "no scan called 'mask'", "did you mean masks?"),
+        failure("--scan ''", "no scan called ''", "it has: "),
+        failure("--scan 'a\\eb'", "a\\", "x1bb", "named \\x1b[2J"),
+        failure("--db hollow.db", "hollow.db", "holds no scan yet", "maskstat scan FOLDER"),
+    ),
+    "--classes": (
+        failure(
+            "--classes nonsense", "--classes nonsense", "neither a number, a file nor a preset"
+        ),
+        failure("--classes ''", "--classes ''", "'maskstat presets' lists the presets"),
+        failure("--classes 0", "--classes", "must be 1 to 65536, not 0"),
+        failure("--classes brackets.yaml", "brackets.yaml", "not valid YAML", "line 1"),
+    ),
+    "--ignore": (
+        usage("--ignore red", "--ignore", "'red' is neither a whole number nor a colour #rrggbb"),
+        usage("--ignore ''", "--ignore", "'' is neither a whole number nor a colour"),
+    ),
+    "--nearest-colour": wholes("--nearest-colour", "from 0 to 255", -1, 256),
+    "--for": (
+        usage("--for jax", "--for", "is keras or torch, not 'jax'"),
+        usage("--for ''", "--for", "is keras or torch, not ''"),
+        usage("--for 'a\\eb'", "--for", "a\\x1bb"),
+        usage("--for torch", "--for torch", "depend", "--batch-size 8"),
+    ),
+    "--batch-size": (
+        *wholes("--for torch --batch-size", "from 1 on", 0, -1),
+        usage("--batch-size 4", "--batch-size", "goes with --for torch"),
+        usage("--for keras --batch-size 4", "--batch-size", "goes with --for torch"),
+    ),
+    "--seed": (
+        *wholes("--for torch --batch-size 2 --seed", "from 0 on", -1),
+        usage("--seed 3", "--seed", "goes with --for torch"),
+    ),
+    "--predictor-confidence": (
+        *numbers("--predictor-confidence"),
+        *(
+            usage(f"--predictor-confidence {text}", "--predictor-confidence", "no probability")
+            for text in ("0", "-0", "1", "2", "-1", "1e-400", "0.99999999999999999999")
+        ),
+        usage("--predictor-confidence 1e-30", "--predictor-confidence", "above 0.25 and below 1"),
+    ),
+}
