@@ -15,6 +15,7 @@ import argparse
 import importlib.util
 import itertools
 import json
+import os
 import statistics
 import tempfile
 import time
@@ -176,7 +177,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--masks", type=Path, help="folder of real PNG masks to start from")
     parser.add_argument("--folder", type=Path, help="where the sets are kept between runs")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies the number of files")
     parser.add_argument("--only", help="sets whose name holds this text")
@@ -187,6 +188,8 @@ def main() -> None:
         sets = make_sets(where, options.masks, options.scale)
         if options.only:
             sets = [masks for masks in sets if options.only in masks.name]
+        if hasattr(os, "sync"):
+            os.sync()  # or the disk would still be busy with the sets when stores are committed
         results = {}
         for masks in sets:
             db = Path(scratch) / "benchmark.db"

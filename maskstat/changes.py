@@ -124,10 +124,13 @@ class Comparison:
         for batch in _batches(listing):
             yield batch, self._store.marks(self._scan, [entry.name for entry in batch])
 
+    @property
+    def lacks_some(self) -> bool:
+        """After the listing: whether the store has masks that were not in it."""
+        return self.changed + self.unchanged != self._known
+
     def forget_gone(self) -> None:
         """After the listing: forget the masks that were not in it."""
-        if self.changed + self.unchanged == self._known:
-            return
         names: Iterable[str] = self._seen
         if self._source.distinct:
             # Nobody kept them, as masks are seldom gone.

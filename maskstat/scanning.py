@@ -20,7 +20,6 @@ from maskstat.changes import Changes, Comparison
 from maskstat.counting import ChunkCount, Counter, Outcome, lost_mask, seen
 from maskstat.errors import ParameterError, SourceError, StoreError, StrictError
 from maskstat.executors.threads import map_chunks, usable_cpus
-from maskstat.histogram import ClassHistogram
 from maskstat.kernels.engine import prepare
 from maskstat.measuring import Measurer, tasks
 from maskstat.measuring.recording import Recorder
@@ -278,16 +277,21 @@ class _Run:
             todo = _prepared(found, todo)
         if self.strict:  # the first failure is then the same one every time
             todo = iter(sorted(map(_light, todo), key=lambda entry: natural_key(entry.name)))
-        totals = self._count_all(info, found, todo, workers)
-        found.forget_gone()
-        self.store.write(info, (), found.doubles)
+        record = self._count_all(info, found, todo, workers)
+        if found.lacks_some:
+            record.commit(last=True)  # looking for what is gone may take as long as the listing
+            found.forget_gone()
         changes = Changes(
             found.new, found.changed, found.unchanged, found.gone + gone, self.source.skipped(),
             self.source.splits(),
         )  # fmt: skip
-        # Had another process changed masks too, the scan's revision would be a later one.
-        revision += self.store.revisions - revisions
-        return self.store.finish(info, totals, revision), changes
+        with self.store.together():  # a disk takes its time for every transaction
+            record.commit(last=True)
+            self.store.write(info, (), found.doubles)
+            # Had another process changed masks too, the scan's revision would be a later one.
+            revision += self.store.revisions - revisions
+            totals = None if found.unchanged or record.lost else record.totals
+            return self.store.finish(info, totals, revision), changes
 
     def _nothing_found(self) -> SourceError:
         skipped = self.source.skipped()
@@ -301,8 +305,8 @@ class _Run:
 
     def _count_all(
         self, info: ScanInfo, found: Comparison, todo: Iterator[Entry], workers: int
-    ) -> ClassHistogram | None:
-        """Count what is left to do; the totals of all masks, where this run counted them all."""
+    ) -> Recorder:
+        """Count what is left to do. The last outcomes are taken in, but not committed yet."""
         measurer = self._measurer
         record = Recorder(
             self.store, info, found.again, None if measurer is None else measurer.key(info)
@@ -311,13 +315,14 @@ class _Run:
         with _interpreter_for_threads():
             try:
                 self._take_in(results, record, found)
-            finally:
+            except BaseException:
                 # Also on Ctrl-C: what is counted is kept.
                 results.close()
                 record.commit(last=True)
+                raise
         found.unchanged -= record.lost
         found.changed += record.lost
-        return None if found.unchanged or record.lost else record.totals
+        return record
 
     def _outcomes(
         self, todo: Iterator[Entry], workers: int

@@ -62,10 +62,6 @@ class SlowEntry(NamedTuple):
     def stamp(self) -> int | str:
         return self.entry.stamp
 
-    @property
-    def mark(self) -> str:
-        return self.entry.mark
-
     def load(self) -> bytes:
         time.sleep(self.seconds)
         if self.traces:

@@ -68,7 +68,7 @@ def test_masks_are_those_of_pycocotools_in_any_order(
     with ms.scan(where) as scan:
         assert stored_rows(scan) == {name: rows_of(pixels) for name, pixels in masks.items()}
         assert scan.histogram.unlisted_pixels == 0
-    marks = {name: entry.mark for name, entry in entries_of(where).items()}
+    marks = {name: (entry.size, entry.stamp) for name, entry in entries_of(where).items()}
     for part in ("images", "annotations", "categories"):
         chance.shuffle(document[part])
     document = dict(sorted(document.items(), key=lambda _: chance.random()))
@@ -77,7 +77,7 @@ def test_masks_are_those_of_pycocotools_in_any_order(
     assert all(np.array_equal(shuffled[name], pixels) for name, pixels in masks.items())
     # The text of an annotation is what its image's mark hangs on; its place is not.
     compact = saved(folder, document, "compact.json")
-    assert {name: entry.mark for name, entry in entries_of(compact).items()} == marks
+    assert {name: (entry.size, entry.stamp) for name, entry in entries_of(compact).items()} == marks
 
 
 @given(documents())

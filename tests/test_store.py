@@ -212,6 +212,25 @@ def test_a_write_is_whole_or_not_at_all() -> None:
         assert store.mask_count(info) == 1
 
 
+def test_what_is_written_together_is_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with Store.open(path, create=True) as store, Store.open(path) as other:
+        info = store.begin("a", "/a", TEN)
+        with pytest.raises(RuntimeError), store.together():
+            store.write(info, stored([mask("m", 0)]))
+            store.finish(info)
+            raise RuntimeError
+        assert store.mask_count(info) == 0
+        assert not store.find("a").complete
+        with store.together():
+            store.write(info, stored([mask("m", 0)]))
+            assert other.mask_count(info) == 0  # nobody sees a part of it
+            store.write(info, stored([mask("n", 0)]))
+            store.finish(info)
+        assert other.mask_count(info) == 2
+        assert other.find("a").complete
+
+
 def test_a_store_may_be_used_and_dropped_by_another_thread(tmp_path: Path) -> None:
     filled(tmp_path / "s.db")
     store = Store.open(tmp_path / "s.db")

@@ -57,10 +57,6 @@ class Entry(Protocol):
     def stamp(self) -> int | str:
         """With `size`, the mark that its content is unchanged."""
 
-    @property
-    def mark(self) -> str:
-        """What changes with the content: "size/stamp"."""
-
     def load(self) -> bytes:
         """All bytes. Raises MaskError where they can't be had."""
 
@@ -78,11 +74,6 @@ class FileEntry(NamedTuple):
     path: str
     size: int
     stamp: int | str
-
-    @property
-    def mark(self) -> str:
-        """ "size/stamp"."""
-        return f"{self.size}/{self.stamp}"
 
     def load(self) -> bytes:
         """All bytes of the file. Raises MaskError where they can't be had."""
@@ -115,11 +106,6 @@ class BrokenEntry(NamedTuple):
     reason: str
     size: int = 0
     stamp: int | str = 0
-
-    @property
-    def mark(self) -> str:
-        """ "size/stamp"."""
-        return f"{self.size}/{self.stamp}"
 
     def load(self) -> bytes:
         """Raises MaskError."""

@@ -115,11 +115,6 @@ class StoreEntry(NamedTuple):
     size: int
     stamp: int | str
 
-    @property
-    def mark(self) -> str:
-        """ "size/stamp"."""
-        return f"{self.size}/{self.stamp}"
-
     def load(self) -> bytes:
         """A zip of the folder, uncompressed. Raises MaskError where it is too large or gone."""
         if self.size > MAX_IN_MEMORY:

@@ -66,11 +66,6 @@ class RasterEntry(NamedTuple):
     stamp: int | str
     drawing: Drawing
 
-    @property
-    def mark(self) -> str:
-        """ "size/stamp"."""
-        return f"{self.size}/{self.stamp}"
-
     def load(self) -> bytes:
         """The mask as an NPY file. Raises MaskError."""
         pixels = self.drawing.pixels()

@@ -51,11 +51,6 @@ class RemoteEntry(NamedTuple):
         """Its URL, without secrets."""
         return self.connection.url(self.key)
 
-    @property
-    def mark(self) -> str:
-        """ "size/stamp"."""
-        return f"{self.size}/{self.stamp}"
-
     def load(self) -> bytes:
         """All bytes. Raises MaskError where they can't be had."""
         return self.connection.read(self.key, self.size if self.exact else None)

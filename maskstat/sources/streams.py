@@ -51,11 +51,6 @@ class StreamedEntry:
     data: bytes | None = None
 
     @property
-    def mark(self) -> str:
-        """ "size/stamp"."""
-        return f"{self.size}/{self.stamp}"
-
-    @property
     def held(self) -> int:
         """Bytes of memory that it carries."""
         return 0 if self.data is None else len(self.data)

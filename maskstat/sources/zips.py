@@ -67,11 +67,6 @@ class ZipEntry(NamedTuple):
         """The CRC-32 in hexadecimal digits."""
         return f"{self.crc:08x}"
 
-    @property
-    def mark(self) -> str:
-        """ "size/stamp"."""
-        return f"{self.size}/{self.stamp}"
-
     def load(self) -> bytes:
         """All bytes, as many as declared and with the CRC declared. Raises MaskError."""
         if self.size > MAX_IN_MEMORY:

@@ -83,8 +83,11 @@ class Store(KeptProfiles, Copied):
         with translated(path):
             connection = _connect(path)
             try:
-                connection.execute("PRAGMA synchronous = FULL")
+                # Tables of a new file need not be on the disk yet: the first scan's commit puts
+                # them there with itself, and an empty store is no loss.
+                connection.execute(f"PRAGMA synchronous = {'FULL' if file else 'OFF'}")
                 version = prepare(connection, path, create=create)
+                connection.execute("PRAGMA synchronous = FULL")
             except BaseException:
                 connection.close()
                 raise

@@ -42,7 +42,16 @@ class Connected:
             ) from error
 
     @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """What is written within is in the store as a whole or not at all."""
+        with self._transaction():
+            yield
+
+    @contextlib.contextmanager
     def _transaction(self, kind: Literal["IMMEDIATE", "DEFERRED"] = "IMMEDIATE") -> Iterator[None]:
+        if self._connection.in_transaction:  # a part of `together`, which undoes all or nothing
+            yield
+            return
         with translated(self.path):
             self._connection.execute(f"BEGIN {kind}")
             try:
