@@ -216,10 +216,15 @@ def test_what_is_written_together_is_whole_or_not_at_all(tmp_path: Path) -> None
     path = tmp_path / "s.db"
     with Store.open(path, create=True) as store, Store.open(path) as other:
         info = store.begin("a", "/a", TEN)
-        with pytest.raises(RuntimeError), store.together():
-            store.write(info, stored([mask("m", 0)]))
-            store.finish(info)
-            raise RuntimeError
+
+        def broken_off() -> None:
+            with store.together():
+                store.write(info, stored([mask("m", 0)]))
+                store.finish(info)
+                raise InterruptedError
+
+        with pytest.raises(InterruptedError):
+            broken_off()
         assert store.mask_count(info) == 0
         assert not store.find("a").complete
         with store.together():
