@@ -86,7 +86,7 @@ def files(suffixes: tuple[str, ...], code: int, known: str) -> tuple[Case, ...]:
 
 
 _TABLES = "known are .json, .yaml, .yml, .csv, .txt, .npy"
-TABLES = files((".json", ".csv"), 1, _TABLES)
+TABLES = files((".json", ".csv"), 2, _TABLES)
 PLOTS = files((".png",), 2, "known are .png, .svg, .pdf")
 LAYOUT = (
     usage("-o x.json --layout pretty", "--layout", "called 'pretty'", "known are full, list, dict"),

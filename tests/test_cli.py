@@ -180,7 +180,7 @@ def test_strict_names_the_first_failure(maskstat: Any, masks: Path) -> None:
         (["weights", "--absent", "error"], 1, "class_2"),
         (["weights", "--absent", "maybe"], 2, "known are zero"),
         (["weights", "--unlisted", "maybe"], 2, "--unlisted"),
-        (["weights", "-o", "weights.xlsx"], 1, "known are .json"),
+        (["weights", "-o", "weights.xlsx"], 2, "known are .json"),
         (["weights", "-o", "w.npy", "--layout", "dict"], 1, "can't hold"),
         (["weights", "-o", "absent/w.json"], 1, "can't be written"),
         (["weights", "--compare", "-o", "w.json"], 2, "writes no file"),

@@ -203,7 +203,7 @@ def test_names_can_not_play_tricks(run: Run) -> None:
         (("sampling", "--method", "magic"), 2, "known are repeat-factor"),
         (("sampling", "--param", "x"), 2, "is not NAME=VALUE"),
         (("sampling", "--param", "x=1"), 2, "has no parameter 'x'"),
-        (("sampling", "-o", "w.xyz"), 1, "no format has the suffix"),
+        (("sampling", "-o", "w.xyz"), 2, "no format has the suffix"),
         (("sampling", "-o", "w.npy", "--layout", "dict"), 1, "can't hold the layout"),
     ],
 )
