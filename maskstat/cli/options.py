@@ -115,7 +115,7 @@ def refuse_idle(given: Mapping[str, object], *, goes_with: str) -> None:
 
 
 def layout_of(given: str | None, out: Path | None) -> Layout:
-    """The layout of the file to write. Raises ParameterError, also where its suffix says nothing."""
+    """The layout of the file to write. Raises ParameterError, also for a suffix of no format."""
     from maskstat.errors import ParameterError
     from maskstat.export import LAYOUTS, SUFFIXES
     from maskstat.naming import did_you_mean
