@@ -28,6 +28,7 @@ from mask_files import (
 )
 from numpy.typing import NDArray
 from scan_cases import stored_rows
+from tracing import stop_tracing
 from zarr_cases import CODECS, LABELS, store, store_refusal, zarr, zipped
 
 import maskstat as ms
@@ -266,7 +267,7 @@ def test_sizes_are_checked_before_memory_is_taken() -> None:
             found = str(error)
         finally:
             peak = tracemalloc.get_traced_memory()[1]
-            tracemalloc.stop()
+            stop_tracing()
         assert said in found
         assert peak < 120_000_000
 

@@ -30,6 +30,7 @@ from tiff_factory import (
     WIDTH,
     tiff,
 )
+from tracing import stop_tracing
 
 from maskstat.errors import MaskError
 from maskstat.readers import (
@@ -324,7 +325,7 @@ def test_sizes_are_checked_before_memory_is_taken(by_windows: None, extra: Any) 
                 read_tally(data, "m", options).check()
             assert tracemalloc.get_traced_memory()[1] < 50_000_000
     finally:
-        tracemalloc.stop()
+        stop_tracing()
 
 
 def test_bombs_expand_no_further_than_their_tile(by_windows: None) -> None:
@@ -348,7 +349,7 @@ def test_bombs_expand_no_further_than_their_tile(by_windows: None) -> None:
             pass
         finally:
             peak = tracemalloc.get_traced_memory()[1]
-            tracemalloc.stop()
+            stop_tracing()
         assert peak < 300_000
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from mask_files import STRICT
+from tracing import stop_tracing
 from zarr_cases import CODECS, numcodecs, store, store_refusal, zarr
 
 from maskstat.errors import MaskError
@@ -58,7 +59,7 @@ def test_metadata_that_lies(
         assert said in store_refusal(tmp_path)
         assert tracemalloc.get_traced_memory()[1] < 50_000_000
     finally:
-        tracemalloc.stop()
+        stop_tracing()
 
 
 def first_chunk(path: Path) -> Path:
@@ -88,7 +89,7 @@ def test_chunks_expand_no_further_than_a_chunk(codec: str, tmp_path: Path) -> No
         assert "a chunk expands to more than" in said
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
     finally:
-        tracemalloc.stop()
+        stop_tracing()
 
 
 def test_shards_are_looked_into(tmp_path: Path) -> None:

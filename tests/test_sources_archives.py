@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scan_cases import grey_png, pixels_of, stored_rows, write
 from source_cases import entries_of, source_at, tar_info, tar_of, zip_of
+from tracing import stop_tracing
 
 import maskstat as ms
 from maskstat.errors import MaskError, MaskstatError, ParameterError, SourceError
@@ -175,7 +176,7 @@ def test_a_zip_member_never_becomes_larger_than_declared(
         # The member as declared, a piece of 1 MiB beside it, and a margin.
         assert tracemalloc.get_traced_memory()[1] < 2 * declared + (4 << 20)
     finally:
-        tracemalloc.stop()
+        stop_tracing()
     with pytest.raises(MaskError, match="corrupt archive"), entry.open() as file:
         assert len(file.read()) <= declared
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from scan_cases import grey_png, pixels_of, stored_rows, write
 from source_cases import arrow_of, entries_of, parquet_of, source_at
+from tracing import stop_tracing
 
 import maskstat as ms
 from maskstat.errors import MaskError, MissingExtraError, ParameterError, SourceError
@@ -199,7 +200,7 @@ def test_only_the_column_of_masks_is_read_and_only_a_little_at_a_time(
             assert entry.size == 1 << 17
         assert tracemalloc.get_traced_memory()[1] < 4 << 20
     finally:
-        tracemalloc.stop()
+        stop_tracing()
     assert most < 5 << 20
 
 
