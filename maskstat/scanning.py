@@ -152,13 +152,14 @@ def scan(
     options = replace(options, colours=catalog.has_colours)
     measurer = Measurer.for_scan(catalog, grid) if profile else None
     workers = workers or max(usable_cpus(), origin.reads or 0)
+    listing = _listed(origin)  # before there is a store: where nothing is, none should be left
     with spread as cluster:
         store = Store.in_memory() if db is None else Store.open(db, create=True)
         try:
             name = storable(name) if name else _free_name(store, origin)
             run = _Run(store, origin, options, cluster, strict=strict, on_progress=on_progress)
             info, changes = run.carry_out(
-                name, catalog, rescan=rescan, workers=workers, measurer=measurer
+                name, catalog, listing, rescan=rescan, workers=workers, measurer=measurer
             )
             result = Scan(store, info, catalog, changes, grid if profile else None)
             # Only now the classes are known where they are inferred, and only now the masks that
@@ -169,7 +170,10 @@ def scan(
                     run = _Run(
                         store, origin, options, cluster, strict=strict, on_progress=on_progress
                     )
-                    run.carry_out(name, catalog, rescan=False, workers=workers, measurer=rest)
+                    run.carry_out(
+                        name, catalog, _listed(origin), rescan=False, workers=workers,
+                        measurer=rest,
+                    )  # fmt: skip
         except BaseException:
             store.close()
             raise
@@ -214,6 +218,22 @@ def _free_name(store: Store, source: Source) -> str:
     return next(name for name in names if taken.get(name, source.location) == source.location)
 
 
+def _listed(source: Source) -> Iterator[Entry]:
+    """The masks of a source. Raises SourceError where there is none, or it can't be listed."""
+    entries = source.entries()
+    first = next(entries, None)
+    if first is not None:
+        return chain([first], entries)
+    skipped = source.skipped()
+    others = f" ({counted(skipped, 'file')} of other kinds)" if skipped else ""
+    usual = f"masks end in {', '.join(sorted(readers.SUFFIXES))}; see --include, --exclude"
+    raise SourceError(
+        f"no masks found{others}",
+        where=printable(source.location),
+        remedy=remedy_for(source.location) or usual,
+    )
+
+
 def _no_scan_of_a_sum(name: str) -> StoreError:
     """What to say where a scan would take the place of a merged one."""
     return StoreError(
@@ -245,15 +265,12 @@ class _Run:
         self,
         name: str,
         catalog: ClassCatalog,
+        listing: Iterator[Entry],
         *,
         rescan: bool,
         workers: int,
         measurer: Measurer | None = None,
     ) -> tuple[ScanInfo, Changes]:
-        entries = self.source.entries()
-        first = next(entries, None)
-        if first is None:
-            raise self._nothing_found()
         known = revision = gone = 0
         revisions = self.store.revisions
         if name in self.store.sources():
@@ -272,7 +289,7 @@ class _Run:
             refuses=self.options.refuses,
             measured=None if measurer is None else self.store.measured(measurer.key(info)),
         )  # fmt: skip
-        todo = found.to_read(chain([first], entries))
+        todo = found.to_read(listing)
         if self.cluster is None:
             todo = _prepared(found, todo)
         if self.strict:  # the first failure is then the same one every time
@@ -292,16 +309,6 @@ class _Run:
             revision += self.store.revisions - revisions
             totals = None if found.unchanged or record.lost else record.totals
             return self.store.finish(info, totals, revision), changes
-
-    def _nothing_found(self) -> SourceError:
-        skipped = self.source.skipped()
-        others = f" ({counted(skipped, 'file')} of other kinds)" if skipped else ""
-        usual = f"masks end in {', '.join(sorted(readers.SUFFIXES))}; see --include, --exclude"
-        return SourceError(
-            f"no masks found{others}",
-            where=printable(self.source.location),
-            remedy=remedy_for(self.source.location) or usual,
-        )
 
     def _count_all(
         self, info: ScanInfo, found: Comparison, todo: Iterator[Entry], workers: int

@@ -275,7 +275,8 @@ def test_nothing_to_scan(tmp_path: Path) -> None:
         ms.scan(tmp_path / "missing", classes=2)
     write(tmp_path / "masks" / "notes.txt", b"x")
     with pytest.raises(SourceError, match=r"no masks found \(1 file of other kinds\)"):
-        ms.scan(tmp_path / "masks", classes=2)
+        ms.scan(tmp_path / "masks", classes=2, db=tmp_path / "s.db")
+    assert not (tmp_path / "s.db").exists()
 
 
 # --- names of scans ----------------------------------------------------------------------------
