@@ -117,15 +117,11 @@ def refuse_idle(given: Mapping[str, object], *, goes_with: str) -> None:
 def layout_of(given: str | None, out: Path | None) -> Layout:
     """The layout of the file to write. Raises ParameterError, also for a suffix of no format."""
     from maskstat.errors import ParameterError
-    from maskstat.export import LAYOUTS, SUFFIXES
+    from maskstat.export import LAYOUTS, SUFFIXES, no_format
     from maskstat.naming import did_you_mean
 
     if out is not None and out.suffix.lower() not in SUFFIXES:
-        raise ParameterError(
-            f"no format has the suffix {printable(out.suffix)!r}",
-            where=printable(str(out)),
-            remedy=f"known are {', '.join(SUFFIXES)}",
-        )
+        raise no_format(out, ParameterError)
     for layout in LAYOUTS:
         if given in (None, layout):
             if out is None:

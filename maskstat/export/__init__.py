@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO, Literal, NamedTuple
 
-from maskstat.errors import FileFormatError
+from maskstat.errors import FileFormatError, MaskstatError
 from maskstat.naming import printable
 
 Layout = Literal["full", "list", "dict"]
@@ -142,9 +142,14 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 def _module(path: Path) -> ModuleType:
     name = _MODULES.get(path.suffix.lower())
     if name is None:
-        raise FileFormatError(
-            f"no format has the suffix {printable(path.suffix)!r}",
-            where=printable(str(path)),
-            remedy=f"known are {', '.join(SUFFIXES)}",
-        )
+        raise no_format(path, FileFormatError)
     return importlib.import_module(f"maskstat.export.{name}")
+
+
+def no_format(path: Path, kind: type[MaskstatError]) -> MaskstatError:
+    """What to say of a file whose suffix is that of no format, as an error of this kind."""
+    return kind(
+        f"no format has the suffix {printable(path.suffix)!r}",
+        where=printable(str(path)),
+        remedy=f"known are {', '.join(SUFFIXES)}",
+    )

@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 from maskstat.catalog import ClassCatalog
 from maskstat.catalog_files import catalog_from_mapping
@@ -338,16 +339,11 @@ class Store(KeptProfiles, Copied):
 
     def totals(self, scan: ScanInfo, catalog: ClassCatalog) -> ClassHistogram | None:
         """Totals under this catalogue, where they were kept and are still true."""
-        with translated(self.path):
-            row = self._connection.execute(
-                "SELECT totals FROM summary JOIN scan ON scan.id = summary.scan"
-                " AND scan.revision = summary.revision WHERE scan.id = ? AND digest = ?",
-                (scan.id, catalog.digest),
-            ).fetchone()
-        if row is None:
+        text = self._summary(scan, catalog.digest)
+        if text is None:
             return None
         with self.checked():
-            return ClassHistogram.from_text(catalog, row[0])
+            return ClassHistogram.from_text(catalog, text)
 
     def keep_totals(self, scan: ScanInfo, histogram: ClassHistogram, revision: int) -> None:
         """Keep totals that were added up from the masks of this revision.
@@ -358,10 +354,7 @@ class Store(KeptProfiles, Copied):
             self._keep_totals(scan, histogram, revision)
 
     def _keep_totals(self, scan: ScanInfo, histogram: ClassHistogram, revision: int) -> None:
-        self._connection.execute(
-            "REPLACE INTO summary VALUES (?, ?, ?, ?)",
-            (scan.id, histogram.catalog.digest, revision, histogram.to_text()),
-        )
+        self._keep_summary(scan, histogram.catalog.digest, revision, histogram.to_text())
 
     def index_values(self, scan: ScanInfo) -> tuple[set[int], set[int]] | None:
         """Raw values of index masks, where they were kept and are still true.
@@ -369,16 +362,11 @@ class Store(KeptProfiles, Copied):
         Returns:
             values in masks of 8 bits a pixel, and in all others.
         """
-        with translated(self.path):
-            row = self._connection.execute(
-                "SELECT totals FROM summary JOIN scan ON scan.id = summary.scan"
-                " AND scan.revision = summary.revision WHERE scan.id = ? AND digest = ?",
-                (scan.id, _VALUES),
-            ).fetchone()
-        if row is None:
+        text = self._summary(scan, _VALUES)
+        if text is None:
             return None
         with self.checked():
-            narrow, wide = ({int(value) for value in values} for values in json.loads(row[0]))
+            narrow, wide = ({int(value) for value in values} for values in json.loads(text))
         return narrow, wide
 
     def keep_index_values(
@@ -389,9 +377,23 @@ class Store(KeptProfiles, Copied):
             return
         text = json.dumps([sorted(narrow), sorted(wide)])
         with contextlib.suppress(StoreError), self._transaction():
-            self._connection.execute(
-                "REPLACE INTO summary VALUES (?, ?, ?, ?)", (scan.id, _VALUES, revision, text)
-            )
+            self._keep_summary(scan, _VALUES, revision, text)
+
+    def _summary(self, scan: ScanInfo, digest: str) -> Any:
+        """What was kept under a digest, where it is still true; else None."""
+        with translated(self.path):
+            row = self._connection.execute(
+                "SELECT totals FROM summary JOIN scan ON scan.id = summary.scan"
+                " AND scan.revision = summary.revision WHERE scan.id = ? AND digest = ?",
+                (scan.id, digest),
+            ).fetchone()
+        return None if row is None else row[0]
+
+    def _keep_summary(self, scan: ScanInfo, digest: str, revision: int, text: str) -> None:
+        """Within a transaction: keep what was found in the masks of this revision."""
+        self._connection.execute(
+            "REPLACE INTO summary VALUES (?, ?, ?, ?)", (scan.id, digest, revision, text)
+        )
 
     def mask_count(self, scan: ScanInfo) -> int:
         """Masks counted so far."""
