@@ -25,11 +25,13 @@ from pathlib import Path
 
 import numpy as np
 
-from maskstat import readers
-from maskstat.catalog import ClassCatalog
-from maskstat.sources import Selection, open_source
-from maskstat.store import Store, StoredMask
-from maskstat.tally import Encoding, MaskTally
+from maskstat.readers import formats
+from maskstat.sources.base import Selection
+from maskstat.sources.opening import open_source
+from maskstat.store.records import StoredMask
+from maskstat.store.store import Store
+from maskstat.values.catalog import ClassCatalog
+from maskstat.values.tally import Encoding, MaskTally
 
 FOLDER_FILES = 10_000
 LINKS = 60_000  # of a file: file systems allow 65,000
@@ -54,7 +56,7 @@ else:
                 pass
             found = []
         elif action == "show":
-            document = maskstat.report.summary.scan_document(scan)
+            document = maskstat.render.documents.scan.scan_document(scan)
             found = [scan.histogram.mask_count]
         elif action == "weights":
             scan.weights("median-frequency")
@@ -96,7 +98,7 @@ def tallies(names: list[str], classes: int, rng: np.random.Generator) -> Iterato
 def fill(folder: Path, db: Path, classes: int) -> tuple[int, float, list[tuple[int, float]]]:
     """Write the rows; masks, seconds spent writing, and (masks, masks a second) on the way."""
     rng = np.random.default_rng(0)
-    source = open_source(str(folder), Selection(suffixes=readers.SUFFIXES))
+    source = open_source(str(folder), Selection(suffixes=formats.SUFFIXES))
     made = list(tallies([""] * BATCH, classes, rng))
     done, spent, rates = 0, 0.0, list[tuple[int, float]]()
     mark_done, mark_spent = 0, 0.0

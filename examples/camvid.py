@@ -47,9 +47,9 @@ from torch.nn import functional
 import maskstat
 import maskstat.torch as mst
 from maskstat import Scan, WeightTable
-from maskstat.calibration import unweight_logits
-from maskstat.metrics import ConfidenceHistogram, ConfusionMatrix
-from maskstat.weights import SCHEMES
+from maskstat.training.calibration import unweight_logits
+from maskstat.training.metrics import ConfidenceHistogram, ConfusionMatrix
+from maskstat.weights.schemes import SCHEMES
 
 CATALOG = "camvid-11"
 VOID = 11

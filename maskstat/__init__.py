@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING
 from maskstat.version import __version__
 
 if TYPE_CHECKING:
-    from maskstat.catalog import ClassCatalog, ClassInfo
-    from maskstat.catalog_files import load_catalog
     from maskstat.errors import MaskstatError
-    from maskstat.histogram import ClassHistogram
-    from maskstat.ledger import MaskLedger
-    from maskstat.merging import merge
-    from maskstat.metrics import ConfidenceHistogram, ConfusionMatrix
-    from maskstat.profile.pixels import PixelProfile
-    from maskstat.sampling import SamplingTable, load_sampling
-    from maskstat.scanning import Scan, open_scan, scan
-    from maskstat.tally import MaskTally
-    from maskstat.weights import WeightTable, load_weights
+    from maskstat.regions.profile import PixelProfile
+    from maskstat.sampling.table import SamplingTable, load_sampling
+    from maskstat.scanning.merging import merge
+    from maskstat.scanning.pipeline import scan
+    from maskstat.scanning.scan import Scan, open_scan
+    from maskstat.training.metrics import ConfidenceHistogram, ConfusionMatrix
+    from maskstat.values.catalog import ClassCatalog, ClassInfo
+    from maskstat.values.catalog_files import load_catalog
+    from maskstat.values.histogram import ClassHistogram
+    from maskstat.values.ledger import MaskLedger
+    from maskstat.values.tally import MaskTally
+    from maskstat.weights.table import WeightTable, load_weights
 
 __all__ = [
     "ClassCatalog",
@@ -51,24 +52,24 @@ __all__ = [
 
 # Where each public name lives; imported on first use, so that `import maskstat` costs nothing.
 _HOMES = {
-    "ClassCatalog": "catalog",
-    "ClassHistogram": "histogram",
-    "ClassInfo": "catalog",
-    "ConfidenceHistogram": "metrics",
-    "ConfusionMatrix": "metrics",
-    "MaskLedger": "ledger",
-    "MaskTally": "tally",
+    "ClassCatalog": "values.catalog",
+    "ClassHistogram": "values.histogram",
+    "ClassInfo": "values.catalog",
+    "ConfidenceHistogram": "training.metrics",
+    "ConfusionMatrix": "training.metrics",
+    "MaskLedger": "values.ledger",
+    "MaskTally": "values.tally",
     "MaskstatError": "errors",
-    "PixelProfile": "profile.pixels",
-    "SamplingTable": "sampling",
-    "Scan": "scanning",
-    "WeightTable": "weights",
-    "load_catalog": "catalog_files",
-    "load_sampling": "sampling",
-    "load_weights": "weights",
-    "merge": "merging",
-    "open_scan": "scanning",
-    "scan": "scanning",
+    "PixelProfile": "regions.profile",
+    "SamplingTable": "sampling.table",
+    "Scan": "scanning.scan",
+    "WeightTable": "weights.table",
+    "load_catalog": "values.catalog_files",
+    "load_sampling": "sampling.table",
+    "load_weights": "weights.table",
+    "merge": "scanning.merging",
+    "open_scan": "scanning.scan",
+    "scan": "scanning.pipeline",
 }
 
 

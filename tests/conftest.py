@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from scan_cases import grey_png, pixels_of
 
-from maskstat import readers
-from maskstat.readers import ReadOptions
-from maskstat.tally import MaskTally
+from maskstat.readers import formats
+from maskstat.readers.options import ReadOptions
+from maskstat.values.tally import MaskTally
+from tests.support.paths import CAMVID
+from tests.support.scan_cases import grey_png, pixels_of
 
 # Generated input is the same on every machine and on every run, and slow machines are no failure.
 settings.register_profile(
@@ -22,8 +23,6 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("reproducible")
-
-CAMVID = Path(__file__).resolve().parents[2] / "shared" / "data" / "camvid"
 
 
 @pytest.fixture(scope="session")
@@ -49,11 +48,11 @@ def forty_masks(tmp_path: Path) -> Path:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the masks that were decoded, as it happens."""
     names: list[str] = []
-    real = readers.read_tally
+    real = formats.read_tally
 
     def read_tally(data: bytes, name: str, options: ReadOptions) -> MaskTally:
         names.append(name)
         return real(data, name, options)
 
-    monkeypatch.setattr(readers, "read_tally", read_tally)
+    monkeypatch.setattr(formats, "read_tally", read_tally)
     return names

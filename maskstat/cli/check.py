@@ -24,7 +24,7 @@ from maskstat.cli.options import (
 from maskstat.cli.values import file, whole
 
 if TYPE_CHECKING:
-    from maskstat.profile.quality import Finding
+    from maskstat.statistics.quality import Finding
 
 
 def register(app: typer.Typer) -> None:
@@ -96,9 +96,9 @@ def command(
     outliers; with --against leakage between splits, with --images wrong sizes and missing
     partners. Decodes only masks whose counts are equal, and of images just the header.
     """
-    from maskstat.checking import check_scan
-    from maskstat.report.check_tables import check_document
-    from maskstat.scanning import open_scan
+    from maskstat.render.terminal.check_tables import check_document
+    from maskstat.scanning.checking import check_scan
+    from maskstat.scanning.scan import open_scan
 
     kinds = _kinds(fail_on or [])
     if images is None:
@@ -124,7 +124,7 @@ def command(
     if json:
         print_json(document)
     else:
-        from maskstat.report.check_tables import check_tables
+        from maskstat.render.terminal.check_tables import check_tables
 
         output().print(check_tables(document))
     _fail_on(findings, kinds)
@@ -135,7 +135,7 @@ def _kinds(fail_on: Sequence[str]) -> frozenset[str]:
     """The kinds that `--fail-on` asks for. Raises ParameterError for a word that is none."""
     from maskstat.errors import ParameterError
     from maskstat.naming import did_you_mean, printable
-    from maskstat.profile.quality import KINDS
+    from maskstat.statistics.quality import KINDS
 
     kinds: set[str] = set()
     for word in (part.strip() for item in fail_on for part in item.split(",")):
@@ -156,7 +156,7 @@ def _kinds(fail_on: Sequence[str]) -> frozenset[str]:
 def _fail_on(findings: Sequence[Finding], kinds: frozenset[str]) -> None:
     from maskstat.errors import MaskstatError
     from maskstat.naming import counted
-    from maskstat.profile.quality import KINDS
+    from maskstat.statistics.quality import KINDS
 
     found = [finding for finding in findings if finding.kind in kinds]
     if found:

@@ -19,7 +19,7 @@ from maskstat.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from maskstat.profile.comparison import Comparison
+    from maskstat.statistics.comparison import Comparison
 
 
 def register(app: typer.Typer) -> None:
@@ -50,8 +50,8 @@ def command(
 
     What differs most comes first. All scans are read under one catalogue.
     """
-    from maskstat.checking import compare_scans
-    from maskstat.report.compare_tables import compare_document
+    from maskstat.render.terminal.compare_tables import compare_document
+    from maskstat.scanning.checking import compare_scans
 
     limits = _limits(fail_above or [])
     with ExitStack() as stack:
@@ -61,7 +61,7 @@ def command(
     if json:
         print_json(document)
     else:
-        from maskstat.report.compare_tables import compare_tables
+        from maskstat.render.terminal.compare_tables import compare_tables
 
         output().print(compare_tables(document))
     _fail_above(comparison, limits)
@@ -73,7 +73,7 @@ def _limits(fail_above: Sequence[str]) -> dict[str, float]:
     from maskstat.errors import ParameterError
     from maskstat.naming import did_you_mean, printable
     from maskstat.parameters import assignments, parse_number
-    from maskstat.profile.comparison import METRICS
+    from maskstat.statistics.comparison import METRICS
 
     limits: dict[str, float] = {}
     for name, text in assignments(fail_above, option="--fail-above").items():
@@ -96,7 +96,7 @@ def _limits(fail_above: Sequence[str]) -> dict[str, float]:
 def _fail_above(comparison: Comparison, limits: Mapping[str, float]) -> None:
     from maskstat.errors import MaskstatError
     from maskstat.naming import printable
-    from maskstat.profile.comparison import METRICS
+    from maskstat.statistics.comparison import METRICS
 
     above = [
         f"{name} of {printable(pair.first)} : {printable(pair.second)} is"

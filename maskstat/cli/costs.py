@@ -28,8 +28,8 @@ from maskstat.cli.options import (
 from maskstat.cli.values import file
 
 if TYPE_CHECKING:
-    from maskstat.scanning import Scan
-    from maskstat.weights import WeightTable
+    from maskstat.scanning.scan import Scan
+    from maskstat.weights.table import WeightTable
 
 
 def register(app: typer.Typer) -> None:
@@ -72,7 +72,7 @@ def command(
     the metrics say of the same answer. The average pixel weighs 1 under both, so the costs compare.
     """
     from maskstat.errors import ParameterError
-    from maskstat.report.cost_tables import cost_document, cost_table
+    from maskstat.render.terminal.cost_tables import cost_document, cost_table
     from maskstat.weights.costs import price_list
 
     if weights is not None and scheme is not None:
@@ -86,8 +86,8 @@ def command(
         )
     options = {"batch_size": batch_size or 1, "epsilon": epsilon_of(confidence), "seed": seed or 0}
     if out is not None:
-        from maskstat.report.plots import check_path, save
-        from maskstat.report.plots.costs import draw_prices
+        from maskstat.render.plots.costs import draw_prices
+        from maskstat.render.plots.plot import check_path, save
 
         check_path(out)
     chosen = stored_scan(db, scan, classes, ignore)
@@ -112,8 +112,8 @@ def _weights(
     """What the weights are called, and the weights, scaled to an average pixel weight of 1."""
     from maskstat.errors import WeightError
     from maskstat.naming import counted, printable
-    from maskstat.weights import load_weights
     from maskstat.weights.normalise import normalise
+    from maskstat.weights.table import load_weights
 
     if file is None:
         name = "equal-cost" if scheme is None else scheme

@@ -64,7 +64,7 @@ def command(
     that are ignored or unlisted; the long one leaves out zeros.
     """
     from maskstat.errors import ParameterError
-    from maskstat.mask_table import check_format, stream_csv
+    from maskstat.files.mask_tables.mask_table import check_format, stream_csv
 
     to_stdout = out is None or str(out) == _STDOUT
     if to_stdout and check_format(format) == "parquet":

@@ -11,7 +11,7 @@ from maskstat.cli import values
 from maskstat.cli.options import JsonOption, announce_written, output, print_json
 
 if TYPE_CHECKING:
-    from maskstat.merging import Merged
+    from maskstat.scanning.merging import Merged
 
 
 def register(app: typer.Typer) -> None:
@@ -88,7 +88,7 @@ def command(
     A mask is known by where it is: masks of the same name in two folders are two, and one that is
     in several scans counts once. Nothing is decoded.
     """
-    from maskstat.merging import merge
+    from maskstat.scanning.merging import merge
 
     merged = merge(
         stores,
@@ -132,7 +132,7 @@ def _document(merged: Merged) -> dict[str, Any]:
 
 def _print(document: dict[str, Any]) -> None:
     from maskstat.naming import counted, printable
-    from maskstat.report.tables import record_table
+    from maskstat.render.terminal.tables import record_table
 
     output().print(record_table(document["shards"]))
     facts = [counted(document["masks"], "mask")]

@@ -15,8 +15,8 @@ from maskstat.naming import printable
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from maskstat.export import Layout
-    from maskstat.scanning import Scan
+    from maskstat.files.documents.document import Layout
+    from maskstat.scanning.scan import Scan
     from maskstat.weights.equal_cost_table import Framework
 
 _WIDTH_WITHOUT_TERMINAL = 240  # files and pipes have no edge to wrap at
@@ -117,7 +117,7 @@ def refuse_idle(given: Mapping[str, object], *, goes_with: str) -> None:
 def layout_of(given: str | None, out: Path | None) -> Layout:
     """The layout of the file to write. Raises ParameterError, also for a suffix of no format."""
     from maskstat.errors import ParameterError
-    from maskstat.export import LAYOUTS, SUFFIXES, no_format
+    from maskstat.files.documents.document import LAYOUTS, SUFFIXES, no_format
     from maskstat.naming import did_you_mean
 
     if out is not None and out.suffix.lower() not in SUFFIXES:
@@ -150,7 +150,7 @@ def epsilon_of(confidence: float | None) -> float:
 
 def database(given: Path | None) -> Path:
     """The store's path."""
-    from maskstat.scanning import default_db
+    from maskstat.scanning.pipeline import default_db
 
     return given or default_db()
 
@@ -159,7 +159,7 @@ def stored_scan(
     db: Path | None, name: str | None, classes: str | None, ignore: list[str] | None
 ) -> Scan:
     """The scan that the shared options name, under the catalogue they ask for."""
-    from maskstat.scanning import open_scan
+    from maskstat.scanning.scan import open_scan
 
     scan = open_scan(database(db), name)
     return scan if classes is None and not ignore else scan.under(classes, ignore or ())

@@ -16,7 +16,7 @@ from maskstat.cli.options import (
     stored_scan,
 )
 from maskstat.cli.values import file, whole
-from maskstat.report.plots import KINDS
+from maskstat.render.plots.plot import KINDS
 
 _KINDS = "; ".join(f"{kind.name}: {kind.summary}" for kind in KINDS.values())
 
@@ -75,7 +75,7 @@ def command(
 
     from maskstat.errors import ParameterError
     from maskstat.naming import printable
-    from maskstat.report.plots import check_path, draw, save
+    from maskstat.render.plots.plot import check_path, draw, save
 
     given = {"log": log or None, "order": order, "schemes": tuple(scheme) if scheme else None}
     options = {name: value for name, value in given.items() if value is not None}
@@ -97,7 +97,7 @@ def command(
 def _check_options(kind: str, options: Mapping[str, object]) -> None:
     """Raise ParameterError where there is no such plot, or it has no such option."""
     from maskstat.errors import ParameterError
-    from maskstat.report.plots import options_of_kind
+    from maskstat.render.plots.plot import options_of_kind
 
     called = {"schemes": "--scheme"}
     known = options_of_kind(kind)

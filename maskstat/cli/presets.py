@@ -24,8 +24,8 @@ def command(
 
     With a name, print that one: a YAML file to start from.
     """
-    from maskstat.catalog_files import load_preset
-    from maskstat.presets import preset_names, preset_text
+    from maskstat.values.catalog_files import load_preset
+    from maskstat.values.presets import preset_names, preset_text
 
     if name is not None:
         catalog = load_preset(name)
@@ -48,7 +48,7 @@ def command(
     if json:
         print_json(rows)
         return 0
-    from maskstat.report.tables import record_table
+    from maskstat.render.terminal.tables import record_table
 
     output().print(record_table(rows))
     return 0

@@ -20,7 +20,7 @@ from maskstat.cli.options import (
 from maskstat.cli.values import file, whole
 
 if TYPE_CHECKING:
-    from maskstat.scanning import Scan
+    from maskstat.scanning.scan import Scan
 
 FORMATS = ("html", "md", "json")
 _SUFFIXES = {".html": "html", ".htm": "html", ".md": "md", ".markdown": "md", ".json": "json"}
@@ -75,7 +75,7 @@ def command(
         raise ParameterError(f"a report in {chosen} has no pictures", where="--examples")
     with stored_scan(db, scan, classes, ignore) as opened:
         if chosen == "json" and out is None:
-            from maskstat.report.document import report_document
+            from maskstat.render.documents.report import report_document
 
             print_json(report_document(opened))
             return 0
@@ -83,7 +83,7 @@ def command(
     if out is None and chosen == "md":
         _print(text)
         return 0
-    from maskstat.export import write_atomically
+    from maskstat.files.documents.document import write_atomically
 
     path = out or Path("report.html")
     write_atomically(path, text.encode("utf-8", "backslashreplace"))
@@ -124,16 +124,16 @@ def _format(out: Path | None, form: str | None, *, json: bool) -> str:
 
 def _text(scan: Scan, form: str, examples: int) -> str:
     if form == "html":
-        from maskstat.report.html import report_html
+        from maskstat.render.report.html import report_html
 
         return report_html(scan, examples=examples)
     if form == "md":
-        from maskstat.report.markdown import report_markdown
+        from maskstat.render.report.markdown import report_markdown
 
         return report_markdown(scan)
     import json
 
-    from maskstat.report.document import report_document
+    from maskstat.render.documents.report import report_document
 
     return json.dumps(report_document(scan), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 

@@ -76,7 +76,7 @@ def command(
     """
     from maskstat.errors import ParameterError
     from maskstat.parameters import assignments
-    from maskstat.sampling import sample
+    from maskstat.sampling.compute import sample
 
     if methods:
         for option, value in {
@@ -110,7 +110,7 @@ def command(
         document = table.to_document()
         print_json({**document.metadata, **document.columns})
     else:
-        from maskstat.report.sampling_tables import sampling_tables
+        from maskstat.render.terminal.sampling_tables import sampling_tables
 
         output().print(sampling_tables(table, catalog))
     return 0
@@ -118,7 +118,7 @@ def command(
 
 def _list_methods(*, json: bool) -> None:
     if json:
-        from maskstat.sampling import METHODS
+        from maskstat.sampling.methods import METHODS
 
         print_json(
             [
@@ -134,6 +134,6 @@ def _list_methods(*, json: bool) -> None:
             ]
         )
         return
-    from maskstat.report.sampling_tables import method_table
+    from maskstat.render.terminal.sampling_tables import method_table
 
     output().print(method_table())

@@ -32,7 +32,7 @@ from maskstat.cli.reading import (
 from maskstat.naming import counted, printable
 
 if TYPE_CHECKING:
-    from maskstat.scanning import Progress
+    from maskstat.scanning.pipeline import Progress
 
 SOME_FAILED = 3
 
@@ -163,9 +163,9 @@ def command(
     again decodes only what is new or changed. Exit code 3 means that some masks could not be
     counted; they are listed with their reasons.
     """
-    from maskstat.profile.pixels import DEFAULT_GRID
-    from maskstat.report.summary import scan_document
-    from maskstat.scanning import scan, splits_of
+    from maskstat.regions.profile import DEFAULT_GRID
+    from maskstat.render.documents.scan import scan_document
+    from maskstat.scanning.pipeline import scan, splits_of
 
     if not profile:
         refuse_idle({"--grid": grid}, goes_with="--profile")
@@ -215,7 +215,7 @@ def command(
 
 def _print(document: Mapping[str, Any], *, of_splits: bool) -> None:
     """The tables of one scan, under its name where there are several."""
-    from maskstat.report.tables import scan_tables
+    from maskstat.render.terminal.tables import scan_tables
 
     if of_splits:
         output().print(f"\nScan {printable(document['scan'])}", markup=False)

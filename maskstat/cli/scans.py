@@ -27,7 +27,7 @@ def command(
     """
     from maskstat.errors import ParameterError
     from maskstat.naming import printable
-    from maskstat.store import Store
+    from maskstat.store.store import Store
 
     if remove is not None and json:
         raise ParameterError("goes with the list: --remove prints none", where="--json")
@@ -51,7 +51,7 @@ def command(
     if json:
         print_json(rows)
         return 0
-    from maskstat.report.tables import record_table
+    from maskstat.render.terminal.tables import record_table
 
     output().print(record_table(rows))
     return 0

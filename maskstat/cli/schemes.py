@@ -19,7 +19,7 @@ def command(json: JsonOption = False) -> int:
     N: all labelled pixels; p_c = n_c / N; m_c: masks that contain c; H_c: all pixels of those
     masks; K: classes that occur.
     """
-    from maskstat.weights import SCHEMES
+    from maskstat.weights.schemes import SCHEMES
 
     if json:
         print_json(
@@ -35,7 +35,7 @@ def command(json: JsonOption = False) -> int:
             ]
         )
         return 0
-    from maskstat.report.tables import scheme_table
+    from maskstat.render.terminal.tables import scheme_table
 
     output().print(scheme_table())
     return 0

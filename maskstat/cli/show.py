@@ -35,7 +35,7 @@ def command(
     Classes, totals, and what needs attention. With --classes, --ignore or --nearest-colour the same
     counts are read under other classes; nothing is decoded.
     """
-    from maskstat.report.summary import scan_document
+    from maskstat.render.documents.scan import scan_document
 
     stored = stored_scan(db, scan, classes, ignore)
     if nearest_colour is not None:
@@ -44,7 +44,7 @@ def command(
     if json:
         print_json(document)
     else:
-        from maskstat.report.tables import scan_tables
+        from maskstat.render.terminal.tables import scan_tables
 
         output().print(scan_tables(document))
     return 0

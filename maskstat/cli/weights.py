@@ -34,9 +34,9 @@ from maskstat.naming import printable
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from maskstat.scanning import Scan
-    from maskstat.weights import WeightTable
+    from maskstat.scanning.scan import Scan
     from maskstat.weights.equal_cost_table import EqualCost, Framework
+    from maskstat.weights.table import WeightTable
 
 
 def register(app: typer.Typer) -> None:
@@ -142,7 +142,7 @@ def command(
     """
     from maskstat.errors import ParameterError, UnlistedValuesError
     from maskstat.parameters import assignments
-    from maskstat.weights import find_scheme
+    from maskstat.weights.schemes import find_scheme
 
     if unlisted not in {"refuse", "ignore"}:
         raise ParameterError(
@@ -231,7 +231,7 @@ def _equal_cost(
 
 
 def _equal_cost_notes(scan: Scan, answer: EqualCost, epsilon: float) -> RenderableType:
-    from maskstat.report.cost_tables import equal_cost_notes, linear_notes
+    from maskstat.render.terminal.cost_tables import equal_cost_notes, linear_notes
     from maskstat.weights.equal_cost import relaxations
 
     solution = answer.solution
@@ -247,7 +247,7 @@ def _show(scan: Scan, table: WeightTable, notes: RenderableType | None, *, json:
         document = table.to_document()
         print_json({**document.metadata, **document.columns})
         return
-    from maskstat.report.tables import weight_table
+    from maskstat.render.terminal.tables import weight_table
 
     output().print(weight_table(table, scan.catalog))
     if notes is not None:
@@ -257,8 +257,8 @@ def _show(scan: Scan, table: WeightTable, notes: RenderableType | None, *, json:
 def _compare(scan: Scan, options: dict[str, Any], *, json: bool) -> None:
     """All schemes with their default parameters; one that fails does not hide the others."""
     from maskstat.errors import UnlistedValuesError, WeightError
-    from maskstat.report.tables import compare_table
-    from maskstat.weights import SCHEMES
+    from maskstat.render.terminal.tables import compare_table
+    from maskstat.weights.schemes import SCHEMES
 
     tables: dict[str, WeightTable | str] = {}
     for name in SCHEMES:

@@ -26,7 +26,6 @@ except ImportError as error:
         "tensorflow or jax",
     ) from None
 
-from maskstat.heatmaps import gaussian_heatmap, mask_distance_heatmap
 from maskstat.keras import functional, metrics
 from maskstat.keras.calibration import UnweightLogits, unweight_logits
 from maskstat.keras.complement_objective import ComplementObjectiveTraining
@@ -50,6 +49,7 @@ from maskstat.keras.losses import (
     Focal,
     LogitAdjusted,
 )
+from maskstat.training.keypoint_heatmaps import gaussian_heatmap, mask_distance_heatmap
 
 __all__ = [
     "LDAM",

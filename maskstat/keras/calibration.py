@@ -1,4 +1,7 @@
-"""Undo class weights in a trained model's logits; `maskstat.calibration` says why and when."""
+"""Undo class weights in a trained model's logits.
+
+`maskstat.training.calibration` says why and when.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from maskstat.calibration import logit_shift
 from maskstat.errors import ParameterError
+from maskstat.training.calibration import logit_shift
 
 
 @keras.saving.register_keras_serializable(package="maskstat")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from maskstat.errors import ParameterError
 from maskstat.keras.loading import load_weights
-from maskstat.weights import WeightTable
+from maskstat.weights.table import WeightTable
 
 
 def add_sample_weights(

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from maskstat.errors import ParameterError, WeightError
 from maskstat.naming import printable
-from maskstat.weights import WeightTable
 from maskstat.weights.fit import Reduction, fitting_table
+from maskstat.weights.table import WeightTable
 
 
 def load_weights(

@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from maskstat import metrics as exact
 from maskstat.errors import ParameterError
-from maskstat.metrics import RESOLUTION
+from maskstat.training import metrics as exact
+from maskstat.training.metrics import RESOLUTION
 
 __all__ = [
     "BalancedAccuracy",
@@ -234,7 +234,7 @@ class ClassRecall(_PerClass):
 class CalibrationError(_Counter):
     """Expected calibration error of the predicted class (Guo et al. 2017); NaN if nothing counted.
 
-    Confidences are counted as in `maskstat.metrics.ConfidenceHistogram`.
+    Confidences are counted as in `maskstat.training.metrics.ConfidenceHistogram`.
 
     Args:
         bins: bins of confidence, of equal width.

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
 from maskstat.naming import counted
-from maskstat.readers import LabelMap, ReadOptions
 from maskstat.readers.channels import ChannelReader
-from maskstat.readers.counting import PixelCounter, whole_numbers
+from maskstat.readers.formats import LabelMap
+from maskstat.readers.options import ReadOptions
 from maskstat.readers.raster import MAX_DECODED_BYTES, pack_colours
-from maskstat.tally import Encoding, MaskTally
+from maskstat.readers.tallying import PixelCounter, whole_numbers
+from maskstat.values.tally import Encoding, MaskTally
 
 _COLOURS = {3: "rgb", 4: "rgba"}
 

@@ -7,9 +7,10 @@ import struct
 from PIL import BmpImagePlugin
 
 from maskstat.errors import MaskError
-from maskstat.readers import LabelMap, ReadOptions
+from maskstat.readers.formats import LabelMap
+from maskstat.readers.options import ReadOptions
 from maskstat.readers.raster import label_map, open_image
-from maskstat.tally import Encoding
+from maskstat.values.tally import Encoding
 
 _FILE_HEADER = 14
 _NO_GREY = b"\x01\x02\x03"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
-from maskstat.readers.counting import whole_numbers
+from maskstat.readers.tallying import whole_numbers
 
 NONE = -1
 BITMASK_CHANNELS = 62

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from PIL import GifImagePlugin
 
-from maskstat.readers import LabelMap, ReadOptions
+from maskstat.readers.formats import LabelMap
+from maskstat.readers.options import ReadOptions
 from maskstat.readers.raster import label_map, open_image
 
 

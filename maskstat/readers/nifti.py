@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
 from maskstat.naming import printable
-from maskstat.readers import LabelMap, ReadOptions
 from maskstat.readers.arrays import check_decoded
 from maskstat.readers.channels import ChannelReader
-from maskstat.readers.counting import PixelCounter, whole_numbers
-from maskstat.tally import Encoding, MaskTally
+from maskstat.readers.formats import LabelMap
+from maskstat.readers.options import ReadOptions
+from maskstat.readers.tallying import PixelCounter, whole_numbers
+from maskstat.values.tally import Encoding, MaskTally
 
 NEEDS_NIBABEL = 'a NIfTI volume needs nibabel: pip install "maskstat[medical]"'
 _GZIP = b"\x1f\x8b"

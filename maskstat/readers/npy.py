@@ -10,9 +10,10 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
-from maskstat.readers import LabelMap, ReadOptions
 from maskstat.readers.arrays import read_array, tally_array
-from maskstat.tally import MaskTally
+from maskstat.readers.formats import LabelMap
+from maskstat.readers.options import ReadOptions
+from maskstat.values.tally import MaskTally
 
 
 def read(data: bytes, options: ReadOptions) -> LabelMap:

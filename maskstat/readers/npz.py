@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
 from maskstat.naming import printable, storable
-from maskstat.readers import LabelMap, ReadOptions
 from maskstat.readers.arrays import (
     ArrayPlan,
     add_array,
@@ -31,9 +30,11 @@ from maskstat.readers.arrays import (
     read_array,
     tally_array,
 )
-from maskstat.readers.counting import PixelCounter
+from maskstat.readers.formats import LabelMap
 from maskstat.readers.npy import read_header
-from maskstat.tally import MaskTally
+from maskstat.readers.options import ReadOptions
+from maskstat.readers.tallying import PixelCounter
+from maskstat.values.tally import MaskTally
 
 _PIECE = 1 << 24
 _MOST_MEMBERS = 100_000

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from maskstat.errors import MaskError, ParameterError
 from maskstat.kernels.runs import add_up
 from maskstat.naming import printable, storable
-from maskstat.tally import Encoding, MaskTally
+from maskstat.values.tally import Encoding, MaskTally
 
 if TYPE_CHECKING:
     from maskstat.readers.panoptic import Panoptic

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import FileFormatError, MaskError
-from maskstat.long_json import members
+from maskstat.files.long_json import members
 from maskstat.naming import counted, printable, storable
 from maskstat.readers.options import VOID
 

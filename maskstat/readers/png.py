@@ -36,8 +36,9 @@ from numpy.typing import NDArray
 from maskstat.errors import MaskError
 from maskstat.kernels.engine import BandCounter, current_engine, prepare
 from maskstat.kernels.packed import bytes_per_row
-from maskstat.readers import LabelMap, ReadOptions
-from maskstat.tally import Encoding, MaskTally
+from maskstat.readers.formats import LabelMap
+from maskstat.readers.options import ReadOptions
+from maskstat.values.tally import Encoding, MaskTally
 
 Buffer = bytes | bytearray | memoryview
 
@@ -448,7 +449,7 @@ def tally_and_pixels(
 
 
 def tally(data: bytes, name: str, options: ReadOptions) -> MaskTally | None:
-    """What `maskstat.readers` calls first; None sends the file on to `read`."""
+    """What `maskstat.readers.formats` calls first; None sends the file on to `read`."""
     return tally_png(data, name)
 
 

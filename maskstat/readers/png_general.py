@@ -8,9 +8,9 @@ from __future__ import annotations
 from PIL import PngImagePlugin
 
 from maskstat.errors import MaskError
-from maskstat.readers import LabelMap
+from maskstat.readers.formats import LabelMap
 from maskstat.readers.raster import label_map, open_image
-from maskstat.tally import Encoding
+from maskstat.values.tally import Encoding
 
 _DEPTH_AT, _COLOUR_TYPE_AT = 24, 25
 _GREY, _PALETTE = 0, 3

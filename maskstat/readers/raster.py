@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from maskstat.errors import MaskError
-from maskstat.readers import LabelMap
-from maskstat.readers.counting import whole_numbers
-from maskstat.tally import Encoding
+from maskstat.readers.formats import LabelMap
+from maskstat.readers.tallying import whole_numbers
+from maskstat.values.tally import Encoding
 
 MAX_DECODED_BYTES = 1 << 30
 _BYTES_OF_MODE = {

@@ -15,11 +15,12 @@ from PIL import Image, TiffImagePlugin
 
 from maskstat.errors import MaskError
 from maskstat.naming import counted
-from maskstat.readers import LabelMap, ReadOptions
+from maskstat.readers.formats import LabelMap
+from maskstat.readers.options import ReadOptions
 from maskstat.readers.raster import MAX_DECODED_BYTES
 from maskstat.readers.tiff_directory import Directory, is_label_page, read_directory
 from maskstat.readers.tiff_pillow import read_with_pillow
-from maskstat.tally import MaskTally
+from maskstat.values.tally import MaskTally
 
 PILLOW_BYTES = 64 << 20  # decoded; larger images are read by windows where that can be done
 _PREMULTIPLIED = 1

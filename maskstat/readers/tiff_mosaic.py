@@ -19,15 +19,16 @@ import tifffile
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
-from maskstat.readers import LabelMap, ReadOptions, refuse_lossy
 from maskstat.readers.arrays import check_decoded
 from maskstat.readers.channels import ChannelReader
-from maskstat.readers.counting import PixelCounter, whole_numbers
+from maskstat.readers.formats import LabelMap, refuse_lossy
+from maskstat.readers.options import ReadOptions
 from maskstat.readers.raster import pack_colours
+from maskstat.readers.tallying import PixelCounter, whole_numbers
 from maskstat.readers.tiff_directory import Directory, Page, colour_samples
 from maskstat.readers.tiff_images import IMAGE_CODECS
 from maskstat.readers.tiff_segments import FAULTS, Window, unreadable, windows
-from maskstat.tally import Encoding, MaskTally
+from maskstat.values.tally import Encoding, MaskTally
 
 _BYTE_CODECS = frozenset({1, 2, 3, 4, 5, 8, 32773, 32946, 34925, 50000})  # lossless, of any samples
 _PALETTE = 3

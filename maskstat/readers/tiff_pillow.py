@@ -13,9 +13,10 @@ import numpy as np
 from PIL import Image, TiffImagePlugin
 
 from maskstat.errors import MaskError
-from maskstat.readers import LabelMap, ReadOptions, refuse_lossy
+from maskstat.readers.formats import LabelMap, refuse_lossy
+from maskstat.readers.options import ReadOptions
 from maskstat.readers.raster import label_map, open_image
-from maskstat.tally import Encoding
+from maskstat.values.tally import Encoding
 
 _BITS, _PHOTOMETRIC, _SAMPLES_PER_PIXEL, _SAMPLE_FORMAT = 258, 262, 277, 339
 _CHANNELS = {"greyalpha": 2, "rgb": 3, "rgba": 4}

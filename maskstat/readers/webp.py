@@ -7,12 +7,13 @@ import struct
 from PIL import WebPImagePlugin
 
 from maskstat.errors import MaskError
-from maskstat.readers import LabelMap, ReadOptions, refuse_lossy
+from maskstat.readers.formats import LabelMap, refuse_lossy
+from maskstat.readers.options import ReadOptions
 from maskstat.readers.raster import label_map, open_image
 
 
 def read(data: bytes, options: ReadOptions) -> LabelMap:
-    """Colours as stored (see `maskstat.catalog` for grey label maps in WebP)."""
+    """Colours as stored (see `maskstat.values.catalog` for grey label maps in WebP)."""
     lossy = _is_lossy(data)
     if lossy:
         refuse_lossy("WebP's VP8", options)

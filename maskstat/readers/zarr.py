@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
 from maskstat.naming import printable
-from maskstat.readers import LabelMap, ReadOptions
 from maskstat.readers.arrays import (
     ArrayPlan,
     add_array,
@@ -27,10 +26,12 @@ from maskstat.readers.arrays import (
     plan_array,
     read_array,
 )
-from maskstat.readers.counting import PixelCounter
+from maskstat.readers.formats import LabelMap
 from maskstat.readers.npz import choose_array
+from maskstat.readers.options import ReadOptions
+from maskstat.readers.tallying import PixelCounter
 from maskstat.readers.zarr_guard import check_chunk, codec_names, shard_parts
-from maskstat.tally import MaskTally
+from maskstat.values.tally import MaskTally
 
 if TYPE_CHECKING:
     from maskstat.readers.zarr_store import CheckedStore

@@ -9,7 +9,7 @@ import numpy as np
 
 from maskstat.errors import ParameterError
 from maskstat.naming import counted, printable
-from maskstat.tally import IntArray
+from maskstat.values.tally import IntArray
 
 _SHOWN = 3
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from maskstat.errors import ParameterError
-from maskstat.ledger import MaskLedger
 from maskstat.naming import did_you_mean, printable
 from maskstat.parameters import defaults
 from maskstat.sampling.mix import FloatArray, class_pixels, mask_rows
 from maskstat.sampling.target_mix import Distance, TargetMix
+from maskstat.values.ledger import MaskLedger
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

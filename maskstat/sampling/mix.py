@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import WeightError
-from maskstat.ledger import MaskLedger
-from maskstat.tally import IntArray
+from maskstat.values.ledger import MaskLedger
+from maskstat.values.tally import IntArray
 
 FloatArray = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from maskstat.errors import FileFormatError
-from maskstat.export import Document, Layout, read_document, write_document
+from maskstat.files.documents.document import Document, Layout, read_document, write_document
 from maskstat.naming import printable
 from maskstat.sampling.mix import FloatArray, effective_masks
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 from maskstat.errors import MaskError, ParameterError, SourceError
 from maskstat.naming import natural_key, printable, storable
-from maskstat.sources import OPEN_FLAGS
 from maskstat.sources.addresses import parse_address, without_secrets
+from maskstat.sources.base import OPEN_FLAGS
 
 if TYPE_CHECKING:
-    from maskstat.sources.connections import Connection
+    from maskstat.sources.remote.connections import Connection
 
 REMOTE_READS = 32  # requests to a store or a server that are in flight at once
 MAX_SHARDS = 1_000_000  # that braces may stand for
@@ -142,9 +142,9 @@ class Shard(NamedTuple):
         """The file. Raises MaskError where it is not to be had."""
         if self.connection is None:
             return LocalBlob.at(self.where)
-        from maskstat.sources import remote
+        from maskstat.sources.remote import objects
 
-        return remote.blob_at(self.connection, self.where)
+        return objects.blob_at(self.connection, self.where)
 
 
 def is_url(where: str) -> bool:
@@ -155,9 +155,9 @@ def is_url(where: str) -> bool:
 def open_blob(where: str) -> Blob:
     """The one file at a path or URL. Raises MaskError where there is none."""
     if is_url(where):
-        from maskstat.sources import remote
+        from maskstat.sources.remote import objects
 
-        return remote.open_blob(where)
+        return objects.open_blob(where)
     return LocalBlob.at(where)
 
 
@@ -170,9 +170,9 @@ def find_shards(where: str) -> list[Shard]:
         SourceError: there is none at all.
     """
     if is_url(where):
-        from maskstat.sources import remote
+        from maskstat.sources.remote import objects
 
-        return remote.find_shards(where)
+        return objects.find_shards(where)
     if os.path.isfile(where):
         return [Shard("", where)]
     found: set[str] = set()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from maskstat.errors import SourceError
 from maskstat.naming import printable, storable
-from maskstat.sources import Entry, FileEntry
+from maskstat.sources.base import Entry, FileEntry
 from maskstat.sources.blobs import LocalBlob, is_url
 
 
@@ -32,10 +32,10 @@ def local_file(entry: Entry) -> str | None:
 
     An entry that carries its bytes takes none.
     """
-    from maskstat.sources.folder import StoreEntry
-    from maskstat.sources.rasterising import RasterEntry
-    from maskstat.sources.streams import StreamedEntry
-    from maskstat.sources.zips import ZipEntry
+    from maskstat.sources.annotations.rasterising import RasterEntry
+    from maskstat.sources.archives.zips import ZipEntry
+    from maskstat.sources.local.folders import StoreEntry
+    from maskstat.sources.sequential import StreamedEntry
 
     if isinstance(entry, (FileEntry, StoreEntry)):
         return entry.path

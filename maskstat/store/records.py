@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from maskstat.catalog import ClassCatalog
-from maskstat.tally import MaskTally
+from maskstat.values.catalog import ClassCatalog
+from maskstat.values.tally import MaskTally
 
 KeptMark = tuple[int, int | str, str]
 """Of a counted mask: the size and the stamp it had, and its encoding as text."""

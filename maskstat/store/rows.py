@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from maskstat.store.records import StoredMask
-from maskstat.tally import Encoding, TallyTable
+from maskstat.values.tally import Encoding, TallyTable
 
 FORMS = {
     1: np.dtype([("value", "<u1"), ("count", "<u4")]),

@@ -17,7 +17,6 @@ if find_spec("torch") is None:
         remedy='run: pip install "maskstat[torch]"',
     )
 
-from maskstat.heatmaps import gaussian_heatmap, mask_distance_heatmap
 from maskstat.torch import functional
 from maskstat.torch.calibration import UnweightLogits, unweight_logits
 from maskstat.torch.complement_objective import ComplementObjectiveTraining
@@ -41,6 +40,7 @@ from maskstat.torch.losses import (
     Focal,
     LogitAdjusted,
 )
+from maskstat.training.keypoint_heatmaps import gaussian_heatmap, mask_distance_heatmap
 
 __all__ = [
     "LDAM",

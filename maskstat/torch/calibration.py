@@ -1,4 +1,7 @@
-"""Undo class weights in a trained model's logits; `maskstat.calibration` says why and when."""
+"""Undo class weights in a trained model's logits.
+
+`maskstat.training.calibration` says why and when.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from maskstat.calibration import logit_shift
 from maskstat.errors import ParameterError
+from maskstat.training.calibration import logit_shift
 
 
 class UnweightLogits(nn.Module):

@@ -10,12 +10,7 @@ from torch import Tensor
 
 from maskstat.errors import ParameterError
 from maskstat.torch.functional import complement_entropy, cross_entropy
-from maskstat.torch.functional.elements import (
-    IGNORE_INDEX,
-    PerClass,
-    Reduction,
-    check_reduction,
-)
+from maskstat.torch.functional.elements import IGNORE_INDEX, PerClass, Reduction, check_reduction
 from maskstat.torch.losses import checked
 
 

@@ -15,9 +15,9 @@ from torch.utils.data import ConcatDataset, DistributedSampler, Subset
 
 from maskstat.errors import ParameterError
 from maskstat.naming import printable
-from maskstat.sampling import SamplingTable, load_sampling
 from maskstat.sampling.matching import match_names
-from maskstat.tally import IntArray
+from maskstat.sampling.table import SamplingTable, load_sampling
+from maskstat.values.tally import IntArray
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -8,8 +8,8 @@ import torch
 
 from maskstat.errors import WeightError
 from maskstat.naming import printable
-from maskstat.weights import WeightTable
 from maskstat.weights.fit import Reduction, fitting_table
+from maskstat.weights.table import WeightTable
 
 
 def load_weights(

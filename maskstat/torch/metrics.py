@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import torch
 
-from maskstat import metrics as exact
 from maskstat.errors import ParameterError
-from maskstat.metrics import RESOLUTION
 from maskstat.torch.counters import Counter
+from maskstat.training import metrics as exact
+from maskstat.training.metrics import RESOLUTION
 
 __all__ = [
     "BalancedAccuracy",
@@ -129,7 +129,7 @@ class CalibrationError(Counter):
         ignore_index: the label that does not count; None: all count.
         from_logits: whether scores are logits rather than probabilities.
 
-    Confidences are counted as in `maskstat.metrics.ConfidenceHistogram`. Labels that are no class
+    Confidences are counted as in `training.metrics.ConfidenceHistogram`. Labels that are no class
     and scores that are no numbers are errors, raised as in `ConfusionMatrix`.
     """
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskstat.errors import ParameterError, WeightError
-from maskstat.tally import IntArray
+from maskstat.values.tally import IntArray
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from maskstat.errors import WeightError
-from maskstat.tally import IntArray
+from maskstat.values.tally import IntArray
 from maskstat.weights.batches import FloatArray
 from maskstat.weights.equal_cost_presence import BoolArray, PresenceGroups
 

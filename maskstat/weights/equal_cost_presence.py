@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from maskstat.tally import IntArray
+from maskstat.values.tally import IntArray
 
 BoolArray = npt.NDArray[np.bool_]
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from maskstat.errors import ParameterError, WeightError
 from maskstat.naming import printable
-from maskstat.tally import IntArray
+from maskstat.values.tally import IntArray
 from maskstat.weights.batches import FloatArray
 
 LARGEST_CONDITION = 1e10

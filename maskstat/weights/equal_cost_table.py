@@ -10,16 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from maskstat.errors import ParameterError
-from maskstat.histogram import ClassHistogram
-from maskstat.ledger import MaskLedger
 from maskstat.naming import printable
-from maskstat.weights import finish, present_counts, refuse_unlisted, resolve_absent
-from maskstat.weights.equal_cost import (
-    EqualCostWeights,
-    best_effort,
-    linear,
-    weight_normalised,
-)
+from maskstat.values.histogram import ClassHistogram
+from maskstat.values.ledger import MaskLedger
+from maskstat.weights.compute import finish, present_counts, refuse_unlisted, resolve_absent
+from maskstat.weights.equal_cost import EqualCostWeights, best_effort, linear, weight_normalised
 from maskstat.weights.schemes import equal_cost as closed_form
 from maskstat.weights.table import WeightTable
 
@@ -63,12 +58,12 @@ def equal_cost(
         seed: of the random batches.
         cost_matrix: [K, K], what a pixel of class c costs the predictor of class i.
         max_ratio: best effort: the least spread with max w / min w <= max_ratio ("torch").
-        normalize, clip, absent, unlisted, source: as in `maskstat.weights.compute`.
+        normalize, clip, absent, unlisted, source: as in `maskstat.weights.compute.compute`.
 
     Raises:
         InfeasibleEqualCost: no weights do it at this batch size.
         ParameterError: "torch" without a batch size, or options that do not go together.
-        WeightError: as `maskstat.weights.compute`, or the iteration did not converge.
+        WeightError: as `maskstat.weights.compute.compute`, or the iteration did not converge.
     """
     if framework not in FRAMEWORKS:
         raise ParameterError(f"is keras or torch, not {printable(repr(framework))}", where="--for")

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from maskstat.tally import IntArray
+from maskstat.values.tally import IntArray
 from maskstat.weights.batches import FloatArray, MaskRows
 from maskstat.weights.equal_cost_flow import CoverageHull, Transport, integer_targets
 from maskstat.weights.equal_cost_presence import BoolArray, PresenceGroups

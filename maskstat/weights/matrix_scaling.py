@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from maskstat.errors import WeightError
-from maskstat.tally import IntArray
+from maskstat.values.tally import IntArray
 from maskstat.weights.batches import Batches, FloatArray
 
 TOLERANCE = 1e-9

@@ -1,6 +1,6 @@
 """Weight schemes: one registered pure function each, from the counts of the classes that occur.
 
-Absent classes never meet a formula (`maskstat.weights.compute` gives them their weight), and
+Absent classes never meet a formula (`weights.compute.compute` gives them their weight), and
 scale is a separate step (`maskstat.weights.normalise`), so a scheme is just its formula.
 """
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from maskstat.errors import ParameterError, WeightError
 from maskstat.naming import did_you_mean, printable
 from maskstat.parameters import bind, defaults
-from maskstat.tally import IntArray
+from maskstat.values.tally import IntArray
 
 FloatArray = NDArray[np.float64]
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from maskstat.errors import FileFormatError
-from maskstat.export import Document, Layout, read_document, write_document
+from maskstat.files.documents.document import Document, Layout, read_document, write_document
 from maskstat.naming import printable
-from maskstat.tally import IntArray
+from maskstat.values.tally import IntArray
 from maskstat.weights.schemes import FloatArray
 
 FORMAT = "maskstat weights"

@@ -5,13 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from maskstat.torch.functional.elements import (
-    IGNORE_INDEX,
-    PerClass,
-    Reduction,
-    finite,
-    label_loss,
-)
+from maskstat.torch.functional.elements import IGNORE_INDEX, PerClass, Reduction, finite, label_loss
 
 SMALLEST = 1e-30
 """Least 1 - p_g whose power is differentiated: powers below 1 have no slope at 0."""

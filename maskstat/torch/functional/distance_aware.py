@@ -36,7 +36,8 @@ def distance_aware(
 
     Args:
         logits: [N, K, ...], every class by itself.
-        heatmap: [N, K, ...] in 0..1, as `maskstat.heatmaps` makes them; 1 exactly at key points.
+        heatmap: [N, K, ...] in 0..1, as `maskstat.training.keypoint_heatmaps` makes them;
+            1 exactly at key points.
             Negative values leave elements out.
         alpha, beta: at least 0.
         weight: [K].

@@ -1,0 +1,1 @@
+"""Documents, tables and other files that are no masks."""

@@ -1,0 +1,1 @@
+"""Small documents to files and back: one module a format."""

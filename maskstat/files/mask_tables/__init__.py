@@ -1,0 +1,1 @@
+"""The mask x class table as a file: one module a format."""

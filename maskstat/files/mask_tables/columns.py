@@ -1,0 +1,79 @@
+"""The numbers of the table, a block of masks at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from maskstat.naming import printable
+from maskstat.values.catalog import IGNORED, ClassCatalog
+from maskstat.values.ledger import MaskLedger
+from maskstat.values.tally import IntArray, TallyTable
+
+FIXED = ("mask", "height", "width", "pixels", "ignored", "unlisted")
+LONG = ("mask", "class_index", "class", "pixels")
+
+
+class Block(NamedTuple):
+    """Some masks of the table.
+
+    Attributes:
+        names: of the B masks.
+        sizes: int64[5, B]: height, width, all pixels, ignored and unlisted ones, in the order of
+            `FIXED`.
+        rows: int64[n], the mask within the block of each number of `pixels`, ascending.
+        classes: int64[n], its class.
+        pixels: int64[n], pixels of the class in the mask, all >= 1.
+    """
+
+    names: tuple[str, ...]
+    sizes: IntArray
+    rows: IntArray
+    classes: IntArray
+    pixels: IntArray
+
+    def dense(self, class_count: int) -> IntArray:
+        """int64[K, B], pixels of each class in each mask."""
+        counts = np.zeros((class_count, len(self.names)), np.int64)
+        counts[self.classes, self.rows] = self.pixels
+        return counts
+
+
+def blocks(tables: Iterable[TallyTable], catalog: ClassCatalog, most: int) -> Iterator[Block]:
+    """Blocks of at most `most` masks, in the order of the tables."""
+    for table in tables:
+        ledger = MaskLedger.of(catalog, table)
+        ignored = np.where(catalog.targets(table) == IGNORED, table.counts, 0)
+        sums = np.concatenate(([0], np.cumsum(ignored, dtype=np.int64)))
+        ignored = sums[table.indptr[1:]] - sums[table.indptr[:-1]]
+        unlisted = ledger.areas - ledger.labelled - ignored
+        sizes = np.stack([table.shapes[:, 0], table.shapes[:, 1], table.areas, ignored, unlisted])
+        rows = np.repeat(np.arange(len(table)), ledger.class_counts)
+        for first in range(0, len(table), most):
+            last = min(first + most, len(table))
+            entries = slice(ledger.indptr[first], ledger.indptr[last])
+            yield Block(
+                table.names[first:last], sizes[:, first:last], rows[entries] - first,
+                ledger.classes[entries], ledger.pixels[entries],
+            )  # fmt: skip
+
+
+def column_names(catalog: ClassCatalog) -> tuple[str, ...]:
+    """A column of the wide table for every class: its name, made printable and unique.
+
+    Unique also where case is ignored, as SQL does, and apart from the columns before them. A name
+    that is taken gets the index of its class behind it.
+    """
+    taken = set(FIXED)
+    columns = []
+    for info in catalog.classes:
+        name = column = printable(info.name)
+        number = info.index
+        while column.casefold() in taken:
+            column = f"{name}_{number}"
+            number += len(catalog)
+        taken.add(column.casefold())
+        columns.append(column)
+    return tuple(columns)

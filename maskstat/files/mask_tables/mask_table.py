@@ -1,0 +1,119 @@
+"""The mask x class table as a file, for DuckDB, pandas, Polars and spreadsheets.
+
+The wide layout has one row a mask and one column a class, the long one a row for every class that a
+mask holds. One module a format; a format writes blocks of masks as they come, so that memory does
+not grow with the masks.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import BinaryIO, Literal, Protocol, cast
+
+from maskstat.errors import ParameterError
+from maskstat.files.documents.document import replacing
+from maskstat.naming import printable
+from maskstat.values.catalog import ClassCatalog
+from maskstat.values.tally import TallyTable
+
+TableFormat = Literal["parquet", "csv"]
+TableLayout = Literal["wide", "long"]
+FORMATS: tuple[TableFormat, ...] = ("parquet", "csv")
+LAYOUTS: tuple[TableLayout, ...] = ("wide", "long")
+MAX_WIDE = 4096  # classes of a wide table; formats and programs are slow with more columns
+
+
+class _Writer(Protocol):
+    def write(
+        self,
+        tables: Iterable[TallyTable],
+        catalog: ClassCatalog,
+        file: BinaryIO,
+        layout: TableLayout,
+        metadata: Mapping[str, object],
+    ) -> None: ...
+
+
+def write_table(
+    tables: Iterable[TallyTable],
+    catalog: ClassCatalog,
+    path: Path,
+    *,
+    layout: str = "wide",
+    format: str | None = None,
+    metadata: Mapping[str, object] | None = None,
+) -> Path:
+    """Write the table of these masks; the file appears whole or not at all.
+
+    Args:
+        tables: tallies of masks; rows come in their order.
+        catalog: the classes to read them under.
+        path: the file.
+        layout: "wide": columns mask, height, width, pixels, ignored, unlisted and one a class.
+            "long": mask, class_index, class, pixels, where a mask has pixels of a class.
+        format: "parquet" or "csv"; by default what the suffix says.
+        metadata: what else to say in the schema of a Parquet file, besides the catalogue.
+
+    Raises:
+        ParameterError: unknown format or layout, or too many classes for a wide table.
+        MissingExtraError: Parquet needs pyarrow.
+        FileFormatError: the file can't be written.
+    """
+    writer = _writer(_format_of(path, format), layout, catalog)
+    with replacing(path) as file:
+        writer.write(tables, catalog, file, cast(TableLayout, layout), metadata or {})
+    return path
+
+
+def stream_csv(
+    tables: Iterable[TallyTable], catalog: ClassCatalog, file: BinaryIO, *, layout: str = "wide"
+) -> None:
+    """Write the same as CSV to an open file. Raises ParameterError as `write_table`."""
+    writer = _writer("csv", layout, catalog)
+    writer.write(tables, catalog, file, cast(TableLayout, layout), {})
+
+
+def check_format(given: str | None) -> str | None:
+    """What was given, where it is a format or nothing. Raises ParameterError."""
+    if given is not None and given not in FORMATS:
+        raise ParameterError(
+            f"{printable(given)!r} is no format: {' or '.join(FORMATS)}", where="--format"
+        )
+    return given
+
+
+def _format_of(path: Path, given: str | None) -> str:
+    """The format asked for, or that of the suffix. Raises ParameterError."""
+    known = " or ".join(FORMATS)
+    suffix = path.suffix.lower().removeprefix(".")
+    if check_format(given) is not None:
+        if suffix in FORMATS and suffix != given:
+            raise ParameterError(
+                f"its suffix means {suffix}, and {given} is asked for",
+                where=printable(str(path)),
+                remedy="choose one of the two",
+            )
+        return str(given)
+    if suffix not in FORMATS:
+        raise ParameterError(
+            f"the suffix of {printable(path.name)!r} is no format",
+            where="-o",
+            remedy=f"name a .parquet or .csv file, or say --format {known}",
+        )
+    return suffix
+
+
+def _writer(format: str, layout: str, catalog: ClassCatalog) -> _Writer:
+    if layout not in LAYOUTS:
+        raise ParameterError(
+            f"{printable(layout)!r} is no layout: {' or '.join(LAYOUTS)}", where="--layout"
+        )
+    if layout == "wide" and len(catalog) > MAX_WIDE:
+        raise ParameterError(
+            f"{len(catalog):,} classes are more than the {MAX_WIDE:,} columns of a wide table",
+            where="--layout",
+            remedy="--layout long has a row instead of a column a class",
+        )
+    return cast(_Writer, importlib.import_module(f"maskstat.files.mask_tables.{format}"))

@@ -1,0 +1,197 @@
+"""From the bytes of one mask to its raw value counts, or to its pixels.
+
+One module a format. The first bytes of a file decide its format, never its name. A format module
+has
+
+    read(data, options) -> LabelMap          the pixels, raw values exactly as stored
+    tally(data, name, options) -> MaskTally | None
+                                             optional: counts without making the pixels; None
+                                             where this file needs `read` after all
+    tally_stream(file, name, options)        optional: the same from an open file, in pieces
+    tally_and_pixels(data, name, options)    optional: counts and pixels from one pass, or None
+
+and raises `MaskError` with a short fact for whatever is wrong with the file. This table imports
+none of them; a module is imported when the first file of its format turns up.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from functools import cache
+from types import ModuleType
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskstat.errors import MaskError
+from maskstat.readers.options import ReadOptions as ReadOptions
+from maskstat.readers.tallying import MAX_DISTINCT_VALUES, count_pixels
+from maskstat.values.tally import GREY, Encoding, MaskTally
+
+MAX_WHOLE_BYTES = 1 << 30  # of an encoded file that can't be streamed
+_HEAD_BYTES = 16
+
+
+class LabelMap(NamedTuple):
+    """Pixels (H, W) of any integer type holding raw values, and how the file stored them."""
+
+    pixels: NDArray[np.integer]
+    encoding: Encoding
+
+
+class Format(NamedTuple):
+    """One file format: the suffixes worth a look, its magic bytes, the module that reads it."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    recognises: Callable[[bytes], bool]
+    module: str
+
+
+_TIFF_MAGIC = frozenset({b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"})
+_NIFTI_SIZES = frozenset({348, 540})  # of headers, in either byte order
+
+
+def _is_nifti(data: bytes) -> bool:
+    """A NIfTI header, or gzip data, which nothing else here is packed in."""
+    sizes = {int.from_bytes(data[:4], "little"), int.from_bytes(data[:4], "big")}
+    return data[:2] == b"\x1f\x8b" or bool(sizes & _NIFTI_SIZES)
+
+
+FORMATS = (
+    Format("PNG", (".png",), lambda d: d[:8] == b"\x89PNG\r\n\x1a\n", "png"),
+    Format("TIFF", (".tif", ".tiff"), lambda d: d[:4] in _TIFF_MAGIC, "tiff"),
+    Format("BMP", (".bmp",), lambda d: d[:2] == b"BM", "bmp"),
+    Format("GIF", (".gif",), lambda d: d[:6] in {b"GIF87a", b"GIF89a"}, "gif"),
+    Format("WebP", (".webp",), lambda d: d[:4] == b"RIFF" and d[8:12] == b"WEBP", "webp"),
+    Format("NPY", (".npy",), lambda d: d[:6] == b"\x93NUMPY", "npy"),
+    Format("NPZ", (".npz", ".zarr.zip"), lambda d: d[:4] in {b"PK\3\4", b"PK\5\6"}, "npz"),
+    Format("NIfTI", (".nii", ".nii.gz"), _is_nifti, "nifti"),
+    Format("JPEG", (".jpg", ".jpeg"), lambda d: d[:3] == b"\xff\xd8\xff", "jpeg"),
+)
+STORE_SUFFIXES = (".zarr",)  # of folders that are one mask
+SUFFIXES = frozenset([*(suffix for form in FORMATS for suffix in form.suffixes), *STORE_SUFFIXES])
+
+
+def recognise(data: bytes) -> Format:
+    """The format of a file from its first bytes. Raises MaskError where it is none of ours."""
+    for form in FORMATS:
+        if form.recognises(data):
+            return form
+    if not data:
+        raise MaskError("empty file")
+    known = ", ".join(form.name for form in FORMATS)
+    raise MaskError(f"not an image: starts with {data[:8].hex(' ')} (known are {known})")
+
+
+def read_tally(data: bytes, name: str, options: ReadOptions) -> MaskTally:
+    """Raw value counts of one encoded mask.
+
+    Raises:
+        MaskError: corrupt, of no known format, lossy without leave, colour-coded without a
+            catalogue that has colours, or with so many values that it can't be a label mask.
+    """
+    module = _module(recognise(data).module)
+    tally: MaskTally | None = None
+    if hasattr(module, "tally"):
+        tally = module.tally(data, name, options)
+    if tally is None:
+        pixels, encoding = module.read(data, options)
+        tally = count_pixels(name, pixels, encoding)
+    return _accepted(tally, options)
+
+
+def read_tally_stream(file: BinaryIO, name: str, options: ReadOptions) -> MaskTally:
+    """`read_tally` from an open file; only formats that can't be streamed are read whole.
+
+    Raises MaskError as `read_tally` does, and OSError where reading fails.
+    """
+    module = _module(recognise(file.read(_HEAD_BYTES)).module)
+    file.seek(0)
+    if hasattr(module, "tally_stream"):
+        tally = module.tally_stream(file, name, options)
+        if tally is not None:
+            return _accepted(tally, options)
+        file.seek(0)
+    data = file.read(MAX_WHOLE_BYTES + 1)
+    if len(data) > MAX_WHOLE_BYTES:
+        raise MaskError(f"larger than the {MAX_WHOLE_BYTES >> 20} MiB that can be read at once")
+    return read_tally(data, name, options)
+
+
+def read_tally_folder(path: str, name: str, options: ReadOptions) -> MaskTally:
+    """`read_tally` of a mask that is a folder: a Zarr store."""
+    return _accepted(_module("zarr").tally_folder(path, name, options), options)
+
+
+def read_tally_and_pixels(
+    data: bytes, name: str, options: ReadOptions
+) -> tuple[MaskTally, NDArray[np.integer]]:
+    """What `read_tally` says of a mask, and its pixels (H, W), raw values, decoded once.
+
+    Raises MaskError as `read_tally` does, and for an image too large to be held in memory.
+    """
+    module = _module(recognise(data).module)
+    found: tuple[MaskTally, NDArray[np.integer]] | None = None
+    if hasattr(module, "tally_and_pixels"):
+        found = module.tally_and_pixels(data, name, options)
+    if found is None:
+        pixels, encoding = module.read(data, options)
+        found = count_pixels(name, pixels, encoding), pixels
+    tally, pixels = _accepted(found[0], options), found[1]
+    if tally.encoding.reading:
+        pixels, _ = options.interpreted_pixels(pixels, found[0].encoding, name)
+    return tally, pixels
+
+
+def _accepted(tally: MaskTally, options: ReadOptions) -> MaskTally:
+    """The tally, if it may count. Raises MaskError."""
+    if tally.values.size > MAX_DISTINCT_VALUES:
+        raise MaskError(f"{tally.values.size} different values: a photograph or a float map?")
+    tally = options.interpreted(tally)
+    if tally.encoding.is_colour and not options.colours:
+        _refuse_colours(tally)
+    return tally
+
+
+def read_label_map(data: bytes, options: ReadOptions, name: str = "") -> LabelMap:
+    """The pixels of one encoded mask, as `read_tally` counts them. Raises MaskError as that does.
+
+    `name` is the mask's name in its source, by which panoptic segments are looked up.
+    """
+    label_map = _module(recognise(data).module).read(data, options)
+    if not isinstance(label_map, LabelMap):
+        raise TypeError("a format module must return a LabelMap")
+    return LabelMap(*options.interpreted_pixels(*label_map, name))
+
+
+def refuse_lossy(kind: str, options: ReadOptions) -> None:
+    """Raise MaskError for a lossy file unless the user allowed it."""
+    if not options.allow_lossy:
+        raise MaskError(
+            f"{kind} compression is lossy and invents classes at borders"
+            " (export masks as PNG; --exclude leaves it out, --allow-lossy counts it as it is)"
+        )
+
+
+def _refuse_colours(tally: MaskTally) -> None:
+    """Colours without a catalogue mean nothing, but a grey map in a format without grey does."""
+    grey = bool((tally.values == (tally.values & 0xFF) * GREY).all())
+    if grey and tally.encoding.lacks_grey:
+        return
+    hint = (
+        "its channels are equal: save it as one grey channel"
+        if grey
+        else "give --classes a catalogue with colours"
+    )
+    raise MaskError(
+        f"{tally.encoding.samples.upper()} image with {tally.values.size} colours "
+        f"where class indices are expected ({hint})"
+    )
+
+
+@cache
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"maskstat.readers.{name}")

@@ -1,0 +1,119 @@
+"""Counting raw values of pixels that are already in memory.
+
+Masks are constant almost everywhere, so wide values are counted run by run: a run's value is
+looked at once, however long it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskstat.errors import MaskError
+from maskstat.kernels.engine import ColourCounter, current_engine
+from maskstat.kernels.runs import add_to_bins, add_up, value_sums
+from maskstat.values.tally import Encoding, IntArray, MaskTally
+
+MAX_DISTINCT_VALUES = 65536
+_BAND_PIXELS = 1 << 22
+
+
+def count_pixels(name: str, pixels: NDArray[np.integer], encoding: Encoding) -> MaskTally:
+    """The tally of a label map (H, W) of any integer type, exact.
+
+    Works band by band, so that its own memory stays small beside the pixels'.
+
+    Raises:
+        MaskError: more different values than a label mask can have.
+    """
+    height, width = pixels.shape
+    counter = PixelCounter()
+    counter.add(pixels)
+    return counter.finish(name, (height, width), encoding)
+
+
+class PixelCounter:
+    """Adds up raw values of pixels that come in blocks, of whole numbers or of colours.
+
+    Every method raises MaskError where there are more different values than a label mask can
+    have, or where one is no whole number of 64 bits.
+    """
+
+    def __init__(self) -> None:
+        self._bins: dict[np.dtype[np.integer], IntArray] = {}
+        self._values = self._counts = np.empty(0, np.int64)
+        self._colours: ColourCounter | None = None
+
+    def add(self, pixels: NDArray[np.generic]) -> None:
+        """Count a block of any shape: integers, booleans, or floats that are whole numbers."""
+        if pixels.dtype.kind == "b":
+            pixels = pixels.view(np.uint8)
+        native: np.dtype[Any] = pixels.dtype.newbyteorder("=")
+        for band in _bands(pixels):
+            if native.kind == "f":
+                self._add_wide(whole_numbers(band))
+            elif native.itemsize <= 2:
+                self._add_narrow(np.asarray(band, native), native)
+            else:
+                self._add_wide(np.asarray(band, native))
+
+    def add_colours(self, channels: NDArray[np.uint8]) -> None:
+        """Count a block of colours, uint8[..., C] with C = 2 (grey, alpha), 3 or 4."""
+        if self._colours is None:
+            self._colours = current_engine().colours(1, channels.shape[-1])
+        self._colours.add_pixels(channels)
+
+    def _add_narrow(self, band: NDArray[np.integer], kind: np.dtype[np.integer]) -> None:
+        size = 1 << 8 * kind.itemsize
+        if kind not in self._bins:
+            self._bins[kind] = np.zeros(size, np.int64)
+        add_to_bins(self._bins[kind], band.view(f"u{kind.itemsize}"))
+
+    def _add_wide(self, band: NDArray[np.integer]) -> None:
+        if band.dtype == np.uint64 and int(band.max()) >= 2**63:
+            raise MaskError(f"the value {int(band.max())} does not fit a signed 64-bit integer")
+        values, counts = value_sums(band)
+        self._merge(values, counts)
+        if self._values.size > MAX_DISTINCT_VALUES:
+            raise MaskError(
+                f"more than {MAX_DISTINCT_VALUES} different values: a photograph or a float map?"
+            )
+
+    def _merge(self, values: IntArray, counts: IntArray) -> None:
+        self._values, self._counts = add_up(
+            np.concatenate([self._values, values]), np.concatenate([self._counts, counts])
+        )
+
+    def finish(self, name: str, shape: tuple[int, int], encoding: Encoding) -> MaskTally:
+        """The tally of all that was added; nothing may be added afterwards."""
+        if self._colours is not None:
+            self._merge(*self._colours.finish())
+        for kind, bins in self._bins.items():
+            codes = bins.nonzero()[0]
+            signed = codes.astype(f"u{kind.itemsize}").view(kind).astype(np.int64)
+            self._merge(signed, bins[codes])
+        return MaskTally(name, shape, encoding, self._values, self._counts)
+
+
+def _bands(pixels: NDArray[np.generic]) -> Iterator[NDArray[np.generic]]:
+    """The pixels in memory order, as flat pieces; views where that is possible."""
+    flat = pixels.ravel(order="K")  # in memory order: a view, also of Fortran arrays
+    for start in range(0, flat.size, _BAND_PIXELS):
+        yield flat[start : start + _BAND_PIXELS]
+
+
+def whole_numbers(values: NDArray[np.generic]) -> NDArray[np.int64]:
+    """Float labels as int64. Raises MaskError where one is not a whole number."""
+    floats = np.asarray(values)
+    if floats.dtype.itemsize < 8:
+        floats = floats.astype(np.float64)  # 2**63 is beyond float16
+    with np.errstate(invalid="ignore"):
+        # 2**63 itself is not an int64; NaN fails every comparison.
+        fits = (floats >= -(2.0**63)) & (floats < 2.0**63) & (floats == np.floor(floats))
+    if not fits.all():
+        bad = floats[~fits].flat[0]
+        raise MaskError(f"float mask with the value {bad}: labels must be whole numbers")
+    return floats.astype(np.int64)

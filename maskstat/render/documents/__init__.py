@@ -1,0 +1,1 @@
+"""Numbers as JSON documents, from which tables and reports are made."""

@@ -1,0 +1,155 @@
+"""The report as one document: the single source of its HTML, Markdown and JSON forms."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from maskstat.render.documents.profile import imbalance_document, place_document
+from maskstat.render.documents.scan import scan_document
+from maskstat.render.documents.weighing import (
+    ABSENT,
+    NORMALISATION,
+    distinct,
+    scheme_prices,
+    scheme_weights,
+)
+from maskstat.scanning.checking import counted_findings
+from maskstat.statistics.cooccurrence import mask_variety
+from maskstat.statistics.imbalance import ClassGroups, groups_by_share, imbalance
+from maskstat.statistics.mask_shapes import mask_forms
+from maskstat.values.catalog import DEFAULT_IGNORE
+from maskstat.weights.schemes import SCHEMES
+from maskstat.weights.table import WeightTable
+
+if TYPE_CHECKING:
+    from maskstat.scanning.scan import Scan
+    from maskstat.weights.costs import PriceList
+
+MIN_MASKS = 10  # the defaults of `maskstat check`
+
+
+def report_document(scan: Scan) -> dict[str, Any]:
+    """Everything a report says; plain JSON types, no NaN. No file of a mask is opened.
+
+    Keys: all of `scan_document`, and `sizes` (width, height, masks, most frequent first), `aspect`
+    (width over height), `value_types` (how masks store values), `variety` (classes, pixels,
+    labelled pixels and entropy a mask), `mask_imbalance`, `groups` (head, medium, tail, absent),
+    `places` (see `place_document`; null without a profile), `profile_command` (what adds a profile;
+    null where there is one), `findings` (as `maskstat check` lists them, without opening files),
+    `ignore_index`, `weights` (by scheme, scaled so that the average pixel weighs 1), `costs` (of
+    constant predictions by scheme), `constant_predictors` (their metrics by class) and
+    `provenance`.
+    """
+    document = scan_document(scan)
+    histogram = scan.histogram
+    tables = scheme_weights(histogram, source=scan.source)
+    forms = mask_forms(scan.tables())
+    document["sizes"] = [
+        {"width": width, "height": height, "masks": count} for height, width, count in forms.sizes
+    ]
+    document["aspect"] = None if forms.aspect is None else asdict(forms.aspect)
+    document["value_types"] = [
+        {"value_type": name, "masks": count} for name, count in forms.value_types
+    ]
+    document["variety"] = asdict(mask_variety(scan.ledger))
+    document["variety"]["masks_by_classes"] = list(document["variety"]["masks_by_classes"])
+    document["mask_imbalance"] = imbalance_document(imbalance(histogram.masks))
+    document["groups"] = _groups(scan, groups_by_share(histogram.pixels))
+    profile = scan.profile
+    document["places"] = None if profile is None else place_document(profile)
+    document["profile_command"] = None if profile is not None else scan.profile_command
+    document["findings"] = [
+        finding.to_dict() for finding in counted_findings(scan, min_masks=MIN_MASKS)
+    ]
+    document["ignore_index"] = _ignore_index(scan)
+    document["weights"] = _weights(tables)
+    prices = scheme_prices(scan.ledger, tables)
+    document["costs"] = _costs(scan, prices)
+    document["constant_predictors"] = _constant_predictors(scan, next(iter(prices.values()), None))
+    document["provenance"] = {
+        "source": scan.source,
+        "scan": scan.name,
+        "created": scan.info.created,
+        "updated": scan.info.updated,
+        "catalog": scan.catalog.name,
+        "catalog_digest": scan.catalog.digest,
+        "counts_digest": histogram.counts_digest(),
+        "maskstat": document["maskstat"],
+    }
+    return document
+
+
+def _groups(scan: Scan, groups: ClassGroups) -> dict[str, Any]:
+    names = scan.catalog.names
+    listed: dict[str, Any] = {
+        group: [names[k] for k in getattr(groups, group)]
+        for group in ("head", "medium", "tail", "absent")
+    }
+    return {**listed, "rule": groups.rule}
+
+
+def _ignore_index(scan: Scan) -> int | None:
+    """The one label that a loss has to leave out: 255 where it is ignored, or the only other."""
+    ignored = set(scan.catalog.ignored_values)
+    if DEFAULT_IGNORE in ignored or DEFAULT_IGNORE in scan.histogram.ignored:
+        return DEFAULT_IGNORE
+    outside = sorted(value for value in ignored if not 0 <= value < len(scan.catalog))
+    return outside[0] if len(outside) == 1 else None
+
+
+def _weights(tables: dict[str, WeightTable | str]) -> dict[str, Any]:
+    schemes: dict[str, Any] = {}
+    for name, table in tables.items():
+        entry: dict[str, Any] = {
+            "formula": SCHEMES[name].formula,
+            "source": SCHEMES[name].source,
+            "parameters": SCHEMES[name].bind({}),
+        }
+        if isinstance(table, str):
+            entry["error"] = table
+        else:
+            entry["weights"] = table.weights.tolist()
+        schemes[name] = entry
+    return {
+        "normalisation": NORMALISATION,
+        "absent": ABSENT,
+        "schemes": schemes,
+        "distinct": [list(group.names) for group in distinct(tables)],
+    }
+
+
+def _costs(scan: Scan, prices: dict[str, PriceList]) -> dict[str, Any]:
+    schemes: dict[str, Any] = {}
+    for name, price in prices.items():
+        cheapest = int(np.argmin(np.where(price.occurs, price.costs, np.inf)))
+        dearest = int(np.argmax(np.where(price.occurs, price.costs, -np.inf)))
+        schemes[name] = {
+            "costs": price.costs.tolist(),
+            "cheapest": scan.catalog.names[cheapest],
+            "dearest": scan.catalog.names[dearest],
+            "spread": price.spread,
+            "relative_spread": price.relative_spread,
+            "soft_loss": price.soft_loss,
+        }
+    first = next(iter(prices.values()), None)
+    return {
+        "reduction": "linear",
+        "epsilon": None if first is None else first.epsilon,
+        "schemes": schemes,
+    }
+
+
+def _constant_predictors(scan: Scan, price: PriceList | None) -> list[dict[str, Any]]:
+    """Metrics of always answering one class; they do not depend on weights."""
+    if price is None:
+        return []
+    columns = (price.pixel_accuracy, price.mean_iou, price.balanced_accuracy)
+    return [
+        {"class": name, "pixel_accuracy": accuracy, "mean_iou": iou, "balanced_accuracy": recall}
+        for name, accuracy, iou, recall in zip(
+            scan.catalog.names, *(column.tolist() for column in columns), strict=True
+        )
+    ]

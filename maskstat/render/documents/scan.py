@@ -1,0 +1,107 @@
+"""A scan in numbers: the one JSON document that tables, `--json` and reports are made from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from maskstat.render.documents.profile import imbalance_document, profile_document
+from maskstat.scanning.scan import Scan
+from maskstat.statistics.imbalance import imbalance
+from maskstat.values.catalog import IGNORED, UNLISTED
+from maskstat.values.catalog_files import parse_colour
+from maskstat.version import __version__
+
+SCHEMA = 1
+
+
+def scan_document(scan: Scan) -> dict[str, Any]:
+    """Everything `maskstat scan --json` prints; plain JSON types, no NaN.
+
+    Keys: `schema`, `maskstat`, `scan`, `source`, `complete`, `catalog`, `reading` (how masks were
+    read, where files do not say), `masks`, `total_pixels`, `labelled_pixels`, `classes` (index,
+    name, colour, values, pixels, masks, image_pixels, frequency), `ignored` and `unlisted`
+    (value -> pixels), `unlisted_values` (with masks, the first mask and, beside a colour, the
+    nearest listed one: class and largest channel difference), `imbalance`, `absent_classes`,
+    `single_class_masks`, `unlabelled_masks`, `failures` (mask, reason), `profile` (see
+    `profile_document`; null where nothing was measured) and, after a scan, `changes`.
+    """
+    histogram = scan.histogram
+    catalog = scan.catalog
+    frequency = histogram.frequency.tolist()
+    document: dict[str, Any] = {
+        "schema": SCHEMA,
+        "maskstat": __version__,
+        "scan": scan.name,
+        "source": scan.source,
+        "complete": scan.info.complete,
+        "catalog": {
+            "name": catalog.name,
+            "origin": catalog.origin,
+            "digest": catalog.digest,
+            "nearest_colour": catalog.nearest_colour,
+        },
+        "reading": dict(scan.info.reading),
+        "masks": histogram.mask_count,
+        "total_pixels": histogram.total_pixels,
+        "labelled_pixels": histogram.labelled_pixels,
+        "classes": [
+            {
+                "index": info.index,
+                "name": info.name,
+                "colour": None if info.colour is None else f"#{info.colour:06x}",
+                "values": list(info.values),
+                "pixels": int(histogram.pixels[info.index]),
+                "masks": int(histogram.masks[info.index]),
+                "image_pixels": int(histogram.image_pixels[info.index]),
+                "frequency": frequency[info.index],
+            }
+            for info in catalog.classes
+        ],
+        "ignored": {str(value): count.pixels for value, count in histogram.ignored.items()},
+        "unlisted": {str(value): count.pixels for value, count in histogram.unlisted.items()},
+        "unlisted_values": _unlisted_values(scan),
+        "ignored_by_default": _ignored_by_default(scan),
+        "imbalance": imbalance_document(imbalance(histogram.pixels)),
+        "absent_classes": [catalog.names[k] for k in np.flatnonzero(~histogram.present)],
+        "single_class_masks": histogram.single_class_masks,
+        "unlabelled_masks": histogram.unlabelled_masks,
+        "failures": [{"mask": f.mask, "reason": f.reason} for f in scan.failures],
+        "profile": profile_document(scan),
+    }
+    if scan.changes is not None:
+        changes = scan.changes
+        document["changes"] = {
+            "new": changes.new,
+            "changed": changes.changed,
+            "unchanged": changes.unchanged,
+            "gone": changes.gone,
+            "skipped": changes.skipped,
+            "splits": list(changes.splits),
+        }
+    return document
+
+
+def _unlisted_values(scan: Scan) -> list[dict[str, Any]]:
+    """Unlisted values; beside a colour the class (or null: ignored) of the nearest listed one."""
+    rows: list[dict[str, Any]] = [
+        {"value": value, "pixels": c.pixels, "masks": c.masks, "first": c.first, "nearest": None}
+        for value, c in scan.histogram.unlisted.items()
+    ]
+    coloured = [row for row in rows if isinstance(row["value"], str)]
+    colours = np.array([parse_colour(row["value"]) for row in coloured], np.int64)
+    nearest, differences = scan.catalog.nearest(colours)
+    names = {**dict(enumerate(scan.catalog.names)), IGNORED: None}
+    for row, target, difference in zip(
+        coloured, nearest.tolist(), differences.tolist(), strict=True
+    ):
+        if target != UNLISTED:
+            row["nearest"] = {"class": names[target], "difference": difference}
+    return rows
+
+
+def _ignored_by_default(scan: Scan) -> list[int]:
+    """[255] where it is ignored although nobody asked."""
+    found = 255 in scan.histogram.ignored
+    return [255] if found and 255 not in scan.catalog.ignored_values else []

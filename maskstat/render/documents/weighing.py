@@ -1,0 +1,87 @@
+"""All schemes on one scan, and what constant predictions cost under them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from maskstat.errors import WeightError
+from maskstat.values.histogram import ClassHistogram
+from maskstat.values.ledger import MaskLedger
+from maskstat.weights.compute import compute
+from maskstat.weights.costs import PriceList, price_list
+from maskstat.weights.schemes import SCHEMES, find_scheme
+from maskstat.weights.table import WeightTable
+
+NORMALISATION = "pixel"
+ABSENT: Literal["one"] = "one"
+
+
+def scheme_weights(
+    histogram: ClassHistogram, schemes: Sequence[str] | None = None, *, source: str | None = None
+) -> dict[str, WeightTable | str]:
+    """Weights by scheme with default parameters, or the reason why a scheme has none here.
+
+    They are scaled so that the average labelled pixel weighs 1, which makes schemes and their
+    costs comparable. Classes that never occur get 1 before scaling; unlisted values are left out.
+
+    Raises:
+        ParameterError: an unknown scheme.
+    """
+    tables: dict[str, WeightTable | str] = {}
+    for name in SCHEMES if schemes is None else schemes:
+        find_scheme(name)
+        try:
+            tables[name] = compute(
+                histogram, name, normalize=NORMALISATION, absent=ABSENT, unlisted="ignore",
+                source=source,
+            )  # fmt: skip
+        except WeightError as error:
+            tables[name] = str(error)
+    return tables
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Schemes that give the same weights: their names and the weights of the first."""
+
+    names: tuple[str, ...]
+    table: WeightTable
+
+    @property
+    def label(self) -> str:
+        """The names, joined."""
+        return " = ".join(self.names)
+
+
+def distinct(tables: Mapping[str, WeightTable | str]) -> list[Group]:
+    """Schemes grouped where they agree on every class that occurs."""
+    groups: list[Group] = []
+    for name, table in tables.items():
+        if isinstance(table, str):
+            continue
+        occurs = table.pixels > 0
+        for at, group in enumerate(groups):
+            if np.allclose(table.weights[occurs], group.table.weights[occurs], rtol=1e-9, atol=0):
+                groups[at] = Group((*group.names, name), group.table)
+                break
+        else:
+            groups.append(Group((name,), table))
+    return groups
+
+
+def scheme_prices(
+    ledger: MaskLedger, tables: Mapping[str, WeightTable | str]
+) -> dict[str, PriceList]:
+    """The price list of constant predictions under each scheme that has weights.
+
+    Costs are a linear average's (Keras, any plain mean): there the batch size does not matter.
+    """
+    return {
+        name: price_list(ledger, table.weights)
+        for name, table in tables.items()
+        if isinstance(table, WeightTable)
+    }

@@ -1,0 +1,1 @@
+"""Plots of scans, ready for a paper: one module a kind."""

@@ -1,0 +1,100 @@
+"""`classes`: how many pixels each class has, and in how many masks it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from maskstat.naming import counted, printable
+from maskstat.render.plots.drawing import Drawing, ScanView
+from maskstat.render.plots.rows import Column, row_sheet, shown_rows
+from maskstat.render.plots.scale import Scale, set_x_axis
+from maskstat.render.plots.style import (
+    INK,
+    MUTED,
+    NEUTRAL,
+    SMALL,
+    class_colours,
+    order_of,
+    percent,
+    percent_tick,
+    text_width,
+)
+from maskstat.values.tally import IntArray
+
+_GAP = 3.0
+
+
+def draw(view: ScanView, *, log: bool = False, order: str = "frequency") -> Drawing:
+    """Bars of pixel frequency in class colours; beside them the share of masks with the class.
+
+    Args:
+        view: the scan.
+        log: a logarithmic frequency axis.
+        order: "frequency" or "catalog".
+    """
+    histogram = view.histogram
+    frequency = histogram.frequency
+    presence = histogram.masks / max(histogram.mask_count, 1)
+    rows, note = shown_rows(order_of(histogram.pixels, order))
+    many = rows.size > 42
+    widths = (150.0, 72.0) if many and rows.size > 80 else (260.0, 110.0)
+    sheet = row_sheet(
+        view.catalog, rows,
+        (Column("share of labelled pixels", widths[0]), Column("share of masks", widths[1])),
+        note=note,
+    )  # fmt: skip
+    colours = class_colours(view.catalog)
+    for column, (values, tints) in enumerate(
+        ((frequency, colours), (presence, [NEUTRAL] * len(colours)))
+    ):
+        scale = _bar_scale(values[rows], widths[column], log=log and column == 0)
+        for panel in sheet.panels:
+            _bars(panel.axes[column], panel.rows, values, scale, tints)
+    return Drawing(sheet.figure, _description(view, frequency, log=log))
+
+
+def _bar_scale(values: np.ndarray, length: float, *, log: bool) -> Scale:
+    """The scale on which every bar has room for its label behind it."""
+    positive = values[values > 0]
+    if positive.size == 0:
+        return Scale(0.1, 1.0, length, True) if log else Scale(0.0, 1.0, length)
+    rooms = np.array([length - _GAP - text_width(percent(v), SMALL) for v in positive])
+    if not log:
+        unit = float((rooms / positive).min())  # points a unit
+        return Scale(0.0, length / unit, length)
+    low = 10 ** (np.floor(np.log10(positive.min()) + 0.3) - 0.7)
+    unit = float(min(
+        room / np.log10(v / low) for room, v in zip(rooms, positive, strict=True)
+    ))  # fmt: skip
+    return Scale(float(low), float(low * 10 ** (length / unit)), length, log=True)
+
+
+def _bars(axes: Any, rows: IntArray, values: np.ndarray, scale: Scale, colours: list[str]) -> None:
+    shown = values[rows]
+    ends = np.where(shown > 0, scale(shown), 0.0)
+    axes.barh(
+        np.arange(rows.size), ends, height=0.72, color=[colours[k] for k in rows],
+        edgecolor=INK, linewidth=0.4, zorder=2,
+    )  # fmt: skip
+    for row, (value, end) in enumerate(zip(shown, ends, strict=True)):
+        axes.text(
+            end + _GAP, row, percent(value) if value else "never", fontsize=SMALL,
+            va="center_baseline", color=INK if value else MUTED, zorder=3,
+        )  # fmt: skip
+    set_x_axis(axes, scale, percent_tick, grid=False)
+
+
+def _description(view: ScanView, frequency: np.ndarray, *, log: bool) -> str:
+    histogram = view.histogram
+    top = order_of(histogram.pixels, "frequency")[:3]
+    listed = ", ".join(
+        f"{printable(view.catalog.names[k])} {percent(frequency[k])}" for k in top if frequency[k]
+    )
+    absent = int((~histogram.present).sum())
+    text = f"Bars of the pixel frequency of {counted(len(view.catalog), 'class')}"
+    text += " on a logarithmic axis" if log else ""
+    text += f", most frequent: {listed}" if listed else ""
+    text += f"; {counted(absent, 'class')} never occur" if absent else ""
+    return f"{text}. Beside them the share of the {counted(histogram.mask_count, 'mask')}."

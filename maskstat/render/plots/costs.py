@@ -1,0 +1,98 @@
+"""`costs`: what it costs to answer every pixel with one class, under no weights and under some."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from maskstat.errors import WeightError
+from maskstat.naming import counted, printable
+from maskstat.render.documents.weighing import distinct, scheme_prices, scheme_weights
+from maskstat.render.plots.drawing import Drawing, ScanView
+from maskstat.render.plots.rows import (
+    Column,
+    Series,
+    draw_series,
+    row_sheet,
+    series_entries,
+    shown_rows,
+)
+from maskstat.render.plots.scale import Scale
+from maskstat.render.plots.style import drawing_style, order_of, plain_tick
+from maskstat.render.plots.weights import scheme_series
+from maskstat.weights.costs import PriceList
+
+DEFAULT_SCHEMES = ("equal-cost", "median-frequency", "sqrt", "uniform")
+
+
+def draw(
+    view: ScanView,
+    *,
+    schemes: Sequence[str] | None = None,
+    order: str = "frequency",
+) -> Drawing:
+    """Costs of the constant predictors in nats a labelled pixel, one dot a class and scheme.
+
+    Classes that never occur have no dot: always answering one of them is always wrong.
+
+    Args:
+        view: the scan.
+        schemes: their names; where None `DEFAULT_SCHEMES`, "uniform" being no weights.
+        order: of the classes, "frequency" or "catalog".
+
+    Raises:
+        WeightError: no scheme has weights here.
+    """
+    tables = scheme_weights(view.histogram, schemes or DEFAULT_SCHEMES)
+    groups = distinct(tables)
+    if not groups:
+        raise WeightError(str(next(iter(tables.values()))))
+    prices = scheme_prices(view.ledger, {group.names[0]: group.table for group in groups})
+    return _dots(view, [group.names for group in groups], list(prices.values()), order)
+
+
+@drawing_style()
+def draw_prices(
+    view: ScanView, prices: Mapping[str, PriceList], *, order: str = "frequency"
+) -> Drawing:
+    """The same of any price lists of the view's scan, by what they are called.
+
+    The one called "no weights" is drawn in ink.
+
+    Raises:
+        ParameterError: an unknown order.
+    """
+    names = [("uniform",) if name == "no weights" else (name,) for name in prices]
+    return _dots(view, names, list(prices.values()), order)
+
+
+def _dots(
+    view: ScanView, names: Sequence[Sequence[str]], prices: Sequence[PriceList], order: str
+) -> Drawing:
+    occurs = view.histogram.present
+    series = scheme_series(names, [np.where(occurs, price.costs, np.nan) for price in prices])
+    rows, note = shown_rows(order_of(view.histogram.pixels, order))
+    width = 250.0 if rows.size > 80 else 340.0
+    sheet = row_sheet(
+        view.catalog, rows,
+        (Column("cost of always answering this class\n(nats a labelled pixel)", width),),
+        legend=series_entries(series), note=note,
+    )  # fmt: skip
+    shown = np.array([s.values[rows] for s in series])
+    scale = Scale.over(shown[~np.isnan(shown)], width)
+    draw_series(sheet, series, scale, plain_tick)
+    return Drawing(sheet.figure, _description(view, series))
+
+
+def _description(view: ScanView, series: list[Series]) -> str:
+    parts = []
+    for s in series:
+        cheapest = printable(view.catalog.names[int(np.nanargmin(s.values))])
+        low, high = np.nanmin(s.values), np.nanmax(s.values)
+        spread = f"{low:.4g} ({cheapest}) to {high:.4g}"
+        parts.append(f"{s.label} {spread if high - low > 1e-9 * high else f'{low:.4g} for all'}")
+    return (
+        f"What answering every pixel with one of {counted(len(view.catalog), 'class')} costs, in"
+        f" nats a labelled pixel, by scheme: {'; '.join(parts)}."
+    )

@@ -1,0 +1,142 @@
+"""Plots of scans, ready for a paper: one module a kind, one line a kind in this table.
+
+A kind's module has `draw(views, **options) -> Drawing`; its keyword-only parameters are the kind's
+options. This table imports none of them: matplotlib is loaded when the first plot is drawn. Only
+matplotlib's object interface is used, never pyplot and its global figures.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from maskstat.errors import ParameterError
+from maskstat.naming import did_you_mean, printable
+
+if TYPE_CHECKING:
+    from maskstat.render.plots.drawing import Drawing, ScanView
+
+SUFFIXES = (".png", ".svg", ".pdf")
+
+
+class Kind(NamedTuple):
+    """A kind of plot: its name, which is its module's too, one line on it, and its scans."""
+
+    name: str
+    summary: str
+    several: bool = False  # whether it compares scans: it takes two or more, others take one
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("classes", "pixels of every class, and the masks it is in"),
+        Kind("rank", "the long tail: pixels and masks by rank"),
+        Kind("lorenz", "how unequally pixels and masks are shared out"),
+        Kind("weights", "the weights of all schemes side by side"),
+        Kind("costs", "what it costs to answer every pixel with one class"),
+        Kind("cooccurrence", "which classes share masks"),
+        Kind("heatmaps", "where in the masks each class lies (needs scan --profile)"),
+        Kind("components", "connected components of each class (needs scan --profile)"),
+        Kind("adjacency", "which classes touch (needs scan --profile)"),
+        Kind("compare", "class frequencies of several scans", several=True),
+    )
+}
+
+
+def find_kind(name: str) -> Kind:
+    """The kind of this name. Raises ParameterError with the nearest name otherwise."""
+    if name in KINDS:
+        return KINDS[name]
+    raise ParameterError(
+        f"no plot is called {printable(name)!r}",
+        where="maskstat plot",
+        remedy=f"{did_you_mean(name, KINDS)}known are {', '.join(KINDS)}",
+    )
+
+
+def draw(name: str, views: Sequence[ScanView], **options: object) -> Drawing:
+    """Draw one kind of plot of one scan, or of several where the kind compares them.
+
+    Raises:
+        ParameterError: an unknown kind, an option it does not have, too few or many scans, or one
+            without classes.
+        WeightError: the kind needs labelled pixels and there are none.
+        ProfileError: the kind needs a pixel profile and there is none.
+    """
+    kind = find_kind(name)
+    if kind.several and len(views) < 2:
+        raise ParameterError(
+            f"{name} compares scans and got {len(views)}",
+            where="--scan",
+            remedy="name two or more: --scan train --scan val",
+        )
+    if not kind.several and len(views) != 1:
+        raise ParameterError(
+            f"{name} shows one scan and got {len(views)}",
+            where="--scan",
+            remedy="'maskstat plot compare' shows several",
+        )
+    for view in views:
+        if not len(view.catalog):
+            raise ParameterError(
+                "has no classes, so there is nothing to draw",
+                where=printable(view.name),
+                remedy="say what its values mean with --classes",
+            )
+    function = importlib.import_module(f"maskstat.render.plots.{kind.name}").draw
+    known = options_of(function)
+    for option in options:
+        if option not in known:
+            raise ParameterError(
+                f"the plot {name} has no option {printable(option)!r}",
+                remedy=f"it has: {', '.join(known) or 'none'}",
+            )
+    from maskstat.render.plots.style import drawing_style
+
+    with drawing_style():
+        drawing: Drawing = function(views if kind.several else views[0], **options)
+    return drawing
+
+
+def options_of(function: object) -> tuple[str, ...]:
+    """The keyword-only parameters of a kind's function: its options."""
+    signature = inspect.signature(function)  # type: ignore[arg-type]
+    return tuple(p.name for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY)
+
+
+def options_of_kind(name: str) -> tuple[str, ...]:
+    """What a kind of plot may be told. Raises ParameterError where there is no such kind."""
+    kind = find_kind(name)
+    return options_of(importlib.import_module(f"maskstat.render.plots.{kind.name}").draw)
+
+
+def check_path(path: Path) -> None:
+    """Raise ParameterError where the suffix is none that a plot can be written as."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise ParameterError(
+            f"no plot format has the suffix {printable(path.suffix)!r}",
+            where=printable(str(path)),
+            remedy=f"known are {', '.join(SUFFIXES)}",
+        )
+
+
+def save(drawing: Drawing, path: str | Path, *, dpi: int = 200) -> Path:
+    """Write a plot in the format of the suffix, whole or not at all.
+
+    The same drawing gives the same bytes: no dates and no random identifiers are in the file.
+
+    Raises:
+        ParameterError: a suffix that is none of `SUFFIXES`.
+        FileFormatError: the file can't be written.
+    """
+    from maskstat.files.documents.document import write_atomically
+    from maskstat.render.plots.files import encoded
+
+    path = Path(path)
+    check_path(path)
+    write_atomically(path, encoded(drawing, path.suffix.lower().lstrip("."), dpi=dpi))
+    return path

@@ -1,0 +1,142 @@
+"""`rank`: the long tail. Pixels by rank, the masks of the same classes below."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from maskstat.naming import counted, printable
+from maskstat.render.plots.drawing import Drawing, ScanView
+from maskstat.render.plots.scale import Scale, set_x_axis, set_y_axis
+from maskstat.render.plots.style import (
+    INK,
+    MUTED,
+    NEUTRAL,
+    PAPER,
+    SMALL,
+    axes_at,
+    class_colours,
+    figure_of,
+    fitted,
+    order_of,
+    percent_tick,
+    plain_tick,
+    text_width,
+)
+from maskstat.statistics.imbalance import HEAD_SHARE, TAIL_SHARE
+
+_WIDTH, _PIXELS, _MASKS = 400.0, 200.0, 80.0
+_MARKS = (0.5, HEAD_SHARE, TAIL_SHARE)
+_LABEL = 110.0
+
+
+def draw(view: ScanView) -> Drawing:
+    """Pixels of each class by rank on a logarithmic axis, with the share of masks below.
+
+    Vertical lines stand where the most frequent classes together reach 50, 80 (the head) and
+    95% (without the tail) of the labelled pixels.
+    """
+    histogram = view.histogram
+    order = order_of(histogram.pixels, "frequency")
+    pixels = histogram.pixels[order]
+    across = Scale.over([1, order.size], _WIDTH, margin=10)
+    up = Scale.over(pixels, _PIXELS, log=True, margin=14)
+    widest = max((text_width(label, SMALL) for _, label in up.ticks(plain_tick)), default=0.0)
+    left = widest + 32
+    figure = figure_of(left + _WIDTH + 12, _PIXELS + _MASKS + 74)
+    top = axes_at(figure, left, _MASKS + 50, _WIDTH, _PIXELS)
+    below = axes_at(figure, left, 36, _WIDTH, _MASKS)
+    x = across(np.arange(1, order.size + 1))
+    y = up(pixels)
+    set_y_axis(top, up, plain_tick)
+    top.set_xlim(0, _WIDTH)
+    top.set_xticks([])
+    top.set_ylabel("labelled pixels")
+    reached = _mark_shares(top, across, pixels)
+    colours = [class_colours(view.catalog)[k] for k in order]
+    size = 26 if order.size <= 42 else 14
+    some = pixels > 0
+    top.plot(x[some], y[some], color=NEUTRAL, linewidth=0.8, zorder=2)
+    top.scatter(x, y, s=size, c=colours, edgecolors=INK, linewidths=0.4, zorder=3, clip_on=False)
+    _name_points(top, [view.catalog.names[k] for k in order], x, y)
+    presence = histogram.masks[order] / max(histogram.mask_count, 1)
+    height = Scale(0.0, 1.0, _MASKS)
+    set_x_axis(below, across, _rank_tick, grid=False)
+    set_y_axis(below, height, percent_tick)
+    bar = max(0.6, min(14.0, 0.72 * (x[1] - x[0]))) if order.size > 1 else 14.0
+    below.bar(x, height(presence), width=bar, color=NEUTRAL, linewidth=0, zorder=2)
+    below.set_ylabel("share of masks")
+    below.set_xlabel("rank of the class by pixels")
+    for axes in (top, below):
+        axes.yaxis.set_label_coords(-(left - 12) / _WIDTH, 0.5)
+    return Drawing(figure, _description(view, reached))
+
+
+def _rank_tick(rank: float) -> str:
+    return f"{rank:,.0f}" if rank >= 1 and rank == round(rank) else ""
+
+
+def _mark_shares(axes: Any, across: Scale, pixels: np.ndarray) -> list[tuple[float, int]]:
+    """Lines where the first classes reach a share of all pixels: [(share, classes)]."""
+    total = int(pixels.sum())
+    if not total:
+        return []
+    cumulative = np.cumsum(pixels)
+    reached = [(m, int(np.searchsorted(cumulative, m * total)) + 1) for m in _MARKS]
+    free = -np.inf
+    for rank in sorted({count for _, count in reached}):
+        # Several shares may be reached by the same class, and labels may not touch.
+        label = ", ".join(f"{mark:.0%}" for mark, count in reached if count == rank)
+        position = float(across(rank)) + (float(across(2)) - float(across(1))) / 2
+        half = text_width(label, SMALL) / 2
+        axes.axvline(position, color=MUTED, linewidth=0.7, linestyle=(0, (3, 3)), zorder=1.2)
+        centre = min(max(position, half, free + half), across.length - half)
+        if centre - half >= free:
+            axes.text(centre, _PIXELS + 3, label, fontsize=SMALL, color=MUTED, ha="center")
+            free = centre + half + 4
+    return reached
+
+
+def _name_points(axes: Any, names: list[str], x: np.ndarray, y: np.ndarray) -> None:
+    """Names of as many points as have room beside the falling curve.
+
+    Above it to the right for its first half, below it to the left for the second.
+    """
+    taken: list[tuple[float, float, float, float]] = []
+    half = (len(names) + 1) // 2
+    ranks = [*range(half), *reversed(range(half, len(names)))]
+    for rank in ranks:
+        name = fitted(names[rank], SMALL, _LABEL)
+        width, height = text_width(name, SMALL), 1.3 * SMALL
+        right = rank < half
+        left = x[rank] + 5 if right else x[rank] - 5 - width
+        bottom = y[rank] + 1 if right else y[rank] - 1 - height
+        box = (left, bottom, left + width, bottom + height)
+        inside = left > 1 and box[2] < _WIDTH and bottom > 0 and box[3] < _PIXELS
+        blocked = any(
+            box[0] < b[2] + 2 and b[0] < box[2] + 2 and box[1] < b[3] and b[1] < box[3]
+            for b in taken
+        ) or bool(((x > left - 3) & (x < box[2] + 3) & (y > bottom - 3) & (y < box[3] + 3)).any())
+        if inside and not blocked:
+            taken.append(box)
+            axes.text(
+                left, bottom + 0.3 * SMALL, name, fontsize=SMALL, va="baseline", zorder=1.5,
+                bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1},
+            )  # fmt: skip
+
+
+def _description(view: ScanView, reached: list[tuple[float, int]]) -> str:
+    parts = [
+        f"{share:.0%} of the pixels are in {counted(count, 'class')}" for share, count in reached
+    ]
+    order = order_of(view.histogram.pixels, "frequency")
+    text = f"Pixels of {counted(len(view.catalog), 'class')} by rank, on a logarithmic axis"
+    if parts:
+        first, last = order[0], order[int(view.histogram.present.sum()) - 1]
+        pixels, names = view.histogram.pixels, view.catalog.names
+        text += (
+            f", from {printable(names[first])} with {pixels[first]:,} to {printable(names[last])}"
+            f" with {pixels[last]:,}. {'; '.join(parts)}"
+        )
+    return f"{text}. Below, the share of masks that contain the class of that rank."

@@ -1,0 +1,1 @@
+"""The report of `maskstat report`: one document, as HTML, Markdown or JSON."""

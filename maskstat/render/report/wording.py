@@ -1,0 +1,266 @@
+"""What a report says about its numbers: the same words in HTML and in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from maskstat.naming import counted, printable
+from maskstat.render.documents.report import MIN_MASKS
+from maskstat.render.plots.style import percent
+from maskstat.render.terminal.profile_tables import profile_lines, unmeasured_lines
+from maskstat.statistics.quality import MIN_COMPONENTS
+
+SHOWN = 12
+SMALL = 64  # pixels; of `profile_document.SMALL_SIZES`
+MEASURES = (
+    ("imbalance ratio, largest over smallest class that occurs", "ratio"),
+    ("entropy (nats)", "entropy"),
+    ("normalised entropy", "normalised_entropy"),
+    ("effective number of classes", "effective_classes"),
+    ("Gini coefficient", "gini"),
+    ("divergence from equal shares, KL (nats)", "kl_uniform"),
+    ("share of the largest class", "majority_accuracy"),
+)
+
+
+class Fact(NamedTuple):
+    """A headline number: what it is, its value, and a line that explains it."""
+
+    label: str
+    value: str
+    note: str
+
+
+def headline(document: Mapping[str, Any]) -> list[Fact]:
+    """The numbers to know first."""
+    classes = document["classes"]
+    occur = len(classes) - len(document["absent_classes"])
+    total, labelled = document["total_pixels"], document["labelled_pixels"]
+    facts = [
+        Fact("masks", f"{document['masks']:,}", _sizes(document["sizes"])),
+        Fact("pixels", f"{total:,}", f"{percent(labelled / total)} labelled" if total else ""),
+        Fact(
+            "classes that occur",
+            f"{occur:,}",
+            f"of {len(classes):,}" if occur < len(classes) else "all of them",
+        ),
+    ]
+    measures = document["imbalance"]
+    if measures["ratio"] is not None:
+        largest = max(classes, key=lambda row: row["pixels"])
+        facts += [
+            Fact("imbalance ratio", number(measures["ratio"]), "largest over smallest class"),
+            Fact(
+                "effective classes",
+                f"{measures['effective_classes']:.1f}",
+                "as diverse as so many equal ones",
+            ),
+            Fact(
+                "largest class",
+                percent(largest["frequency"]),
+                f"{printable(largest['name'])}: the accuracy of always answering it",
+            ),
+        ]
+    if variety := document["variety"]["classes"]:
+        note = f"from {variety['least']:g} to {variety['most']:g}"
+        facts.append(Fact("classes a mask, median", f"{variety['median']:g}", note))
+    if len(document["sizes"]) > 1 and (aspect := document["aspect"]):
+        note = f"width over height, from {aspect['least']:.3g} to {aspect['most']:.3g}"
+        facts.append(Fact("aspect ratio, median", f"{aspect['median']:.3g}", note))
+    if types := document["value_types"]:
+        note = "all of them" if len(types) == 1 else f"most masks, of {len(types):,} kinds"
+        facts.append(Fact("values stored as", types[0]["value_type"], note))
+    if (profile := document["profile"]) and "components" in profile:
+        note = f"{number(profile['components'] / max(profile['masks'], 1))} a mask"
+        facts.append(Fact("components", f"{profile['components']:,}", note))
+    return facts
+
+
+def imbalances(document: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """What imbalance is measured by, with its measures."""
+    measured = [("by pixels", document["imbalance"]), ("by masks", document["mask_imbalance"])]
+    if (profile := document["profile"]) and "imbalance" in profile:
+        measured.append(("by components", profile["imbalance"]))
+    return measured
+
+
+def profile_notes(document: Mapping[str, Any]) -> list[str]:
+    """The pixel profile in sentences, or what adds one."""
+    profile = document["profile"]
+    notes = [] if profile is None else [*unmeasured_lines(profile), *profile_lines(profile)]
+    if document["profile_command"] is not None:
+        notes.append(
+            "Heat maps, components, borders and adjacency need a pixel profile; what adds one:"
+            f" {document['profile_command']}"
+        )
+    return notes
+
+
+class ProfileRow(NamedTuple):
+    """What the pixel profile says of a class: numbers to sort by, and how they are written."""
+
+    number: int
+    name: str
+    colour: str | None
+    cells: tuple[tuple[float | str, str], ...]
+
+
+PROFILE_COLUMNS = (
+    ("components", "components"),
+    ("median-in-mask", "in a mask, median"),
+    ("most-in-mask", "in a mask, most"),
+    ("smallest", "smallest (px)"),
+    ("median", "median (px)"),
+    ("largest", "largest (px)"),
+    ("small", f"pixels in components under {SMALL} px"),
+    ("border", "pixels next to another class"),
+    ("width", "typical width (px)"),
+    ("x", "centre, from the left"),
+    ("y", "centre, from the top"),
+    ("box-width", "box width, median"),
+    ("box-height", "box height, median"),
+)
+
+
+def profile_rows(document: Mapping[str, Any]) -> list[ProfileRow]:
+    """A row a class under `PROFILE_COLUMNS`; none without a complete profile."""
+    profile = document["profile"]
+    if profile is None or "classes" not in profile:
+        return []
+    rows = []
+    for row, info in zip(profile["classes"], document["classes"], strict=True):
+        counts: tuple[int, ...] = (
+            row["components"], row["in_mask"]["median"], row["in_mask"]["most"],
+            row["sizes"]["least"], row["sizes"]["median"], row["sizes"]["most"],
+        )  # fmt: skip
+        cells: list[tuple[float | str, str]] = [(count, f"{count:,}") for count in counts]
+        shares: list[float | None] = [row["share_under"][str(SMALL)], row["border_share"]]
+        cells += [(share, percent(share)) for share in shares if share is not None]
+        width, centre = row["width"], row["centre"]
+        cells.append(("", "") if width is None else (width, f"{width:.1f}"))
+        for axis in ("x", "y"):
+            cells.append(("", "") if centre is None else (centre[axis], percent(centre[axis])))
+        for side in ("width", "height"):
+            cells.append((row["box"][side], percent(row["box"][side])))
+        if not row["components"]:
+            cells = [(0, "never"), *[("", "")] * (len(cells) - 1)]
+        rows.append(ProfileRow(row["index"], row["name"], info["colour"], tuple(cells)))
+    return rows
+
+
+def _sizes(sizes: Sequence[Mapping[str, int]]) -> str:
+    if not sizes:
+        return ""
+    first = f"{sizes[0]['width']:,} × {sizes[0]['height']:,}"
+    return f"all {first}" if len(sizes) == 1 else f"{len(sizes):,} sizes, most are {first}"
+
+
+def number(value: float) -> str:
+    """Four significant digits, thousands separated: 0.05352, 29.94, 32,721."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def cost(value: float) -> str:
+    """A cost in nats."""
+    return f"{value:.3f}"
+
+
+def alike(cost_entry: Mapping[str, Any]) -> bool:
+    """Whether all constant predictions cost the same, up to rounding."""
+    return bool(cost_entry["relative_spread"] < 1e-9)
+
+
+def finding_title(finding: Mapping[str, Any]) -> str:
+    """Its number and meaning: "2 classes: declared, but without a single pixel"."""
+    meaning = finding["meaning"].replace(
+        "in fewer masks than --min-masks", f"in fewer than {counted(MIN_MASKS, 'mask')}"
+    )
+    meaning = meaning.replace(
+        "in fewer components than --min-components",
+        f"in fewer than {counted(MIN_COMPONENTS, 'component')}",
+    )
+    return f"{counted(finding['count'], finding['what'])}: {meaning}"
+
+
+def sentence(text: str) -> str:
+    """A note as a sentence of its own."""
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def finding_items(finding: Mapping[str, Any]) -> list[str]:
+    """What it is about, as text, a few at most: names that are not escaped yet."""
+    records = finding["details"]
+    items = [_record(record) for record in records[:SHOWN]] if records else []
+    items = items or [printable(name) for name in finding["files"][:SHOWN]]
+    left = max(len(records), 0 if records else len(finding["files"])) - len(items)
+    return items + ([f"and {left:,} more"] if left > 0 else [])
+
+
+def _record(record: Mapping[str, Any]) -> str:
+    """One detail of a finding in a line."""
+    if {"width", "height"} <= record.keys():
+        size = f"{record['width']:,} × {record['height']:,}"
+        return f"{size} ({counted(record['masks'], 'mask')})"
+    if record.keys() == {"mask", "reason"}:
+        return f"{_plain(record['mask'])}: {_plain(record['reason'])}"
+    key, *others = record
+    facts = [
+        counted(record[name], name.removesuffix("s"))
+        if isinstance(record[name], int)
+        else f"{name.replace('_', ' ')} {_plain(record[name])}"
+        for name in others
+    ]
+    listed = f" ({', '.join(facts)})" if facts else ""
+    return f"{_plain(record[key])}{listed}"
+
+
+def _plain(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else printable(str(value))
+
+
+def provenance(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Where the numbers come from, as label and text."""
+    source = document["provenance"]
+    return [
+        ("Source", printable(source["source"])),
+        ("Scan", printable(source["scan"])),
+        ("Scanned", f"{source['created']}, last updated {source['updated']}"),
+        ("Classes", printable(source["catalog"])),
+        ("Digest of the classes", source["catalog_digest"]),
+        ("Digest of the counts", source["counts_digest"]),
+        ("maskstat", source["maskstat"]),
+    ]
+
+
+def ignored_values(document: Mapping[str, Any]) -> str:
+    """Ignored raw values with their pixels; empty where none occurs."""
+    total = document["total_pixels"] or 1
+    return ", ".join(
+        f"{printable(value)} ({percent(pixels / total)})"
+        for value, pixels in document["ignored"].items()
+    )
+
+
+def groups(document: Mapping[str, Any]) -> str:
+    """How many classes are head, medium and tail."""
+    sizes = document["groups"]
+    return ", ".join(
+        f"{name} {len(sizes[name]):,}"
+        for name in ("head", "medium", "tail", "absent")
+        if sizes[name]
+    )
+
+
+def group_of(document: Mapping[str, Any]) -> dict[str, str]:
+    """Class -> head, medium, tail or absent."""
+    return {
+        name: group
+        for group in ("head", "medium", "tail", "absent")
+        for name in document["groups"][group]
+    }
+
+
+def scheme_label(names: Iterable[str]) -> str:
+    """Schemes of equal weights: "equal-cost = balanced"."""
+    return " = ".join(names)

@@ -1,0 +1,111 @@
+"""Findings as one JSON document and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from maskstat.naming import counted, printable
+from maskstat.scanning.scan import Scan
+from maskstat.statistics.quality import SEVERITIES, Finding
+from maskstat.version import __version__
+
+SCHEMA = 1
+_SHOWN = 3
+_STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+
+
+def check_document(
+    scan: Scan, findings: Sequence[Finding], *, against: Sequence[str] = (), images: bool = False
+) -> dict[str, Any]:
+    """Everything `maskstat check --json` prints; plain JSON types, no NaN.
+
+    Keys: `schema`, `maskstat`, `scan`, `source`, `masks`, `failures`, `against`, `images` (whether
+    they were looked at), `errors`, `warnings`, `infos` (how many kinds were found) and `findings`
+    (kind, severity, count, what, meaning, advice, files, details).
+    """
+    severities = [finding.severity for finding in findings]
+    return {
+        "schema": SCHEMA,
+        "maskstat": __version__,
+        "scan": scan.name,
+        "source": scan.source,
+        "masks": len(scan.ledger),
+        "failures": len(scan.failures),
+        "against": list(against),
+        "images": images,
+        **{f"{severity}s": severities.count(severity) for severity in SEVERITIES},
+        "findings": [finding.to_dict() for finding in findings],
+    }
+
+
+def check_tables(document: Mapping[str, Any]) -> RenderableType:
+    """A row a finding, errors first, with the first few things found and what to do."""
+    checked = counted(document["masks"] + document["failures"], "mask")
+    if not document["findings"]:
+        return Text(f"{checked}: nothing found")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for heading, justify in (
+        ("severity", "left"),
+        ("kind", "left"),
+        ("count", "right"),
+        ("what, and what to do", "left"),
+    ):
+        table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    last = document["findings"][-1]
+    for finding in document["findings"]:
+        table.add_row(
+            Text(finding["severity"], style=_STYLES[finding["severity"]]),
+            finding["kind"],
+            f"{finding['count']:,}",
+            Text("\n".join(_lines(finding)) + ("" if finding is last else "\n")),
+        )
+    totals = ", ".join(
+        f"{document[f'{severity}s']} {'kind' if document[f'{severity}s'] == 1 else 'kinds'} of"
+        f" {severity}"
+        for severity in SEVERITIES
+        if document[f"{severity}s"]
+    )
+    return Group(table, Text(f"{checked}: {totals} ('--json' lists every file)"))
+
+
+def _lines(finding: Mapping[str, Any]) -> Iterable[str]:
+    """The rule, its first few cases, and the advice."""
+    yield finding["meaning"]
+    describe = _DESCRIPTIONS.get(finding["kind"])
+    cases = [describe(d) for d in finding["details"]] if describe else finding["files"]
+    if cases:
+        more = f" and {len(cases) - _SHOWN:,} more" if len(cases) > _SHOWN else ""
+        yield ", ".join(printable(case) for case in cases[:_SHOWN]) + more
+    yield f"→ {finding['advice']}"
+
+
+def _size(pair: Iterable[int]) -> str:
+    return "×".join(map(str, pair))
+
+
+_DESCRIPTIONS: dict[str, Any] = {
+    "unreadable": lambda d: f"{d['mask']} ({d['reason']})",
+    "unlisted": lambda d: f"{d['value']} ({counted(d['pixels'], 'pixel')}, first in {d['first']})",
+    "size-mismatch": lambda d: (
+        f"{d['mask']} ({_size(d['mask_size'])}, its image {_size(d['image_size'])})"
+    ),
+    "leakage": lambda d: f"{d['mask']} (as {d['same_as'][0]['mask']} of {d['same_as'][0]['scan']})",
+    "absent-class": lambda d: d["class"],
+    "few-masks": lambda d: f"{d['class']} (in {d['masks']})",
+    "few-components": lambda d: f"{d['class']} ({d['components']})",
+    "thin-class": lambda d: f"{d['class']} ({d['border_share']:.0%})",
+    "unmeasured": lambda d: f"{d['mask']} ({d['reason']})",
+    "duplicate": lambda d: " = ".join(d["masks"][:_SHOWN]) + ("..." if len(d["masks"]) > 3 else ""),
+    "ambiguous-pair": lambda d: f"{d['mask']} ({' or '.join(d['images'][:_SHOWN])})",
+    "unreadable-image": lambda d: f"{d['image']} ({d['reason']})",
+    "exif-rotated": lambda d: f"{d['image']} (orientation {d['orientation']})",
+    "outlier": lambda d: f"{d['mask']} (distance {d['distance']:.2f}, z {d['robust_z']:.1f})",
+    "mixed-sizes": lambda d: f"{d['width']}×{d['height']} ({counted(d['masks'], 'mask')})",
+    "mixed-encodings": lambda d: f"{d['encoding']} ({counted(d['masks'], 'mask')})",
+}

@@ -1,0 +1,206 @@
+"""A comparison of splits as one JSON document and as tables, what differs most first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, JustifyMethod, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from maskstat.naming import counted, printable
+from maskstat.render.terminal.tables import bar, share
+from maskstat.statistics.comparison import METRICS, Comparison, PairComparison, Split
+from maskstat.version import __version__
+
+SCHEMA = 1
+SIGNIFICANT = 0.05
+_SHOWN = 12
+_SHOWN_LEAKS = 3
+
+
+def compare_document(comparison: Comparison) -> dict[str, Any]:
+    """Everything `maskstat compare --json` prints; plain JSON types, no NaN.
+
+    Keys: `schema`, `maskstat`, `catalog`, `splits` (scan, masks, labelled_pixels,
+    unlisted_pixels, sizes, median_size), `pairs` (first, second, every metric of `METRICS`,
+    only_first, only_second, leaked), `unconfirmed` (scan, mask: equal counts, but the file is gone
+    or has changed) and `classes`, what differs most first (index, name, by split: pixels, share,
+    masks, presence; by pair: js_share, chi_square, p_value, adjusted_p, cramers_v, reliable).
+    """
+    catalog = comparison.splits[0].histogram.catalog
+    names = catalog.names
+    return {
+        "schema": SCHEMA,
+        "maskstat": __version__,
+        "catalog": {"name": catalog.name, "origin": catalog.origin, "digest": catalog.digest},
+        "splits": [_split(split) for split in comparison.splits],
+        "pairs": [_pair(pair, names) for pair in comparison.pairs],
+        "unconfirmed": [{"scan": scan, "mask": mask} for scan, mask in comparison.unconfirmed],
+        "classes": [_class(comparison, k) for k in comparison.order],
+    }
+
+
+def _split(split: Split) -> dict[str, Any]:
+    areas = split.shapes[:, 0] * split.shapes[:, 1]
+    middle = split.shapes[np.argsort(areas, kind="stable")[areas.size // 2]]
+    return {
+        "scan": split.name,
+        "masks": split.histogram.mask_count,
+        "labelled_pixels": split.histogram.labelled_pixels,
+        "unlisted_pixels": split.histogram.unlisted_pixels,
+        "sizes": len(np.unique(split.shapes, axis=0)),
+        "median_size": [int(middle[1]), int(middle[0])],
+    }
+
+
+def _pair(pair: PairComparison, names: tuple[str, ...]) -> dict[str, Any]:
+    leaked = None
+    if pair.leaked is not None:
+        leaked = [{"first": list(first), "second": list(second)} for first, second in pair.leaked]
+    return {
+        "first": pair.first,
+        "second": pair.second,
+        **{metric.name: metric.value(pair) for metric in METRICS.values()},
+        "only_first": [names[k] for k in pair.only_first],
+        "only_second": [names[k] for k in pair.only_second],
+        "leaked": leaked,
+    }
+
+
+def _class(comparison: Comparison, k: int) -> dict[str, Any]:
+    info = comparison.splits[0].histogram.catalog.classes[k]
+    return {
+        "index": k,
+        "name": info.name,
+        "splits": [
+            {
+                "scan": split.name,
+                "pixels": int(split.histogram.pixels[k]),
+                "share": float(split.histogram.frequency[k]),
+                "masks": int(split.histogram.masks[k]),
+                "presence": int(split.histogram.masks[k]) / split.histogram.mask_count,
+            }
+            for split in comparison.splits
+        ],
+        "pairs": [
+            {
+                "first": pair.first,
+                "second": pair.second,
+                "js_share": float(pair.js_shares[k]),
+                "chi_square": float(pair.presence.chi_square[k]),
+                "p_value": float(pair.presence.p_value[k]),
+                "adjusted_p": float(pair.presence.adjusted_p[k]),
+                "cramers_v": float(pair.presence.cramers_v[k]),
+                "reliable": bool(pair.presence.reliable[k]),
+            }
+            for pair in comparison.pairs
+        ],
+    }
+
+
+def compare_tables(document: Mapping[str, Any]) -> RenderableType:
+    """Metrics of pairs, then classes, what differs most first, then what needs attention."""
+    note = (
+        f"*: presence differs (chi-square on masks, Holm-adjusted p below {SIGNIFICANT});"
+        " V: its effect size, Cramér's V"
+    )
+    parts: list[RenderableType] = [_pair_table(document), _class_table(document), Text(note)]
+    if attention := list(_attention(document)):
+        parts.append(Text("\nNeeds attention", style="bold yellow"))
+        parts.append(Text("\n".join(attention)))
+    return Group(*parts)
+
+
+def _table(*columns: tuple[str, JustifyMethod]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for heading, justify in columns:
+        # Numbers stay whole; where there is no room, names and texts fold.
+        whole = justify == "right"
+        table.add_column(Text(heading), justify=justify, overflow="fold", no_wrap=whole)
+    return table
+
+
+def _pair_table(document: Mapping[str, Any]) -> Table:
+    masks = {split["scan"]: split["masks"] for split in document["splits"]}
+    pairs = document["pairs"]
+    headings = [f"{printable(pair['first'])} : {printable(pair['second'])}" for pair in pairs]
+    table = _table(
+        ("metric", "left"), *((heading, "right") for heading in headings), ("what it says", "left")
+    )
+    sizes = (f"{masks[pair['first']]:,} : {masks[pair['second']]:,}" for pair in pairs)
+    table.add_row("masks", *sizes, "")
+    for metric in METRICS.values():
+        values = (_number(pair[metric.name]) for pair in pairs)
+        table.add_row(metric.name, *values, metric.meaning)
+    return table
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+
+
+def _class_table(document: Mapping[str, Any]) -> Table:
+    splits = [printable(split["scan"]) for split in document["splits"]]
+    table = _table(
+        ("#", "right"), ("class", "left"),
+        *((f"share\n{name}", "right") for name in splits),
+        *((f"in masks\n{name}", "right") for name in splits),
+        ("V", "right"), ("of js²", "right"), ("", "left"),
+    )  # fmt: skip
+    total = {id(pair): pair["js"] ** 2 or 1.0 for pair in document["pairs"]}
+    for row in document["classes"]:
+        parts = [
+            one["js_share"] / total[id(pair)]
+            for one, pair in zip(row["pairs"], document["pairs"], strict=True)
+        ]
+        strongest = max(row["pairs"], key=lambda one: one["cramers_v"])
+        mark = "*" if any(one["adjusted_p"] < SIGNIFICANT for one in row["pairs"]) else " "
+        table.add_row(
+            str(row["index"]),
+            Text(printable(row["name"])),
+            *(share(one["share"]) if one["pixels"] else "never" for one in row["splits"]),
+            *(share(one["presence"]) if one["masks"] else "never" for one in row["splits"]),
+            f"{strongest['cramers_v']:.2f}{mark}",
+            share(max(parts)),
+            Text(bar(max(parts)), style="cyan"),
+        )
+    return table
+
+
+def _attention(document: Mapping[str, Any]) -> Iterable[str]:
+    for pair in document["pairs"]:
+        for own, other, key in (
+            (pair["first"], pair["second"], "only_first"),
+            (pair["second"], pair["first"], "only_second"),
+        ):
+            if names := pair[key]:
+                shown = ", ".join(map(printable, names[:_SHOWN]))
+                more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+                yield (
+                    f"{counted(len(names), 'class')} of {printable(own)} missing in"
+                    f" {printable(other)}: {shown}{more}"
+                )
+        if pair["leakage"]:
+            cases = [f"{leak['second'][0]} = {leak['first'][0]}" for leak in pair["leaked"]]
+            shown = ", ".join(map(printable, cases[:_SHOWN_LEAKS]))
+            more = "" if len(cases) <= _SHOWN_LEAKS else " ..."
+            yield (
+                f"{counted(pair['leakage'], 'mask')} of {printable(pair['second'])} also in"
+                f" {printable(pair['first'])}, pixel for pixel: {shown}{more}"
+            )
+    if unconfirmed := document["unconfirmed"]:
+        yield (
+            f"{counted(len(unconfirmed), 'mask')} may be in two splits, but files are gone or have"
+            f" changed: scan again; the first is {printable(unconfirmed[0]['mask'])} of"
+            f" {printable(unconfirmed[0]['scan'])}"
+        )
+    for split in document["splits"]:
+        if split["unlisted_pixels"]:
+            yield (
+                f"{counted(split['unlisted_pixels'], 'unlisted pixel')} of"
+                f" {printable(split['scan'])} left out: 'maskstat check' says which"
+            )

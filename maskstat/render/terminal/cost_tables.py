@@ -1,0 +1,201 @@
+"""What constant predictions cost, as tables and as one JSON document."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from maskstat.naming import counted, printable
+from maskstat.render.terminal.tables import new_table, share
+from maskstat.values.catalog import ClassCatalog
+from maskstat.weights.costs import PriceList, wrong_and_right
+from maskstat.weights.equal_cost import EqualCostWeights, Relaxation
+from maskstat.weights.table import WeightTable
+
+_EQUAL = 1e-9  # costs that differ by less, relatively, are called equal
+
+
+def cost_document(catalog: ClassCatalog, plain: PriceList, weighted: PriceList, label: str) -> Any:
+    """Everything `maskstat costs --json` prints; plain JSON types.
+
+    Args:
+        catalog: the classes.
+        plain: prices under no weights.
+        weighted: prices under the weights that `label` names.
+    """
+
+    def summary(prices: PriceList) -> dict[str, object]:
+        return {
+            "spread": prices.spread,
+            "relative_spread": prices.relative_spread,
+            "best_constant_loss": prices.soft_loss,
+            "average_pixel_weight": prices.scale,
+        }
+
+    return {
+        "for": weighted.reduction,
+        "batch_size": weighted.batch_size if weighted.reduction == "torch" else None,
+        "predictor_confidence": 1.0 - weighted.epsilon,
+        "weights": label,
+        "unit": "nats a labelled pixel",
+        "unweighted": summary(plain),
+        "weighted": summary(weighted),
+        "classes": [
+            {
+                "index": info.index,
+                "name": info.name,
+                "occurs": bool(plain.occurs[info.index]),
+                "cost_unweighted": float(plain.costs[info.index]),
+                "cost": float(weighted.costs[info.index]),
+                "standard_error": float(weighted.standard_errors[info.index]),
+                "best_constant_probability": float(weighted.soft_predictor[info.index]),
+                "pixel_accuracy": float(plain.pixel_accuracy[info.index]),
+                "mean_iou": float(plain.mean_iou[info.index]),
+                "balanced_accuracy": float(plain.balanced_accuracy[info.index]),
+            }
+            for info in catalog.classes
+        ],
+    }
+
+
+def cost_table(document: dict[str, Any]) -> RenderableType:
+    """The price list: what it costs to answer always with each class."""
+    table = new_table(
+        ("#", "right"), ("always answering", "left"), ("cost, no weights", "right"),
+        (f"cost, {document['weights']}", "right"), ("best constant", "right"),
+        ("pixel accuracy", "right"), ("mean IoU", "right"), ("balanced acc.", "right"),
+    )  # fmt: skip
+    for row in document["classes"]:
+        table.add_row(
+            str(row["index"]),
+            Text(printable(row["name"])),
+            f"{row['cost_unweighted']:.5g}",
+            f"{row['cost']:.5g}" + _plus_minus(row["standard_error"]),
+            share(row["best_constant_probability"]),
+            share(row["pixel_accuracy"]),
+            share(row["mean_iou"]),
+            share(row["balanced_accuracy"]) if row["occurs"] else "never occurs",
+        )
+    return Group(table, Text("\n".join(_cost_notes(document))))
+
+
+def _plus_minus(error: float) -> str:
+    return f" ± {error:.1g}" if error > 0 else ""
+
+
+def _cost_notes(document: dict[str, Any]) -> Iterable[str]:
+    average = "a plain mean (Keras)"
+    if document["for"] == "torch":
+        batches = counted(document["batch_size"], "mask")
+        average = f"PyTorch's weighted mean over batches of {batches}"
+    yield (
+        f"Costs in nats a labelled pixel under {average}; the answer gets probability"
+        f" {document['predictor_confidence']:.7g}"
+    )
+    for what, name in (("unweighted", "no weights"), ("weighted", document["weights"])):
+        figures = document[what]
+        equal = figures["relative_spread"] <= _EQUAL
+        spread = (
+            "all answers cost the same"
+            if equal
+            else f"the dearest answer costs {share(figures['relative_spread'])} more than the"
+            f" cheapest ({figures['spread']:.4g} nats)"
+        )
+        yield (
+            f"Under {name} {spread};"
+            f" the best constant probabilities cost {figures['best_constant_loss']:.5g}"
+        )
+    classes = sum(row["occurs"] for row in document["classes"])
+    yield f"Knowing nothing at all costs ln {classes} = {math.log(max(classes, 1)):.5g}"
+
+
+def linear_notes(weights: WeightTable, epsilon: float) -> RenderableType:
+    """What every constant prediction costs under a plain mean, at this confidence."""
+    present = weights.pixels > 0
+    shares = weights.mass[present]
+    scale = float(weights.frequency @ weights.weights)
+    wrong, right = wrong_and_right(max(len(weights), 2), epsilon)
+    with np.errstate(over="ignore"):
+        costs = scale * (wrong - (wrong - right) * shares)
+    low, high = float(costs.min()), float(costs.max())
+    if not math.isfinite(high):
+        text = "Constant predictions cost more than numbers can say"
+    elif high - low <= _EQUAL * high:
+        text = f"Every constant prediction costs {low:.6g} nats a labelled pixel"
+    else:
+        text = f"Constant predictions cost {low:.6g} to {high:.6g} nats a labelled pixel"
+    return Text(
+        f"{text} under a plain mean (Keras), at a confidence of {1 - epsilon:.7g};"
+        " PyTorch's weighted mean needs its own weights: --for torch --batch-size S"
+    )
+
+
+def equal_cost_notes(
+    solution: EqualCostWeights, names: Sequence[str], relaxed: Sequence[Relaxation]
+) -> RenderableType:
+    """How equal-cost weights for PyTorch's mean were found and how far to trust them."""
+    lines = [*_solution_lines(solution, names)]
+    if relaxed:
+        lines.append("Larger batches relax it:")
+        for step in relaxed:
+            ratio = "-" if step.weight_ratio is None else f"{step.weight_ratio:,.4g}"
+            lines.append(
+                f"  batch size {step.batch_size}: largest weight ratio {ratio}, slack"
+                f" {share(max(step.slack, 0.0))}"
+            )
+    parts: list[RenderableType] = [Text("\n".join(lines))]
+    if solution.max_ratio is not None and solution.relative_spread > _EQUAL:
+        parts.append(_remaining_costs(solution, names))
+    return Group(*parts)
+
+
+def _solution_lines(solution: EqualCostWeights, names: Sequence[str]) -> Iterable[str]:
+    size = counted(solution.batch_size, "mask")
+    drawn = "random batches" if solution.sampled else "batches, all there are,"
+    occurring = solution.costs[solution.weights > 0]
+    yield (
+        f"Every constant prediction costs {float(occurring.mean()):.6f} (a wrong pixel costs 1),"
+        f" all equal within {_EQUAL:g}, over {solution.batches:,} {drawn} of {size}"
+        if solution.relative_spread <= _EQUAL
+        else f"Constant predictions cost {float(occurring.min()):.4f} to"
+        f" {float(occurring.max()):.4f} (a wrong pixel costs 1), over {solution.batches:,} {drawn}"
+        f" of {size}"
+    )
+    if solution.sampled:
+        error = float(solution.standard_errors.max())
+        exact = solution.relative_spread <= _EQUAL
+        what = "weights" if exact else "classes' shares of a batch's weight"  # a best effort's
+        yield f"Standard error of the {what} from drawing batches: at most {error:.2%}"
+        if not solution.is_stable:
+            yield "That is more than 1%: the answer depends on the batches that were drawn"
+    limit = "" if solution.max_ratio is None else f", limited to {solution.max_ratio:g}"
+    yield (
+        f"Largest weight ratio {solution.weight_ratio:,.5g}{limit}"
+        f" (1 / n_c: {solution.linear_ratio:,.5g});"
+        f" equal cost is possible from batch size {solution.smallest_batch_size} on"
+    )
+    if solution.blocks > 1:
+        yield (
+            f"The classes fall into {solution.blocks} groups that never meet in a batch; each group"
+            " is scaled by itself"
+        )
+    if (tight := solution.tightest) is not None:
+        which = ", ".join(printable(names[k]) for k in tight.classes[:6])
+        more = f" and {len(tight.classes) - 6} more" if len(tight.classes) > 6 else ""
+        yield (
+            f"Tightest: {which}{more}, in {counted(tight.masks, 'mask')}: {share(tight.chance)} of"
+            f" the batches, {share(tight.needed)} needed"
+        )
+
+
+def _remaining_costs(solution: EqualCostWeights, names: Sequence[str]) -> RenderableType:
+    table = new_table(("always answering", "left"), ("cost that remains", "right"))
+    for index in np.argsort(solution.costs, kind="stable"):
+        if solution.weights[index] > 0:
+            table.add_row(Text(printable(names[index])), f"{solution.costs[index]:.6f}")
+    return table

@@ -1,0 +1,82 @@
+"""A pixel profile in a few lines for a terminal, and as a table a class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from maskstat.naming import counted, printable
+from maskstat.statistics.quality import MIN_COMPONENTS, THIN_SHARE
+
+_SHOWN = 5
+
+
+def profile_lines(profile: Mapping[str, Any]) -> Iterable[str]:
+    """What a profile shows first: components, thin classes, the smallest objects."""
+    if "classes" not in profile:
+        return
+    measures = profile["imbalance"]
+    line = (
+        f"Pixel profile of {counted(profile['masks'], 'mask')}:"
+        f" {counted(profile['components'], 'component')}"
+    )
+    if measures["ratio"] is not None:
+        line += (
+            f", imbalance ratio {measures['ratio']:,.6g}, as diverse as"
+            f" {measures['effective_classes']:.1f} equal classes"
+        )
+    yield line
+    rows = [row for row in profile["classes"] if row["components"]]
+    thin = sorted(
+        (row for row in rows if row["border_share"] >= THIN_SHARE),
+        key=lambda row: -row["border_share"],
+    )
+    if thin:
+        named = _listed(thin, lambda row: f"{row['border_share']:.0%}, {row['width']:.1f} px wide")
+        yield f"Thin (half of its pixels or more next to another class): {named}"
+    few = sorted(
+        (row for row in rows if row["components"] < MIN_COMPONENTS),
+        key=lambda row: row["components"],
+    )
+    if few:
+        yield f"In fewer than {MIN_COMPONENTS} components: " + _listed(
+            few, lambda row: str(row["components"])
+        )
+    if rows:
+        smallest = sorted(rows, key=lambda row: (row["sizes"]["median"], row["sizes"]["least"]))
+        yield "Smallest by their median component: " + _listed(
+            smallest[:_SHOWN], lambda row: f"{row['sizes']['median']:,} px"
+        )
+    specks = [
+        (row["size_histogram"][0], row["smallest"][0], row)
+        for row in rows
+        if row["sizes"]["least"] == 1
+    ]
+    if specks:
+        count = sum(found for found, _, _ in specks)
+        _, first, row = max(specks, key=lambda speck: speck[0])
+        yield (
+            f"{counted(count, 'component')} of a single pixel in"
+            f" {counted(len(specks), 'class')}, most of {printable(row['name'])}: first"
+            f" {printable(first['mask'])} at x {first['x']}, y {first['y']}"
+        )
+
+
+def unmeasured_lines(profile: Mapping[str, Any]) -> Iterable[str]:
+    """What is missing from a profile, for people to act on."""
+    if profile["unmeasured"]:
+        yield (
+            f"{counted(profile['unmeasured'], 'mask')} not measured yet: the same scan with"
+            " --profile goes on with them"
+        )
+    if left_out := profile["left_out"]:
+        shown = ", ".join(
+            f"{printable(mask['mask'])} ({printable(mask['reason'])})" for mask in left_out[:_SHOWN]
+        )
+        more = f" and {len(left_out) - _SHOWN:,} more" if len(left_out) > _SHOWN else ""
+        yield f"{counted(len(left_out), 'mask')} counted, but not profiled: {shown}{more}"
+
+
+def _listed(rows: Sequence[Mapping[str, Any]], fact: Any) -> str:
+    shown = ", ".join(f"{printable(row['name'])} ({fact(row)})" for row in rows[:_SHOWN])
+    return shown + (f" and {len(rows) - _SHOWN:,} more" if len(rows) > _SHOWN else "")

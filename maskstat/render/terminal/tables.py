@@ -1,0 +1,309 @@
+"""Numbers as tables for a terminal. Every name goes through `printable` and is never markup."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from maskstat.naming import counted, printable
+from maskstat.readers.options import arguments_of
+from maskstat.render.terminal.profile_tables import profile_lines, unmeasured_lines
+from maskstat.values.catalog import ClassCatalog
+from maskstat.weights.schemes import SCHEMES
+from maskstat.weights.table import WeightTable
+
+_BAR_CELLS = 16
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+_SHOWN_FAILURES = 8
+_SHOWN_NAMES = 12
+_SLIGHTLY_OFF = 2  # what resampling and palettes do to colours; more may be another class
+
+
+def scan_tables(document: Mapping[str, Any]) -> RenderableType:
+    """Class table, totals and what needs attention, from `scan_document`."""
+    parts: list[RenderableType] = []
+    if document["classes"]:
+        parts.append(_class_table(document["classes"], document["masks"]))
+    parts.append(_totals(document))
+    if attention := _attention(document):
+        parts.append(Text("\nNeeds attention", style="bold yellow"))
+        parts.extend(attention)
+    return Group(*parts)
+
+
+def new_table(*columns: tuple[str, str]) -> Table:
+    """An empty table in this project's style; columns are (heading, justification)."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading, justify in columns:
+        # Fold, never cut: a name must be readable in full.
+        table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    return table
+
+
+def _class_table(classes: Sequence[Mapping[str, Any]], masks: int) -> Table:
+    coloured = any(row["colour"] for row in classes)
+    swatch = [("", "left")] if coloured else []
+    table = new_table(
+        ("#", "right"), *swatch, ("class", "left"), ("pixels", "right"), ("share", "right"),
+        ("", "left"), ("masks", "right"), ("in masks", "right"), ("share there", "right"),
+    )  # fmt: skip
+    largest = max((row["frequency"] for row in classes), default=0) or 1
+    for row in classes:
+        there = row["pixels"] / row["image_pixels"] if row["image_pixels"] else None
+        cells: list[str | Text] = [str(row["index"])]
+        if coloured:
+            cells.append(Text("██", style=row["colour"]) if row["colour"] else "")
+        cells += [
+            Text(printable(row["name"])),
+            f"{row['pixels']:,}",
+            share(row["frequency"]) if row["pixels"] else "never",
+            Text(bar(row["frequency"] / largest), style="cyan"),
+            f"{row['masks']:,}",
+            share(row["masks"] / masks) if masks else "",
+            "" if there is None else share(there),
+        ]
+        table.add_row(*cells)
+    return table
+
+
+def _totals(document: Mapping[str, Any]) -> Text:
+    total = document["total_pixels"]
+    measures = document["imbalance"]
+    lines = [
+        f"{counted(document['masks'], 'mask')}, {counted(total, 'pixel')},"
+        f" {document['labelled_pixels']:,} labelled"
+    ]
+    for what in ("ignored", "unlisted"):
+        if pixels := sum(document[what].values()):
+            lines[0] += f", {pixels:,} {what} ({share(pixels / total)})"
+    if measures["ratio"] is not None:
+        line = f"Imbalance ratio {measures['ratio']:,.6g} (largest / smallest class that occurs)"
+        if measures["normalised_entropy"] is not None:
+            line += (
+                f", normalised entropy {measures['normalised_entropy']:.4f}, as diverse as"
+                f" {measures['effective_classes']:.1f} equal classes"
+            )
+        lines.append(line)
+    if document["profile"] is not None:
+        lines += profile_lines(document["profile"])
+    notes = list(_notes(document))
+    return Text("\n".join(lines + notes))
+
+
+def _notes(document: Mapping[str, Any]) -> Iterable[str]:
+    catalog = document["catalog"]
+    if catalog["origin"] == "inferred" and document["classes"]:
+        found = counted(len(document["classes"]), "class")
+        yield f"Classes were inferred from the values found ({found}): declare them with --classes"
+    if document["ignored_by_default"]:
+        yield (
+            "255 is ignored: the usual void value of 8-bit masks, and not a class here"
+            " (a catalogue with 'ignore_255: false' lists it)"
+        )
+    if reading := document.get("reading"):
+        yield f"Masks are read with {printable(shlex.join(arguments_of(reading)))}"
+    if off := catalog.get("nearest_colour"):
+        yield f"A colour that is off by up to {off} counts as the nearest one listed"
+    if changes := document.get("changes"):
+        others = changes["skipped"]
+        skipped = f", {counted(others, 'other file')} skipped" if others else ""
+        yield (
+            f"{changes['new']:,} new, {changes['changed']:,} changed,"
+            f" {changes['unchanged']:,} unchanged, {changes['gone']:,} gone{skipped}"
+        )
+        if len(splits := changes["splits"]) > 1:
+            listed = ", ".join(map(printable, splits))
+            yield f"There are splits ({listed}): --split makes one scan of each"
+
+
+def _attention(document: Mapping[str, Any]) -> list[RenderableType]:
+    parts: list[RenderableType] = []
+    if not document["complete"]:
+        parts.append(
+            Text("This scan was interrupted: run the same scan again and it goes on from there")
+        )
+    if document["unlisted_values"]:
+        parts.append(_unlisted(document))
+    if absent := document["absent_classes"]:
+        heading = f"{counted(len(absent), 'class')} without a pixel"
+        parts.append(Text(f"{heading}: {_names(absent)}"))
+    if document["failures"]:
+        parts.append(_failures(document["failures"]))
+    if document["profile"] is not None:
+        parts.extend(Text(line) for line in unmeasured_lines(document["profile"]))
+    for key, what in (
+        ("single_class_masks", "a single class"),
+        ("unlabelled_masks", "no labelled pixel"),
+    ):
+        if count := document[key]:
+            parts.append(Text(f"{counted(count, 'mask')} of {document['masks']:,} with {what}"))
+    return parts
+
+
+def _unlisted(document: Mapping[str, Any]) -> Group:
+    table = new_table(
+        ("value", "right"), ("pixels", "right"), ("share", "right"), ("masks", "right"),
+        ("first mask", "left"),
+    )  # fmt: skip
+    rows = document["unlisted_values"]
+    colours = [row for row in rows if row.get("nearest")]
+    if colours:
+        table.add_column("nearest colour", overflow="fold")
+    for row in sorted(rows, key=lambda row: -row["pixels"])[:_SHOWN_NAMES]:
+        table.add_row(
+            str(row["value"]),
+            f"{row['pixels']:,}",
+            share(row["pixels"] / document["total_pixels"]),
+            f"{row['masks']:,}",
+            Text(printable(row["first"] or "")),
+            *([Text(_nearest(row))] if colours else []),
+        )
+    more = f", the {_SHOWN_NAMES} most frequent are shown" if len(rows) > _SHOWN_NAMES else ""
+    heading = f"{counted(len(rows), 'unlisted value')}, neither class nor ignored{more}:"
+    near = [row for row in colours if row["nearest"]["difference"] <= _SLIGHTLY_OFF]
+    if not near:
+        return Group(Text(heading), table)
+    hint = (
+        f"{counted(len(near), 'colour')} of these, {sum(row['pixels'] for row in near):,} pixels,"
+        f" off by at most {_SLIGHTLY_OFF}: --nearest-colour {_SLIGHTLY_OFF} counts them as the"
+        " nearest class"
+    )
+    return Group(Text(heading), table, Text(hint))
+
+
+def _nearest(row: Mapping[str, Any]) -> str:
+    """What the listed colour nearest to an unlisted value means, in words."""
+    nearest = row["nearest"]
+    if nearest is None:
+        return "several" if isinstance(row["value"], str) else ""
+    what = "ignored" if nearest["class"] is None else printable(nearest["class"])
+    return f"{what}, off by {nearest['difference']}"
+
+
+def _failures(failures: Sequence[Mapping[str, str]]) -> Group:
+    """Failures by reason, so that one cause a thousand times is one line."""
+    lines = [Text(f"{counted(len(failures), 'mask')} could not be counted:")]
+    by_reason = sorted(failures, key=lambda failure: failure["reason"])
+    for reason, group in groupby(by_reason, key=lambda failure: failure["reason"]):
+        names = [failure["mask"] for failure in group]
+        shown = ", ".join(map(printable, names[:_SHOWN_FAILURES]))
+        more = f" and {len(names) - _SHOWN_FAILURES:,} more" if len(names) > _SHOWN_FAILURES else ""
+        lines.append(Text(f"  {shown}{more}: {printable(reason)}"))
+    return Group(*lines)
+
+
+def _names(names: Sequence[str]) -> str:
+    shown = ", ".join(map(printable, names[:_SHOWN_NAMES]))
+    return shown + (f" and {len(names) - _SHOWN_NAMES:,} more" if len(names) > _SHOWN_NAMES else "")
+
+
+def weight_table(weights: WeightTable, catalog: ClassCatalog) -> RenderableType:
+    """Class, frequency, weight and share of the weighted pixel mass."""
+    coloured = any(info.colour is not None for info in catalog.classes)
+    swatch = [("", "left")] if coloured else []
+    table = new_table(
+        ("#", "right"), *swatch, ("class", "left"), ("share", "right"), ("weight", "right"),
+        ("share of the loss", "right"), ("", "left"),
+    )  # fmt: skip
+    largest = float(weights.mass.max()) or 1.0
+    rows = zip(catalog.classes, weights.frequency, weights.weights, weights.mass, strict=True)
+    for info, frequency, weight, mass in rows:
+        colour = "" if info.colour is None else Text("██", style=f"#{info.colour:06x}")
+        table.add_row(
+            str(info.index),
+            *([colour] if coloured else []),
+            Text(printable(info.name)),
+            share(frequency) if frequency else "never",
+            f"{weight:.6g}",
+            share(mass),
+            Text(bar(mass / largest), style="cyan"),
+        )
+    return Group(table, Text("\n".join(_weight_notes(weights))))
+
+
+def _weight_notes(weights: WeightTable) -> Iterable[str]:
+    parameters = ", ".join(f"{name} {value}" for name, value in weights.parameters.items())
+    yield (
+        f"Scheme {weights.scheme}{f' ({parameters})' if parameters else ''},"
+        f" normalisation {weights.normalisation}"
+        + (f", clipped to {weights.clip[0]:g}..{weights.clip[1]:g}" if weights.clip else "")
+    )
+    if weights.absent:
+        names = weights.absent.get("classes")
+        listed = _names(list(names)) if isinstance(names, (list, tuple)) else ""
+        yield (
+            f"Absent classes got the weight of the policy '{weights.absent.get('policy')}'"
+            f" (--absent changes that): {listed}"
+        )
+
+
+def compare_table(tables: Mapping[str, WeightTable | str], catalog: ClassCatalog) -> RenderableType:
+    """All schemes side by side; a scheme that has no weights here says why below."""
+    usable = {name: table for name, table in tables.items() if isinstance(table, WeightTable)}
+    table = new_table(("#", "right"), ("class", "left"), ("share", "right"))
+    table.padding = (0, 0, 0, 1)
+    for name in usable:
+        # Broken at its hyphens a heading is no wider than the numbers below it.
+        table.add_column(name.replace("-", "-\n"), justify="right", no_wrap=True)
+    for info in catalog.classes:
+        first = next(iter(usable.values()))
+        frequency = float(first.frequency[info.index])
+        table.add_row(
+            str(info.index),
+            Text(printable(info.name)),
+            share(frequency) if frequency else "never",
+            *(f"{weights.weights[info.index]:.4g}" for weights in usable.values()),
+        )
+    reasons = [f"{name}: {why}" for name, why in tables.items() if isinstance(why, str)]
+    return Group(table, Text("\n".join(reasons))) if reasons else table
+
+
+def scheme_table() -> RenderableType:
+    """Name, formula, parameters and source of every scheme."""
+    table = new_table(("scheme", "left"), ("formula", "left"), ("parameters", "left"),
+                   ("source", "left"))  # fmt: skip
+    for entry in SCHEMES.values():
+        parameters = ", ".join(f"{name}={value}" for name, value in entry.parameters.items())
+        table.add_row(entry.name, Text(entry.formula), Text(parameters), Text(entry.source))
+    return table
+
+
+def record_table(rows: Sequence[Mapping[str, object]]) -> RenderableType:
+    """Records of equal keys as rows; whole numbers to the right."""
+    if not rows:
+        return Text("none")
+    table = new_table(
+        *((key, "right" if isinstance(rows[0][key], int) else "left") for key in rows[0])
+    )
+    for row in rows:
+        table.add_row(*(Text(_cell(value)) for value in row.values()))
+    return table
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else printable(str(value))
+
+
+def share(fraction: float) -> str:
+    """A share of a whole; tiny ones are not rounded to nothing."""
+    if 0 < fraction < 0.0001:
+        return "<0.01%"
+    return f"{fraction:.2%}"
+
+
+def bar(fraction: float, cells: int = _BAR_CELLS) -> str:
+    """A horizontal bar; whatever is not zero shows at least a sliver."""
+    eighths = round(max(0.0, min(1.0, fraction)) * cells * 8)
+    if fraction > 0:
+        eighths = max(1, eighths)
+    whole, rest = divmod(eighths, 8)
+    return "█" * whole + (_EIGHTHS[rest] if rest else "")

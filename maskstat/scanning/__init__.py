@@ -1,0 +1,1 @@
+"""Scans: how they are made, merged, checked, and read under a catalogue."""

@@ -1,0 +1,244 @@
+"""Counting masks: what a thread does with one, and a worker of a cluster with a chunk of them.
+
+A worker gets a `ChunkCount`, which knows all that it takes, and gives `Outcomes` back, which travel
+in columns: a mask takes a few dozen bytes on its way.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from maskstat.errors import ClusterError, MaskError
+from maskstat.executors.threads import map_chunks
+from maskstat.kernels.engine import prepare
+from maskstat.naming import printable, storable
+from maskstat.readers import formats
+from maskstat.readers.options import ReadOptions
+from maskstat.scanning.measuring import Measured, Measurer, Part, Task, tasks
+from maskstat.sources.base import Entry
+from maskstat.sources.local.folders import StoreEntry
+from maskstat.sources.travelling import local_file
+from maskstat.store.records import Failure, StoredMask
+from maskstat.values.tally import Encoding, MaskTally, TallyTable
+
+Outcome: TypeAlias = StoredMask | Failure | Measured
+
+_READ_TOGETHER = 4  # masks that one thread of a worker waits for, one after another
+_MANY_MASKS = 100_000  # a process that joined a cluster counts enough to load its kernels
+
+
+class Unseen(NamedTuple):
+    """A mask that failed on a worker that does not see its file, or the archive that it is in."""
+
+    failure: Failure
+    file: str
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """Counts masks, and measures them where there is a measurer; safe to use from many threads.
+
+    Files of more than `stream_above` bytes are read in pieces where their format can be.
+    """
+
+    options: ReadOptions
+    measurer: Measurer | None
+    stream_above: int
+
+    def count(self, entry: Entry) -> StoredMask | Failure:
+        """The counts of one mask, or why it has none."""
+        try:
+            if isinstance(entry, StoreEntry) and entry.size > self.stream_above:
+                tally = formats.read_tally_folder(entry.path, entry.name, self.options)
+                self._leave_out(entry)
+            elif entry.size > self.stream_above:
+                with entry.open() as file:
+                    tally = formats.read_tally_stream(file, entry.name, self.options)
+                self._leave_out(entry)
+            elif self.measurer is not None:
+                tally = self.measurer.read(entry, self.options)
+            else:
+                tally = formats.read_tally(entry.load(), entry.name, self.options)
+        except MaskError as error:
+            return Failure(entry.name, str(error))
+        except OSError as error:
+            return Failure(entry.name, f"can't be read: {error.strerror or error}")
+        except MemoryError:
+            return Failure(entry.name, "not enough memory to decode it")
+        return StoredMask(tally, entry.size, entry.stamp)
+
+    def _leave_out(self, entry: Entry) -> None:
+        if self.measurer is not None:
+            limit = f"{self.stream_above >> 20} MiB"
+            self.measurer.leave_out(
+                entry, f"larger than the {limit} up to which files are read whole"
+            )
+
+    def count_and_measure(self, task: Task) -> Outcome:
+        """The same, with what this thread has measured where it is time to hand that over."""
+        assert self.measurer is not None
+        outcome = self.count(task.entry)
+        part = self.measurer.take(last=task.last)
+        return outcome if part is None else Measured(outcome, part)
+
+
+class Outcomes:
+    """What became of the masks of a chunk. It is pickled in columns.
+
+    `part` is what was measured of all of them, `unseen` those whose files a worker does not see.
+    """
+
+    def __init__(
+        self,
+        outcomes: Sequence[StoredMask | Failure],
+        part: Part | None = None,
+        unseen: Sequence[Unseen] = (),
+    ):
+        self.outcomes, self.part, self.unseen = outcomes, part, unseen
+
+    def __iter__(self) -> Iterator[Outcome | Unseen]:
+        """Those that are unseen, then all others, the last one with the part."""
+        yield from self.unseen
+        last = len(self.outcomes) - 1
+        for at, outcome in enumerate(self.outcomes):
+            yield outcome if at < last or self.part is None else Measured(outcome, self.part)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        masks = [one for one in self.outcomes if isinstance(one, StoredMask)]
+        failures = [one for one in self.outcomes if isinstance(one, Failure)]
+        table = TallyTable.of(mask.tally for mask in masks)
+        numbers = {encoding: at for at, encoding in enumerate(dict.fromkeys(table.encodings))}
+        columns = (
+            np.array([numbers[encoding] for encoding in table.encodings], np.int64),
+            table.shapes.ravel(), np.diff(table.indptr), table.values, table.counts,
+        )  # fmt: skip
+        marks = [(mask.tally.name, mask.size, mask.stamp) for mask in masks]
+        packed = tuple(map(_packed, columns))
+        return _unpack, (list(numbers), packed, marks, failures, self.part, self.unseen)
+
+
+def _packed(numbers: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> tuple[str, bytes]:
+    """Whole numbers in the narrowest type that holds them all."""
+    least, most = (int(numbers.min()), int(numbers.max())) if numbers.size else (0, 0)
+    for kind in ("<u1", "<i2", "<i4"):
+        bounds = np.iinfo(kind)
+        if bounds.min <= least and most <= bounds.max:
+            return kind, numbers.astype(kind).tobytes()
+    return "<i8", numbers.astype("<i8").tobytes()
+
+
+def _unpack(
+    encodings: list[Encoding],
+    packed: tuple[tuple[str, bytes], ...],
+    marks: list[tuple[str, int, int | str]],
+    failures: list[Failure],
+    part: Part | None,
+    unseen: Sequence[Unseen],
+) -> Outcomes:
+    used, shapes, lengths, values, counts = (
+        np.frombuffer(data, kind).astype(np.int64) for kind, data in packed
+    )
+    ends = np.cumsum(lengths).tolist()
+    columns = zip(
+        marks, used.tolist(), shapes.reshape(-1, 2).tolist(), [0, *ends[:-1]], ends, strict=False
+    )
+    outcomes: list[StoredMask | Failure] = []
+    for (name, size, stamp), number, (height, width), start, stop in columns:
+        tally = MaskTally(
+            name, (height, width), encodings[number], values[start:stop], counts[start:stop]
+        )
+        outcomes.append(StoredMask(tally, size, stamp))
+    return Outcomes([*outcomes, *failures], part, unseen)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkCount:
+    """The masks of a chunk, and how a worker of a cluster is to count them.
+
+    `at_once` of them are read at the same time: more than one where reading waits for a network.
+    """
+
+    counter: Counter
+    entries: Sequence[Entry]
+    at_once: int
+
+    @classmethod
+    def of(cls, counter: Counter, entries: Sequence[Entry], at_once: int) -> ChunkCount:
+        """With what `counter` knows of these masks, and not of all others."""
+        options = counter.options.of_masks([entry.name for entry in entries])
+        return cls(replace(counter, options=options), entries, at_once)
+
+    def __call__(self) -> Outcomes:
+        """Count them."""
+        prepare(_MANY_MASKS, 0)
+        files = {entry.name: local_file(entry) for entry in self.entries}
+        outcomes: list[StoredMask | Failure] = []
+        unseen: list[Unseen] = []
+        part: Part | None = None
+        for outcome in chain.from_iterable(self._counted()):
+            if isinstance(outcome, Measured):
+                part = outcome.part if part is None else part.joined(outcome.part)
+                outcome = outcome.outcome
+            if isinstance(outcome, Failure):
+                file = files[outcome.mask]
+                if file is not None and not os.path.exists(file):
+                    unseen.append(Unseen(outcome, file, platform.node()))
+                    continue
+            outcomes.append(outcome)
+        return Outcomes(outcomes, part, unseen)
+
+    def _counted(self) -> Iterable[Sequence[Outcome]]:
+        entries = self.entries
+        threads = min(self.at_once, -(-len(entries) // _READ_TOGETHER))
+        size = _READ_TOGETHER if threads > 1 else max(1, len(entries))
+        chunks = [entries[at : at + size] for at in range(0, len(entries), size)]
+        if self.counter.measurer is None:
+            count = self.counter.count
+            if threads > 1:
+                return map_chunks(count, chunks, workers=threads)
+            return ([count(entry) for entry in chunk] for chunk in chunks)
+        measure = self.counter.count_and_measure
+        if threads > 1:
+            return map_chunks(measure, tasks(chunks), workers=threads)
+        return ([measure(task) for task in chunk] for chunk in tasks(chunks))
+
+
+def seen(
+    results: Generator[Sequence[Outcome | Unseen], None, None],
+) -> Generator[list[Outcome], None, None]:
+    """The same outcomes; masks whose files are gone for everybody have failed.
+
+    Raises:
+        ClusterError: a worker does not see a file that is there.
+    """
+    try:
+        for outcomes in results:
+            yield [_settled(one) if isinstance(one, Unseen) else one for one in outcomes]
+    finally:
+        results.close()
+
+
+def _settled(unseen: Unseen) -> Failure:
+    if os.path.exists(unseen.file):
+        raise ClusterError(
+            f"the worker on {printable(unseen.worker)} does not see this file",
+            where=printable(storable(unseen.file)),
+            remedy="masks must be on a file system that all machines share, or in a bucket",
+        )
+    return unseen.failure
+
+
+def lost_mask(entry: Entry) -> Failure:
+    """The outcome of a mask that killed every worker that read it."""
+    return Failure(
+        entry.name,
+        "each worker that read it died: it took too much memory, or crashed the process",
+    )

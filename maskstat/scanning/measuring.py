@@ -1,0 +1,145 @@
+"""Measuring the pixels of masks for a profile, on the threads that decode them.
+
+Threads add up what they measure in parts, and hand a part over with the outcome of its last mask.
+So whoever takes outcomes in has the counts of a part's masks before the part.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from maskstat.errors import MaskError
+from maskstat.readers import formats
+from maskstat.readers.options import ReadOptions
+from maskstat.regions.profile import check_size
+from maskstat.regions.profile_sums import ProfileSum
+from maskstat.sources.base import Entry
+from maskstat.store.profiles import MeasuredMask, ProfileKey
+from maskstat.store.records import Failure, ScanInfo, StoredMask
+from maskstat.values.catalog import ClassCatalog
+from maskstat.values.tally import MaskTally
+
+PART_SECONDS = 0.2
+
+
+class Part(NamedTuple):
+    """What one thread measured of some masks: their sum, and which masks they are."""
+
+    total: ProfileSum
+    masks: tuple[MeasuredMask, ...]
+
+    def joined(self, other: Part) -> Part:
+        """Both as one; they are used up."""
+        self.total.absorb(other.total)
+        return Part(self.total, self.masks + other.masks)
+
+
+class Measured(NamedTuple):
+    """The outcome of a mask with which a part ends, and the part."""
+
+    outcome: StoredMask | Failure
+    part: Part
+
+
+class Task(NamedTuple):
+    """A mask to read, and whether it is the last one of its chunk."""
+
+    entry: Entry
+    last: bool
+
+
+def tasks(chunks: Iterable[Sequence[Entry]]) -> Iterator[list[Task]]:
+    """The same chunks of masks as tasks."""
+    for chunk in chunks:
+        yield [Task(entry, at == len(chunk)) for at, entry in enumerate(chunk, 1)]
+
+
+class _OpenPart(threading.local):
+    """The part that a thread is filling."""
+
+    def __init__(self) -> None:
+        self.total: ProfileSum | None = None
+        self.masks: list[MeasuredMask] = []
+        self.opened = 0.0
+
+
+class Measurer:
+    """Reads masks and measures them under one catalogue; safe to use from many threads.
+
+    Each thread fills a part of its own; `take` hands it over.
+
+    Raises:
+        ParameterError: too many classes or cells, as `maskstat.regions.profile.check_size`.
+    """
+
+    def __init__(self, catalog: ClassCatalog, grid: int):
+        check_size(len(catalog), grid)
+        self.catalog, self.grid = catalog, grid
+        self._open = _OpenPart()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.catalog, self.grid)
+
+    @classmethod
+    def for_scan(cls, catalog: ClassCatalog, grid: int) -> Measurer | None:
+        """For this catalogue, or None where its classes are still to be inferred. Raises alike."""
+        check_size(max(1, len(catalog)), grid)
+        return cls(catalog, grid) if len(catalog) else None
+
+    def key(self, scan: ScanInfo) -> ProfileKey:
+        """Where a store keeps the profile of a scan that this measures."""
+        return ProfileKey(scan, self.catalog.digest, self.grid)
+
+    def read(self, entry: Entry, options: ReadOptions) -> MaskTally:
+        """Decode a mask once, measure it, and give its counts.
+
+        A mask that can be counted, but not measured, is left out of the profile. Raises MaskError
+        where it can't be counted either.
+        """
+        data = entry.load()
+        try:
+            tally, pixels = formats.read_tally_and_pixels(data, entry.name, options)
+        except (MaskError, MemoryError) as error:
+            tally = formats.read_tally(data, entry.name, options)
+            self.leave_out(entry, str(error) or "not enough memory for its pixels")
+            return tally
+        from maskstat.kernels.region_counts import measure
+
+        labels = self.catalog.targets_of(tally.encoding, tally.values)
+        labels[labels < 0] = len(self.catalog)
+        try:
+            regions = measure(pixels, (tally.values, labels), len(self.catalog), self.grid)
+        except MaskError as error:
+            self.leave_out(entry, str(error))
+        except MemoryError:
+            self.leave_out(entry, "not enough memory to measure it")
+        else:
+            self._part.add(entry.name, tally.shape, regions)
+            self._open.masks.append(MeasuredMask(entry.name, entry.size, entry.stamp))
+        return tally
+
+    def leave_out(self, entry: Entry, reason: str) -> None:
+        """Note that a mask is counted, but not measured."""
+        _ = self._part
+        self._open.masks.append(MeasuredMask(entry.name, entry.size, entry.stamp, reason))
+
+    @property
+    def _part(self) -> ProfileSum:
+        if self._open.total is None:
+            self._open.total = ProfileSum(self.catalog, self.grid)
+            self._open.opened = time.monotonic()
+        return self._open.total
+
+    def take(self, *, last: bool) -> Part | None:
+        """What this thread has measured, where it is time to hand it over or `last` of a chunk."""
+        part = self._open
+        late = time.monotonic() - part.opened > PART_SECONDS
+        if part.total is None or not (last or late):
+            return None
+        part.total.settle()
+        done = Part(part.total, tuple(part.masks))
+        part.total, part.masks = None, []
+        return done

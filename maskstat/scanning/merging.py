@@ -1,0 +1,421 @@
+"""Merging: scans of shards, made anywhere, add up to one scan.
+
+A mask is known by where it is: the location of its scan and its name in it. So masks of the same
+name in two folders stay two, and one mask that was counted in two scans counts once.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from operator import itemgetter
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from maskstat.errors import ParameterError, StoreError
+from maskstat.files.documents.document import replacing
+from maskstat.naming import counted, did_you_mean, printable, storable
+from maskstat.regions.profile import smallest_of
+from maskstat.regions.profile_bytes import from_bytes, to_bytes
+from maskstat.scanning.scan import Classes, Scan, interpreting
+from maskstat.sources.identities import Place, common_base, merged_at, name_below, place_of
+from maskstat.store.copying import MaskRow, Naming
+from maskstat.store.records import Failure, ScanInfo
+from maskstat.store.store import Store
+from maskstat.values.catalog import ClassCatalog
+from maskstat.values.catalog_files import load_catalog
+from maskstat.values.histogram import ClassHistogram
+
+MAX_STORES = 500  # each is an open file
+_NAMED = 3  # masks that an error names
+_DEFAULT_NAME = "merged"
+
+
+class Shard(NamedTuple):
+    """One of the scans that were merged: its store, name and location, masks and failures."""
+
+    store: str
+    scan: str
+    source: str
+    masks: int
+    failures: int
+
+
+class Merged(Scan):
+    """A scan that `merge` made.
+
+    Attributes:
+        shards: the scans that it is the sum of.
+        mask_count: masks counted.
+        overlapping: how many masks more the shards have, because some were in several.
+        profiles_left: whether a pixel profile stayed behind.
+    """
+
+    shards: tuple[Shard, ...] = ()
+    mask_count: int = 0
+    overlapping: int = 0
+    profiles_left: bool = False
+
+
+def merge(
+    stores: Iterable[str | Path],
+    output: str | Path,
+    *,
+    name: str | None = None,
+    scans: Sequence[str] = (),
+    classes: Classes | None = None,
+    prefer: Literal["newest"] | None = None,
+    separate: bool = False,
+    allow_incomplete: bool = False,
+    force: bool = False,
+) -> Merged:
+    """Merge scans from several stores into one scan in a new store.
+
+    The result does not depend on the order of the stores, on how they are grouped into merges, or
+    on how often one is given. Masks are named relative to the deepest folder that all sources are
+    below. Rows are copied as they are, in one pass, so memory does not grow with the masks; the
+    new store appears whole or not at all. Pixel profiles are sums of many masks: they are merged
+    where no mask is in two scans, names only get longer, and classes are not inferred; else they
+    stay behind.
+
+    Args:
+        stores: files that `scan` or `merge` wrote.
+        output: the new store.
+        name: what the scan is called; by default as all of the scans are, or as their folder.
+        scans: names of the scans to merge, from every store those that it has, at least one; by
+            default the latest scan of each.
+        classes: the catalogue, where those of the scans should not decide.
+        prefer: "newest" takes, of a mask that was counted with different results, the one whose
+            file changed last.
+        separate: masks of two stores are never the same: for stores of machines whose folders are
+            called alike. Names begin with the name of the store's file, without its suffix.
+        allow_incomplete: merge scans that were interrupted too; the result is incomplete then.
+        force: replace a store that is there already, with all scans in it.
+
+    Raises:
+        ParameterError: there is no store, there are more than 500, two to separate are called
+            alike, or `prefer` is unknown.
+        StoreError: a store can't be used, a scan is incomplete, catalogues or ways of reading
+            differ, a mask was counted with different results, or `output` exists.
+        CatalogError: `classes` is malformed.
+        FileFormatError: `output` can't be written.
+    """
+    paths = [Path(path) for path in stores]
+    target = Path(output)
+    if not paths:
+        raise ParameterError("name the stores to merge")
+    if len(paths) > MAX_STORES:
+        raise ParameterError(
+            f"{len(paths)} stores are more than {MAX_STORES} at once",
+            remedy="merge them in groups, then the results: that gives the same scan",
+        )
+    if prefer not in (None, "newest"):
+        raise ParameterError(
+            f"is newest, or left out, not {printable(repr(prefer))}", where="--prefer"
+        )
+    catalog = None if classes is None else load_catalog(classes)
+    _check_target(target, force=force)
+    # The stores that are read are closed when the new one takes its place: it may be one of them.
+    with replacing(target) as file, ExitStack() as stack:
+        parts = _opened(paths, scans, stack)
+        _check_agreement(parts, classes_given=catalog is not None, incomplete=allow_incomplete)
+        if catalog is not None:
+            catalog = interpreting(catalog, parts[0].info.reading, None)
+        else:
+            # What is no part of the digest (colours to show, say) must not depend on the order.
+            catalog = min((part.info.catalog for part in parts), key=_text)
+        base = _place(parts, separate=separate)
+        name = storable(name) if name else _name_of(parts, base)
+        rows = _Rows(parts, prefer)
+        with Store.open(file.name, create=True) as store:
+            store.path = target  # what errors are about
+            store.unguarded()
+            info = store.begin(name, merged_at(base), catalog, parts[0].info.reading)
+            left = _fill(store, info, parts, rows)
+        shards = tuple(part.described() for part in parts)
+    opened = Store.open(target)
+    result = Merged(opened, opened.find(name))
+    result.shards, result.overlapping = shards, rows.overlapping
+    result.mask_count, result.profiles_left = rows.written, left
+    return result
+
+
+@dataclass
+class _Part:
+    """A scan that is merged: the new names of its masks are `label` and what is below `base`."""
+
+    store: Store
+    info: ScanInfo
+    place: Place
+    base: str = field(default="", init=False)
+    label: str = field(default="", init=False)
+    failed: int = field(default=0, init=False)
+
+    @property
+    def where(self) -> str:
+        """The store and the scan, for errors."""
+        return printable(f"{self.store.path} ({self.info.name})")
+
+    def renamed(self, name: str) -> str:
+        """What one of its masks is called in the merged scan."""
+        return self.label + name_below(self.base, self.place.identity(name))
+
+    def naming(self) -> Naming:
+        """The same for all of its masks: a prefix where that is the rule."""
+        links = self.place.kind in {"links", "sum"}
+        if self.place.kind == "whole" or self.store.has_paths(self.info, also_urls=links):
+            return Naming("", self.renamed)
+        return Naming(self.renamed("x")[:-1])
+
+    def failures(self) -> Iterator[Failure]:
+        """Its masks that could not be counted; they are few."""
+        for failure in self.store.failed(self.info, Naming("", self.renamed)):
+            self.failed += 1
+            yield failure
+
+    def described(self) -> Shard:
+        """What the result says about it, once its failures were read."""
+        info = self.info
+        masks = self.store.mask_count(info)
+        return Shard(str(self.store.path), info.name, info.source, masks, self.failed)
+
+
+def _check_target(target: Path, *, force: bool) -> None:
+    if target.is_dir():
+        raise StoreError("is a folder", where=printable(str(target)), remedy="name a file with -o")
+    if not target.exists():
+        return
+    if not force:
+        raise StoreError(
+            "there is a file already",
+            where=printable(str(target)),
+            remedy="choose another -o, or --force to replace the whole store",
+        )
+    with Store.open(target) as store:  # nothing but a store is replaced
+        store.sources()
+
+
+def _parts_of(store: Store, scans: Sequence[str], stack: ExitStack) -> list[_Part]:
+    """The scans of a store that are to be merged, as they are at this moment."""
+    stack.enter_context(store.snapshot())
+    if scans:
+        held = store.sources()
+        names = [name for name in dict.fromkeys(scans) if name in held]
+        infos = [store.find(name) for name in names or scans[:1]]
+    else:
+        infos = [store.find()]
+    parts = []
+    for info in infos:
+        name, alone = store.sample(info)
+        parts.append(_Part(store, info, place_of(info.source, name or "", alone=alone)))
+    return parts
+
+
+def _opened(paths: Sequence[Path], scans: Sequence[str], stack: ExitStack) -> list[_Part]:
+    """The scans to merge, of all stores. Raises StoreError."""
+    parts = [
+        part
+        for path in paths
+        for part in _parts_of(stack.enter_context(Store.open(path)), scans, stack)
+    ]
+    found = {part.info.name for part in parts}
+    for asked in scans:
+        if asked not in found:
+            raise StoreError(
+                f"no store holds a scan called {printable(repr(asked))}",
+                where="--scan",
+                remedy=f"{did_you_mean(asked, found)}leave it out",
+            )
+    return parts
+
+
+def _fill(store: Store, info: ScanInfo, parts: Sequence[_Part], rows: _Rows) -> bool:
+    """Write the merged scan; whether a profile stays behind."""
+    failures = chain.from_iterable(part.failures() for part in parts)
+    store.receive(info, rows.in_order(), failures)
+    left = sum(not _take_profiles(store, info, part, rows) for part in parts)
+    if all(part.info.complete for part in parts):
+        totals = None if rows.overlapping else _totals(parts, info.catalog)
+        store.finish(info, totals, store.revision(info))
+    return left > 0
+
+
+def _place(parts: Sequence[_Part], *, separate: bool) -> str:
+    """Tell each part what it names its masks below; what all names are below. ParameterError."""
+    if not separate:
+        base = common_base(part.place.folder for part in parts)
+        for part in parts:
+            part.base = base
+        return base
+    stores: dict[str, Store] = {}
+    for part in parts:
+        stem = storable(part.store.path.stem)
+        if stores.setdefault(stem, part.store) is not part.store:
+            raise ParameterError(
+                f"two stores are called {printable(stem)!r}", where="--separate",
+                remedy="rename the file of one",
+            )  # fmt: skip
+        of_its_store = [other.place.folder for other in parts if other.store is part.store]
+        part.base, part.label = common_base(of_its_store), f"{stem}/"
+    return ""
+
+
+def _check_agreement(parts: Sequence[_Part], *, classes_given: bool, incomplete: bool) -> None:
+    """Raise StoreError where scans can't be merged."""
+    first = parts[0]
+    for part in parts:
+        if not (part.info.complete or incomplete):
+            raise StoreError(
+                "the scan was interrupted, or is still going on",
+                where=part.where,
+                remedy="scan again to complete it, or --allow-incomplete",
+            )
+        if part.info.reading != first.info.reading:
+            raise StoreError(
+                f"masks were read {_reading(part)}, those of {first.where} {_reading(first)}",
+                where=part.where,
+                remedy="scan them again in the same way",
+            )
+        if not classes_given and part.info.catalog.digest != first.info.catalog.digest:
+            raise StoreError(
+                f"its classes ({_classes(part)}) are not those of {first.where}"
+                f" ({_classes(first)}): {_difference(part.info.catalog, first.info.catalog)}",
+                where=part.where,
+                remedy="--classes says which to take; nothing is decoded again",
+            )
+
+
+def _text(catalog: ClassCatalog) -> str:
+    return json.dumps(catalog.to_dict(), sort_keys=True)
+
+
+def _reading(part: _Part) -> str:
+    options = ", ".join(f"{key} {value}" for key, value in sorted(part.info.reading.items()))
+    return f"with {printable(options)}" if options else "as they are"
+
+
+def _classes(part: _Part) -> str:
+    catalog = part.info.catalog
+    if not len(catalog):
+        return "inferred"
+    return f"{counted(len(catalog), 'class')}, {printable(catalog.name)!r}"
+
+
+def _difference(one: ClassCatalog, other: ClassCatalog) -> str:
+    """In a few words, what the first difference of two catalogues is."""
+    if len(one) != len(other):
+        return f"{len(one)} against {len(other)}"
+    for a, b in zip(one.classes, other.classes, strict=True):
+        if a.name != b.name:
+            return f"class {a.index} is {printable(a.name)!r} against {printable(b.name)!r}"
+        if {*a.values} != {*b.values} or {*a.colours} != {*b.colours}:
+            return f"class {a.index} ({printable(a.name)}) has other values"
+    return "other values are ignored, or colours are taken more or less exactly"
+
+
+def _name_of(parts: Sequence[_Part], base: str) -> str:
+    names = {part.info.name for part in parts}
+    if len(names) == 1:
+        return names.pop()
+    return base.rstrip("/").rpartition("/")[2] or _DEFAULT_NAME
+
+
+def _totals(parts: Sequence[_Part], catalog: ClassCatalog) -> ClassHistogram | None:
+    """The sum of what the stores have added up, where they have, and where no name is in it."""
+    total = ClassHistogram.empty(catalog)
+    for part in parts:
+        kept = part.store.totals(part.info, catalog) if len(catalog) else None
+        if kept is None or kept.unlisted:
+            return None
+        total += kept
+    return total
+
+
+def _take_profiles(store: Store, info: ScanInfo, part: _Part, rows: _Rows) -> bool:
+    """Whether nothing stays behind of what was measured of a part."""
+    digests = part.store.profile_digests(part.info)
+    if not digests:
+        return True
+    naming = part.naming()
+    # The smallest components are kept in order of their masks, which other names would change.
+    if rows.overlapping or naming.rename is not None or info.catalog.digest not in digests:
+        return False
+
+    def renamed(content: bytes) -> bytes:
+        profile = from_bytes(info.catalog, content)
+        smallest = tuple(
+            smallest_of(tuple(one._replace(mask=naming(one.mask)) for one in found))
+            for found in profile.smallest
+        )
+        return to_bytes(replace(profile, smallest=smallest))
+
+    store.receive_profiles(info, part.store, part.info, info.catalog.digest, naming.prefix, renamed)
+    return len(digests) == 1
+
+
+class _Rows:
+    """The rows of all parts, each mask once, in the order of their names.
+
+    Attributes:
+        written: masks.
+        overlapping: rows that were another one of the same mask.
+    """
+
+    def __init__(self, parts: Sequence[_Part], prefer: str | None):
+        self._parts = parts
+        self._prefer = prefer
+        self._differing: list[str] = []
+        self._differ = 0
+        self.written = self.overlapping = 0
+
+    def in_order(self) -> Iterator[MaskRow]:
+        """The rows under their new names. Raises StoreError at the end where some contradict."""
+        streams = [part.store.rows(part.info, part.naming()) for part in self._parts]
+        rows = iter(heapq.merge(*streams, key=itemgetter(0)))
+        last = next(rows, None)
+        while last is not None:
+            row = next(rows, None)
+            if row is not None and row[0] == last[0]:
+                same = [last, row]
+                while (row := next(rows, None)) is not None and row[0] == last[0]:
+                    same.append(row)
+                self.overlapping += len(same) - 1
+                last = self._chosen(same)
+            if not self._differ:
+                self.written += 1
+                yield last
+            last = row
+        if self._differ:
+            raise self._contradiction()
+
+    def _chosen(self, same: list[MaskRow]) -> MaskRow:
+        """One of the rows of a mask: that of the file that changed last."""
+        latest = max(same, key=_age)
+        rivals = same
+        if self._prefer == "newest" and all(type(row[2]) is int for row in same):
+            rivals = [row for row in same if row[2] == latest[2]]
+        if any(row[3:] != latest[3:] for row in rivals):
+            self._differ += 1
+            if len(self._differing) < _NAMED:
+                self._differing.append(latest[0])
+        return latest
+
+    def _contradiction(self) -> StoreError:
+        named = ", ".join(map(printable, self._differing))
+        more = f" and {self._differ - len(self._differing):,} more" if self._differ > _NAMED else ""
+        remedy = "scan those again that are out of date"
+        if self._prefer is None:
+            remedy += ", or --prefer newest takes the file that changed last"
+        return StoreError(
+            f"{counted(self._differ, 'mask')} had other counts in another scan: {named}{more}",
+            remedy=remedy,
+        )
+
+
+def _age(row: MaskRow) -> tuple[bool, int | str, int]:
+    """What grows with the time of a file; marks that are no times are in order of the alphabet."""
+    return (isinstance(row[2], str), row[2], row[1])

@@ -1,0 +1,344 @@
+"""A stored scan, read under one catalogue: histogram, ledger, profile, failures, weights."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maskstat.errors import CatalogError, ParameterError, ProfileError
+from maskstat.naming import counted, printable
+from maskstat.parameters import parse_whole
+from maskstat.readers.options import VOID, ReadOptions, arguments_of
+from maskstat.regions.profile import PixelProfile
+from maskstat.scanning.changes import Changes
+from maskstat.scanning.stored_profiles import ProfileState, profile_state, stored_profile
+from maskstat.sources.base import Entry, Selection
+from maskstat.sources.identities import files_of, is_merged, place_of
+from maskstat.sources.opening import open_source
+from maskstat.sources.sequential import lightly
+from maskstat.store.records import Failure, ScanInfo
+from maskstat.store.store import Store
+from maskstat.values.catalog import DEFAULT_IGNORE, ClassCatalog
+from maskstat.values.catalog_files import load_catalog, parse_colour
+from maskstat.values.histogram import ClassHistogram
+from maskstat.values.ledger import MaskLedger
+from maskstat.values.tally import TallyTable, value_label
+
+if TYPE_CHECKING:
+    from maskstat.weights.equal_cost_table import EqualCost, Framework
+    from maskstat.weights.table import WeightTable
+
+Classes = ClassCatalog | int | str | Path
+
+
+class Scan:
+    """A finished or stored scan, read under one catalogue.
+
+    Attributes:
+        info: the store's record of it.
+        catalog: the classes its counts are read under.
+        changes: what the run that made it found; None where it was opened from a store.
+
+    `histogram`, `ledger` and `profile` are computed when first asked for, a block of masks at a
+    time.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        info: ScanInfo,
+        catalog: ClassCatalog | None = None,
+        changes: Changes | None = None,
+        grid: int | None = None,
+    ):
+        self._store = store
+        self._grid = grid
+        self.info = info
+        self._given = catalog if catalog is not None else info.catalog
+        self.changes = changes
+
+    @property
+    def name(self) -> str:
+        """The scan's name in its store."""
+        return self.info.name
+
+    @property
+    def source(self) -> str:
+        """Where its masks are."""
+        return self.info.source
+
+    @cached_property
+    def catalog(self) -> ClassCatalog:
+        """The catalogue given, or the classes inferred from the values found."""
+        return self._given if len(self._given) else self._inferred(self._given)
+
+    @cached_property
+    def histogram(self) -> ClassHistogram:
+        """Exact totals."""
+        kept = self._store.totals(self.info, self.catalog)
+        if kept is not None:
+            return kept
+        # Read first: whatever another process changes meanwhile makes these totals out of date.
+        revision = self._store.revision(self.info)
+        total = ClassHistogram.empty(self.catalog)
+        for table in self.tables():
+            total += ClassHistogram.of(self.catalog, table)
+        self._store.keep_totals(self.info, total, revision)
+        return total
+
+    @cached_property
+    def ledger(self) -> MaskLedger:
+        """Pixels of each class in each mask, in natural order of the names."""
+        blocks = [MaskLedger.of(self.catalog, table) for table in self.tables()]
+        return MaskLedger.concatenate(blocks, len(self.catalog)).naturally_sorted()
+
+    @cached_property
+    def profile(self) -> PixelProfile | None:
+        """Where and how large classes are, of all masks but those that `profile_state` left out.
+
+        None unless every other mask was measured under these classes: `scan` with `profile` does.
+        Of several grids the one asked for last in this process, or the finest.
+        """
+        state = self.profile_state
+        if state is None or state.unmeasured:
+            return None
+        return stored_profile(self._store, self.info, self.catalog, state.grid)
+
+    @cached_property
+    def profile_state(self) -> ProfileState | None:
+        """How far the profile is under these classes; None where nothing was measured."""
+        return profile_state(self._store, self.info, self.catalog, self._grid)
+
+    def need_profile(self, *, of_all: bool = False) -> PixelProfile:
+        """`profile`, where there is one; with `of_all`, where no mask was left out of it.
+
+        Raises:
+            ProfileError: there is none. It says what to type.
+        """
+        state = self.profile_state
+        if self.profile is None:
+            some = self.histogram.mask_count - (state.unmeasured if state else 0)
+            lacking = (
+                f"the pixel profile lacks {counted(state.unmeasured, 'mask')}"
+                if state is not None and some
+                else "there is no pixel profile under these classes"
+            )
+            raise ProfileError(
+                lacking, where=printable(self.name), remedy=f"type: {self.profile_command}"
+            )
+        if of_all and state is not None and state.left_out:
+            first = state.left_out[0]
+            raise ProfileError(
+                f"{counted(len(state.left_out), 'mask')} could not be measured, first"
+                f" {printable(first.mask)} ({first.reason})",
+                where=printable(self.name),
+            )
+        return self.profile
+
+    @property
+    def profile_command(self) -> str:
+        """The command that adds a profile under these classes, as far as it can be told."""
+        merged = is_merged(self.source)
+        source = place_of(self.source, "").base if merged else self.source
+        words = ["maskstat", "scan", printable(source), "--profile"]
+        catalog = self.catalog
+        if catalog.origin in {"number", "inferred"}:
+            if catalog.origin == "number":
+                words += ["--classes", str(len(catalog))]
+            for value in sorted(catalog.ignored_values):
+                words += ["--ignore", str(value)]
+            for colour in sorted(catalog.ignored_colours):
+                words += ["--ignore", str(value_label(colour, colour=True))]
+        else:
+            preset = catalog.origin == "preset"
+            words += ["--classes", printable(catalog.name) if preset else "FILE"]
+        words += map(printable, arguments_of(self.info.reading))
+        if catalog.nearest_colour:
+            words += ["--nearest-colour", str(catalog.nearest_colour)]
+        if Path(self.source).name != self.name and not merged:
+            words += ["--name", printable(self.name)]
+        return shlex.join(words)
+
+    @cached_property
+    def failures(self) -> tuple[Failure, ...]:
+        """Masks that could not be counted, with the reason, in natural order."""
+        return tuple(self._store.failures(self.info))
+
+    def tables(self) -> Iterator[TallyTable]:
+        """Raw tallies as stored, a block of masks at a time."""
+        return self._store.tables(self.info)
+
+    def export(self, path: str | Path, *, layout: str = "wide", format: str | None = None) -> Path:
+        """Write the table of masks and classes; see `mask_table.write_table`.
+
+        Raises ParameterError too where `path` is the store itself.
+        """
+        from maskstat.files.mask_tables.mask_table import write_table
+
+        path = Path(path)
+        if path.exists() and self._store.path.exists() and path.samefile(self._store.path):
+            raise ParameterError(f"{printable(str(path))} is the store itself", where="-o")
+        about = {"scan": self.name, "source": self.source}
+        return write_table(
+            self.tables(), self.catalog, path, layout=layout, format=format, metadata=about
+        )
+
+    @cached_property
+    def read_options(self) -> ReadOptions:
+        """How its masks were read, lossy ones and colours allowed: to look at pixels again.
+
+        Raises:
+            FileFormatError: it was read with a panoptic file that can't be read any more.
+        """
+        return ReadOptions.of(self.info.reading, allow_lossy=True, colours=True)
+
+    def entries(self) -> Iterator[Entry]:
+        """The files of its masks as they are now: to look at pixels again.
+
+        A mask whose file is gone is not among them. One that comes with its bytes keeps them until
+        the next is asked for, and can still be read after that. Raises SourceError where the source
+        is gone.
+        """
+        names = set(self._store.names(self.info))
+        if is_merged(self.source):
+            yield from files_of(self.source, names)
+            return
+        for entry in lightly(open_source(self.source, Selection(include=("*",))).entries()):
+            if entry.name in names:
+                yield entry
+
+    def under(
+        self,
+        classes: Classes | None = None,
+        ignore: int | str | Iterable[int | str] = (),
+        nearest_colour: int | None = None,
+    ) -> Scan:
+        """The same counts read under another catalogue or with more ignored; nothing is decoded.
+
+        `nearest_colour` is how far colours may be off, where the catalogue should not say.
+
+        Raises:
+            CatalogError: `classes` names no catalogue.
+            ParameterError: something in `ignore` is neither a number nor a colour, or
+                `nearest_colour` is out of range.
+        """
+        catalog = self._given if classes is None else load_catalog(classes)
+        catalog = catalog.ignoring(*parse_ignored(ignore))
+        catalog = interpreting(catalog, self.info.reading, nearest_colour)
+        return Scan(self._store, self.info, catalog, self.changes, self._grid)
+
+    def weights(self, scheme: str = "equal-cost", **options: object) -> WeightTable:
+        """Class weights from these counts; options as in `maskstat.weights.compute`."""
+        from maskstat.weights.compute import compute
+
+        return compute(
+            self.histogram,
+            scheme,
+            source=self.source,
+            components=lambda: self.need_profile(of_all=True).components,
+            **options,  # type: ignore[arg-type]
+        )
+
+    def equal_cost(self, framework: Framework = "keras", **options: object) -> EqualCost:
+        """Equal-cost weights for a framework; options of `weights.equal_cost_table.equal_cost`."""
+        from maskstat.weights.equal_cost_table import equal_cost
+
+        return equal_cost(
+            self.histogram,
+            lambda: self.ledger,
+            framework,
+            source=self.source,
+            **options,  # type: ignore[arg-type]
+        )
+
+    def _inferred(self, asked: ClassCatalog) -> ClassCatalog:
+        kept = self._store.index_values(self.info)
+        if kept is None:
+            kept = self._index_values()
+        narrow, wide = kept
+        catalog = ClassCatalog.inferred(
+            narrow | wide, eight_bit=DEFAULT_IGNORE not in wide, ignored=asked.ignored_values
+        )
+        return catalog.ignoring(asked.ignored_values, asked.ignored_colours)
+
+    def _index_values(self) -> tuple[set[int], set[int]]:
+        """Raw values of the index masks: of those with 8 bits a pixel, and of all others."""
+        revision = self._store.revision(self.info)
+        narrow: set[int] = set()
+        wide: set[int] = set()
+        for table in self.tables():
+            narrow.update(table.index_values(eight_bit=True).tolist())
+            wide.update(table.index_values(eight_bit=False).tolist())
+        self._store.keep_index_values(self.info, narrow, wide, revision)
+        return narrow, wide
+
+    def close(self) -> None:
+        """Close the store this scan reads from."""
+        self._store.close()
+
+    def __enter__(self) -> Scan:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def interpreting(
+    catalog: ClassCatalog, reading: Mapping[str, object], nearest_colour: int | None
+) -> ClassCatalog:
+    """The catalogue with what the reading of masks and the user say besides the classes.
+
+    Pixels of no panoptic segment are ignored. Raises ParameterError.
+    """
+    if "panoptic" in reading:
+        catalog = catalog.ignoring([VOID])
+    if nearest_colour is None:
+        return catalog
+    if not 0 <= nearest_colour <= 255:
+        raise ParameterError(
+            f"is the difference of a channel, 0 to 255, not {nearest_colour}",
+            where="--nearest-colour",
+        )
+    return replace(catalog, nearest_colour=nearest_colour)
+
+
+def open_scan(db: str | Path, name: str | None = None) -> Scan:
+    """A scan from a store: the one of this name, or the latest. Raises StoreError."""
+    store = Store.open(db)
+    try:
+        return Scan(store, store.find(name))
+    except BaseException:
+        store.close()
+        raise
+
+
+def parse_ignored(ignore: int | str | Iterable[int | str]) -> tuple[list[int], list[int]]:
+    """Raw values and colours to ignore, from numbers and "#rrggbb". Raises ParameterError."""
+    values: list[int] = []
+    colours: list[int] = []
+    # A lone "255" must not be taken for the values 2 and 5.
+    for item in [ignore] if isinstance(ignore, (int, str)) else ignore:
+        text = str(item).strip()
+        try:
+            if text.startswith("#"):
+                colours.append(parse_colour(text))
+                continue
+        except CatalogError:
+            pass
+        value = parse_whole(text)
+        if value is None:
+            raise ParameterError(
+                f"{printable(text)!r} is neither a whole number nor a colour #rrggbb",
+                where="--ignore",
+            )
+        if not -(1 << 63) <= value < 1 << 63:
+            raise ParameterError(
+                f"{printable(text)[:60]} is no value that a pixel can have: they have 64 bits",
+                where="--ignore",
+            )
+        values.append(value)
+    return values, colours

@@ -1,0 +1,1 @@
+"""Annotation files, of which masks are drawn when they are read."""

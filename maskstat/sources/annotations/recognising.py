@@ -1,0 +1,163 @@
+"""Annotation files, of which masks are drawn when they are read: COCO, LabelMe, YOLO.
+
+What a file is is decided by what it holds. This module tells them apart.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import stat
+from collections.abc import Iterator
+from itertools import islice
+
+from maskstat.errors import MaskError, SourceError
+from maskstat.files.long_json import members
+from maskstat.naming import printable, storable
+from maskstat.sources.base import Selection, Source
+
+MAX_FILE_BYTES = 4 << 30
+SUFFIXES = (".json", ".yaml", ".yml")
+_LOOKED_AT = 10_000  # files of a folder without masks
+_TRIED = 4  # of them, to see what they are
+_TRIED_BYTES = {".json": 64 << 20, ".yaml": 1 << 20, ".yml": 1 << 20}
+
+
+def read_text(path: str, most: int | None = None) -> str:
+    """A whole annotation file, of so many bytes at most. Raises MaskError."""
+    most = MAX_FILE_BYTES if most is None else most
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):  # opening a named pipe would wait for ever
+            raise MaskError("not a regular file")
+        if status.st_size > most:
+            raise MaskError(f"larger than {most >> 20} MiB")
+        with open(path, "rb") as file:
+            return file.read().decode("utf-8-sig")
+    except OSError as error:
+        raise MaskError(f"can't be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise MaskError("not UTF-8 text") from error
+
+
+def open_annotations(path: str, selection: Selection) -> Source:
+    """The source that a .json, .yaml or .yml file on disk is.
+
+    Raises:
+        SourceError: it is none of COCO, LabelMe or YOLO, or contradicts itself.
+        MissingExtraError: pycocotools is not installed.
+    """
+    where = printable(storable(path))
+    try:
+        if path.lower().endswith(".json"):
+            return _open_json(path, selection)
+        from maskstat.sources.annotations.yolo import open_yolo
+
+        return open_yolo(path, selection)
+    except MaskError as error:
+        raise SourceError(error.problem, where=where) from error
+    except SourceError as error:
+        remedy = error.remedy
+        raise SourceError(error.problem, where=error.where or where, remedy=remedy) from error
+
+
+def _open_json(path: str, selection: Selection) -> Source:
+    from maskstat.sources.annotations.coco import LISTS, CocoParts
+    from maskstat.sources.annotations.labelme import LabelMeSource
+
+    parts, found = CocoParts(), set[str]()
+    text = read_text(path)
+    try:
+        for member in members(text, LISTS):
+            found.add(member.key)
+            if member.key in LISTS and "shapes" not in found:
+                parts.add(member)
+    except (ValueError, IndexError, RecursionError) as error:
+        problem = f"no annotation file: {printable(' '.join(str(error).split()))[:200]}"
+        raise SourceError(problem, remedy=_REMEDY) from error
+    if "shapes" in found:
+        return LabelMeSource(path, selection)
+    if not found & LISTS:
+        raise SourceError("no annotation file: neither COCO's nor LabelMe's", remedy=_REMEDY)
+    return parts.source(path, text, selection)
+
+
+_REMEDY = "COCO files have 'images', 'annotations' and 'categories', LabelMe's have 'shapes'"
+
+
+def open_pattern(pattern: str, selection: Selection) -> Source:
+    """The LabelMe files that a pattern matches. Raises MissingExtraError."""
+    from maskstat.sources.annotations.labelme import LabelMeSource
+
+    return LabelMeSource(pattern, selection)
+
+
+def remedy_for(folder: str) -> str | None:
+    """What to do where no mask was found in a folder, or a file, because of annotation files.
+
+    None where there are none. Folders are never taken for annotations by themselves: they would
+    have to be looked through before the first mask counts, and LabelMe's files lie beside images,
+    which count as masks.
+    """
+    from maskstat.sources.annotations.yolo import SPLITS
+
+    if os.path.isfile(folder):
+        lists = folder.lower().endswith(SUFFIXES)
+        return "the file lists no images, or options leave none" if lists else None
+    found: dict[str, list[str]] = {}
+    for path in islice(_files_below(folder), _LOOKED_AT):
+        found.setdefault(os.path.splitext(path)[1].lower(), []).append(path)
+    for path in (*found.get(".yaml", ())[:_TRIED], *found.get(".yml", ())[:_TRIED]):
+        if _keys(path) & {*SPLITS}:
+            return f"for YOLO's labels type: maskstat scan {_typed(path)}"
+    for path in found.get(".json", ())[:_TRIED]:
+        keys = _keys(path)
+        if "shapes" in keys:
+            pattern = os.path.join(folder, "**", "*.json")
+            return f"for LabelMe's files type: maskstat scan {_typed(pattern)}"
+        if {"images", "annotations"} <= keys:
+            return f"for COCO's annotations type: maskstat scan {_typed(path)}"
+    if any(map(_is_yolo, found.get(".txt", ())[:_TRIED])):
+        return "for YOLO's labels type: maskstat scan data.yaml, the file that names their images"
+    return None
+
+
+def _typed(path: str) -> str:
+    """A path as a shell takes it."""
+    return shlex.quote(printable(storable(path)))
+
+
+def _files_below(folder: str) -> Iterator[str]:
+    """Files below a folder that are not hidden, in order."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = os.path.join(parent, name)
+            if not name.startswith(".") and os.path.isfile(path):
+                yield path
+
+
+def _keys(path: str) -> frozenset[str]:
+    """The keys of the mapping that a small JSON or YAML file is."""
+    import yaml
+
+    suffix = os.path.splitext(path)[1].lower()
+    try:
+        text = read_text(path, _TRIED_BYTES[suffix])
+        document = json.loads(text) if suffix == ".json" else yaml.safe_load(text)
+    except (MaskError, ValueError, RecursionError, yaml.YAMLError):
+        return frozenset()
+    keys = document if isinstance(document, dict) else ()
+    return frozenset(key for key in keys if isinstance(key, str))
+
+
+def _is_yolo(path: str) -> bool:
+    """Whether a text file begins like YOLO's labels: a class and coordinates from 0 to 1."""
+    try:
+        with open(path, "rb") as file:
+            words = file.readline(1 << 16).split()
+        numbers = [float(word) for word in words]
+    except (OSError, ValueError):
+        return False
+    return len(numbers) >= 5 and all(0 <= number <= 1 for number in numbers[1:])

@@ -1,0 +1,1 @@
+"""Masks in archives; nothing is unpacked to disk."""

@@ -1,0 +1,1 @@
+"""Masks that are files of their own on disk."""

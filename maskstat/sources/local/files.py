@@ -1,0 +1,171 @@
+"""Masks named one by one: a single file, a glob pattern, a text list of paths."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
+from itertools import takewhile
+from pathlib import Path
+
+from maskstat.errors import SourceError
+from maskstat.naming import natural_key, printable, storable
+from maskstat.sources.base import Entry, FileEntry, Selection, Source
+from maskstat.sources.local.folders import FolderSource, StoreEntry, is_store, store_entry
+
+LIST_SUFFIXES = frozenset({".txt", ".lst"})
+
+
+@dataclass
+class SingleSource(Source):
+    """One mask; whatever its suffix, its first bytes decide what it is."""
+
+    path: str
+
+    @property
+    def default_name(self) -> str:
+        """The file's stem."""
+        return storable(Path(self.path).stem)
+
+    @property
+    def location(self) -> str:
+        """The absolute path."""
+        return storable(str(Path(self.path).resolve()))
+
+    def entries(self) -> Iterator[Entry]:
+        """The one entry."""
+        yield file_entry(self.path, os.path.basename(self.path.rstrip("/" + os.sep)))
+
+
+@dataclass
+class GlobSource(Source):
+    """All files that a pattern matches; `**` crosses folders, hidden files are skipped."""
+
+    pattern: str
+    selection: Selection
+
+    @property
+    def default_name(self) -> str:
+        """The name of the folder above the first wildcard."""
+        return storable(Path(self._root()).resolve().name or "masks")
+
+    @property
+    def location(self) -> str:
+        """The absolute pattern."""
+        return storable(os.path.abspath(self.pattern))
+
+    def _fixed(self) -> tuple[str, ...]:
+        """The parts of the pattern above its first wildcard."""
+        parts = Path(self.pattern).parts[:-1]
+        return tuple(takewhile(lambda part: not glob.has_magic(part), parts))
+
+    def _root(self) -> str:
+        return os.path.join(*self._fixed()) if self._fixed() else os.curdir
+
+    def entries(self) -> Iterator[Entry]:
+        """Matching files; a suffix in the pattern is the user's word that these are masks."""
+        self._begin()
+        suffix = os.path.splitext(self.pattern)[1]
+        takes = self.selection.takes
+        if suffix and not glob.has_magic(suffix):
+            takes = self.selection.takes_named
+        wildcards = Path(self.pattern).parts[len(self._fixed()) :]
+        for entry in self._across(wildcards) if "**" in wildcards else self._level():
+            if takes(entry.name) or entry.name.endswith("/"):
+                self._meet(entry.name)
+                yield entry
+            else:
+                self._skipped += 1
+
+    def _across(self, wildcards: Sequence[str]) -> Iterator[Entry]:
+        """Matches of a pattern with `**`; `glob` would follow links round in circles."""
+        for entry in FolderSource(self._root(), Selection(include=("*",))).entries():
+            # A folder that can't be listed may hold matches: it is one entry, which fails.
+            if entry.name.endswith("/") or fits(entry.name.split("/"), wildcards):
+                yield entry
+
+    def _level(self) -> Iterator[Entry]:
+        """Matches at a fixed depth, each file under the first of its names."""
+        real = cache(os.path.realpath)
+        seen: set[str] = set()
+        for path in sorted(glob.glob(self.pattern), key=natural_key):
+            place = os.path.join(real(os.path.dirname(path)), os.path.basename(path))
+            if place not in seen and (is_store(path) or not os.path.isdir(path)):
+                seen.add(place)
+                yield file_entry(path, os.path.relpath(path, self._root()).replace(os.sep, "/"))
+
+
+def fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether a path matches a pattern, part by part; `**` is any number of folders."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(fits(parts[at:], pattern[1:]) for at in range(len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and fits(parts[1:], pattern[1:])
+
+
+@dataclass
+class ListSource(Source):
+    """A text file with one path a line, relative to the list's folder; "#" starts a comment.
+
+    A path that is listed twice counts once, also where it is written in two ways.
+    """
+
+    path: str
+    selection: Selection
+
+    @property
+    def default_name(self) -> str:
+        """The list's stem."""
+        return storable(Path(self.path).stem)
+
+    @property
+    def location(self) -> str:
+        """The absolute path of the list."""
+        return storable(str(Path(self.path).resolve()))
+
+    def entries(self) -> Iterator[Entry]:
+        """One entry a line. Raises SourceError where the list is not text."""
+        self._begin()
+        folder = os.path.dirname(self.path)
+        seen: set[str] = set()
+        for line in self._lines():
+            name = os.path.normpath(line).replace(os.sep, "/")
+            if name in seen:
+                continue
+            seen.add(name)
+            if self.selection.takes_named(name):
+                self._meet(name)
+                yield file_entry(os.path.join(folder, line), name)
+            else:
+                self._skipped += 1
+
+    def _lines(self) -> Iterator[str]:
+        try:
+            with open(self.path, encoding="utf-8-sig", errors="surrogateescape") as lines:
+                for number, line in enumerate(lines, 1):
+                    text = line.strip()
+                    if "\0" in text:
+                        raise SourceError(
+                            f"line {number} is not text: this is no list of paths",
+                            where=printable(storable(self.path)),
+                        )
+                    if text and not text.startswith("#"):
+                        yield text
+        except OSError as error:
+            raise SourceError(
+                f"can't be read: {error.strerror or error}", where=printable(storable(self.path))
+            ) from error
+
+
+def file_entry(path: str, name: str) -> FileEntry | StoreEntry:
+    try:
+        status = os.stat(path)
+        if is_store(path) and os.path.isdir(path):
+            return store_entry(path, name)
+    except OSError:  # reading it will say what is wrong
+        return FileEntry(storable(name), path, 0, 0)
+    return FileEntry(storable(name), path, status.st_size, status.st_mtime_ns)

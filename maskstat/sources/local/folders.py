@@ -1,0 +1,195 @@
+"""A folder of masks, walked recursively; hidden files and folders are skipped.
+
+A folder called something.zarr is no folder of masks but a store of chunks: one mask, one entry.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from operator import attrgetter
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from maskstat.errors import MaskError, SourceError
+from maskstat.naming import natural_key, printable, storable
+from maskstat.sources.base import MAX_IN_MEMORY, Entry, FileEntry, Selection, Source, too_large
+
+STORE_SUFFIX = ".zarr"
+_LISTED = 1 << 16  # files of one folder that are held at once
+
+
+@dataclass
+class FolderSource(Source):
+    """All masks below a folder. Links to folders are followed; every folder is walked once."""
+
+    path: str
+    selection: Selection
+    distinct = True
+
+    @property
+    def default_name(self) -> str:
+        """The folder's own name."""
+        return storable(Path(self.path).resolve().name or "masks")
+
+    @property
+    def location(self) -> str:
+        """The absolute path."""
+        return storable(str(Path(self.path).resolve()))
+
+    def entries(self) -> Iterator[Entry]:
+        """One entry a candidate file.
+
+        A subfolder that can't be listed is one entry too, which fails when it is read, so that
+        the masks beside it count and the loss has a name.
+
+        Raises:
+            SourceError: the folder itself can't be listed.
+        """
+        self._begin()
+        root = _Folder(self.path, "", os.path.realpath(self.path))
+        folders, links = [root], list[_Folder]()
+        walked: set[str] = set()
+        while folders or links:
+            if not folders:
+                # Links last and in order of name, so that no masks change their names by chance.
+                links.sort(key=lambda link: natural_key(link.prefix), reverse=True)
+                folders.append(links.pop())
+            folder = folders.pop()
+            if folder.real in walked:
+                continue
+            walked.add(folder.real)
+            takes, prefix = self.selection.takes, folder.prefix
+            taken = False
+            try:
+                with os.scandir(folder.path) as listing:
+                    for item in _in_order(listing):
+                        if item.name[0] == ".":
+                            continue
+                        name = prefix + item.name
+                        if not _is_folder(item):
+                            if takes(name):
+                                taken = True
+                                yield _entry(item, name)
+                            else:
+                                self._skipped += 1
+                        elif not self.selection.enters(name):
+                            continue
+                        elif is_store(item.name):
+                            if takes(name):
+                                taken = True
+                                yield store_entry(item.path, name)
+                            else:
+                                self._skipped += 1
+                        elif not item.is_symlink():
+                            real = os.path.join(folder.real, item.name)
+                            folders.append(_Folder(item.path, f"{name}/", real))
+                        else:
+                            real = os.path.realpath(item.path)
+                            # Above the source lies much that nobody asked for.
+                            if not os.path.join(root.real, "").startswith(os.path.join(real, "")):
+                                links.append(_Folder(item.path, f"{name}/", real))
+                if taken:
+                    self._meet(prefix)
+            except OSError as error:
+                if folder is root:
+                    raise SourceError(
+                        f"can't be listed: {error.strerror or error}",
+                        where=printable(storable(self.path)),
+                    ) from error
+                yield FileEntry(storable(folder.prefix), folder.path, 0, 0)
+
+
+class StoreEntry(NamedTuple):
+    """A mask that is a folder: `size` is that of its files, `stamp` their number and newest mtime.
+
+    Readers that take folders are given `path`; to others it is a zip of the folder.
+    """
+
+    name: str
+    path: str
+    size: int
+    stamp: int | str
+
+    def load(self) -> bytes:
+        """A zip of the folder, uncompressed. Raises MaskError where it is too large or gone."""
+        if self.size > MAX_IN_MEMORY:
+            raise too_large()
+        packed = io.BytesIO()
+        try:
+            with zipfile.ZipFile(packed, "w") as archive:
+                for path, inside in _files_below(self.path):
+                    with open(path, "rb") as file:
+                        archive.writestr(inside, file.read())
+                    if packed.tell() > 2 * MAX_IN_MEMORY:
+                        raise too_large()
+        except OSError as error:
+            raise MaskError(f"can't be read: {error.strerror or error}") from error
+        return packed.getvalue()
+
+    def open(self) -> BinaryIO:
+        """The same as a file."""
+        return io.BytesIO(self.load())
+
+
+def is_store(path: str) -> bool:
+    """Whether a folder of this name is one mask."""
+    return path.rstrip("/" + os.sep).lower().endswith(STORE_SUFFIX)
+
+
+def store_entry(path: str, name: str) -> StoreEntry:
+    """The entry of a folder that is one mask."""
+    size = files = newest = 0
+    for file, _ in _files_below(path):
+        try:
+            status = os.stat(file)
+        except OSError:  # it just went: reading will say so
+            continue
+        size, files = size + status.st_size, files + 1
+        newest = max(newest, status.st_mtime_ns)
+    return StoreEntry(storable(name), path, size, f"{files}-{newest}")
+
+
+def _files_below(folder: str) -> Iterator[tuple[str, str]]:
+    """Path of every file below a folder, and its name in it with "/"."""
+    for parent, _, names in os.walk(folder):
+        inside = os.path.relpath(parent, folder).replace(os.sep, "/")
+        for name in names:
+            yield os.path.join(parent, name), name if inside == "." else f"{inside}/{name}"
+
+
+class _Folder(NamedTuple):
+    """A folder to walk: its path, what the names of its masks start with, where it really is."""
+
+    path: str
+    prefix: str
+    real: str
+
+
+def _in_order(listing: Iterator[os.DirEntry[str]]) -> Iterator[os.DirEntry[str]]:
+    """What a folder holds, in order of name as far as memory allows.
+
+    File systems list in an order of their own. Masks that are neighbours by name lie side by side
+    in a store, and writing them together touches few of its pages.
+    """
+    while batch := sorted(islice(listing, _LISTED), key=attrgetter("name")):
+        yield from batch
+
+
+def _is_folder(item: os.DirEntry[str]) -> bool:
+    try:
+        return item.is_dir()
+    except OSError:  # a link to itself, say: reading it will say what is wrong
+        return False
+
+
+def _entry(item: os.DirEntry[str], name: str) -> FileEntry:
+    try:
+        status = item.stat()
+    except OSError:  # a dangling link, or it just went: reading it will say so
+        return FileEntry(storable(name), item.path, 0, 0)
+    return FileEntry(storable(name), item.path, status.st_size, status.st_mtime_ns)

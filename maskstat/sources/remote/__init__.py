@@ -1,0 +1,1 @@
+"""Masks in object stores and on servers."""

@@ -1,0 +1,286 @@
+"""Masks in object stores and on servers: s3://, gs://, az://, https://, hf://, and more.
+
+Listing is streamed, many reads are in flight at once but no more than a fixed number, what fails in
+passing is tried again, and an object is unchanged when its size and its ETag (else its time) are.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain, groupby
+from typing import BinaryIO, NamedTuple, cast
+
+from maskstat.errors import MaskError, MaskstatError
+from maskstat.naming import natural_key, storable
+from maskstat.sources.addresses import parse_address
+from maskstat.sources.base import BrokenEntry, Entry, Selection, Source
+from maskstat.sources.blobs import (
+    REMOTE_READS,
+    Shard,
+    expand_braces,
+    fixed_folder,
+    last_part,
+    location_of,
+    no_shards,
+    shards_name,
+)
+from maskstat.sources.local.files import fits
+from maskstat.sources.remote.connections import Connection, Facts, reason, source_error
+
+_FIRST_READ, _LARGEST_READ = 64 << 10, 8 << 20  # bytes of a file that is read in pieces
+
+
+class RemoteEntry(NamedTuple):
+    """An object in a store or on a server.
+
+    `stamp` is its ETag, else the time of its last change; `exact` is whether its size is known.
+    """
+
+    name: str
+    connection: Connection
+    key: str
+    size: int
+    stamp: int | str
+    exact: bool = True
+
+    @property
+    def path(self) -> str:
+        """Its URL, without secrets."""
+        return self.connection.url(self.key)
+
+    def load(self) -> bytes:
+        """All bytes. Raises MaskError where they can't be had."""
+        return self.connection.read(self.key, self.size if self.exact else None)
+
+    def open(self) -> BinaryIO:
+        """A file that fetches what is read of it."""
+        return RemoteBlob(self.connection, self.key, self.size, str(self.stamp)).open()
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteBlob:
+    """One object that can be read anywhere, by any number of threads at once."""
+
+    connection: Connection
+    key: str
+    size: int
+    stamp: str
+
+    @property
+    def path(self) -> str:
+        """Its URL, without secrets."""
+        return self.connection.url(self.key)
+
+    def read_at(self, start: int, length: int) -> bytes:
+        """`length` bytes from `start` on, fewer at its end. Raises MaskError."""
+        return self.connection.read_at(self.key, start, max(0, min(length, self.size - start)))
+
+    def open(self) -> BinaryIO:
+        """A file that fetches what is read of it."""
+        return cast(BinaryIO, io.BufferedReader(_Fetched(self), _FIRST_READ))
+
+
+class _Fetched(io.RawIOBase):
+    """An object as a file. Who reads on gets larger and larger pieces, up to 8 MiB a request."""
+
+    def __init__(self, blob: RemoteBlob):
+        self._blob = blob
+        self._at = 0
+        self._piece, self._start = b"", 0
+        self._step = _FIRST_READ
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def tell(self) -> int:
+        """Bytes from the start."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move; nothing is fetched before the next read."""
+        self._at = max(0, offset + (0, self._at, self._blob.size)[whence])
+        return self._at
+
+    def readinto(self, buffer: object) -> int:
+        """Read what comes next. Raises MaskError."""
+        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+        end = self._start + len(self._piece)
+        if not self._start <= self._at < end:
+            reads_on = self._at == end and end > 0
+            self._step = min(self._step * 4, _LARGEST_READ) if reads_on else _FIRST_READ
+            length = max(self._step, len(view))
+            self._piece, self._start = self._blob.read_at(self._at, length), self._at
+        data = self._piece[self._at - self._start :][: len(view)]
+        view[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+def open_blob(where: str) -> RemoteBlob:
+    """The object at a URL. Raises MaskError where there is none."""
+    return blob_at(Connection.to(where), where)
+
+
+def blob_at(connection: Connection, where: str) -> RemoteBlob:
+    """The same by a connection that there is already."""
+    key = connection.key(where)
+    try:
+        facts = connection.facts(key)
+    except MaskstatError:
+        raise
+    except Exception as error:
+        raise MaskError(f"can't be read: {reason(error)}") from error
+    if facts.size is None or facts.is_folder:
+        raise MaskError("can't be read in parts: the server does not say how long it is")
+    return RemoteBlob(connection, key, facts.size, facts.stamp or never_twice())
+
+
+def never_twice() -> str:
+    """The mark of something whose content nothing marks: it is read again every time."""
+    return f"unmarked-{time.time_ns()}"
+
+
+def find_shards(where: str) -> list[Shard]:
+    """The objects that a URL, a glob or braces stand for, in natural order.
+
+    Raises:
+        SourceError: there is none, or they can't be listed.
+    """
+    urls = expand_braces(where)
+    connection = Connection.to(where)
+    if urls == [where] and not _is_glob(where):
+        return [Shard("", where, connection)]
+    root = fixed_folder(where)
+    found: set[str] = set()
+    for url in urls:
+        if not _is_glob(url):
+            found.add(url[len(root) :].lstrip("/"))
+            continue
+        inside = fixed_folder(url)[len(root) :].strip("/")
+        names = (name for name, _ in _matches(connection, url, _all))
+        found.update(f"{inside}/{name}" if inside else name for name in names)
+    if not found:
+        raise no_shards(location_of(where))
+    return [
+        Shard(f"{storable(name)}/", f"{root}/{name}", connection)
+        for name in sorted(found, key=natural_key)
+    ]
+
+
+def _all(_: str) -> bool:
+    return True
+
+
+def _is_glob(url: str) -> bool:
+    return any(character in url for character in "*[")
+
+
+def _matches(
+    connection: Connection, pattern: str, enters: Callable[[str], bool]
+) -> Iterator[tuple[str, Facts]]:
+    """(name below the folder above the first wildcard, facts) of what a glob matches."""
+    folder = fixed_folder(pattern)
+    wildcards = pattern[len(folder) :].lstrip("/").split("/")
+    for name, facts in connection.walk(connection.key(folder), enters):
+        if fits(name.split("/"), wildcards):
+            yield name, facts
+
+
+@dataclass
+class RemoteSource(Source):
+    """Masks below a URL, those that a glob behind it matches, or the one that it is.
+
+    As in folders, hidden names are skipped and suffixes decide.
+    """
+
+    where: str
+    selection: Selection
+    _connection: Connection = field(init=False, repr=False)
+    _key: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        folder = fixed_folder(self.where) if _is_glob(self.where) else self.where
+        self._connection = Connection.to(folder)
+        self._key = self._connection.key(folder)
+        self.reads = REMOTE_READS
+
+    @property
+    def default_name(self) -> str:
+        """The last part of the URL, or of the folder above the first wildcard."""
+        return shards_name(self.where.rstrip("/"), tuple(self.selection.suffixes))
+
+    @property
+    def location(self) -> str:
+        """The URL, without passwords."""
+        return location_of(self.where)
+
+    def entries(self) -> Iterator[Entry]:
+        """One entry an object. Raises SourceError where they can't be listed."""
+        self._begin()
+        listed: Iterable[tuple[str, Facts]]
+        takes: Callable[[str], bool] = self.selection.takes_below
+        if _is_glob(self.where):
+            listed = _matches(self._connection, self.where, self.selection.enters)
+        elif single := self._single():
+            listed, takes = [(last_part(self.where), single)], _all
+        else:
+            listed = self._connection.walk(self._key, self.selection.enters)
+        for entry in _entries(self._connection, self._taken(listed, takes)):
+            self._meet(entry.name)
+            yield entry
+
+    def _taken(
+        self, listed: Iterable[tuple[str, Facts]], takes: Callable[[str], bool]
+    ) -> Iterator[tuple[str, Facts]]:
+        for name, facts in listed:
+            if not self.selection.reaches(name):
+                continue
+            if takes(storable(name)):
+                yield name, facts
+            else:
+                self._skipped += 1
+
+    def _single(self) -> Facts | None:
+        """The object that the URL is; None where it is a folder. Raises SourceError."""
+        looks_like_file = Selection(suffixes=self.selection.suffixes).takes(last_part(self.where))
+        if self._connection.is_web and (self.where.endswith("/") or not looks_like_file):
+            return None  # a server does not say what is a folder
+        try:
+            facts = self._connection.facts(self._key)
+        except Exception as error:
+            raise source_error(self.location, error) from error
+        return None if facts.is_folder else facts
+
+
+def remote_entries(named: Iterable[tuple[str, str]]) -> Iterator[Entry]:
+    """One entry a (name, URL), in this order; sizes and marks are asked for, many at once."""
+    connections: dict[object, Connection] = {}
+    for login, group in groupby(named, key=lambda item: parse_address(item[1]).login):
+        rows = iter(group)
+        name, url = next(rows)
+        connection = connections.get(login) or connections.setdefault(login, Connection.to(url))
+        unknown = (
+            (name, Facts(connection.key(url), False, None, None))
+            for name, url in chain([(name, url)], rows)
+        )
+        yield from _entries(connection, unknown)
+
+
+def _entries(connection: Connection, listed: Iterable[tuple[str, Facts]]) -> Iterator[Entry]:
+    for name, facts in connection.completed(listed):
+        path = storable(name)
+        if isinstance(facts, str):
+            yield BrokenEntry(path, f"{connection.scheme}::{path}", facts)
+            continue
+        yield RemoteEntry(
+            path, connection, facts.key, facts.size or 0, facts.stamp or never_twice(),
+            facts.size is not None,
+        )  # fmt: skip

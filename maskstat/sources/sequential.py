@@ -1,0 +1,230 @@
+"""Masks that come one after another: compressed tars, tables, tars in a bucket.
+
+Who reads such a file past a mask has its bytes at hand and can't come back cheaply. So its entries
+carry their bytes along. What is carried is bounded twice: here, while a file is read ahead, and by
+whoever takes the entries (`held` says how much one carries). An entry that let go of its bytes, or
+was too large to carry them, reads its file again.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+from maskstat.errors import MaskError
+from maskstat.sources.base import MAX_IN_MEMORY, Entry, too_large
+
+CARRIED_MAX = 64 << 20  # bytes of one mask; larger ones are read again when it is their turn
+READ_AHEAD = 64 << 20  # bytes of all masks that are read ahead
+_QUEUED = 4096  # entries, also of those that carry nothing
+_REWINDS = 4
+_IDLE = 0.1  # seconds; how long an interrupt may wait
+
+
+class Track(Protocol):
+    """A file whose masks come one after another, as their entries see it."""
+
+    def again(self, place: int, size: int) -> bytes:
+        """The bytes of the mask at `place` once more. Raises MaskError."""
+
+    def reopen(self, place: int, size: int) -> BinaryIO:
+        """The same as a seekable file. Raises MaskError."""
+
+
+@dataclass(slots=True)
+class StreamedEntry:
+    """A mask in a file that is read from start to end.
+
+    `place` is where in `track` it is; `data` are its bytes as long as it carries them.
+    """
+
+    name: str
+    path: str
+    size: int
+    stamp: int | str
+    place: int
+    track: Track
+    data: bytes | None = None
+
+    @property
+    def held(self) -> int:
+        """Bytes of memory that it carries."""
+        return 0 if self.data is None else len(self.data)
+
+    def let_go(self) -> None:
+        """Carry nothing any longer."""
+        self.data = None
+
+    def load(self) -> bytes:
+        """All bytes. Raises MaskError where they can't be had."""
+        if self.data is not None:
+            return self.data
+        if self.size > MAX_IN_MEMORY:
+            raise too_large()
+        return self.track.again(self.place, self.size)
+
+    def open(self) -> BinaryIO:
+        """Itself as a seekable file. Raises MaskError."""
+        if self.data is not None:
+            return io.BytesIO(self.data)
+        return self.track.reopen(self.place, self.size)
+
+
+class Unrolled(io.RawIOBase):
+    """What gives its bytes in pieces and only forwards, as a seekable file of known size.
+
+    Going back starts from the beginning. Who goes back often reads in no order: then the whole is
+    read into memory, where that is not too much.
+    """
+
+    def __init__(self, pieces: Callable[[], Iterator[bytes]], size: int):
+        self._pieces, self._size = pieces, size
+        self._source = pieces()
+        self._piece, self._start = b"", 0  # the piece at hand, and where it starts
+        self._at = self._rewinds = 0
+        self._whole: io.BytesIO | None = None
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True, though going back costs."""
+        return True
+
+    def tell(self) -> int:
+        """Bytes from the start."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move; nothing is read before the next read."""
+        self._at = max(0, offset + (0, self._at, self._size)[whence])
+        return self._at
+
+    def readinto(self, buffer: object) -> int:
+        """Read what comes next. Raises whatever the pieces raise, and MaskError."""
+        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+        if self._at < self._start:
+            self._rewind()
+        if self._whole is not None:
+            self._whole.seek(self._at)
+            data = self._whole.read(len(view))
+        else:
+            while self._at >= self._start + len(self._piece):
+                self._start += len(self._piece)
+                self._piece = next(self._source, b"")
+                if not self._piece:
+                    return 0
+            data = self._piece[self._at - self._start :][: len(view)]
+        view[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def _rewind(self) -> None:
+        self._rewinds += 1
+        self._source, self._piece, self._start = self._pieces(), b"", 0
+        if self._rewinds > _REWINDS:
+            if self._size > MAX_IN_MEMORY:
+                raise MaskError("too large to be read out of order inside an archive: unpack it")
+            self._whole = io.BytesIO(b"".join(self._source))
+
+
+class _Ahead:
+    """Entries on their way from the threads that read to the one that takes them."""
+
+    def __init__(self, room: int):
+        self.room, self.held, self.reading = room, 0, 0
+        self.stopped = False
+        self.error: BaseException | None = None
+        self.changed = threading.Condition()
+        self.entries: deque[Entry | None] = deque()
+
+    def put(self, entry: Entry | None) -> bool:
+        """Hand over an entry once there is room; False where nobody wants any more."""
+        size = held(entry)
+        with self.changed:
+            while not self.stopped and (
+                (self.held and self.held + size > self.room) or len(self.entries) >= _QUEUED
+            ):
+                self.changed.wait()
+            self.entries.append(entry)
+            self.held += size
+            self.changed.notify_all()
+            return not self.stopped
+
+    def take(self) -> Iterator[Entry | None]:
+        """All entries as they come. Raises what reading them raised."""
+        while True:
+            with self.changed:
+                while not self.entries and self.reading and self.error is None:
+                    self.changed.wait(_IDLE)
+                if not self.entries:
+                    if self.error is not None:
+                        raise self.error
+                    return
+                entry = self.entries.popleft()
+                self.held -= held(entry)
+                self.changed.notify_all()
+            yield entry
+
+    def read(self, tracks: Iterator[Iterable[Entry | None]], turn: threading.Lock) -> None:
+        """One thread: a track after another, until there is none left or nobody wants any."""
+        try:
+            while True:
+                with turn:
+                    track = next(tracks, None)
+                if track is None:
+                    return
+                for entry in track:
+                    if not self.put(entry):
+                        return
+        except BaseException as error:
+            with self.changed:
+                self.error = self.error or error
+        finally:
+            with self.changed:
+                self.reading -= 1
+                self.changed.notify_all()
+
+    def stop(self) -> None:
+        """Nobody takes any more."""
+        with self.changed:
+            self.stopped = True
+            self.changed.notify_all()
+
+
+def held(entry: Entry | None) -> int:
+    """Bytes of memory that an entry carries."""
+    return entry.held if isinstance(entry, StreamedEntry) else 0
+
+
+def lightly(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """The same entries; each carries its bytes only until the next one is asked for."""
+    for entry in entries:
+        yield entry
+        if isinstance(entry, StreamedEntry):
+            entry.let_go()
+
+
+def read_ahead(
+    tracks: Iterable[Iterable[Entry | None]], *, threads: int, room: int = READ_AHEAD
+) -> Iterator[Entry | None]:
+    """The entries of several files, each read from start to end by one of `threads` threads.
+
+    At most `room` bytes wait to be taken, plus one entry a thread. Raises what reading raised.
+    """
+    ahead = _Ahead(room)
+    ahead.reading = threads
+    turn, waiting = threading.Lock(), iter(tracks)
+    for number in range(threads):
+        threading.Thread(
+            target=ahead.read, args=(waiting, turn), name=f"maskstat-ahead-{number}", daemon=True
+        ).start()
+    try:
+        yield from ahead.take()
+    finally:
+        ahead.stop()

@@ -1,0 +1,1 @@
+"""Masks in tables, and tables that name masks."""

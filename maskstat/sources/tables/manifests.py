@@ -1,0 +1,195 @@
+"""Masks named in a .csv or .tsv with a column of paths, and perhaps one of splits."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import groupby, islice
+from typing import NamedTuple
+
+from maskstat.errors import MaskError, SourceError
+from maskstat.naming import did_you_mean, printable, storable
+from maskstat.sources.addresses import without_secrets
+from maskstat.sources.base import MANIFEST_SUFFIXES, BrokenEntry, Entry, Selection, Source
+from maskstat.sources.blobs import REMOTE_READS, is_url, location_of, open_blob, shards_name
+from maskstat.sources.local.files import file_entry
+from maskstat.sources.opening import with_options
+from maskstat.sources.split_names import split_of
+
+# The first that a header has is the one meant: where "mask" is, "path" is the image's.
+PATH_COLUMNS = (
+    "mask", "mask_path", "mask_file", "mask_filename", "mask_name", "masks",
+    "annotation", "annotation_path", "annotation_file", "segmentation", "segmentation_path",
+    "seg_path", "seg_file", "gt", "gt_path", "ground_truth", "label_path", "label_file",
+    "target_path", "path", "file_path", "filepath", "file", "filename", "file_name", "label",
+    "labels", "target",
+)  # fmt: skip
+SPLIT_COLUMNS = ("split", "subset", "fold", "partition", "set", "usage")
+_SHORT = "the row is too short: it has no path"
+
+
+class _Chosen(NamedTuple):
+    """A mask of the manifest: its name, and its path or URL; none where the row is too short."""
+
+    name: str
+    place: str
+
+
+@dataclass
+class ManifestSource(Source):
+    """A table with one mask a row: relative to the manifest's folder, absolute, or a URL.
+
+    A path that is listed twice counts once. Rows without one are passed over: images that nobody
+    has labelled.
+    """
+
+    where: str
+    selection: Selection
+    column: str | None = None
+    _split_of: dict[str, str] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def default_name(self) -> str:
+        """The manifest's stem."""
+        return shards_name(self.where, MANIFEST_SUFFIXES)
+
+    @property
+    def location(self) -> str:
+        """The absolute path or the URL of the manifest."""
+        return with_options(location_of(self.where), column=self.column)
+
+    def __post_init__(self) -> None:
+        self.reads = REMOTE_READS if is_url(self.where) or self._starts_with_url() else None
+
+    def _starts_with_url(self) -> bool:
+        try:
+            return any(path and is_url(path) for _, path, _ in islice(self._rows(), 1))
+        except SourceError:
+            return False  # listing it says what is wrong
+
+    def entries(self) -> Iterator[Entry]:
+        """One entry a row. Raises SourceError where there is no column of paths."""
+        self._begin()
+        self._split_of.clear()
+        for far, rows in groupby(self._chosen(), key=lambda row: is_url(row.place)):
+            if far:
+                from maskstat.sources.remote.objects import remote_entries
+
+                yield from remote_entries((row.name, row.place) for row in rows)
+                continue
+            for row in rows:
+                if row.place:
+                    yield file_entry(row.place, row.name)
+                else:
+                    yield BrokenEntry(storable(row.name), f"{self.where}::{row.name}", _SHORT)
+
+    def split_of(self, entry: Entry) -> str | None:
+        """What the split column says; where there is none, what the path says."""
+        return self._split_of.get(entry.name) or super().split_of(entry)
+
+    def _chosen(self) -> Iterator[_Chosen]:
+        """Rows that the selection takes, each mask once."""
+        seen: set[str] = set()
+        plain = replace(self.selection, split=None)
+        for number, path, split in self._rows():
+            if path == "":
+                self._skipped += 1
+                continue
+            place = "" if path is None else self._place_of(path)
+            name = f"line {number}" if path is None else _name_of(path)
+            if name in seen:
+                continue
+            seen.add(name)
+            found = split_of(name) if split is None else split
+            wanted = self.selection.split in {None, found}
+            if not (wanted and plain.takes_named(name)):
+                self._skipped += wanted
+                continue
+            if split is not None:
+                self._split_of[storable(name)] = split
+            if found:
+                self._splits |= {found}
+            yield _Chosen(name, place)
+
+    def _place_of(self, path: str) -> str:
+        """Where a path of a row leads: below the manifest's folder, unless it is absolute."""
+        if is_url(path):
+            return path
+        if is_url(self.where):
+            return f"{self.where.partition('?')[0].rpartition('/')[0]}/{path.lstrip('/')}"
+        return os.path.join(os.path.dirname(self.where), path)
+
+    def _rows(self) -> Iterator[tuple[int, str | None, str | None]]:
+        """(line, path, split) of every row; the path is None in a row that is too short for it.
+
+        Raises:
+            SourceError: it can't be read, is no text, or has no column of paths.
+        """
+        where = printable(self.location)
+        rows = csv.reader(())
+        try:
+            with self._lines() as lines:
+                header = next(lines, "")
+                tabs = self.where.partition("?")[0].lower().endswith(".tsv")
+                delimiter = "\t" if tabs else max(",;\t", key=header.count)
+                columns = [
+                    cell.strip() for cell in next(csv.reader([header], delimiter=delimiter), [])
+                ]
+                path_at, split_at = self._path_at(columns), _first(SPLIT_COLUMNS, columns)
+                rows = csv.reader(lines, delimiter=delimiter)
+                for row in rows:
+                    if not row:
+                        continue
+                    path = row[path_at].strip() if path_at < len(row) else None
+                    split = None
+                    if split_at is not None:
+                        split = row[split_at].strip() if split_at < len(row) else ""
+                    if path and "\0" in path:
+                        raise csv.Error("a path with a zero byte")
+                    yield rows.line_num + 1, path, split
+        except csv.Error as error:
+            problem = f"line {rows.line_num + 1} is no row of a table: {error}"
+            raise SourceError(problem, where=where) from error
+        except MaskError as error:
+            raise SourceError(error.problem, where=where) from error
+        except OSError as error:
+            raise SourceError(f"can't be read: {error.strerror or error}", where=where) from error
+
+    @contextmanager
+    def _lines(self) -> Iterator[Iterator[str]]:
+        with open_blob(self.where).open() as file:
+            yield io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+    def _path_at(self, columns: Sequence[str]) -> int:
+        """Which column holds the paths. Raises SourceError."""
+        if self.column is not None:
+            if self.column in columns:
+                return columns.index(self.column)
+            problem = f"has no column {printable(self.column)!r}"
+            hint = did_you_mean(self.column, columns)
+        else:
+            found = _first(PATH_COLUMNS, columns)
+            if found is not None:
+                return found
+            problem, hint = "it is not clear which column holds the paths of masks", ""
+        listed = ", ".join(printable(storable(column)) or "''" for column in columns[:20])
+        raise SourceError(
+            problem,
+            where=printable(self.location),
+            remedy=f"{hint}its first line has the columns {listed or 'none'}: --column NAME",
+        )
+
+
+def _name_of(path: str) -> str:
+    """What a mask is called: its path, tidied up; of a URL, without secrets."""
+    return without_secrets(path) if is_url(path) else os.path.normpath(path).replace(os.sep, "/")
+
+
+def _first(known: Iterable[str], columns: Sequence[str]) -> int | None:
+    """Which column has the first of the known names that any has."""
+    names = [column.lower().replace(" ", "_") for column in columns]
+    return next((names.index(name) for name in known if name in names), None)

@@ -1,0 +1,317 @@
+"""Masks in Parquet and Arrow files, as Hugging Face datasets keep them: encoded, one a row.
+
+A column holds either the bytes themselves or a struct of `bytes` and `path`. Files are read by row
+groups (Arrow: record batches), a few rows at a time, and of one column only; what is in memory is a
+page of that column, and the rows taken out of it.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, BinaryIO, NamedTuple
+
+from maskstat.errors import MaskError, MissingExtraError, SourceError
+from maskstat.naming import did_you_mean, printable, storable
+from maskstat.sources.base import TABLE_SUFFIXES, BrokenEntry, Entry, Selection, Source
+from maskstat.sources.blobs import (
+    REMOTE_READS,
+    Blob,
+    Shard,
+    find_shards,
+    is_url,
+    last_part,
+    location_of,
+    shards_name,
+)
+from maskstat.sources.opening import with_options
+from maskstat.sources.sequential import CARRIED_MAX, StreamedEntry, read_ahead
+
+# Where several columns hold bytes, the one called like this is meant.
+MASK_COLUMNS = frozenset(
+    {
+        "mask", "masks", "label", "labels", "annotation", "annotations", "segmentation", "seg",
+        "segmentation_mask", "segmentation_map", "semantic_segmentation", "semantic_mask",
+        "label_image", "label_map", "mask_image", "ground_truth", "gt", "target",
+    }
+)  # fmt: skip
+_THREADS, _REMOTE_THREADS = 2, 8  # files that are read at once
+_BATCH_BYTES = 16 << 20  # of masks that are taken out of a file together
+_REPEATED_BYTES = 256 << 20  # the same where one stored value may stand in many rows
+_BATCH_ROWS = 1024
+_BUFFER = 1 << 20
+
+
+class Rows(NamedTuple):
+    """Consecutive rows: the number of the first, and the content and path of each, where it has."""
+
+    start: int
+    contents: list[bytes | None]
+    paths: list[str | None]
+
+
+class Table:
+    """The column of masks in one file. Raises MaskError and SourceError from all that reads it."""
+
+    def __init__(self, blob: Blob, column: str | None):
+        self.blob, self._asked = blob, column
+        self._lock = threading.Lock()
+        self._reading: Iterator[Rows | MaskError] | None = None
+        self._rows = Rows(0, [], [])
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"blob": self.blob, "_asked": self._asked}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__init__(state["blob"], state["_asked"])  # type: ignore[misc]
+
+    def again(self, place: int, size: int) -> bytes:
+        """The content of row `place`; quick in the order of the file."""
+        with self._lock, _translated():
+            if not 0 <= place - self._rows.start < len(self._rows.contents):
+                self._find(place)
+            content = self._rows.contents[place - self._rows.start]
+        if content is None:
+            raise MaskError("the file has changed since it was listed")
+        return content
+
+    def reopen(self, place: int, size: int) -> BinaryIO:
+        """The same as a file."""
+        return io.BytesIO(self.again(place, size))
+
+    def _find(self, row: int) -> None:
+        """Go on to the rows that hold this one, or start again in its row group."""
+        end = self._rows.start + len(self._rows.contents)
+        if self._reading is None or not end <= row < end + _BATCH_ROWS:
+            self._reading = self.rows(row)
+        for rows in self._reading:
+            if isinstance(rows, MaskError):
+                continue
+            self._rows = rows
+            if rows.start <= row < rows.start + len(rows.contents):
+                return
+        self._reading = None
+        raise MaskError("the file has changed since it was listed")
+
+    def rows(self, first: int = 0) -> Iterator[Rows | MaskError]:
+        """All rows from the start of the row group of row `first`, a few at a time.
+
+        A row group that can't be read is an error among them, and the next ones follow.
+        """
+        arrow = _pyarrow()
+        with _translated(), self.blob.open() as file:
+            if self.blob.read_at(0, 4) == b"PAR1":
+                yield from self._parquet_rows(arrow, file, first)
+            else:
+                yield from self._arrow_rows(arrow, file)
+
+    def _parquet_rows(self, arrow: Any, file: BinaryIO, first: int) -> Iterator[Rows | MaskError]:
+        import pyarrow.parquet as pq
+
+        table = pq.ParquetFile(file, buffer_size=_BUFFER, pre_buffer=False)
+        column = self._column(table.schema_arrow)
+        start = 0
+        for number in range(table.metadata.num_row_groups):
+            group = table.metadata.row_group(number)
+            start, end = start, start + group.num_rows
+            if end > first:
+                try:
+                    at = start
+                    for batch in table.iter_batches(
+                        batch_size=_rows_at_once(group, column), row_groups=[number],
+                        columns=[column], use_threads=False,
+                    ):  # fmt: skip
+                        yield _rows(at, batch.column(0))
+                        at += batch.num_rows
+                except (arrow.ArrowException, OSError) as error:
+                    yield MaskError(f"row group {number} from row {start} on: {_first_line(error)}")
+            start = end
+
+    def _arrow_rows(self, arrow: Any, file: BinaryIO) -> Iterator[Rows | MaskError]:
+        import pyarrow.ipc as ipc
+
+        try:
+            reader = ipc.open_file(file)
+        except arrow.ArrowInvalid:  # not the format with a footer
+            file.seek(0)
+            reader = ipc.open_stream(file)
+            batches = iter(reader)
+        else:
+            batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
+        column = self._column(reader.schema)
+        start = 0
+        for batch in batches:
+            for at in range(0, batch.num_rows, _BATCH_ROWS):
+                part = batch.column(column).slice(at, _BATCH_ROWS)
+                yield _rows(start + at, part)
+            start += batch.num_rows
+
+    def _column(self, schema: Any) -> str:
+        """The column of masks. Raises SourceError where it is not clear which one."""
+        fields = {field.name: field.type for field in schema}
+        able = [name for name, kind in fields.items() if _holds_bytes(kind)]
+        where = printable(location_of(self.blob.path))
+        listed = ", ".join(
+            f"{printable(name)} ({printable(_kind(fields[name]))})" for name in list(fields)[:30]
+        )
+        remedy = f"the columns are {listed or 'none'}: --column NAME"
+        if self._asked is not None:
+            if self._asked in able:
+                return self._asked
+            asked = printable(self._asked)
+            if self._asked in fields:
+                raise SourceError(f"column {asked!r} holds no bytes", where=where, remedy=remedy)
+            hint = did_you_mean(self._asked, fields)
+            raise SourceError(f"has no column {asked!r}", where=where, remedy=hint + remedy)
+        called = [name for name in able if name.lower() in MASK_COLUMNS]
+        for found in (able, called):
+            if len(found) == 1:
+                return str(found[0])
+        problem = "it is not clear which column holds the masks"
+        raise SourceError(problem, where=where, remedy=remedy)
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow
+    except ImportError as error:
+        raise MissingExtraError(
+            "reading Parquet and Arrow files needs the package pyarrow",
+            remedy='pip install "maskstat[parquet]"',
+        ) from error
+    return pyarrow
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn what a damaged file raises into a MaskError."""
+    arrow = _pyarrow()
+    try:
+        yield
+    except (arrow.ArrowException, OSError, EOFError) as error:
+        raise MaskError(f"damaged, or neither Parquet nor Arrow: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return printable(str(error).strip().partition("\n")[0])[:200] or type(error).__name__
+
+
+def _is_binary(kind: Any) -> bool:
+    return str(kind) in {"binary", "large_binary", "binary_view"}
+
+
+def _holds_bytes(kind: Any) -> bool:
+    """Whether a column of this type may hold encoded masks."""
+    return _is_binary(kind) or any(
+        kind.field(at).name == "bytes" and _is_binary(kind.field(at).type)
+        for at in range(kind.num_fields if str(kind).startswith("struct<") else 0)
+    )
+
+
+def _kind(kind: Any) -> str:
+    """A type in a few words."""
+    text = str(kind)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _rows_at_once(group: Any, column: str) -> int:
+    """How many rows may be taken out of a row group together, so that memory stays bounded."""
+    chunks = [group.column(at) for at in range(group.num_columns)]
+    chunks = [chunk for chunk in chunks if chunk.path_in_schema.partition(".")[0] == column]
+    total = max(1, sum(max(0, int(chunk.total_uncompressed_size)) for chunk in chunks))
+    most = _BATCH_BYTES * max(1, int(group.num_rows)) // total
+    if any(chunk.has_dictionary_page for chunk in chunks):
+        # One stored value may stand in every row.
+        most = min(most, _REPEATED_BYTES // total)
+    return max(1, min(most, _BATCH_ROWS))
+
+
+def _rows(start: int, column: Any) -> Rows:
+    """Contents and paths of a column's rows; None where a row, or its bytes, is null."""
+    paths: list[str | None] = [None] * len(column)
+    if _is_binary(column.type):
+        return Rows(start, column.to_pylist(), paths)
+    names = [column.type.field(at).name for at in range(column.type.num_fields)]
+    parts = dict(zip(names, column.flatten(), strict=True))
+    if "path" in parts and str(parts["path"].type) in {"string", "large_string", "string_view"}:
+        # As bytes: what no one has checked may be no UTF-8.
+        raw = parts["path"].cast("binary").to_pylist()
+        paths = [None if text is None else text.decode("utf-8", "backslashreplace") for text in raw]
+    return Rows(start, parts["bytes"].to_pylist(), paths)
+
+
+@dataclass
+class TableSource(Source):
+    """Masks in one table, or in all that a glob or a pattern with braces names.
+
+    A mask is called by its row, and by its path where the table has one. Of several tables, each
+    one's path is part of its masks' names, and one that can't be read is one entry, which fails.
+    """
+
+    where: str
+    selection: Selection
+    column: str | None = None
+
+    def __post_init__(self) -> None:
+        self.reads = REMOTE_READS if is_url(self.where) else None
+
+    @property
+    def default_name(self) -> str:
+        """The table's stem, or the name of the folder above the first wildcard."""
+        return shards_name(self.where, TABLE_SUFFIXES)
+
+    @property
+    def location(self) -> str:
+        """The absolute path or pattern, or the URL without passwords."""
+        return with_options(location_of(self.where), column=self.column)
+
+    def entries(self) -> Iterator[Entry]:
+        """One entry a row. Raises SourceError where it is not clear which column has the masks."""
+        self._begin()
+        _pyarrow()
+        shards = find_shards(self.where)
+        threads = min(len(shards), _REMOTE_THREADS if is_url(self.where) else _THREADS)
+        for entry in read_ahead((self._masks(shard) for shard in shards), threads=threads):
+            if entry is None:
+                self._skipped += 1
+            else:
+                self._meet(entry.name)
+                yield entry
+
+    def _masks(self, shard: Shard) -> Iterator[Entry | None]:
+        """What one table holds, and one entry for what can't be read of it."""
+        name = shard.prefix.rstrip("/") or storable(last_part(shard.where))
+        failures = count(1)
+        found = False
+        try:
+            table = Table(shard.open(), self.column)
+            for rows in table.rows():
+                found = True
+                if isinstance(rows, MaskError):
+                    yield BrokenEntry(f"{name} ({next(failures)})", shard.where, rows.problem)
+                else:
+                    yield from self._entries(table, shard.prefix, rows)
+        except MaskError as error:
+            if not found and not shard.prefix:
+                raise SourceError(error.problem, where=printable(self.location)) from error
+            yield BrokenEntry(name, location_of(shard.where), error.problem)
+
+    def _entries(self, table: Table, prefix: str, rows: Rows) -> Iterator[Entry | None]:
+        for row, (content, path) in enumerate(
+            zip(rows.contents, rows.paths, strict=True), rows.start
+        ):
+            name = prefix + storable(f"{row}/{path}" if path else str(row))
+            place = f"{table.blob.path}::{row}"
+            if not self.selection.takes_named(name):
+                yield None
+            elif content is None:
+                hint = f": only the path {printable(path)}" if path else ""
+                yield BrokenEntry(name, place, f"the row holds no bytes{hint}")
+            else:
+                stamp = f"{table.blob.stamp}@{row}"
+                carried = content if len(content) <= CARRIED_MAX else None
+                yield StreamedEntry(name, place, len(content), stamp, row, table, carried)

@@ -1,0 +1,1 @@
+"""What counts show: imbalance, co-occurrence, quality, how splits differ."""

@@ -1,0 +1,43 @@
+"""What masks are like as images: their sizes, aspect ratios and value types. Needs no pixels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from maskstat.statistics.cooccurrence import Spread, spread
+from maskstat.values.tally import TallyTable
+
+
+@dataclass(frozen=True, slots=True)
+class MaskForms:
+    """Sizes and encodings of a set of masks.
+
+    Attributes:
+        sizes: (height, width, masks), the most frequent size first.
+        aspect: spread of width / height over the masks; None where there are none.
+        value_types: (how masks store values, as "png grey 8-bit"; masks), most frequent first.
+    """
+
+    sizes: tuple[tuple[int, int, int], ...]
+    aspect: Spread | None
+    value_types: tuple[tuple[str, int], ...]
+
+
+def mask_forms(tables: Iterable[TallyTable]) -> MaskForms:
+    """Sizes, aspect ratios and value types of the masks of these tables."""
+    sizes: Counter[tuple[int, int]] = Counter()
+    encodings: Counter[str] = Counter()
+    for table in tables:
+        sizes.update((height, width) for height, width in table.shapes.tolist())
+        encodings.update(map(str, table.encodings))
+    ordered = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
+    ratios = np.array([width / height for (height, width), _ in ordered])
+    return MaskForms(
+        tuple((height, width, masks) for (height, width), masks in ordered),
+        spread(np.repeat(ratios, [masks for _, masks in ordered])) if ordered else None,
+        tuple(sorted(encodings.items(), key=lambda item: (-item[1], item[0]))),
+    )

@@ -1,0 +1,435 @@
+"""The scan store: one SQLite file, any number of named scans, one row a mask.
+
+A row holds raw value counts, never classes, so a stored scan can be read under any catalogue. Rows
+are committed as a scan goes; what a commit holds survives Ctrl-C, SIGKILL and power loss
+(rollback journal, synchronous=FULL), and SQLite undoes a half-written one by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from maskstat.errors import StoreError
+from maskstat.naming import did_you_mean, natural_key, printable
+from maskstat.store.connection import translated
+from maskstat.store.copying import Copied, MaskRow, Naming
+from maskstat.store.profiles import KeptProfiles, MeasuredMask, ProfileKey
+from maskstat.store.records import Failure, KeptMark, ScanInfo, StoredMask
+from maskstat.store.rows import rows_of, table_of
+from maskstat.store.schema import APPLICATION_ID, READINGS, SCHEMA_VERSION, prepare
+from maskstat.values.catalog import ClassCatalog
+from maskstat.values.catalog_files import catalog_from_mapping
+from maskstat.values.histogram import ClassHistogram
+from maskstat.values.tally import TallyTable
+
+__all__ = [
+    "APPLICATION_ID",
+    "SCHEMA_VERSION",
+    "Failure",
+    "MaskRow",
+    "MeasuredMask",
+    "Naming",
+    "ProfileKey",
+    "ScanInfo",
+    "Store",
+    "StoredMask",
+]
+
+BLOCK_ROWS = 8192
+LOCK_SECONDS = 10.0  # how long to wait for another process that is writing
+# SQLite lets go of the interpreter lock once a statement: with many rows in each, the threads
+# that decode go on meanwhile. 9 parameters a row; some builds of SQLite allow 999.
+_ROWS = 100
+_VALUES = "values"  # in place of a catalogue's digest, where `summary` keeps raw values
+_KEPT_VALUES = 1 << 16
+_ASKED = 512  # masks that one statement looks up
+_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ONE_ROW = f"REPLACE INTO mask VALUES {_ROW}"
+_MANY_ROWS = f"REPLACE INTO mask VALUES {', '.join([_ROW] * _ROWS)}"
+
+
+class Store(KeptProfiles, Copied):
+    """An open store. Use it as a context manager; all methods raise StoreError."""
+
+    @classmethod
+    def open(cls, path: str | Path, *, create: bool = False) -> Store:
+        """Open a store.
+
+        With `create` there is an empty one where there was none, and one of an earlier version gets
+        the tables that it lacks; without, reading leaves a file as it is.
+        """
+        path = Path(path)
+        with translated(path):
+            folder, file = path.is_dir(), path.is_file()
+        if folder:
+            raise StoreError(
+                "is a folder, and a scan store is a file",
+                where=printable(str(path)),
+                remedy=f"name a file in it: --db {printable(str(path / 'maskstat.db'))}",
+            )
+        if not create and not file:
+            raise StoreError(
+                "there is no scan store",
+                where=printable(str(path)),
+                remedy="scan first: 'maskstat scan FOLDER --classes K', or name one with --db",
+            )
+        with translated(path):
+            connection = _connect(path)
+            try:
+                # Tables of a new file need not be on the disk yet: the first scan's commit puts
+                # them there with itself, and an empty store is no loss.
+                connection.execute(f"PRAGMA synchronous = {'FULL' if file else 'OFF'}")
+                version = prepare(connection, path, create=create)
+                connection.execute("PRAGMA synchronous = FULL")
+            except BaseException:
+                connection.close()
+                raise
+        return cls(connection, path, version)
+
+    @classmethod
+    def in_memory(cls) -> Store:
+        """An empty store that no file holds."""
+        connection, path = _connect(":memory:"), Path(":memory:")
+        return cls(connection, path, prepare(connection, path, create=True))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def scans(self) -> list[ScanInfo]:
+        """All scans, the latest last."""
+        return self._select("ORDER BY turn")
+
+    def sources(self) -> dict[str, str]:
+        """Scan name -> where its masks are; cheaper than `scans`."""
+        with translated(self.path):
+            return dict(self._connection.execute("SELECT name, source FROM scan ORDER BY turn"))
+
+    def find(self, name: str | None = None) -> ScanInfo:
+        """The scan of this name, or the latest."""
+        if name is None:
+            found = self._select("ORDER BY turn DESC LIMIT 1")
+        else:
+            found = self._select("WHERE name = ?", name)
+        if found:
+            return found[0]
+        where = printable(str(self.path))
+        known = list(self.sources())
+        if name is None or not known:
+            raise StoreError(
+                "holds no scan yet", where=where, remedy="maskstat scan FOLDER --classes K"
+            )
+        raise StoreError(
+            f"holds no scan called {printable(name)!r}",
+            where=where,
+            remedy=f"{did_you_mean(name, known)}it has: {', '.join(map(printable, known[-8:]))}",
+        )
+
+    def _select(self, which: str, *parameters: str) -> list[ScanInfo]:
+        query = f"SELECT id, name, source, catalog, created, updated, complete FROM scan {which}"
+        with translated(self.path):
+            rows = self._connection.execute(query, parameters).fetchall()
+            readings: dict[int, str] = {}
+            if self.version >= READINGS:
+                readings = dict(self._connection.execute("SELECT scan, options FROM reading"))
+        with self.checked():
+            return [
+                ScanInfo(
+                    key, name, source, _catalog(text), created, updated, bool(complete),
+                    dict(json.loads(readings.get(key, "{}"))),
+                )
+                for key, name, source, text, created, updated, complete in rows
+            ]  # fmt: skip
+
+    def begin(
+        self,
+        name: str,
+        source: str,
+        catalog: ClassCatalog,
+        reading: Mapping[str, object] | None = None,
+    ) -> ScanInfo:
+        """Start or go on with a scan under this name; it becomes the latest one.
+
+        Its failures are dropped: a run tries every one of them again.
+        """
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        text = json.dumps(catalog.to_dict(), ensure_ascii=False)
+        with self._transaction():
+            self._connection.execute(
+                "INSERT INTO scan (name, source, catalog, created, updated, turn, complete,"
+                " revision) VALUES"
+                " (?1, ?2, ?3, ?4, ?4, (SELECT coalesce(max(turn), 0) + 1 FROM scan), 0, 0)"
+                " ON CONFLICT (name) DO UPDATE SET source = excluded.source,"
+                " catalog = excluded.catalog, updated = excluded.updated,"
+                " turn = excluded.turn, complete = 0",
+                (name, source, text, now),
+            )
+            key, created, updated = self._connection.execute(
+                "SELECT id, created, updated FROM scan WHERE name = ?", (name,)
+            ).fetchone()
+            self._connection.execute("DELETE FROM failure WHERE scan = ?", (key,))
+            self._connection.execute(
+                "REPLACE INTO reading VALUES (?, ?)", (key, json.dumps(dict(reading or {})))
+            )
+        return ScanInfo(
+            key, name, source, catalog, created, updated, complete=False, reading=reading or {}
+        )
+
+    def finish(
+        self, scan: ScanInfo, totals: ClassHistogram | None = None, revision: int = -1
+    ) -> ScanInfo:
+        """Mark a scan as complete: every mask of its source is counted or listed as failed.
+
+        `totals` are those of the masks of this revision, where they are known.
+        """
+        with self._transaction():
+            if totals is not None:
+                self._keep_totals(scan, totals, revision)
+            self._connection.execute("UPDATE scan SET complete = 1 WHERE id = ?", (scan.id,))
+        return replace(scan, complete=True)
+
+    def remove(self, scan: ScanInfo) -> None:
+        """Forget a scan and all of its masks."""
+        with self._transaction():
+            self._forget_profiles(scan)
+            readings = ("reading",) if self.version >= READINGS else ()
+            for table in ("mask", "failure", "summary", *readings):
+                self._connection.execute(f"DELETE FROM {table} WHERE scan = ?", (scan.id,))
+            self._connection.execute("DELETE FROM scan WHERE id = ?", (scan.id,))
+        with contextlib.suppress(sqlite3.Error):  # giving space back can wait
+            self._connection.execute("VACUUM")
+
+    def marks(self, scan: ScanInfo, names: Sequence[str]) -> dict[str, KeptMark]:
+        """The marks of those of these masks that are counted."""
+        found: dict[str, KeptMark] = {}
+        with translated(self.path):
+            for start in range(0, len(names), _ASKED):
+                part = names[start : start + _ASKED]
+                # Few different statements, which SQLite then has ready: the last name fills up.
+                places = 1 << (len(part) - 1).bit_length()
+                asked = [*part, *[part[-1]] * (places - len(part))]
+                rows = self._connection.execute(
+                    "SELECT name, size, stamp, encoding FROM mask WHERE scan = ? AND name IN"
+                    f" ({', '.join('?' * places)})",
+                    (scan.id, *asked),
+                )
+                found.update((name, (size, stamp, text)) for name, size, stamp, text in rows)
+        return found
+
+    def names(self, scan: ScanInfo) -> Iterator[str]:
+        """Names of all counted masks. The scan may change meanwhile: it is read in blocks."""
+        query = "SELECT name FROM mask WHERE scan = ?"
+        for block in self._blocks(query, scan):
+            yield from block
+
+    def _blocks(self, query: str, scan: ScanInfo) -> Iterator[list[str]]:
+        """Names that a query on the masks of a scan finds, in order; nothing is locked between."""
+        parameters: tuple[object, ...] = (scan.id,)
+        while True:
+            with translated(self.path):
+                rows = self._connection.execute(
+                    f"{query} ORDER BY name LIMIT {BLOCK_ROWS}", parameters
+                ).fetchall()
+            if not rows:
+                return
+            yield [name for (name,) in rows]
+            if len(parameters) == 1:
+                query += " AND name > ?"
+            parameters = (scan.id, rows[-1][0])
+
+    def write(
+        self, scan: ScanInfo, counted: Iterable[StoredMask], failed: Iterable[Failure] = ()
+    ) -> TallyTable:
+        """Commit counted masks and failures in one transaction; later results replace earlier.
+
+        Returns:
+            the tallies of the counted masks.
+        """
+        # In the order of the table, which spares SQLite looking for the place of each.
+        counted = sorted(counted, key=lambda mask: mask.tally.name)
+        table = TallyTable.of(mask.tally for mask in counted)
+        masks = rows_of(scan.id, counted, table)
+        failures = [(scan.id, failure.mask, failure.reason) for failure in failed]
+        if not masks and not failures:
+            return table
+        with self._transaction():
+            execute = self._connection.executemany
+            self._unmeasure(scan, [str(row[1]) for row in (*masks, *failures)])
+            whole = len(masks) - len(masks) % _ROWS
+            for start in range(0, whole, _ROWS):
+                rows = masks[start : start + _ROWS]
+                self._connection.execute(_MANY_ROWS, list(chain.from_iterable(rows)))
+            execute(_ONE_ROW, masks[whole:])
+            if failures:
+                execute("DELETE FROM mask WHERE scan = ? AND name = ?", [f[:2] for f in failures])
+                execute("REPLACE INTO failure VALUES (?, ?, ?)", failures)
+            self._revise(scan)
+        return table
+
+    def forget(self, scan: ScanInfo, names: Collection[str]) -> None:
+        """Drop masks that are gone."""
+        if not names:
+            return
+        with self._transaction():
+            self._unmeasure(scan, names)
+            self._connection.executemany(
+                "DELETE FROM mask WHERE scan = ? AND name = ?", [(scan.id, n) for n in names]
+            )
+            self._revise(scan)
+
+    def forget_all(self, scan: ScanInfo) -> int:
+        """Drop all masks; how many there were."""
+        with self._transaction():
+            self._forget_profiles(scan)
+            query = "DELETE FROM mask WHERE scan = ?"
+            count = self._connection.execute(query, (scan.id,)).rowcount
+            self._revise(scan)
+        return count
+
+    def forget_others(self, scan: ScanInfo, names: Iterable[str]) -> int:
+        """Drop every mask but these; how many there were. Memory does not grow with `names`."""
+        execute = self._connection.execute
+        names, gone = iter(names), 0
+        with translated(self.path):
+            execute("CREATE TEMP TABLE kept (name TEXT PRIMARY KEY) WITHOUT ROWID")
+        try:
+            while block := [(name,) for name in islice(names, BLOCK_ROWS)]:
+                with self._transaction("DEFERRED"):  # other processes may go on writing
+                    insert = "INSERT OR IGNORE INTO temp.kept VALUES (?)"
+                    self._connection.executemany(insert, block)
+            query = (
+                "SELECT name FROM mask WHERE scan = ? AND NOT EXISTS"
+                " (SELECT 1 FROM temp.kept WHERE kept.name = mask.name)"
+            )
+            for others in self._blocks(query, scan):
+                self.forget(scan, others)
+                gone += len(others)
+        finally:
+            with contextlib.suppress(sqlite3.Error):
+                execute("DROP TABLE temp.kept")
+        return gone
+
+    def _revise(self, scan: ScanInfo) -> None:
+        self.revisions += 1
+        self._connection.execute("UPDATE scan SET revision = revision + 1 WHERE id = ?", (scan.id,))
+
+    def revision(self, scan: ScanInfo) -> int:
+        """A number that grows with every change to the masks of a scan."""
+        with translated(self.path):
+            query = "SELECT revision FROM scan WHERE id = ?"
+            row = self._connection.execute(query, (scan.id,)).fetchone()
+        return -1 if row is None else int(row[0])
+
+    def totals(self, scan: ScanInfo, catalog: ClassCatalog) -> ClassHistogram | None:
+        """Totals under this catalogue, where they were kept and are still true."""
+        text = self._summary(scan, catalog.digest)
+        if text is None:
+            return None
+        with self.checked():
+            return ClassHistogram.from_text(catalog, text)
+
+    def keep_totals(self, scan: ScanInfo, histogram: ClassHistogram, revision: int) -> None:
+        """Keep totals that were added up from the masks of this revision.
+
+        A store that can't be written does without: they are only kept for speed.
+        """
+        with contextlib.suppress(StoreError), self._transaction():
+            self._keep_totals(scan, histogram, revision)
+
+    def _keep_totals(self, scan: ScanInfo, histogram: ClassHistogram, revision: int) -> None:
+        self._keep_summary(scan, histogram.catalog.digest, revision, histogram.to_text())
+
+    def index_values(self, scan: ScanInfo) -> tuple[set[int], set[int]] | None:
+        """Raw values of index masks, where they were kept and are still true.
+
+        Returns:
+            values in masks of 8 bits a pixel, and in all others.
+        """
+        text = self._summary(scan, _VALUES)
+        if text is None:
+            return None
+        with self.checked():
+            narrow, wide = ({int(value) for value in values} for values in json.loads(text))
+        return narrow, wide
+
+    def keep_index_values(
+        self, scan: ScanInfo, narrow: set[int], wide: set[int], revision: int
+    ) -> None:
+        """Keep the raw values that were found in the masks of this revision, for speed only."""
+        if len(narrow) + len(wide) > _KEPT_VALUES:
+            return
+        text = json.dumps([sorted(narrow), sorted(wide)])
+        with contextlib.suppress(StoreError), self._transaction():
+            self._keep_summary(scan, _VALUES, revision, text)
+
+    def _summary(self, scan: ScanInfo, digest: str) -> Any:
+        """What was kept under a digest, where it is still true; else None."""
+        with translated(self.path):
+            row = self._connection.execute(
+                "SELECT totals FROM summary JOIN scan ON scan.id = summary.scan"
+                " AND scan.revision = summary.revision WHERE scan.id = ? AND digest = ?",
+                (scan.id, digest),
+            ).fetchone()
+        return None if row is None else row[0]
+
+    def _keep_summary(self, scan: ScanInfo, digest: str, revision: int, text: str) -> None:
+        """Within a transaction: keep what was found in the masks of this revision."""
+        self._connection.execute(
+            "REPLACE INTO summary VALUES (?, ?, ?, ?)", (scan.id, digest, revision, text)
+        )
+
+    def mask_count(self, scan: ScanInfo) -> int:
+        """Masks counted so far."""
+        with translated(self.path):
+            query = "SELECT count(*) FROM mask WHERE scan = ?"
+            return int(self._connection.execute(query, (scan.id,)).fetchone()[0])
+
+    def failures(self, scan: ScanInfo) -> list[Failure]:
+        """Masks that could not be counted, in natural order."""
+        with translated(self.path):
+            rows = self._connection.execute(
+                "SELECT name, reason FROM failure WHERE scan = ?", (scan.id,)
+            ).fetchall()
+        return [Failure(*row) for row in sorted(rows, key=lambda row: natural_key(row[0]))]
+
+    def tables(self, scan: ScanInfo, *, rows: int = BLOCK_ROWS) -> Iterator[TallyTable]:
+        """The tallies of a scan, a block of masks at a time, so that memory stays flat."""
+        with translated(self.path):
+            cursor = self._connection.execute(
+                "SELECT name, height, width, encoding, form, tally FROM mask WHERE scan = ?"
+                " ORDER BY name",
+                (scan.id,),
+            )
+            while block := cursor.fetchmany(rows):
+                with self.checked():
+                    table = table_of(block)
+                yield table
+
+
+def _connect(path: str | Path) -> sqlite3.Connection:
+    # Python would refuse other threads, also the one that happens to drop the last reference;
+    # SQLite itself takes calls from any.
+    return sqlite3.connect(
+        path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
+    )
+
+
+def _catalog(text: str) -> ClassCatalog:
+    return catalog_from_mapping(json.loads(text), name="classes")

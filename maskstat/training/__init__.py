@@ -1,0 +1,1 @@
+"""What training needs besides weights, without a framework."""

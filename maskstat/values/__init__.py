@@ -1,0 +1,1 @@
+"""What everything is about: tallies, catalogues, histograms, ledgers."""

@@ -1,0 +1,256 @@
+"""ClassHistogram: the totals of a dataset under one catalogue. Histograms add up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from maskstat.naming import natural_key
+from maskstat.values.catalog import IGNORED, UNLISTED, ClassCatalog
+from maskstat.values.ledger import MaskLedger
+from maskstat.values.tally import IntArray, TallyTable, value_label
+
+
+@dataclass(frozen=True, slots=True)
+class ValueCount:
+    """How often a raw value that is no class occurs.
+
+    Attributes:
+        pixels: pixels that have it.
+        masks: masks that contain it.
+        first: the first of them in natural order; None for ignored values, where nobody asks.
+    """
+
+    pixels: int
+    masks: int
+    first: str | None = None
+
+    def __add__(self, other: ValueCount) -> ValueCount:
+        firsts = [name for name in (self.first, other.first) if name is not None]
+        return ValueCount(
+            self.pixels + other.pixels,
+            self.masks + other.masks,
+            min(firsts, key=natural_key, default=None),
+        )
+
+
+Values = Mapping[int | str, ValueCount]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClassHistogram:
+    """Exact totals over a set of masks: an identity, `+`, and builtin `sum`.
+
+    Attributes:
+        catalog: what the classes are (K of them).
+        pixels: int64[K], pixels of each class.
+        masks: int64[K], image count: masks that contain the class.
+        image_pixels: int64[K], all pixels of those masks (MATLAB's ImagePixelCount).
+        labelled_image_pixels: int64[K], labelled pixels of those masks.
+        ignored: ignored raw value -> count. Colours are keyed "#rrggbb", index values by int.
+        unlisted: the same for values that are neither a class nor ignored.
+        mask_count: masks counted.
+        single_class_masks: masks with exactly one class.
+        unlabelled_masks: masks without one labelled pixel.
+        total_pixels: all pixels. Always pixels.sum() + ignored + unlisted.
+    """
+
+    catalog: ClassCatalog
+    pixels: IntArray
+    masks: IntArray
+    image_pixels: IntArray
+    labelled_image_pixels: IntArray
+    ignored: Values
+    unlisted: Values
+    mask_count: int
+    single_class_masks: int
+    unlabelled_masks: int
+    total_pixels: int
+
+    @classmethod
+    def empty(cls, catalog: ClassCatalog) -> ClassHistogram:
+        """The identity of `+`: no masks."""
+        zeros = _read_only(np.zeros(len(catalog), np.int64))
+        return cls(catalog, zeros, zeros, zeros, zeros, {}, {}, 0, 0, 0, 0)
+
+    @classmethod
+    def of(
+        cls, catalog: ClassCatalog, table: TallyTable, ledger: MaskLedger | None = None
+    ) -> ClassHistogram:
+        """The totals of raw tallies under a catalogue (`ledger`: theirs, where at hand)."""
+        targets = catalog.targets(table)
+        ledger = MaskLedger.of(catalog, table) if ledger is None else ledger
+        per_mask = ledger.class_counts
+        mask_of_entry = np.repeat(np.arange(len(ledger)), per_mask)
+
+        def total(weights: IntArray) -> IntArray:
+            # np.bincount sums weights in float64, which is not exact beyond 2**53.
+            sums = np.zeros(len(catalog), np.int64)
+            np.add.at(sums, ledger.classes, weights)
+            return _read_only(sums)
+
+        return cls(
+            catalog,
+            total(ledger.pixels),
+            total(np.ones_like(ledger.pixels)),
+            total(ledger.areas[mask_of_entry]),
+            total(ledger.labelled[mask_of_entry]),
+            _value_counts(table, targets == IGNORED),
+            _value_counts(table, targets == UNLISTED, find_first=True),
+            len(table),
+            int((per_mask == 1).sum()),
+            int((per_mask == 0).sum()),
+            int(table.areas.sum()),
+        )
+
+    def __add__(self, other: object) -> ClassHistogram:
+        if not isinstance(other, ClassHistogram):
+            return NotImplemented
+        if self.catalog.digest != other.catalog.digest:
+            raise ValueError("histograms of different catalogues do not add")
+        return ClassHistogram(
+            self.catalog,
+            _read_only(self.pixels + other.pixels),
+            _read_only(self.masks + other.masks),
+            _read_only(self.image_pixels + other.image_pixels),
+            _read_only(self.labelled_image_pixels + other.labelled_image_pixels),
+            _merged(self.ignored, other.ignored),
+            _merged(self.unlisted, other.unlisted),
+            self.mask_count + other.mask_count,
+            self.single_class_masks + other.single_class_masks,
+            self.unlabelled_masks + other.unlabelled_masks,
+            self.total_pixels + other.total_pixels,
+        )
+
+    def __radd__(self, other: object) -> ClassHistogram:
+        return self if other == 0 else NotImplemented
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ClassHistogram):
+            return NotImplemented
+        return self.catalog.digest == other.catalog.digest and all(
+            np.array_equal(getattr(self, f.name), getattr(other, f.name))
+            if isinstance(getattr(self, f.name), np.ndarray)
+            else getattr(self, f.name) == getattr(other, f.name)
+            for f in fields(self)
+            if f.name != "catalog"
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def labelled_pixels(self) -> int:
+        """N: pixels that belong to a class."""
+        return int(self.pixels.sum())
+
+    @property
+    def ignored_pixels(self) -> int:
+        """Pixels whose value is ignored."""
+        return sum(count.pixels for count in self.ignored.values())
+
+    @property
+    def unlisted_pixels(self) -> int:
+        """Pixels whose value is neither a class nor ignored."""
+        return sum(count.pixels for count in self.unlisted.values())
+
+    @property
+    def frequency(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        """float64[K], pixel frequency p_c = n_c / N; zeros where nothing is labelled."""
+        return self.pixels / max(self.labelled_pixels, 1)
+
+    @property
+    def present(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """bool[K], classes that occur."""
+        return self.pixels > 0
+
+    def to_text(self) -> str:
+        """The totals as JSON, for a store to keep beside the tallies they were added up from."""
+        document: dict[str, object] = {
+            f.name: value.tolist() if isinstance(value, np.ndarray) else value
+            for f in fields(self)
+            if isinstance(value := getattr(self, f.name), (np.ndarray, int))
+        }
+        for what, values in (("ignored", self.ignored), ("unlisted", self.unlisted)):
+            document[what] = [
+                [value, count.pixels, count.masks, count.first] for value, count in values.items()
+            ]
+        return json.dumps(document)
+
+    @classmethod
+    def from_text(cls, catalog: ClassCatalog, text: str) -> ClassHistogram:
+        """What `to_text` wrote for this catalogue. Raises ValueError or KeyError otherwise."""
+        document = json.loads(text)
+
+        def array(name: str) -> IntArray:
+            counts = np.array(document[name], np.int64)
+            if counts.shape != (len(catalog),):
+                raise ValueError("totals of another catalogue")
+            return _read_only(counts)
+
+        def values(name: str) -> Values:
+            return {value: ValueCount(*rest) for value, *rest in document[name]}
+
+        return cls(
+            catalog,
+            array("pixels"),
+            array("masks"),
+            array("image_pixels"),
+            array("labelled_image_pixels"),
+            values("ignored"),
+            values("unlisted"),
+            int(document["mask_count"]),
+            int(document["single_class_masks"]),
+            int(document["unlabelled_masks"]),
+            int(document["total_pixels"]),
+        )
+
+    def counts_digest(self) -> str:
+        """SHA-256 over catalogue and totals: the provenance of weights made from them."""
+        import hashlib
+
+        digest = hashlib.sha256(self.catalog.digest.encode())
+        for counts in (self.pixels, self.masks, self.image_pixels, self.labelled_image_pixels):
+            digest.update(counts.astype("<i8").tobytes())
+        digest.update(f"{self.mask_count},{self.total_pixels}".encode())
+        return digest.hexdigest()
+
+
+def _read_only(array: IntArray) -> IntArray:
+    array.flags.writeable = False
+    return array
+
+
+def _value_counts(
+    table: TallyTable, chosen: np.ndarray, *, find_first: bool = False
+) -> dict[int | str, ValueCount]:
+    """Pixels and masks (and the first mask) of every raw value among the chosen entries."""
+    if not chosen.any():
+        return {}
+    mask_of_entry = np.repeat(np.arange(len(table)), np.diff(table.indptr))[chosen]
+    colour = np.array([e.is_colour for e in table.encodings], bool)[mask_of_entry]
+    # Within one table an index 5 and a colour #000005 are different values.
+    pairs = np.stack([colour.astype(np.int64), table.values[chosen]])
+    unique, inverse = np.unique(pairs, axis=1, return_inverse=True)
+    inverse = inverse.reshape(-1)
+    pixels = np.zeros(unique.shape[1], np.int64)
+    np.add.at(pixels, inverse, table.counts[chosen])
+    masks = np.bincount(inverse, minlength=unique.shape[1])
+    firsts: list[str | None] = [None] * masks.size
+    if find_first:
+        rank = {row: natural_key(table.names[row]) for row in np.unique(mask_of_entry).tolist()}
+        members = np.split(mask_of_entry[np.argsort(inverse, kind="stable")], np.cumsum(masks)[:-1])
+        firsts = [table.names[min(rows.tolist(), key=rank.__getitem__)] for rows in members]
+    return {
+        value_label(int(value), colour=bool(is_colour)): ValueCount(int(px), int(count), first)
+        for is_colour, value, px, count, first in zip(*unique, pixels, masks, firsts, strict=True)
+    }
+
+
+def _merged(left: Values, right: Values) -> dict[int | str, ValueCount]:
+    merged = dict(left)
+    for value, count in right.items():
+        merged[value] = merged[value] + count if value in merged else count
+    return dict(sorted(merged.items(), key=lambda item: (isinstance(item[0], str), item[0])))

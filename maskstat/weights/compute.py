@@ -1,0 +1,211 @@
+"""From counts to class weights: scheme, absent classes, normalisation, clipping, in this order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import numpy as np
+
+from maskstat.errors import AbsentClassError, ParameterError, UnlistedValuesError, WeightError
+from maskstat.naming import counted, printable
+from maskstat.values.histogram import ClassHistogram
+from maskstat.values.tally import IntArray
+from maskstat.version import __version__
+from maskstat.weights.normalise import NORMALISATIONS, normalise
+from maskstat.weights.schemes import SCHEMES, ClassCounts, FloatArray, Scheme, find_scheme
+from maskstat.weights.table import WeightTable, load_weights
+
+__all__ = [
+    "NORMALISATIONS",
+    "SCHEMES",
+    "ClassCounts",
+    "Scheme",
+    "WeightTable",
+    "compute",
+    "find_scheme",
+    "load_weights",
+    "present_counts",
+    "refuse_unlisted",
+    "resolve_absent",
+]
+
+Absent = Literal["zero", "one", "max", "error"]
+ABSENT_POLICIES: tuple[Absent, ...] = ("zero", "one", "max", "error")
+
+
+def compute(
+    histogram: ClassHistogram,
+    scheme: str = "equal-cost",
+    *,
+    params: Mapping[str, object] | None = None,
+    normalize: str = "none",
+    clip: tuple[float, float] | None = None,
+    absent: Absent | None = None,
+    unlisted: Literal["refuse", "ignore"] = "refuse",
+    source: str | None = None,
+    components: Callable[[], IntArray] | None = None,
+) -> WeightTable:
+    """Class weights from exact counts.
+
+    Args:
+        histogram: counts of K classes.
+        scheme: one of `SCHEMES`.
+        params: the scheme's parameters.
+        normalize: one of `NORMALISATIONS`, over all K classes.
+        clip: lowest and highest weight, applied last; what `absent` sets to zero stays zero.
+        absent: the weight of classes that never occur, before normalisation: "zero", "one",
+            "max" (the largest of the others) or "error". None means "one" where only the number
+            of classes was declared or they were inferred, "error" where they were named.
+        unlisted: "ignore" computes weights although some pixels belong to no class.
+        source: provenance.
+        components: gives int64[K], connected components, where a scheme is asked to count them.
+
+    Returns:
+        Weights, finite and >= 0.
+
+    Raises:
+        UnlistedValuesError: pixels have values that are neither classes nor ignored.
+        AbsentClassError: a named class never occurs and no policy was chosen.
+        WeightError: nothing is labelled, the formula overflows, or it counts components and there
+            are none to be had.
+        ParameterError: unknown scheme, parameter, normalisation or policy.
+    """
+    chosen = find_scheme(scheme)
+    parameters = chosen.bind(params or {})
+    if unlisted != "ignore":
+        refuse_unlisted(histogram)
+    policy = resolve_absent(histogram, absent)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        raw = chosen.function(present_counts(histogram, components), **parameters)
+    return finish(
+        histogram, raw, chosen.name, parameters,
+        policy=policy, normalize=normalize, clip=clip, source=source,
+        reduction=chosen.reduction,
+    )  # fmt: skip
+
+
+def finish(
+    histogram: ClassHistogram,
+    raw: FloatArray,
+    scheme: str,
+    parameters: Mapping[str, object],
+    *,
+    policy: Absent,
+    normalize: str = "none",
+    clip: tuple[float, float] | None = None,
+    source: str | None = None,
+    reduction: str | None = None,
+) -> WeightTable:
+    """A table from the raw weights [P] of the classes that occur. Raises like `compute`."""
+    present = histogram.present
+    if not np.isfinite(raw).all() or (raw < 0).any() or not (raw > 0).any():
+        raise WeightError(
+            f"scheme {scheme} gives no usable weights under {_spelled(parameters)}",
+            remedy="choose milder parameters",
+        )
+    weights = np.zeros(len(histogram.catalog))
+    weights[present] = raw
+    if not present.all():
+        weights[~present] = {"zero": 0.0, "one": 1.0, "max": float(raw.max())}[policy]
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        weights = normalise(weights, histogram.frequency, normalize)
+    if clip is not None:
+        low, high = _checked_clip(clip)
+        counted = present | (weights > 0)
+        weights[counted] = np.clip(weights[counted], low, high)
+    if not np.isfinite(weights).all():
+        raise WeightError(f"scheme {scheme} overflows under {_spelled(parameters)}")
+    missing = [histogram.catalog.names[k] for k in np.flatnonzero(~present)]
+    return WeightTable(
+        histogram.catalog.names,
+        weights,
+        histogram.pixels,
+        scheme,
+        dict(parameters),
+        normalize,
+        reduction,
+        {"policy": policy, "classes": missing} if missing else {},
+        clip,
+        {
+            "source": source,
+            "masks": histogram.mask_count,
+            "labelled_pixels": histogram.labelled_pixels,
+            "counts_digest": histogram.counts_digest(),
+            "catalog": histogram.catalog.name,
+            "maskstat": __version__,
+        },
+    )
+
+
+def present_counts(
+    histogram: ClassHistogram, components: Callable[[], IntArray] | None = None
+) -> ClassCounts:
+    """The counts of the classes that occur. Raises WeightError where none does."""
+    present = histogram.present
+    if not present.any():
+        raise WeightError(
+            "not one pixel belongs to a class, so there is nothing to weigh",
+            remedy="check --classes and --ignore against 'maskstat show'",
+        )
+    return ClassCounts(
+        histogram.pixels[present],
+        histogram.masks[present],
+        histogram.image_pixels[present],
+        histogram.labelled_image_pixels[present],
+        None if components is None else lambda: components()[present],
+    )
+
+
+def refuse_unlisted(histogram: ClassHistogram) -> None:
+    """Raise UnlistedValuesError where pixels have values that nobody explained."""
+    if not histogram.unlisted:
+        return
+    shown = [
+        f"{value} ({counted(count.pixels, 'pixel')} in {counted(count.masks, 'mask')},"
+        f" first {printable(count.first or '')})"
+        for value, count in list(histogram.unlisted.items())[:3]
+    ]
+    more = len(histogram.unlisted) - len(shown)
+    listing = ", ".join(shown) + (f" and {more} more" if more else "")
+    flags = " ".join(f"--ignore '{v}'" if isinstance(v, str) else f"--ignore {v}"
+                     for v in histogram.unlisted)  # fmt: skip
+    raise UnlistedValuesError(
+        f"values that are neither classes nor ignored: {listing}",
+        remedy=flags if more == 0 else "--unlisted ignore",
+    )
+
+
+def resolve_absent(histogram: ClassHistogram, absent: str | None) -> Absent:
+    """The policy for absent classes. Raises AbsentClassError where the user must choose one."""
+    if absent is not None and absent not in ABSENT_POLICIES:
+        raise ParameterError(
+            f"no policy is called {printable(absent)!r}",
+            where="--absent",
+            remedy=f"known are {', '.join(ABSENT_POLICIES)}",
+        )
+    missing = [histogram.catalog.names[k] for k in np.flatnonzero(~histogram.present)]
+    if absent is None:
+        # Somebody who gave only K declared a model's outputs, not what the data should hold.
+        absent = "one" if histogram.catalog.origin in {"number", "inferred"} else "error"
+    if missing and absent == "error" and histogram.present.any():
+        names = ", ".join(map(printable, missing[:8])) + (" ..." if len(missing) > 8 else "")
+        raise AbsentClassError(
+            f"{len(missing)} of {len(histogram.catalog)} classes never occur: {names}",
+            remedy="choose their weight: --absent zero, one or max",
+        )
+    return absent  # type: ignore[return-value]
+
+
+def _checked_clip(clip: tuple[float, float]) -> tuple[float, float]:
+    low, high = clip
+    if not (math.isfinite(low) and math.isfinite(high) and 0 <= low <= high and high > 0):
+        raise ParameterError(
+            f"{low:g}:{high:g} is no range of weights", where="--clip", remedy="--clip 0.1:10"
+        )
+    return low, high
+
+
+def _spelled(parameters: Mapping[str, object]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in parameters.items()) or "these counts"

@@ -1,0 +1,175 @@
+"""The blocks of docs/training.md that need a framework which the tests do without.
+
+Its ```python blocks are run by test_docs.py. The ```py blocks are run here: those of Keras in a
+process with its backend, those of Lightning and MMSegmentation against the part of the interface
+that they use, and the Lightning one also against Lightning itself where it is installed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import maskstat
+from tests.support.paths import ROOT
+
+PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+
+
+def block(section: str, number: int = 0) -> str:
+    """A ```py block of a section."""
+    text = PAGE.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    return re.findall(r"^```py\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[number]
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> maskstat.WeightTable:
+    """The weights of the page, in the files it names, in the folder that is current."""
+    monkeypatch.chdir(tmp_path)
+    with maskstat.scan(ROOT / "sample_masks", classes=31) as scan:
+        table = scan.weights("sqrt")
+    table.save("weights.json")
+    table.save("class_weight.json", layout="list")
+    return table
+
+
+class LightningModule(nn.Module):
+    """What the page uses of lightning.LightningModule."""
+
+    def log(self, name: str, value: object) -> None:
+        """Keep it for the trainer."""
+        self.logged: dict[str, object] = {**getattr(self, "logged", {}), name: value}
+
+
+class Trainer:
+    """What the page uses of lightning.Trainer."""
+
+    def __init__(self, *, max_epochs: int, logger: bool, enable_checkpointing: bool) -> None:
+        self.max_epochs = max_epochs
+        self.callback_metrics: dict[str, object] = {}
+
+    def fit(self, module: Any, train: Any, validation: Any) -> None:
+        """The loop, as Lightning's documentation spells it out."""
+        optimiser = module.configure_optimizers()
+        for _ in range(self.max_epochs):
+            for index, batch in enumerate(train):
+                loss = module.training_step(batch, index)
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+            with torch.no_grad():
+                for index, batch in enumerate(validation):
+                    module.validation_step(batch, index)
+        for name, value in module.logged.items():
+            self.callback_metrics[name] = (
+                value.compute() if hasattr(value, "compute") else value.detach()
+            )
+
+
+@pytest.mark.filterwarnings("ignore")  # Lightning's own, about its dependencies and this machine
+@pytest.mark.parametrize("installed", [False, True], ids=["interface", "installed"])
+def test_lightning(
+    installed: bool, table: maskstat.WeightTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if installed:
+        pytest.importorskip("lightning")
+    else:
+        interface = ModuleType("lightning")
+        interface.__dict__.update(LightningModule=LightningModule, Trainer=Trainer)
+        monkeypatch.setitem(sys.modules, "lightning", interface)
+    ran: dict[str, Any] = {"__name__": "block"}
+    exec(block("PyTorch Lightning"), ran)  # asserts by itself
+    module = ran["module"]
+    assert torch.equal(module.criterion.weight.cpu(), torch.tensor(table.weights).float())
+    assert "criterion.weight" in module.state_dict()
+
+
+@pytest.mark.parametrize(("number", "backend"), [(0, "torch"), (1, "tensorflow")])
+def test_keras(number: int, backend: str, table: maskstat.WeightTable, tmp_path: Path) -> None:
+    """Each block asserts by itself; Keras chooses its backend once a process, so here is one."""
+    for name in ("keras", backend):
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"{name} is not installed")
+    (tmp_path / "block.py").write_text(block("Keras", number), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "block.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300,
+        check=False,
+        env={
+            **os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT),
+            "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3",
+        },
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+class Registry:
+    """What the page uses of mmseg.registry.MODELS."""
+
+    def __init__(self) -> None:
+        self.classes: dict[str, type] = {}
+
+    def register_module(self) -> Callable[[type], type]:
+        """A decorator that keeps a class by its name."""
+
+        def register(kind: type) -> type:
+            self.classes[kind.__name__] = kind
+            return kind
+
+        return register
+
+    def build(self, config: dict[str, Any]) -> Any:
+        """An instance from its configuration."""
+        return self.classes[config["type"]](**{k: v for k, v in config.items() if k != "type"})
+
+
+def test_mmsegmentation(
+    table: maskstat.WeightTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = Registry()
+    package, registry = ModuleType("mmseg"), ModuleType("mmseg.registry")
+    registry.__dict__["MODELS"] = models
+    monkeypatch.setitem(sys.modules, "mmseg", package)
+    monkeypatch.setitem(sys.modules, "mmseg.registry", registry)
+    (tmp_path / "weighted_losses.py").write_text(block("MMSegmentation", 1), encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    config: dict[str, Any] = {}
+    exec(block("MMSegmentation", 2), config)
+    for name in config["custom_imports"]["imports"]:
+        importlib.import_module(name)
+        monkeypatch.delitem(sys.modules, name)
+    head = config["model"]["decode_head"]
+    assert head["num_classes"] == len(table)
+    loss = models.build(head["loss_decode"])
+    assert loss.loss_name.startswith("loss_")
+    logits = torch.randn(2, 31, 5, 7, generator=torch.manual_seed(0))
+    labels = torch.randint(0, 31, (2, 5, 7))
+    labels[:, 2] = 255
+    # As BaseDecodeHead.loss_by_feat calls it.
+    found = loss(logits, labels, weight=None, ignore_index=255)
+    weights = torch.tensor(table.weights).float()
+    expected = nn.functional.cross_entropy(logits, labels, weight=weights, ignore_index=255)
+    torch.testing.assert_close(found, expected)
+    with pytest.raises(ValueError, match="OHEM"):
+        loss(logits, labels, weight=torch.ones(2, 5, 7), ignore_index=255)
+
+
+def test_mmsegmentation_reads_a_plain_list(table: maskstat.WeightTable) -> None:
+    config: dict[str, Any] = {}
+    exec(block("MMSegmentation"), config)
+    decode = config["model"]["decode_head"]["loss_decode"]
+    weights = json.loads(Path(decode["class_weight"]).read_text())
+    assert np.array_equal(weights, table.weights)

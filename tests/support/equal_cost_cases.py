@@ -1,0 +1,89 @@
+"""Ledgers and a brute-force oracle for the equal-cost tests."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from maskstat.values.ledger import MaskLedger
+
+CAMVID_NAMES = (
+    "Sky", "Building", "Pole", "Road", "Pavement", "Tree", "SignSymbol", "Fence", "Car",
+    "Pedestrian", "Bicyclist",
+)  # fmt: skip
+
+CAMVID_BATCH_1 = (
+    1.93607, 1.35379, 35.79899, 1.0, 7.73264, 3.38907, 32.25863, 39.86406, 5.27997, 57.66067,
+    185.83145,
+)  # fmt: skip
+
+
+def ledger_of(table: np.ndarray, names: tuple[str, ...] | None = None) -> MaskLedger:
+    """A ledger from a dense masks x classes table of pixel counts."""
+    table = np.asarray(table, np.int64)
+    masks, classes = np.nonzero(table)
+    indptr = np.concatenate(([0], np.cumsum((table > 0).sum(axis=1)))).astype(np.int64)
+    return MaskLedger(
+        class_count=table.shape[1],
+        names=names or tuple(f"mask_{row:06}" for row in range(len(table))),
+        areas=table.sum(axis=1) + 1,
+        indptr=indptr,
+        classes=classes.astype(np.int64),
+        pixels=table[masks, classes],
+    )
+
+
+@lru_cache(maxsize=4)
+def camvid_masks(folder: Path, step: int = 1) -> np.ndarray:
+    """uint8[B, H, W], values 0..10 and 11 for void, every `step`-th row and column."""
+    files = sorted((folder / "train" / "masks").glob("*.png"))
+    return np.stack([np.asarray(Image.open(file))[::step, ::step] for file in files])
+
+
+@lru_cache(maxsize=4)
+def camvid_table(folder: Path, step: int = 1) -> np.ndarray:
+    """int64[B, 11] by a plain bincount."""
+    masks = camvid_masks(folder, step)
+    return np.stack([np.bincount(mask.ravel(), minlength=12)[:11] for mask in masks])
+
+
+def rare_class_table(masks: int = 2000, with_rare: int = 80) -> np.ndarray:
+    """int64[masks, 5]; the last class occurs in `with_rare` masks only."""
+    generator = np.random.default_rng(0)
+    sizes = np.array([30.0, 10.0, 5.0, 3.0, 1.0])
+    table = (generator.lognormal(8.0, 1.0, (masks, 5)) * sizes).astype(np.int64) + 1
+    table[:, 4] *= generator.permutation(masks) < with_rare
+    return table
+
+
+def brute_force_status(table: np.ndarray, batch_size: int) -> str:
+    """'possible', 'border' or 'impossible', from all sets of classes and in exact fractions."""
+    table = table[:, table.any(axis=0)]
+    masks, classes = table.shape
+    sets = [sum(1 << c for c in range(classes) if row[c]) for row in table]
+    empty = sum(members == 0 for members in sets)
+    batches = math.comb(masks, batch_size) - math.comb(empty, batch_size)
+    status = "possible"
+    for chosen in range(1, 2**classes - 1):
+        chance, needed = chance_and_need(sets, chosen, batch_size, batches, classes)
+        if chance < needed:
+            return "impossible"
+        splits_off = batch_size == 1 and not any(s & chosen and s & ~chosen for s in sets)
+        if chance == needed and not splits_off:
+            status = "border"
+    return status
+
+
+def chance_and_need(
+    sets: list[int], chosen: int, batch_size: int, batches: int, classes: int
+) -> tuple[Fraction, Fraction]:
+    """Share of the batches that contain a class of the set, and |T|/K."""
+    without = sum(not members & chosen for members in sets)
+    total = math.comb(len(sets), batch_size)
+    chance = Fraction(total - math.comb(without, batch_size), batches)
+    return chance, Fraction(chosen.bit_count(), classes)

@@ -1,0 +1,160 @@
+"""Mask files of every kind, and what a reader must make of them."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import struct
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+
+from maskstat.errors import MaskError
+from maskstat.readers.formats import read_label_map, read_tally
+from maskstat.readers.options import ReadOptions
+from maskstat.values.tally import Encoding, MaskTally
+from tests.support.bmp_factory import bmp
+from tests.support.png_factory import png
+from tests.support.tiff_factory import (
+    tiff,
+)
+
+STRICT = ReadOptions()
+ALL = ReadOptions(allow_lossy=True, colours=True)
+SHAPE = (11, 13)  # no multiple of 8: the last byte of a row is half full
+PALETTE_COLOURS = [(37 * k % 256, 91 * k % 256, 50 + 3 * k % 200) for k in range(256)]
+GREY_COLOURS = [(k, k, k) for k in range(256)]
+
+
+def labels(high: int, *, low: int = 0, seed: int = 0) -> NDArray[np.int64]:
+    """A mask of runs with both extremes in it."""
+    rng = np.random.default_rng(seed)
+    few = rng.integers(low, high, 6)
+    pixels = few[rng.integers(0, 6, SHAPE)]
+    pixels[0, :2] = low, high - 1
+    return pixels.astype(np.int64)
+
+
+def check(data: bytes, expected: NDArray[np.integer], encoding: Encoding) -> None:
+    """Both ways to read give the values as stored, and say how they were."""
+    pixels, found = read_label_map(data, ALL)
+    assert found == encoding
+    assert pixels.shape == expected.shape
+    assert np.array_equal(np.asarray(pixels, np.int64), expected.astype(np.int64))
+    tally = read_tally(data, "m", ALL)
+    tally.check()
+    assert tally.encoding == encoding
+    assert same_counts(tally, MaskTally.of_pixels("m", expected.astype(np.int64), encoding))
+
+
+def same_counts(left: MaskTally, right: MaskTally) -> bool:
+    return (
+        left.shape == right.shape
+        and np.array_equal(left.values, right.values)
+        and np.array_equal(left.counts, right.counts)
+    )
+
+
+def saved(image: Image.Image, form: str, **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, form, **options)
+    return stream.getvalue()
+
+
+def from_tifffile(pixels: NDArray[np.generic], **options: object) -> bytes:
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, pixels, metadata=None, **options)
+    return stream.getvalue()
+
+
+def npy(array: NDArray[np.generic]) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array, allow_pickle=array.dtype.hasobject)
+    return stream.getvalue()
+
+
+def npz(*, compressed: bool = True, **arrays: NDArray[np.generic]) -> bytes:
+    stream = io.BytesIO()
+    (np.savez_compressed if compressed else np.savez)(stream, **arrays)
+    return stream.getvalue()
+
+
+def nifti(pixels: NDArray[np.uint8]) -> bytes:
+    """A plain NIfTI-1 file of one slice (H, W), from our own writer."""
+    height, width = pixels.shape
+    header = bytearray(352)
+    struct.pack_into("<i", header, 0, 348)
+    struct.pack_into("<4h", header, 40, 2, width, height, 1)
+    struct.pack_into("<2h", header, 70, 2, 8)  # unsigned bytes
+    struct.pack_into("<f", header, 108, 352.0)
+    header[344:348] = b"n+1\0"
+    return bytes(header) + pixels.tobytes()
+
+
+def palette_image(pixels: NDArray[np.integer], colours: list[tuple[int, int, int]]) -> Image.Image:
+    image = Image.fromarray(pixels.astype(np.uint8)).convert("P")
+    image.putdata(pixels.reshape(-1).tolist())
+    image.putpalette([sample for colour in colours for sample in colour])
+    return image
+
+
+def refusal(data: bytes, options: ReadOptions = STRICT) -> str:
+    """The reason of a refusal, the same from both ways to read where both apply."""
+    with pytest.raises(MaskError) as caught:
+        read_tally(data, "m", options)
+    reason = str(caught.value)
+    assert reason.isprintable()
+    assert len(reason) < 300
+    return reason
+
+
+def colours_of(channels: NDArray[np.uint8]) -> NDArray[np.int64]:
+    wide = channels.astype(np.int64)
+    packed = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
+    return packed | (255 - wide[..., 3]) << 24 if channels.shape[2] == 4 else packed
+
+
+def coloured(channels: int, seed: int = 1) -> NDArray[np.uint8]:
+    rng = np.random.default_rng(seed)
+    few = rng.integers(0, 256, (5, channels), dtype=np.uint8)
+    few[0, :3] = 0x80, 0x40, 0xC0
+    if channels == 4:
+        few[:3, 3] = 255
+    return few[rng.integers(0, 5, SHAPE)]
+
+
+# One file of each format, by its name, and some more.
+_INDICES = labels(200).astype(np.uint8)
+FILES: dict[str, bytes] = {
+    "PNG": png(_INDICES, 8, [0, 1, 2, 3, 4, 4, 3, 2, 1, 0, 4]),
+    "TIFF": tiff(_INDICES, 8),
+    "BMP": bmp(_INDICES, 8, PALETTE_COLOURS),
+    "GIF": saved(palette_image(_INDICES, PALETTE_COLOURS), "GIF"),
+    "WebP": saved(Image.fromarray(coloured(4)), "WEBP", lossless=True),
+    "NPY": npy(_INDICES),
+    "NPZ": npz(mask=_INDICES),
+    "NIfTI": nifti(_INDICES),
+    "JPEG": saved(Image.fromarray(_INDICES), "JPEG"),
+}
+MORE_FILES: dict[str, bytes] = {
+    "PNG 4-bit": png(labels(16), 4, [0, 1, 2, 3, 4, 4, 3, 2, 1, 0, 4]),
+    "PNG palette": saved(palette_image(_INDICES, PALETTE_COLOURS), "PNG"),
+    "PNG RGBA": saved(Image.fromarray(coloured(4)), "PNG"),
+    "TIFF LZW": saved(Image.fromarray(_INDICES), "TIFF", compression="tiff_lzw"),
+    "TIFF deflate": saved(Image.fromarray(coloured(3)), "TIFF", compression="tiff_adobe_deflate"),
+    "TIFF big": from_tifffile(_INDICES, bigtiff=True, tile=(16, 16)),
+    "TIFF big-endian big": from_tifffile(
+        _INDICES, bigtiff=True, byteorder=">", tile=(16, 16), compression="zlib"
+    ),
+    "TIFF wide": from_tifffile(_INDICES.astype(np.int64), compression="lzw"),
+    "PNG RGB": saved(Image.fromarray(coloured(3)), "PNG"),
+    "NPZ stored": npz(compressed=False, mask=_INDICES),
+    "NIfTI gzipped": gzip.compress(nifti(_INDICES), mtime=0),
+    "BMP 1-bit": saved(Image.fromarray(labels(2).astype(bool)), "BMP"),
+    "GIF grey": saved(Image.fromarray(_INDICES), "GIF"),
+    "WebP lossy": saved(Image.fromarray(coloured(3)), "WEBP"),
+    "NPY float": npy(_INDICES.astype(np.float32)),
+}

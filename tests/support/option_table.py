@@ -1,0 +1,411 @@
+"""The rows of `option_cases` for every command: (command, option) -> what is wrong in it."""
+
+from __future__ import annotations
+
+from tests.support.option_cases import (
+    BEGINNINGS,
+    IGNORED,
+    LABELS,
+    LAYOUT,
+    NO_STORES,
+    PLOTS,
+    TABLES,
+    Case,
+    failure,
+    missing,
+    numbers,
+    usage,
+    wholes,
+)
+from tests.support.option_table_scan import SCAN
+
+_SCHEMES = "known are equal-cost, balanced, max-count"
+
+
+# Lines that begin with the command's name stand alone; others follow the command's beginning.
+SHOW: dict[str, tuple[Case, ...]] = {"--classes": LABELS, "--ignore": IGNORED, "--db": NO_STORES}
+
+_TORCH = "--for torch --batch-size 2"
+WEIGHTS: dict[str, tuple[Case, ...]] = {
+    "--scheme": (
+        usage("--scheme median-freq", "--scheme", "did you mean median-frequency?", _SCHEMES),
+        usage("--scheme ''", "--scheme", "no scheme is called ''", _SCHEMES),
+        usage("--scheme 'a\\eb'", "--scheme", "a\\", "x1bb"),
+        failure("--scan odd --scheme sqrt", "neither classes nor ignored", "type: maskstat"),
+        failure("--scan void --scheme sqrt", "nothing to weigh", "--classes and --ignore"),
+    ),
+    "--param": (
+        usage("--param beta", "--param", "'beta' is not NAME=VALUE"),
+        usage("--param beta=1", "--param", "equal-cost has no parameter 'beta'", "it has: none"),
+        usage("--param =3", "--param", "no parameter ''"),
+        usage("--scheme enet --param d=1", "no parameter 'd'", "it has: c"),
+        usage("--scheme enet --param c=1 --param c=2", "--param", "'c' is given twice"),
+        *(
+            usage(f"--scheme enet --param 'c={text}'", "--param", "c must be a number", f"'{text}'")
+            for text in ("x", "", "nan", "inf", "-inf", "1e999", "1_0", "٣")
+        ),
+        usage("--scheme enet --param 'c=a\\eb'", "--param", "x1bb"),
+        usage("--scheme enet --param c=0.5", "--param c", "at least 1"),
+        usage("--scheme power --param alpha=-1", "--param alpha", "must not be negative"),
+        failure("--scheme power --param alpha=5000", "alpha=5000.0", "milder parameters"),
+        usage("--scheme log --param mu=-0", "--param mu", "must be positive"),
+        failure("--scheme log --param mu=1e308", "mu=1e+308", "milder parameters"),
+        usage("--scheme effective-number --param beta=1", "--param beta", "below 1"),
+        usage("--scheme effective-number --param count=x", "masks, pixels, components, not x"),
+        failure("--scheme effective-number --param count=components", "no pixel profile",
+                "type: maskstat scan", "--profile"),
+        usage("--scheme median-frequency --param image_pixels=x", "all, labelled, not x"),
+        usage("--compare --param c=3", "--param", "--compare shows all schemes"),
+    ),
+    "--normalize": (
+        usage("--normalize l2", "--normalize", "called 'l2'", "known are none, mean"),
+        usage("--normalize summ", "did you mean sum?"),
+        usage("--normalize ''", "--normalize", "called ''"),
+        usage("--normalize 'a\\eb'", "--normalize", "x1bb"),
+    ),
+    "--clip": (
+        *(
+            usage(f"--clip '{text}'", "--clip", f"'{text}' is not LO:HI", "--clip 0.1:10")
+            for text in ("3", ":", "", "1:", "1:2:3", "nan:1", "0:inf", "0:1e999", "1_0:20", "٣:٤")
+        ),
+        usage("--clip 3:1", "--clip", "3:1 is no range of weights", "--clip 0.1:10"),
+        usage("--clip -1:2", "--clip", "-1:2 is no range"),
+        usage("--clip 0:0", "--clip", "0:0 is no range"),
+        usage("--clip 'a\\eb:1'", "--clip", "a\\x1bb"),
+    ),
+    "--absent": (
+        usage("--absent maybe", "--absent", "called 'maybe'", "known are zero, one, max, error"),
+        usage("--absent ''", "--absent", "called ''"),
+        failure("--absent error", "class_2", "--absent zero, one or max"),
+        failure("--classes named.yaml", "pole", "--absent zero, one or max"),
+    ),
+    "--for": (
+        usage("--scheme enet --for torch", "--for", "goes with --scheme equal-cost"),
+        usage("--compare --for torch", "--for", "goes with --scheme equal-cost"),
+    ),
+    "--batch-size": (
+        usage("--scheme enet --batch-size 5", "--batch-size", "goes with --scheme equal-cost"),
+    ),
+    "--seed": (usage("--scheme enet --seed 5", "--seed", "goes with --scheme equal-cost"),),
+    "--predictor-confidence": (
+        usage("--scheme enet --predictor-confidence 0.9", "goes with --scheme equal-cost"),
+    ),
+    "--cost-matrix": (
+        failure("--cost-matrix nowhere.csv", "nowhere.csv", "can't be read"),
+        failure("--cost-matrix folder.csv", "folder.csv", "can't be read"),
+        failure("--cost-matrix matrix_3.csv", "matrix_3.csv", "is 3 x 3", "4 rows of 4"),
+        failure("--cost-matrix matrix_nan.csv", "matrix_nan.csv", "not finite"),
+        failure("--cost-matrix matrix_words.txt", "matrix_words.txt", "not a table of numbers"),
+        failure("--cost-matrix matrix_broken.json", "matrix_broken.json", "not a table of numbers"),
+        failure("--cost-matrix matrix.npy", "matrix.npy", "not a table of numbers"),
+        failure("--cost-matrix matrix.xlsx", "matrix.xlsx", "known are .npy, .csv, .txt, .json"),
+        usage("--cost-matrix ''", "--cost-matrix", "an empty text is no file's name"),
+        usage("--scheme enet --cost-matrix matrix.txt", "goes with --scheme equal-cost"),
+        usage(f"{_TORCH} --best-effort --cost-matrix matrix.txt", "--cost-matrix", "--best-effort"),
+    ),
+    "--best-effort": (
+        usage("--best-effort", "--best-effort", "always has an exact answer", "leave it out"),
+        usage("--scheme enet --best-effort", "--best-effort", "goes with --scheme equal-cost"),
+    ),
+    "--max-ratio": (
+        *numbers(f"{_TORCH} --best-effort --max-ratio"),
+        *(
+            usage(f"{_TORCH} --best-effort --max-ratio {text}", "--max-ratio", text, "1 and 1e12")
+            for text in ("0", "-0", "0.5", "-3", "1e+300")
+        ),
+        usage("--max-ratio 10", "--max-ratio", "goes with --best-effort"),
+    ),
+    "--unlisted": (
+        usage("--unlisted maybe", "--unlisted", "is 'refuse' or 'ignore', not 'maybe'"),
+        usage("--unlisted ''", "--unlisted", "not ''"),
+        usage("--unlisted 'a\\eb'", "--unlisted", "a\\x1bb"),
+        failure("--scan odd", "9 (1 pixel in 1 mask", "200", "--ignore 9 --ignore 200"),
+    ),
+    "--output": (
+        *TABLES,
+        usage("--compare -o x.json", "-o", "--compare writes no file", "choose one --scheme"),
+    ),
+    "--layout": LAYOUT,
+    "--compare": (
+        usage("--compare --scheme enet", "--scheme", "--compare shows all schemes"),
+        usage("--compare -o x.json", "-o", "--compare writes no file"),
+        failure("--compare --scan void", "nothing to weigh", "--classes and --ignore"),
+        failure("--compare --scan odd", "neither classes nor ignored", "type: maskstat"),
+    ),
+}  # fmt: skip
+
+COSTS: dict[str, tuple[Case, ...]] = {
+    "--weights": (
+        failure("--weights nowhere.json", "nowhere.json", "can't be read"),
+        failure("--weights folder.json", "folder.json", "can't be read"),
+        failure("--weights three.json", "three.json", "holds 3 weights, but the scan has 4"),
+        failure("--weights zero.json", "zero.json", "gives every class that occurs the weight 0"),
+        failure("--weights nan.json", "nan.json", "not a finite number of at least 0"),
+        failure("--weights negative.csv", "negative.csv", "not a finite number of at least 0"),
+        failure("--weights words.json", "words.json", "holds something else, not weights"),
+        failure("--weights broken.json", "broken.json", "not a readable .json file"),
+        failure("--weights text.db", "text.db", "has the suffix '.db'", "known are .json"),
+        usage("--weights ''", "--weights", "an empty text is no file's name"),
+        usage("--weights weights.json --scheme enet", "choose one of --weights and --scheme"),
+    ),
+    "--scheme": (
+        usage("--scheme nothing", "--scheme", "called 'nothing'", _SCHEMES),
+        usage("--scheme ''", "--scheme", "called ''", _SCHEMES),
+        failure("--scan void --scheme sqrt", "nothing to weigh", "--classes and --ignore"),
+    ),
+    "--output": PLOTS,
+}
+
+SAMPLING: dict[str, tuple[Case, ...]] = {
+    "--method": (
+        usage("--method repeat-facto", "did you mean repeat-factor?", "known are repeat-factor"),
+        usage("--method ''", "--method", "called ''"),
+        usage("--method 'a\\eb'", "--method", "x1bb"),
+        failure("--scan void", "no class mix", "--classes and --ignore"),
+    ),
+    "--param": (
+        usage("--param threshold", "--param", "'threshold' is not NAME=VALUE"),
+        usage("--param limit=1", "no parameter 'limit'", "it has: threshold"),
+        usage("--param threshold=1 --param threshold=2", "'threshold' is given twice"),
+        usage("--param threshold=-1", "--param threshold", "must not be negative"),
+        usage("--param threshold=nan", "--param", "'nan'"),
+        failure("--param threshold=1e308", "threshold=1e+308", "milder parameters"),
+        usage("--method inverse-frequency --param power=-1", "--param power", "not be negative"),
+        usage("--method target-mix --param effective=2", "--param effective", "from 0 to 1"),
+        usage("--method target-mix --param target=x", "uniform, sqrt, not x"),
+        usage("--method target-mix --param distance=x", "kl, squares, not x"),
+    ),
+    "--methods": tuple(
+        usage(f"--methods {text}", text.split()[0], "--methods lists the methods")
+        for text in (
+            "--method target-mix", "--param threshold=1", "-o x.csv", "--layout list",
+            "--scan masks", "--db maskstat.db", "--classes 4", "--ignore 3",
+        )
+    ),
+    "--output": TABLES,
+    "--layout": LAYOUT,
+}  # fmt: skip
+
+CHECK: dict[str, tuple[Case, ...]] = {
+    "--against": (
+        failure("--against nothing", "no scan called 'nothing'", "it has: "),
+        usage("--against masks", "--against", "'masks' is the scan to check itself"),
+        usage("--against fine --against fine", "--against", "'fine' is named twice"),
+    ),
+    "--images": (
+        failure("--images nowhere", "nowhere", "no such file or folder"),
+        failure("--images empty", "empty", "no images found", "images end in .bmp"),
+        failure("--images masks", "masks", "no images found"),
+        usage("--images ''", "--images", "an empty text is no file's name"),
+    ),
+    "--image-suffix": (usage("--image-suffix _x", "--image-suffix", "goes with --images DIR"),),
+    "--mask-suffix": (usage("--mask-suffix _x", "--mask-suffix", "goes with --images DIR"),),
+    "--min-masks": wholes("--min-masks", "from 0 on", -1),
+    "--min-components": (
+        *wholes("--min-components", "from 0 on", -1),
+        failure("--min-components 3", "masks: there is no pixel profile", "--profile"),
+    ),
+    "--fail-on": (
+        usage("--fail-on duplicat", "'duplicat'", "did you mean duplicate?", "known are error"),
+        usage("--fail-on ''", "--fail-on", "'' is neither a severity nor a kind"),
+        usage("--fail-on error,", "--fail-on", "'' is neither a severity nor a kind"),
+        usage("--fail-on 'a\\eb'", "--fail-on", "x1bb"),
+        failure("--scan odd --fail-on unlisted", "--fail-on", "unlisted (2 values)")._replace(
+            prints=True
+        ),
+    ),
+}
+
+COMPARE: dict[str, tuple[Case, ...]] = {
+    "SCANS": (
+        usage("compare", "SCAN"),
+        usage("compare masks", "masks: a comparison needs two", "maskstat compare train val"),
+        usage("compare masks masks", "masks masks", "two or more different splits"),
+        failure("compare masks nothing", "no scan called 'nothing'", "it has: "),
+        failure("compare masks void", "void", "not one labelled pixel"),
+        failure("compare masks colours", "different classes", "masks (4", "--classes FILE"),
+    ),
+    "--fail-above": (
+        usage("--fail-above js", "--fail-above", "'js' is not NAME=VALUE"),
+        usage("--fail-above leakag=1", "'leakag'", "did you mean leakage?", "known are js, psi"),
+        usage("--fail-above js=0 --fail-above js=1", "'js' is given twice"),
+        *(
+            usage(f"--fail-above 'js={text}'", "--fail-above js", f"'{text}' is not a number of at")
+            for text in ("x", "", "nan", "inf", "1e999", "1_0", "٣", "-1")
+        ),
+        failure("--fail-above js=0", "--fail-above", "js of masks : fine is", "above 0")._replace(
+            prints=True
+        ),
+    ),
+}
+
+PLOT: dict[str, tuple[Case, ...]] = {
+    "KIND": (
+        usage("plot", "KIND"),
+        usage("plot class -o x.png", "'class'", "did you mean classes?", "known are classes, rank"),
+        usage("plot '' -o x.png", "no plot is called ''"),
+        usage("plot 'a\\eb' -o x.png", "x1bb"),
+        failure("plot weights -o x.png --scan void", "nothing to weigh"),
+        *(
+            failure(f"plot {kind} -o x.png", "masks: there is no pixel profile", "--profile")
+            for kind in ("heatmaps", "components", "adjacency")
+        ),
+    ),
+    "--output": (
+        usage("plot classes", "-o"),
+        *(case._replace(line=f"plot classes {case.line}") for case in PLOTS),
+    ),
+    "--scan": (
+        usage("--scan masks --scan fine", "--scan", "classes shows one scan", "plot compare"),
+        usage("plot compare -o x.png", "--scan", "got 1", "--scan train --scan val"),
+        usage("plot compare -o x.png --scan masks --scan masks", "'masks' is named twice"),
+    ),
+    "--log": (usage("plot rank -o x.png --log", "--log", "plot rank has no such", "it has: none"),),
+    "--order": (
+        usage("--order size", "--order", "no order is called 'size'", "frequency or catalog"),
+        usage("--order ''", "--order", "no order is called ''"),
+        usage("plot rank -o x.png --order catalog", "--order", "plot rank has no such option"),
+    ),
+    "--scheme": (
+        usage("--scheme enet", "--scheme", "plot classes has no such", "it has: --log, --order"),
+        usage("plot weights -o x.png --scheme nothing", "called 'nothing'", _SCHEMES),
+        usage("plot costs -o x.png --scheme ''", "called ''", _SCHEMES),
+    ),
+    "--dpi": wholes("--dpi", "from 36 to 600", 35, 601, -1),
+}
+
+REPORT: dict[str, tuple[Case, ...]] = {
+    "--output": tuple(
+        case._replace(line=f"report {case.line}")
+        for case in (
+            usage("-o x.xlsx", "x.xlsx", "has the suffix '.xlsx'", ".html, .md or .json"),
+            usage("-o x", "x: ", "has the suffix ''", "give --format"),
+            usage("-o 'a\\eb'", "a\\x1bb"),
+            usage("-o ''", "-o", "an empty text is no file's name"),
+            failure("-o absent/x.md", "absent/x.md", "there is no folder absent"),
+            failure("-o list.txt/x.json", "list.txt/x.json", "there is no folder list.txt"),
+            failure("-o folder.html", "folder.html", "can't be written: it is a folder"),
+        )
+    ),
+    "--format": (
+        usage("report --format pdf", "--format", "called 'pdf'", "html, md or json"),
+        usage("report --format ''", "--format", "called ''"),
+        usage("report --format 'a\\eb'", "--format", "x1bb"),
+        usage("report --format html -o x.md", "x.md", "its suffix means md, and html is asked for"),
+    ),
+    "--examples": (
+        *wholes("report --examples", "from 0 to 20", -1, 21),
+        usage("report --format md --examples 2", "--examples", "in md has no pictures"),
+    ),
+    "--json": (
+        usage("report --format md --json", "--json and --format md contradict"),
+        usage("report --json -o x.html", "x.html", "means html, and json is asked for"),
+    ),
+}
+
+PRESETS: dict[str, tuple[Case, ...]] = {
+    "NAME": (
+        failure("cityscape", "called 'cityscape'", "did you mean cityscapes?", "lists them"),
+        failure("''", "no preset is called ''", "'maskstat presets' lists them"),
+        failure("'a\\eb'", "x1bb", "lists them"),
+        usage("voc extra", "extra"),
+    ),
+}
+
+SCANS: dict[str, tuple[Case, ...]] = {
+    "--remove": (
+        failure("--remove mask", "no scan called 'mask'", "did you mean masks?"),
+        failure("--remove ''", "no scan called ''", "it has: "),
+        failure("--remove 'a\\eb'", "x1bb", "it has: "),
+    ),
+    "--json": (usage("--remove masks --json", "--json", "--remove prints none"),),
+}
+
+MERGE: dict[str, tuple[Case, ...]] = {
+    "STORES": (
+        usage("merge -o new.db", "STORE"),
+        usage("''", "STORE", "an empty text is no file's name"),
+        failure("nowhere.db", "nowhere.db", "there is no scan store"),
+        failure("empty", "empty: is a folder", "empty/maskstat.db"),
+        failure("text.db", "text.db", "not a database"),
+        failure("other.db", "other.db", "not a scan store"),
+        failure("hollow.db", "hollow.db", "holds no scan yet"),
+        failure("torn.db", "torn.db", "damaged"),
+        failure("newer.db", "newer.db", "pip install -U maskstat"),
+        failure("coloured.db", "coloured.db", "classes", "--classes says which to take"),
+    ),
+    "--output": (
+        usage("merge maskstat.db", "-o"),
+        usage("merge maskstat.db -o ''", "-o", "an empty text is no file's name"),
+        failure("merge maskstat.db -o absent/x.db", "absent/x.db", "there is no folder absent"),
+        failure("merge maskstat.db -o list.txt/x.db", "there is no folder list.txt"),
+        failure("merge maskstat.db -o empty", "empty", "is a folder", "-o"),
+        failure("merge maskstat.db -o hollow.db", "hollow.db", "a file already", "--force"),
+    ),
+    "--name": (usage("--name ''", "--name", "'' is no name"),),
+    "--scan": (
+        failure("--scan mask", "no scan called 'mask'", "did you mean masks?"),
+        failure("--scan masks --scan nothing", "--scan", "'nothing'", "leave it out"),
+        failure("--scan masks --scan colours", "colours", "--classes says which to take"),
+    ),
+    "--prefer": (
+        usage("--prefer oldest", "--prefer", "is newest, or left out, not 'oldest'"),
+        usage("--prefer ''", "--prefer", "not ''"),
+    ),
+    "--separate": (
+        usage(
+            "merge maskstat.db maskstat.db -o new.db --separate",
+            "--separate",
+            "two stores are called 'maskstat'",
+            "rename",
+        ),
+    ),
+    "--force": (
+        failure("merge maskstat.db -o text.db --force", "text.db", "not a database"),
+        failure("merge maskstat.db -o empty --force", "empty", "is a folder"),
+    ),
+}
+
+EXPORT: dict[str, tuple[Case, ...]] = {
+    "--output": (
+        usage("-o x.xlsx", "-o", "x.xlsx", ".parquet or .csv"),
+        usage("-o x", "-o", "'x'", ".parquet or .csv"),
+        usage("-o ''", "-o", "an empty text is no file's name"),
+        failure("-o absent/x.csv", "absent/x.csv", "there is no folder absent"),
+        failure("-o folder.csv", "folder.csv", "it is a folder"),
+        missing("export -o x.parquet", "pyarrow", "parquet"),
+    ),
+    "--format": (
+        usage("--format xlsx", "--format", "'xlsx' is no format: parquet or csv"),
+        usage("--format ''", "--format", "'' is no format"),
+        usage("--format parquet", "--format", "Parquet needs a file", "-o"),
+        usage("--format csv -o x.parquet", "x.parquet", "means parquet, and csv is asked for"),
+    ),
+    "--layout": (
+        usage("--layout x", "--layout", "'x' is no layout: wide or long"),
+        usage("-o x.csv --layout ''", "--layout", "'' is no layout"),
+        usage("--classes 5000", "5,000 classes", "4,096 columns", "--layout long"),
+    ),
+}
+
+TABLE = {
+    "merge": MERGE, "export": EXPORT,
+    "scan": SCAN, "show": SHOW, "weights": WEIGHTS, "costs": COSTS, "sampling": SAMPLING,
+    "check": CHECK, "compare": COMPARE, "plot": PLOT, "report": REPORT, "presets": PRESETS,
+    "scans": SCANS,
+}  # fmt: skip
+
+# Here the rows that all commands share do not apply: a store is made, or many are searched.
+OWN_ROWS_ONLY = {("scan", "--db"), ("merge", "--scan")}
+
+# Flags that are never wrong, alone or beside others. (A value is: every flag refuses one.)
+HARMLESS = {
+    ("", "--version"): "prints the version, whatever else is said",
+    ("merge", "--allow-incomplete"): "where all scans are complete it changes nothing",
+    ("scan", "--rescan"): "where nothing was counted before it changes nothing",
+    **{
+        (command, "--json"): "says how to print what is printed anyhow"
+        for command in BEGINNINGS
+        if command not in {"plot", "report", "scans", "export"}
+    },
+}

@@ -1,0 +1,33 @@
+"""A scan that takes its time, for a test that kills it: `slow_scan.py FOLDER DB`.
+
+Every file takes a few milliseconds longer and results are committed very often, so that kills
+find it at work and in the middle of commits.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import maskstat as ms
+from maskstat.scanning import pipeline
+from maskstat.sources.base import FileEntry
+
+load = FileEntry.load
+
+
+def slow_load(entry: FileEntry) -> bytes:
+    time.sleep(0.005)
+    return load(entry)
+
+
+FileEntry.load = slow_load  # type: ignore[method-assign]
+pipeline.CHUNK_FILES = 2
+pipeline.FLUSH_SECONDS = 0.004
+
+if __name__ == "__main__":
+    print("ready", flush=True)
+    ms.scan(sys.argv[1], classes=4, db=sys.argv[2], workers=2)

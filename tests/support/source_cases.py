@@ -1,0 +1,140 @@
+"""The same masks in every kind of source."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import pytest
+
+from maskstat.sources.base import Entry, Selection, Source
+from maskstat.sources.opening import open_source
+from tests.support.scan_cases import write
+
+Files = Mapping[str, bytes]
+STAMP = 1_700_000_000_000_000_000  # ns; all sources are as old, so that only content can differ
+
+
+def zip_of(files: Files, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", method) as archive:
+        for name, data in files.items():
+            archive.writestr(zipfile.ZipInfo(name), data, method)
+    return stream.getvalue()
+
+
+def tar_of(files: Files | Iterable[tuple[tarfile.TarInfo, bytes]], mode: str = "w") -> bytes:
+    """A tar of files by name, or of members made by hand."""
+    stream = io.BytesIO()
+    members = (
+        [(tar_info(name, len(data)), data) for name, data in files.items()]
+        if isinstance(files, Mapping)
+        else files
+    )
+    with tarfile.open(fileobj=stream, mode=mode) as archive:  # type: ignore[call-overload]
+        for info, data in members:
+            archive.addfile(info, io.BytesIO(data))
+    return stream.getvalue()
+
+
+def tar_info(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.size, info.type = size, kind
+    return info
+
+
+def zstandard_of(data: bytes) -> bytes:
+    zstandard = pytest.importorskip("zstandard", reason="needs maskstat[zstd]")
+    compressed: bytes = zstandard.compress(data)
+    return compressed
+
+
+def parquet_of(files: Files, rows: int = 7, **options: object) -> bytes:
+    """Hugging Face's layout: a struct of bytes and path."""
+    pyarrow = pytest.importorskip("pyarrow", reason="needs maskstat[parquet]")
+    import pyarrow.parquet as pq
+
+    cells = [{"bytes": data, "path": name} for name, data in files.items()]
+    stream = io.BytesIO()
+    table = pyarrow.table({"id": list(range(len(cells))), "mask": cells})
+    pq.write_table(table, stream, row_group_size=rows, **options)
+    return stream.getvalue()
+
+
+def arrow_of(files: Files, rows: int = 7) -> bytes:
+    """A plain column of bytes, in the format without a footer that caches of datasets have."""
+    pyarrow = pytest.importorskip("pyarrow", reason="needs maskstat[parquet]")
+    stream = io.BytesIO()
+    table = pyarrow.table({"id": list(range(len(files))), "mask": list(files.values())})
+    with pyarrow.ipc.new_stream(stream, table.schema) as writer:
+        writer.write_table(table, max_chunksize=rows)
+    return stream.getvalue()
+
+
+def _folder(root: Path, files: Files) -> str:
+    for name, data in files.items():
+        write(root / "masks" / name, data, stamp=STAMP)
+    return str(root / "masks")
+
+
+def _one_file(name: str, pack: Callable[[Files], bytes]) -> Callable[[Path, Files], str]:
+    return lambda root, files: str(write(root / name, pack(files), stamp=STAMP))
+
+
+def _shards(suffix: str, pattern: str, pack: Callable[[Files], bytes]) -> Callable[..., str]:
+    def build(root: Path, files: Files) -> str:
+        names = list(files)
+        for number in range(3):
+            part = {name: files[name] for name in names[number::3]}
+            write(root / f"shard-{number:03}{suffix}", pack(part), stamp=STAMP)
+        return f"{root}/{pattern}"
+
+    return build
+
+
+def _manifest(root: Path, files: Files) -> str:
+    _folder(root, files)
+    rows = [f"image_{n}.jpg\tmasks/{name}" for n, name in enumerate(files)]
+    write(root / "list.tsv", "\n".join(["image\tmask", *rows]).encode())
+    return str(root / "list.tsv")
+
+
+# How to put files into a source below a folder, and what to scan then.
+SOURCES: dict[str, Callable[[Path, Files], str]] = {
+    "folder": _folder,
+    "manifest": _manifest,
+    "zip": _one_file("masks.zip", zip_of),
+    "zip stored": _one_file("masks.zip", lambda files: zip_of(files, zipfile.ZIP_STORED)),
+    "zip bzip2": _one_file("masks.zip", lambda files: zip_of(files, zipfile.ZIP_BZIP2)),
+    "zip shards": _shards(".zip", "shard-{000..002}.zip", zip_of),
+    "tar": _one_file("masks.tar", tar_of),
+    "tar.gz": _one_file("masks.tar.gz", lambda files: tar_of(files, "w:gz")),
+    "tgz": _one_file("masks.tgz", lambda files: tar_of(files, "w:gz")),
+    "tar.zst": _one_file("masks.tar.zst", lambda files: zstandard_of(tar_of(files))),
+    "tar shards": _shards(".tar", "shard-*.tar", tar_of),
+    "tar.gz shards": _shards(".tar.gz", "shard-00{0..2}.tar.gz",
+                             lambda files: tar_of(files, "w:gz")),
+    "parquet": _one_file("masks.parquet", parquet_of),
+    "arrow": _one_file("masks.arrow", arrow_of),
+    "parquet shards": _shards(".parquet", "shard-*.parquet", parquet_of),
+}  # fmt: skip
+
+
+def entries_of(where: str | Path, **options: object) -> dict[str, Entry]:
+    """name -> entry, everything taken; each name must be there once."""
+    listed = list(source_at(where, **options).entries())
+    found = {entry.name: entry for entry in listed}
+    assert len(found) == len(listed)
+    return found
+
+
+def source_at(
+    where: str | Path,
+    include: tuple[str, ...] = ("*",),
+    exclude: tuple[str, ...] = (),
+    **options: object,
+) -> Source:
+    return open_source(where, Selection(include, exclude), **options)  # type: ignore[arg-type]

@@ -1,0 +1,84 @@
+"""Weights from files as tensors, and weights taken out of logits again."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from maskstat.errors import ParameterError, WeightError
+from maskstat.files.documents.document import SUFFIXES
+from maskstat.training.calibration import unweight_logits as exact_logits
+from maskstat.weights.fit import fitting_table
+from maskstat.weights.table import WeightTable
+
+torch = pytest.importorskip("torch")
+
+from maskstat.torch import UnweightLogits, load_weights, unweight_logits  # noqa: E402
+
+WEIGHTS = [0.5, 1.0, 2.0, 4.0]
+
+
+def table(reduction: str | None = None, weights: list[float] = WEIGHTS) -> WeightTable:
+    names = tuple(f"c{k}" for k in range(len(weights)))
+    return WeightTable(
+        names, np.array(weights), np.ones(len(weights), int), "equal-cost", reduction=reduction
+    )
+
+
+@pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+def test_every_file_gives_the_weights(suffix: str, tmp_path: Path) -> None:
+    path = table().save(tmp_path / f"w{suffix}")
+    for source in (path, str(path), table()):
+        loaded = load_weights(source, class_count=4)
+        assert loaded.dtype == torch.float32 and loaded.tolist() == WEIGHTS
+    assert load_weights(path, dtype=torch.float64).dtype == torch.float64
+
+
+def test_another_number_of_classes_is_told_with_both_numbers(tmp_path: Path) -> None:
+    path = table().save(tmp_path / "w.json")
+    with pytest.raises(WeightError, match=r"4 classes, the model has 5"):
+        load_weights(path, class_count=5)
+
+
+@pytest.mark.parametrize("made_for", ["linear", "weight-normalised", None])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none", "weighted-mean"])
+def test_the_wrong_average_is_named(made_for: str | None, reduction: str) -> None:
+    fits = made_for is None or (made_for == "weight-normalised") == (reduction == "weighted-mean")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        loaded = load_weights(table(made_for), reduction=reduction)
+        fitting_table(table(made_for), reduction=reduction)
+    assert loaded.tolist() == WEIGHTS
+    assert len(caught) == (0 if fits else 2)
+    for warning in caught:
+        assert "maskstat weights --for" in str(warning.message)
+
+
+def test_what_a_type_cannot_hold_is_refused() -> None:
+    for value in (1e30, 1e-30):
+        with pytest.raises(WeightError, match="does not fit"):
+            load_weights(table(weights=[1.0, value]), dtype=torch.float16)
+    with pytest.raises(ParameterError, match="no reduction"):
+        load_weights(table(), reduction="average")
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (2, 4, 3, 2), (2, 4, 2, 3, 2)])
+def test_undoing_weights_is_what_numpy_does(shape: tuple[int, ...]) -> None:
+    logits = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = exact_logits(logits.numpy(), WEIGHTS, axis=1)
+    np.testing.assert_allclose(unweight_logits(logits, WEIGHTS).numpy(), expected, rtol=1e-12)
+    module = UnweightLogits(WEIGHTS)
+    np.testing.assert_allclose(module(logits.float()).numpy(), expected, rtol=1e-5, atol=1e-6)
+    again = UnweightLogits([1.0] * 4)
+    again.load_state_dict(module.state_dict())
+    assert torch.equal(again(logits), module(logits))
+    assert module(logits.half()).dtype == torch.float32
+
+
+def test_a_class_axis_of_another_length_is_refused() -> None:
+    for logits in (torch.zeros(2, 3), torch.zeros(4)):
+        with pytest.raises(ParameterError):
+            UnweightLogits(WEIGHTS)(logits)
