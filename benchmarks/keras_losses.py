@@ -160,9 +160,12 @@ def first_peak(name: str, mode: str, shape: Sequence[int]) -> float:
     """Peak memory of a contender's first step in a fresh process, in units of the logits."""
     command = [sys.executable, "-m", "benchmarks.keras_losses", "--peak", name, mode, "--shape"]
     done = subprocess.run(
-        [*command, *map(str, shape)], capture_output=True, text=True, check=True,
+        [*command, *map(str, shape)],
+        capture_output=True,
+        text=True,
+        check=True,
         cwd=Path(__file__).resolve().parents[1],
-    )  # fmt: skip
+    )
     return float(done.stdout.splitlines()[-1])
 
 

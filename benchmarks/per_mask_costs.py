@@ -65,9 +65,11 @@ def cost(folder: Path, scratch: Path, workers: int, rounds: int) -> Cost:
     size = sum(item.stat().st_size for item in os.scandir(folder))
     micro = 1e6 / count
     return Cost(
-        statistics.median(walls[1:]) * micro, statistics.median(cpus[1:]) * micro,
-        size / count, kept / count,
-    )  # fmt: skip
+        statistics.median(walls[1:]) * micro,
+        statistics.median(cpus[1:]) * micro,
+        size / count,
+        kept / count,
+    )
 
 
 @contextmanager
@@ -104,8 +106,10 @@ def network(folder: Path, count: int) -> tuple[Transfer, Transfer]:
 
     with s3_server() as address, tempfile.TemporaryDirectory() as scratch:
         os.environ |= {
-            "AWS_ENDPOINT_URL": address, "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s",
-        }  # fmt: skip
+            "AWS_ENDPOINT_URL": address,
+            "AWS_ACCESS_KEY_ID": "k",
+            "AWS_SECRET_ACCESS_KEY": "s",
+        }
         store = fsspec.filesystem("s3", endpoint_url=address, key="k", secret="s")
         store.mkdir("bucket")
         for path in sorted(folder.iterdir())[:count]:

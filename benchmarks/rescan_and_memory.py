@@ -115,8 +115,11 @@ def main() -> None:
     try:
         # Smallest first: the peak of all children so far is what the system tells.
         one = huge_mask(scratch / "huge" / "mask.png", options.side)
-        print(f"peak memory, one {options.side}x{options.side} mask: "
-              f"{peak_memory(one, scratch / 'huge.db'):.0f} MB", flush=True)  # fmt: skip
+        print(
+            f"peak memory, one {options.side}x{options.side} mask: "
+            f"{peak_memory(one, scratch / 'huge.db'):.0f} MB",
+            flush=True,
+        )
         small = fill(scratch / "small", options.small, (120, 160))
         large = fill(scratch / "large", options.large, (1024, 2048))
         for name, folder in (("small", small), ("2048x1024", large)):

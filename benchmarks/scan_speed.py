@@ -50,9 +50,13 @@ def make_sets(where: Path, real_folder: Path | None, scale: float) -> list[MaskS
     grey, palette = mask_sets.save_grey, mask_sets.save_palette
 
     def write(
-        name: str, files: int, make: Callable[[int], mask_sets.Labels],
-        save: Callable[[Path, mask_sets.Labels], None], *, distinct: int = 60,
-    ) -> Path:  # fmt: skip
+        name: str,
+        files: int,
+        make: Callable[[int], mask_sets.Labels],
+        save: Callable[[Path, mask_sets.Labels], None],
+        *,
+        distinct: int = 60,
+    ) -> Path:
         count = max(2, round(files * scale))
         return mask_sets.write_set(where / name, count, min(count, distinct), make, save)
 
@@ -162,9 +166,10 @@ def table(results: dict[str, dict[str, float]], sets: Sequence[MaskSet], workers
     for masks in sets:
         result = results[masks.name]
         best = min(
-            seconds for name, seconds in result.items()
+            seconds
+            for name, seconds in result.items()
             if "bincount" in name and f"{workers} processes" in name
-        )  # fmt: skip
+        )
         ratios.append(f"**{best / result[OURS]:.1f}×**")
         over_floor.append(f"{result[OURS] / result[FLOOR]:.2f}")
     lines.append(f"| × the best {workers}-process bincount loop | " + " | ".join(ratios) + " |")
@@ -196,8 +201,10 @@ def main() -> None:
             results[masks.name] = measure(masks, options.rounds, options.workers, db)
             print(f"measured {masks.name}", flush=True)
     print(table(results, sets, options.workers))
-    print(f"\nspin control: {options.workers} workers do "
-          f"{spin_control(options.workers):.2f} times the work of one")  # fmt: skip
+    print(
+        f"\nspin control: {options.workers} workers do "
+        f"{spin_control(options.workers):.2f} times the work of one"
+    )
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 

@@ -247,9 +247,13 @@ def train(
         optimiser, settings.learning_rate, total_steps=steps * settings.epochs
     )
     two_steps = mst.ComplementObjectiveTraining(
-        optimiser, optimiser, primary=objective, weight=objective.weight,
-        ignore_index=VOID, reduction=objective.reduction,
-    )  # fmt: skip
+        optimiser,
+        optimiser,
+        primary=objective,
+        weight=objective.weight,
+        ignore_index=VOID,
+        reduction=objective.reduction,
+    )
     generator = torch.Generator().manual_seed(seed)
     total = 0.0
     stream = batches(split, settings.batch_size, settings.epochs, generator)
@@ -327,8 +331,11 @@ def evaluate(logits: Tensor, labels: Tensor, names: Sequence[str]) -> dict[str, 
     mean = probabilities.mean(0).numpy()
     frequency = matrix.support / matrix.support.sum()
     per_class = {
-        "iou": matrix.iou, "recall": matrix.recall, "frequency": frequency, "probability": mean,
-    }  # fmt: skip
+        "iou": matrix.iou,
+        "recall": matrix.recall,
+        "frequency": frequency,
+        "probability": mean,
+    }
     return {
         "mean_iou": matrix.mean_iou,
         "balanced_accuracy": matrix.balanced_accuracy,

@@ -115,8 +115,11 @@ class Results:
 def title(version: Version) -> str:
     """What tables and plots call it."""
     scheme, loss, logits = version
-    names = {"uniform": "no weights", "equal-cost": "equal-cost, Keras form",
-             "equal-cost-torch": "equal-cost, PyTorch form"}  # fmt: skip
+    names = {
+        "uniform": "no weights",
+        "equal-cost": "equal-cost, Keras form",
+        "equal-cost-torch": "equal-cost, PyTorch form",
+    }
     name = names.get(scheme, scheme)
     if loss != PLAIN[1]:
         name = loss if scheme == PLAIN[0] else f"{name} + {loss}"
@@ -186,12 +189,14 @@ def classes(results: Results) -> str:
                 name,
                 f"{100 * share[name]:.1f}",
                 _spread(plain[f"iou_{name}"], "iou"),
-                *(_spread(results.difference(v, PLAIN, f"iou_{name}"), "iou", signed=True)
-                  for v in shown),
+                *(
+                    _spread(results.difference(v, PLAIN, f"iou_{name}"), "iou", signed=True)
+                    for v in shown
+                ),
             ]
             for name in sorted(share, key=share.__getitem__, reverse=True)
         ),
-    )  # fmt: skip
+    )
 
 
 def shares(results: Results) -> str:
@@ -204,12 +209,14 @@ def shares(results: Results) -> str:
             [
                 name,
                 f"{100 * occurs[name]:.1f}",
-                *(f"{results.values[v][f'probability_{name}'].mean() / occurs[name]:.2f}"
-                  for v in shown),
+                *(
+                    f"{results.values[v][f'probability_{name}'].mean() / occurs[name]:.2f}"
+                    for v in shown
+                ),
             ]
             for name in sorted(occurs, key=occurs.__getitem__, reverse=True)
         ),
-    )  # fmt: skip
+    )
 
 
 TABLES = {

@@ -51,9 +51,21 @@ app = typer.Typer(
 )
 
 _COMMANDS = (
-    scan, show, weights, costs, sampling, check, compare, plot, report, merge, export, schemes,
-    presets, scans,
-)  # fmt: skip
+    scan,
+    show,
+    weights,
+    costs,
+    sampling,
+    check,
+    compare,
+    plot,
+    report,
+    merge,
+    export,
+    schemes,
+    presets,
+    scans,
+)
 for _command in _COMMANDS:
     _command.register(app)
 

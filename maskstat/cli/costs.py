@@ -106,9 +106,13 @@ def command(
 
 
 def _weights(
-    scan: Scan, file: Path | None, scheme: str | None, framework: str, batch_size: int | None,
+    scan: Scan,
+    file: Path | None,
+    scheme: str | None,
+    framework: str,
+    batch_size: int | None,
     seed: int,
-) -> tuple[str, WeightTable]:  # fmt: skip
+) -> tuple[str, WeightTable]:
     """What the weights are called, and the weights, scaled to an average pixel weight of 1."""
     from maskstat.errors import WeightError
     from maskstat.naming import counted, printable

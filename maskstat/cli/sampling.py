@@ -80,9 +80,15 @@ def command(
 
     if methods:
         for option, value in {
-            "--method": method, "--param": param, "-o": out, "--layout": layout, "--scan": scan,
-            "--db": db, "--classes": classes, "--ignore": ignore,
-        }.items():  # fmt: skip
+            "--method": method,
+            "--param": param,
+            "-o": out,
+            "--layout": layout,
+            "--scan": scan,
+            "--db": db,
+            "--classes": classes,
+            "--ignore": ignore,
+        }.items():
             if value is not None and value != []:
                 raise ParameterError("--methods lists the methods, of no scan", where=option)
         _list_methods(json=json)

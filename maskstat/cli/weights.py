@@ -218,16 +218,26 @@ def _refuse_beside_compare(out: Path | None, scheme: str | None, param: list[str
 
 
 def _equal_cost(
-    scan: Scan, options: dict[str, Any], framework: Framework, batch_size: int | None,
-    cost_matrix: Path | None, *, max_ratio: float | None, seed: int,
-) -> EqualCost:  # fmt: skip
+    scan: Scan,
+    options: dict[str, Any],
+    framework: Framework,
+    batch_size: int | None,
+    cost_matrix: Path | None,
+    *,
+    max_ratio: float | None,
+    seed: int,
+) -> EqualCost:
     from maskstat.weights.cost_matrix import read_cost_matrix
 
     matrix = None if cost_matrix is None else read_cost_matrix(cost_matrix, len(scan.catalog))
     return scan.equal_cost(
-        framework, batch_size=batch_size, cost_matrix=matrix, max_ratio=max_ratio, seed=seed,
+        framework,
+        batch_size=batch_size,
+        cost_matrix=matrix,
+        max_ratio=max_ratio,
+        seed=seed,
         **options,
-    )  # fmt: skip
+    )
 
 
 def _equal_cost_notes(scan: Scan, answer: EqualCost, epsilon: float) -> RenderableType:

@@ -135,8 +135,9 @@ class Cluster:
         if not self.threads():
             _log.warning(
                 "no workers at %s yet: waiting for up to %.0f seconds",
-                self.address, WORKERS_SECONDS,
-            )  # fmt: skip
+                self.address,
+                WORKERS_SECONDS,
+            )
             with self.reached():  # clusters that grow with their work have none before
                 work = self._client.submit(len, (), pure=False)
             while not self.threads():
@@ -257,11 +258,14 @@ def _make(
         with dask.config.set(_NO_PAGES):
             made.set_result(
                 kind(
-                    n_workers=workers, threads_per_worker=1, processes=True,
-                    dashboard_address=None, silence_logs=logging.CRITICAL,
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    dashboard_address=None,
+                    silence_logs=logging.CRITICAL,
                     scheduler_kwargs=local,
                 )
-            )  # fmt: skip
+            )
     except BaseException as error:
         made.set_exception(error)
 

@@ -104,10 +104,15 @@ class WeightedLoss(keras.losses.Loss):  # type: ignore[misc]
         refuse_probabilities(y_pred)
         with keras.name_scope(self.name):
             return type(self).function(
-                keras.ops.convert_to_tensor(y_pred, dtype=self.dtype), y_true, weight=self.weight,
-                ignore_index=self.ignore_index, reduction=reduction, sample_weight=sample_weight,
-                mask=mask, **self._options,
-            )  # fmt: skip
+                keras.ops.convert_to_tensor(y_pred, dtype=self.dtype),
+                y_true,
+                weight=self.weight,
+                ignore_index=self.ignore_index,
+                reduction=reduction,
+                sample_weight=sample_weight,
+                mask=mask,
+                **self._options,
+            )
 
     def get_config(self) -> dict[str, Any]:
         """Everything that `from_config` needs, as numbers, texts and lists."""
@@ -233,9 +238,13 @@ class LDAM(WeightedLoss):
         numbers = listed(counts, "counts")
         occurring(np.asarray(numbers), "counts")
         super().__init__(
-            weight, name=name, counts=numbers, max_margin=finite(max_margin, "max_margin", 0.0),
-            scale=finite(scale, "scale", 0.0), **common,
-        )  # fmt: skip
+            weight,
+            name=name,
+            counts=numbers,
+            max_margin=finite(max_margin, "max_margin", 0.0),
+            scale=finite(scale, "scale", 0.0),
+            **common,
+        )
 
 
 @keras.saving.register_keras_serializable(package="maskstat")
@@ -257,9 +266,12 @@ class DistanceAware(WeightedLoss):
         **common: Any,
     ):
         super().__init__(
-            weight, name=name, alpha=finite(alpha, "alpha", 0.0), beta=finite(beta, "beta", 0.0),
+            weight,
+            name=name,
+            alpha=finite(alpha, "alpha", 0.0),
+            beta=finite(beta, "beta", 0.0),
             **common,
-        )  # fmt: skip
+        )
 
 
 def listed(values: PerClass, name: str) -> list[float]:

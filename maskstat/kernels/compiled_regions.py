@@ -43,10 +43,27 @@ def _walk(pixel: types.Integer):
     """The kernel for pixels of one item type."""
     pixels, bytes_, words = (types.Array(t, 1, "C") for t in (pixel, types.uint8, types.uint64))
     signature = (
-        pixels, _SIZE, _SIZE, _INT32, _SIZE, _SIZE, _INT64,
-        _INT32, _INT32, _INT32, words, _INT32, _INT64,
-        _INT64, bytes_, _INT64, _INT64, _INT64, _INT64, _INT64,
-    )  # fmt: skip
+        pixels,
+        _SIZE,
+        _SIZE,
+        _INT32,
+        _SIZE,
+        _SIZE,
+        _INT64,
+        _INT32,
+        _INT32,
+        _INT32,
+        words,
+        _INT32,
+        _INT64,
+        _INT64,
+        bytes_,
+        _INT64,
+        _INT64,
+        _INT64,
+        _INT64,
+        _INT64,
+    )
     return loaded(regions.walk, signature)
 
 
@@ -93,10 +110,14 @@ def measure_image(
     before = (image.reshape(-1), height, width, number_of, labels, grid, state, *rows)
     marks = np.empty(2 * ((width + 63) >> 6), np.uint64)
     behind = (
-        np.zeros(labels * (grid + 2), np.int64), np.zeros(labels, np.uint8),
-        heat.reshape(-1), moments.reshape(-1), border, edges,
+        np.zeros(labels * (grid + 2), np.int64),
+        np.zeros(labels, np.uint8),
+        heat.reshape(-1),
+        moments.reshape(-1),
+        border,
+        edges,
         edges if log is None else log.entries,
-    )  # fmt: skip
+    )
     walk = _walk(types.uint8 if image.dtype == np.uint8 else types.uint16)
     while not walk(*before, marks, nodes, sizes, *behind):
         count = int(state[regions.NODES])

@@ -54,8 +54,9 @@ def paeth_of_bytes(left, above, upper_left):
         return above
     predicted = np.uint32(0)
     for shift in range(0, 32, 8):
-        byte = _paeth_byte((left >> shift) & 0xFF, (above >> shift) & 0xFF,
-                           (upper_left >> shift) & 0xFF)  # fmt: skip
+        byte = _paeth_byte(
+            (left >> shift) & 0xFF, (above >> shift) & 0xFF, (upper_left >> shift) & 0xFF
+        )
         predicted |= np.uint32(byte) << np.uint32(shift)
     return np.uint32(predicted)
 

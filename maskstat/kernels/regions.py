@@ -179,10 +179,25 @@ def _count_edges(edges, log, logged, labels, left, right, count):
 
 @outlined
 def _lay_over(
-    above_starts, above_labels, above_nodes, above_marks,
-    starts, labels, run_nodes, marks,
-    runs, width, row, state, nodes, sizes, border, edges, log, label_count,
-):  # fmt: skip
+    above_starts,
+    above_labels,
+    above_nodes,
+    above_marks,
+    starts,
+    labels,
+    run_nodes,
+    marks,
+    runs,
+    width,
+    row,
+    state,
+    nodes,
+    sizes,
+    border,
+    edges,
+    log,
+    label_count,
+):
     """Lay the runs of a row over those above it: components, edges and border pixels."""
     count, logged = state[NODES], state[LOGGED]
     run = over = x = _ZERO  # the run at hand, the one above it, and from where on
@@ -260,9 +275,21 @@ def _open_row(starts, labels, run_nodes, runs, width, state, nodes, sizes):
 
 @outlined
 def _add_runs(
-    starts, labels, run_nodes, runs, row, rows, state,
-    nodes, sizes, moments, border, edges, log, label_count,
-):  # fmt: skip
+    starts,
+    labels,
+    run_nodes,
+    runs,
+    row,
+    rows,
+    state,
+    nodes,
+    sizes,
+    moments,
+    border,
+    edges,
+    log,
+    label_count,
+):
     """What `rows` equal rows add by themselves: moments, ends of runs, sizes and boxes."""
     logged = state[LOGGED]
     heights = (2 * row + rows) * rows  # the sum of 2 y + 1
@@ -303,15 +330,47 @@ def _add_heat(
 
 @outlined
 def _close_group(
-    starts, labels, run_nodes, marks, words, runs, row, row_behind, width, height, grid, state,
-    nodes, sizes, strip, touched, heat, moments, border, edges, log, label_count,
-):  # fmt: skip
+    starts,
+    labels,
+    run_nodes,
+    marks,
+    words,
+    runs,
+    row,
+    row_behind,
+    width,
+    height,
+    grid,
+    state,
+    nodes,
+    sizes,
+    strip,
+    touched,
+    heat,
+    moments,
+    border,
+    edges,
+    log,
+    label_count,
+):
     """Add up equal rows, from `row` on, when it is known how many they are."""
     rows = row_behind - row
     _add_runs(
-        starts, labels, run_nodes, runs, row, rows, state,
-        nodes, sizes, moments, border, edges, log, label_count,
-    )  # fmt: skip
+        starts,
+        labels,
+        run_nodes,
+        runs,
+        row,
+        rows,
+        state,
+        nodes,
+        sizes,
+        moments,
+        border,
+        edges,
+        log,
+        label_count,
+    )
     _add_heat(
         starts, labels, runs, row, rows, width, height, grid, strip, touched, heat, label_count
     )
@@ -321,10 +380,27 @@ def _close_group(
 
 @compiled
 def walk(
-    pixels, height, width, label_of, label_count, grid, state,
-    starts, labels, run_nodes, marks, nodes, sizes,
-    strip, touched, heat, moments, border, edges, log,
-):  # fmt: skip
+    pixels,
+    height,
+    width,
+    label_of,
+    label_count,
+    grid,
+    state,
+    starts,
+    labels,
+    run_nodes,
+    marks,
+    nodes,
+    sizes,
+    strip,
+    touched,
+    heat,
+    moments,
+    border,
+    edges,
+    log,
+):
     """Measure rows of an image from `state[ROW]` on, until all are done or a buffer must grow.
 
     Args:
@@ -357,9 +433,14 @@ def walk(
         above_nodes = item_pointer(pointer_to(run_nodes), there)
         above_marks = item_pointer(pointer_to(marks), (1 - half) * words)
         runs = _find_runs(
-            data, row * width * pixel_bytes(like), width, like, pointer_to(label_of),
-            row_starts, row_labels,
-        )  # fmt: skip
+            data,
+            row * width * pixel_bytes(like),
+            width,
+            like,
+            pointer_to(label_of),
+            row_starts,
+            row_labels,
+        )
         if runs == runs_above and _same_runs(
             row_starts, row_labels, runs, above_starts, above_labels
         ):
@@ -372,33 +453,86 @@ def walk(
         _mark_ends(row_starts, runs, row_marks, words)
         if row == 0:
             _open_row(
-                row_starts, row_labels, row_nodes, runs, width, pointer_to(state),
-                pointer_to(nodes), pointer_to(sizes),
-            )  # fmt: skip
+                row_starts,
+                row_labels,
+                row_nodes,
+                runs,
+                width,
+                pointer_to(state),
+                pointer_to(nodes),
+                pointer_to(sizes),
+            )
         else:
             _close_group(
-                above_starts, above_labels, above_nodes, above_marks, words,
-                runs_above, state[FIRST_ROW], row, width, height, grid, pointer_to(state),
-                pointer_to(nodes), pointer_to(sizes), pointer_to(strip), pointer_to(touched),
-                pointer_to(heat), pointer_to(moments), pointer_to(border), pointer_to(edges),
-                pointer_to(log), label_count,
-            )  # fmt: skip
+                above_starts,
+                above_labels,
+                above_nodes,
+                above_marks,
+                words,
+                runs_above,
+                state[FIRST_ROW],
+                row,
+                width,
+                height,
+                grid,
+                pointer_to(state),
+                pointer_to(nodes),
+                pointer_to(sizes),
+                pointer_to(strip),
+                pointer_to(touched),
+                pointer_to(heat),
+                pointer_to(moments),
+                pointer_to(border),
+                pointer_to(edges),
+                pointer_to(log),
+                label_count,
+            )
             _lay_over(
-                above_starts, above_labels, above_nodes, above_marks,
-                row_starts, row_labels, row_nodes, row_marks,
-                runs, width, row, pointer_to(state), pointer_to(nodes), pointer_to(sizes),
-                pointer_to(border), pointer_to(edges), pointer_to(log), label_count,
-            )  # fmt: skip
+                above_starts,
+                above_labels,
+                above_nodes,
+                above_marks,
+                row_starts,
+                row_labels,
+                row_nodes,
+                row_marks,
+                runs,
+                width,
+                row,
+                pointer_to(state),
+                pointer_to(nodes),
+                pointer_to(sizes),
+                pointer_to(border),
+                pointer_to(edges),
+                pointer_to(log),
+                label_count,
+            )
         state[ROW], state[FIRST_ROW], state[HALF], state[RUNS_ABOVE] = row + 1, row, 1 - half, runs
     there = (1 - state[HALF]) * (width + SPARE)
     if state[LOGGED] >= 0 and state[LOGGED] + state[RUNS_ABOVE] > log.size >> 1:
         return False
     _close_group(
-        item_pointer(pointer_to(starts), there), item_pointer(pointer_to(labels), there),
-        item_pointer(pointer_to(run_nodes), there), pointer_to(marks), _ZERO,
-        state[RUNS_ABOVE], state[FIRST_ROW], height, width, height, grid, pointer_to(state),
-        pointer_to(nodes), pointer_to(sizes), pointer_to(strip), pointer_to(touched),
-        pointer_to(heat), pointer_to(moments), pointer_to(border), pointer_to(edges),
-        pointer_to(log), label_count,
-    )  # fmt: skip
+        item_pointer(pointer_to(starts), there),
+        item_pointer(pointer_to(labels), there),
+        item_pointer(pointer_to(run_nodes), there),
+        pointer_to(marks),
+        _ZERO,
+        state[RUNS_ABOVE],
+        state[FIRST_ROW],
+        height,
+        width,
+        height,
+        grid,
+        pointer_to(state),
+        pointer_to(nodes),
+        pointer_to(sizes),
+        pointer_to(strip),
+        pointer_to(touched),
+        pointer_to(heat),
+        pointer_to(moments),
+        pointer_to(border),
+        pointer_to(edges),
+        pointer_to(log),
+        label_count,
+    )
     return True

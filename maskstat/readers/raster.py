@@ -16,8 +16,17 @@ from maskstat.values.tally import Encoding
 
 MAX_DECODED_BYTES = 1 << 30
 _BYTES_OF_MODE = {
-    "1": 1, "L": 1, "P": 1, "LA": 2, "PA": 2, "RGB": 4, "RGBA": 4, "RGBX": 4, "I": 4, "F": 4,
-}  # fmt: skip
+    "1": 1,
+    "L": 1,
+    "P": 1,
+    "LA": 2,
+    "PA": 2,
+    "RGB": 4,
+    "RGBA": 4,
+    "RGBX": 4,
+    "I": 4,
+    "F": 4,
+}
 _BOMB = "has more pixels than Pillow may decode (PIL.Image.MAX_IMAGE_PIXELS)"
 
 

@@ -104,9 +104,13 @@ def _beyond_pillow(directory: Directory, options: ReadOptions) -> str | None:
     if page.extra_samples[:1] == (_PREMULTIPLIED,):
         return "a TIFF of premultiplied colours"
     key = (
-        b"II" if directory.order == "<" else b"MM", page.photometric, page.sample_formats,
-        page.fill_order, page.bits, page.extra_samples,
-    )  # fmt: skip
+        b"II" if directory.order == "<" else b"MM",
+        page.photometric,
+        page.sample_formats,
+        page.fill_order,
+        page.bits,
+        page.extra_samples,
+    )
     if not _pillow_knows(key):
         return f"a TIFF of {kind}-bit samples of this kind"
     return _LARGE if page.decoded_bytes > PILLOW_BYTES else None

@@ -34,10 +34,21 @@ _CODES = {
 _NEW_SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION = 254, 255, 256, 257, 258, 259
 _PHOTOMETRIC, _FILL_ORDER, _DESCRIPTION, _SAMPLES = 262, 266, 270, 277
 _EXTRA_SAMPLES, _FORMAT = 338, 339
-_NUMBERS = frozenset({
-    _NEW_SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER,
-    _SAMPLES, _EXTRA_SAMPLES, _FORMAT,
-})  # fmt: skip
+_NUMBERS = frozenset(
+    {
+        _NEW_SUBFILE,
+        _OLD_SUBFILE,
+        _WIDTH,
+        _HEIGHT,
+        _BITS,
+        _COMPRESSION,
+        _PHOTOMETRIC,
+        _FILL_ORDER,
+        _SAMPLES,
+        _EXTRA_SAMPLES,
+        _FORMAT,
+    }
+)
 _RGB, _YCBCR = 2, 6
 _COLOURS = frozenset({_RGB, _YCBCR})
 _ALPHA = frozenset({(1,), (2,)})
@@ -172,12 +183,18 @@ def _page(number: int, tags: dict[int, tuple[int, ...]]) -> Page:
     if width < 1 or height < 1 or samples < 1:
         raise MaskError("has no pixels")
     return Page(
-        number, width, height, tags.get(_BITS) or (1,), first(_COMPRESSION, 1),
-        first(_PHOTOMETRIC, 0), first(_FILL_ORDER, 1), samples, tags.get(_EXTRA_SAMPLES, ()),
+        number,
+        width,
+        height,
+        tags.get(_BITS) or (1,),
+        first(_COMPRESSION, 1),
+        first(_PHOTOMETRIC, 0),
+        first(_FILL_ORDER, 1),
+        samples,
+        tags.get(_EXTRA_SAMPLES, ()),
         tags.get(_FORMAT) or (1,),
-        bool(first(_NEW_SUBFILE, 0) & (_REDUCED | _MASK))
-        or first(_OLD_SUBFILE, 1) == _OLD_REDUCED,
-    )  # fmt: skip
+        bool(first(_NEW_SUBFILE, 0) & (_REDUCED | _MASK)) or first(_OLD_SUBFILE, 1) == _OLD_REDUCED,
+    )
 
 
 def _numbers(file: BinaryIO, order: str, is_big: bool, kind: int, entry: bytes) -> tuple[int, ...]:

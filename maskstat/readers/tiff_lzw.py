@@ -21,9 +21,16 @@ _ENTRY = struct.Struct("<HHII")
 def decode_lzw(data: bytes, rows: int, row_bytes: int) -> bytes:
     """The rows x row_bytes bytes that LZW data makes. Raises MaskError where it makes fewer."""
     tags = {
-        256: row_bytes, 257: rows, 258: 8, 259: _LZW, 262: 1, 273: 0, 277: 1, 278: rows,
+        256: row_bytes,
+        257: rows,
+        258: 8,
+        259: _LZW,
+        262: 1,
+        273: 0,
+        277: 1,
+        278: rows,
         279: len(data),
-    }  # fmt: skip
+    }
     pixels_at = _HEADER_BYTES + 2 + _ENTRY.size * len(tags) + 4
     tags[273] = pixels_at
     entries = b"".join(_ENTRY.pack(tag, _LONG, 1, value) for tag, value in tags.items())

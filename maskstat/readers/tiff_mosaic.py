@@ -149,8 +149,15 @@ def _chosen(directory: Directory, options: ReadOptions) -> Sequence[Page]:
 
 
 def _kind(page: Page) -> tuple[object, ...]:
-    return (page.width, page.height, page.bits, page.samples, page.sample_formats,
-            page.photometric, page.extra_samples)  # fmt: skip
+    return (
+        page.width,
+        page.height,
+        page.bits,
+        page.samples,
+        page.sample_formats,
+        page.photometric,
+        page.extra_samples,
+    )
 
 
 def _check_compression(page: Page, options: ReadOptions) -> bool:

@@ -89,11 +89,21 @@ def _layout(page: Any) -> _Layout:
         is_tiled = bool(page.is_tiled)
         high, wide = (page.tilelength, page.tilewidth) if is_tiled else (page.rowsperstrip, width)
         layout = _Layout(
-            height, width, planes, samples, index(high) if is_tiled else min(index(high), height),
-            index(wide), is_tiled, index(page.bitspersample), np.dtype(page.dtype),
-            index(page.compression), index(page.predictor) != 1, index(page.fillorder) == 2,
-            tuple(map(index, page.dataoffsets)), tuple(map(index, page.databytecounts)),
-        )  # fmt: skip
+            height,
+            width,
+            planes,
+            samples,
+            index(high) if is_tiled else min(index(high), height),
+            index(wide),
+            is_tiled,
+            index(page.bitspersample),
+            np.dtype(page.dtype),
+            index(page.compression),
+            index(page.predictor) != 1,
+            index(page.fillorder) == 2,
+            tuple(map(index, page.dataoffsets)),
+            tuple(map(index, page.databytecounts)),
+        )
     except FAULTS:
         raise
     except Exception as error:  # tags may hold anything

@@ -124,11 +124,20 @@ class PixelProfile:
             return np.zeros(shape, np.int64)
 
         return cls(
-            catalog, grid, 0, (0, 0), zeros(count + 1), zeros(count + 1, grid, grid),
-            zeros(count, 2), zeros(count), zeros(count + 1, count + 1),
-            Components.none(count), Components.none(count), zeros(count, 2, SIDE_BINS),
+            catalog,
+            grid,
+            0,
+            (0, 0),
+            zeros(count + 1),
+            zeros(count + 1, grid, grid),
+            zeros(count, 2),
+            zeros(count),
+            zeros(count + 1, count + 1),
+            Components.none(count),
+            Components.none(count),
+            zeros(count, 2, SIDE_BINS),
             ((),) * count,
-        )  # fmt: skip
+        )
 
     def __add__(self, other: object) -> PixelProfile:
         if not isinstance(other, PixelProfile):

@@ -82,6 +82,11 @@ def sample(
         )
     )
     return SamplingTable(
-        ledger.names, weights, chosen.name, chosen.unit, parameters, mix,
+        ledger.names,
+        weights,
+        chosen.name,
+        chosen.unit,
+        parameters,
+        mix,
         {**(provenance or {}), "maskstat": __version__},
-    )  # fmt: skip
+    )

@@ -97,9 +97,14 @@ class TargetMix:
         # A line search may try prices e^x that overflow; optimal ones, t_c / m_c, are far inside.
         bounds = [(-_LOG_PRICE, _LOG_PRICE)] * self.start.size if self.distance == "kl" else None
         quick = minimize(
-            self._negative_dual, self.start, (factor,), jac=True, method="L-BFGS-B", bounds=bounds,
+            self._negative_dual,
+            self.start,
+            (factor,),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=bounds,
             options={"maxfun": _QUICK_STEPS, "maxcor": 30, "ftol": 1e-16, "gtol": 1e-10},
-        )  # fmt: skip
+        )
         best = quick.x
         allowed = GAP * max(1.0, factor)
 
@@ -110,10 +115,15 @@ class TargetMix:
         if self._gap(best, factor) > allowed:
             with np.errstate(over="ignore", invalid="ignore"):  # steps too far are taken back
                 best = minimize(
-                    self._negative_dual, best, (factor,), jac=True, hess=self._hessian,
-                    method="trust-exact", callback=stop_when_closed,
+                    self._negative_dual,
+                    best,
+                    (factor,),
+                    jac=True,
+                    hess=self._hessian,
+                    method="trust-exact",
+                    callback=stop_when_closed,
                     options={"maxiter": 1000, "gtol": 1e-12},
-                ).x  # fmt: skip
+                ).x
         if not (gap := self._gap(best, factor)) <= allowed:
             raise WeightError(
                 f"the target mix was missed by {gap:.1g}: the iteration did not converge",

@@ -298,9 +298,11 @@ def check_images(
             remedy=f"images end in {', '.join(sorted(IMAGE_SUFFIXES))}",
         )
     pairing = quality.pair_by_stem(
-        sorted(shapes, key=natural_key), sorted(files, key=natural_key),
-        mask_suffix=mask_suffix, image_suffix=image_suffix,
-    )  # fmt: skip
+        sorted(shapes, key=natural_key),
+        sorted(files, key=natural_key),
+        mask_suffix=mask_suffix,
+        image_suffix=image_suffix,
+    )
     findings = quality.of_files("mask-without-image", pairing.masks)
     findings += quality.of_files("image-without-mask", pairing.images)
     if pairing.ambiguous:
@@ -336,9 +338,11 @@ def _check_sizes(
         turned = upright[::-1] if header.orientation >= 5 else upright
         if shape is not None and shape not in {upright, turned}:
             wrong[mask] = {
-                "mask": mask, "mask_size": list(shape[::-1]),
-                "image": image, "image_size": [header.width, header.height],
-            }  # fmt: skip
+                "mask": mask,
+                "mask_size": list(shape[::-1]),
+                "image": image,
+                "image_size": [header.width, header.height],
+            }
     findings = []
     if wrong:
         findings.append(Finding("size-mismatch", len(wrong), tuple(wrong), tuple(wrong.values())))

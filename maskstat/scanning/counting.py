@@ -118,8 +118,11 @@ class Outcomes:
         numbers = {encoding: at for at, encoding in enumerate(dict.fromkeys(table.encodings))}
         columns = (
             np.array([numbers[encoding] for encoding in table.encodings], np.int64),
-            table.shapes.ravel(), np.diff(table.indptr), table.values, table.counts,
-        )  # fmt: skip
+            table.shapes.ravel(),
+            np.diff(table.indptr),
+            table.values,
+            table.counts,
+        )
         marks = [(mask.tally.name, mask.size, mask.stamp) for mask in masks]
         packed = tuple(map(_packed, columns))
         return _unpack, (list(numbers), packed, marks, failures, self.part, self.unseen)

@@ -256,9 +256,10 @@ def _place(parts: Sequence[_Part], *, separate: bool) -> str:
         stem = storable(part.store.path.stem)
         if stores.setdefault(stem, part.store) is not part.store:
             raise ParameterError(
-                f"two stores are called {printable(stem)!r}", where="--separate",
+                f"two stores are called {printable(stem)!r}",
+                where="--separate",
                 remedy="rename the file of one",
-            )  # fmt: skip
+            )
         of_its_store = [other.place.folder for other in parts if other.store is part.store]
         part.base, part.label = common_base(of_its_store), f"{stem}/"
     return ""

@@ -174,9 +174,13 @@ def scan(
                         store, origin, options, cluster, strict=strict, on_progress=on_progress
                     )
                     run.carry_out(
-                        name, catalog, _listed(origin), rescan=False, workers=workers,
+                        name,
+                        catalog,
+                        _listed(origin),
+                        rescan=False,
+                        workers=workers,
                         measurer=rest,
-                    )  # fmt: skip
+                    )
         except BaseException:
             store.close()
             raise
@@ -288,10 +292,14 @@ class _Run:
         info = self.store.begin(name, self.source.location, catalog, self.options.recorded)
         self._measurer = measurer
         found = Comparison(
-            self.store, self.source, info, known=known, rescan=rescan,
+            self.store,
+            self.source,
+            info,
+            known=known,
+            rescan=rescan,
             refuses=self.options.refuses,
             measured=None if measurer is None else self.store.measured(measurer.key(info)),
-        )  # fmt: skip
+        )
         todo = found.to_read(listing)
         if self.cluster is None:
             todo = _prepared(found, todo)
@@ -302,9 +310,13 @@ class _Run:
             record.commit(last=True)  # looking for what is gone may take as long as the listing
             found.forget_gone()
         changes = Changes(
-            found.new, found.changed, found.unchanged, found.gone + gone, self.source.skipped(),
+            found.new,
+            found.changed,
+            found.unchanged,
+            found.gone + gone,
+            self.source.skipped(),
             self.source.splits(),
-        )  # fmt: skip
+        )
         with self.store.together():  # a disk takes its time for every transaction
             record.commit(last=True)
             self.store.write(info, (), found.doubles)
@@ -345,23 +357,31 @@ class _Run:
             at_once = CLUSTER_READS if self.source.reads else 1
             return seen(
                 dask.map_chunks(
-                    self.cluster, lambda chunk: ChunkCount.of(counter, chunk, at_once),
+                    self.cluster,
+                    lambda chunk: ChunkCount.of(counter, chunk, at_once),
                     _chunks(todo, _growing(CLUSTER_CHUNK_FILES), CLUSTER_CHUNK_BYTES),
-                    lost=lost_mask, in_order=self.strict,
+                    lost=lost_mask,
+                    in_order=self.strict,
                 )
-            )  # fmt: skip
+            )
         files = REMOTE_CHUNK_FILES if self.source.reads else CHUNK_FILES
         chunks = _chunks(todo, repeat(files), CHUNK_BYTES)
         if self._measurer is None:
             return map_chunks(
-                counter.count, chunks, workers=workers, in_order=self.strict,
+                counter.count,
+                chunks,
+                workers=workers,
+                in_order=self.strict,
                 weigh=lambda chunk: sum(map(held, chunk)),
-            )  # fmt: skip
+            )
         return map_chunks(
-            counter.count_and_measure, tasks(chunks), workers=workers,
+            counter.count_and_measure,
+            tasks(chunks),
+            workers=workers,
             window=4 * workers,  # parts of a profile are large: few may wait
-            in_order=self.strict, weigh=lambda chunk: sum(held(task.entry) for task in chunk),
-        )  # fmt: skip
+            in_order=self.strict,
+            weigh=lambda chunk: sum(held(task.entry) for task in chunk),
+        )
 
     def _take_in(
         self, results: Iterable[Sequence[Outcome]], record: Recorder, found: Comparison

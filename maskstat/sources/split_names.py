@@ -9,8 +9,16 @@ from functools import lru_cache
 from maskstat.naming import natural_key
 
 SPLITS = (
-    "train", "training", "trainval", "val", "valid", "validation", "dev", "test", "testing",
-)  # fmt: skip
+    "train",
+    "training",
+    "trainval",
+    "val",
+    "valid",
+    "validation",
+    "dev",
+    "test",
+    "testing",
+)
 _ALTERNATIVES = "|".join(sorted(SPLITS, key=len, reverse=True))
 # "train" and "Train", "train-0001.tar" and "train-00000-of-00002.parquet", but not "train_masks".
 _SPLIT = re.compile(

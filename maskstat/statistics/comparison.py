@@ -108,20 +108,34 @@ class Metric:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("js", "Jensen-Shannon distance of class frequencies, 0 to 1",
-               lambda pair: pair.js_distance),
-        Metric("psi", "population stability index of class frequencies",
-               lambda pair: pair.psi),
-        Metric("cramers-v", "largest Cramér's V of a class's presence, 0 to 1",
-               lambda pair: float(pair.presence.cramers_v.max(initial=0.0))),
-        Metric("missing", "classes that occur in one of the two only",
-               lambda pair: len(pair.only_first) + len(pair.only_second)),
-        Metric("resolution", "Kolmogorov-Smirnov distance of mask sizes, 0 to 1",
-               lambda pair: pair.resolution),
-        Metric("leakage", "masks of the second that are in the first, pixel for pixel",
-               lambda pair: pair.leakage),
+        Metric(
+            "js",
+            "Jensen-Shannon distance of class frequencies, 0 to 1",
+            lambda pair: pair.js_distance,
+        ),
+        Metric("psi", "population stability index of class frequencies", lambda pair: pair.psi),
+        Metric(
+            "cramers-v",
+            "largest Cramér's V of a class's presence, 0 to 1",
+            lambda pair: float(pair.presence.cramers_v.max(initial=0.0)),
+        ),
+        Metric(
+            "missing",
+            "classes that occur in one of the two only",
+            lambda pair: len(pair.only_first) + len(pair.only_second),
+        ),
+        Metric(
+            "resolution",
+            "Kolmogorov-Smirnov distance of mask sizes, 0 to 1",
+            lambda pair: pair.resolution,
+        ),
+        Metric(
+            "leakage",
+            "masks of the second that are in the first, pixel for pixel",
+            lambda pair: pair.leakage,
+        ),
     )
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

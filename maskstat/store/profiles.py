@@ -135,10 +135,14 @@ class KeptProfiles(Connected):
     def left_out(self, key: ProfileKey) -> list[Failure]:
         """Masks that are counted but not measured, with the reason, in natural order."""
         with translated(self.path):
-            rows = self._connection.execute(
-                "SELECT name, reason FROM profile_mask WHERE profile = ? AND block IS NULL",
-                (self._profile_id(key),),
-            ).fetchall() if self.version >= PROFILES else []  # fmt: skip
+            rows = (
+                self._connection.execute(
+                    "SELECT name, reason FROM profile_mask WHERE profile = ? AND block IS NULL",
+                    (self._profile_id(key),),
+                ).fetchall()
+                if self.version >= PROFILES
+                else []
+            )
         return [Failure(*row) for row in sorted(rows, key=lambda row: natural_key(row[0]))]
 
     def blocks(self, key: ProfileKey) -> Iterator[bytes]:

@@ -38,10 +38,15 @@ def rows_of(scan: int, masks: Sequence[StoredMask], table: TallyTable) -> list[t
     return [
         (scan, name, mask.size, mask.stamp, *shape, texts[encoding], form, blob)
         for mask, name, shape, encoding, form, blob in zip(
-            masks, table.names, table.shapes.tolist(), table.encodings, forms.tolist(), blobs,
+            masks,
+            table.names,
+            table.shapes.tolist(),
+            table.encodings,
+            forms.tolist(),
+            blobs,
             strict=True,
         )
-    ]  # fmt: skip
+    ]
 
 
 def table_of(block: Sequence[tuple[str, int, int, str, int, bytes]]) -> TallyTable:

@@ -152,11 +152,17 @@ class Store(KeptProfiles, Copied):
         with self.checked():
             return [
                 ScanInfo(
-                    key, name, source, _catalog(text), created, updated, bool(complete),
+                    key,
+                    name,
+                    source,
+                    _catalog(text),
+                    created,
+                    updated,
+                    bool(complete),
                     dict(json.loads(readings.get(key, "{}"))),
                 )
                 for key, name, source, text, created, updated, complete in rows
-            ]  # fmt: skip
+            ]
 
     def begin(
         self,

@@ -107,16 +107,22 @@ class ComplementObjectiveTraining:
         if self.primary is not None:
             return self.primary(logits, target)
         return cross_entropy(
-            logits, target, weight=self._weight(logits), ignore_index=self.ignore_index,
+            logits,
+            target,
+            weight=self._weight(logits),
+            ignore_index=self.ignore_index,
             reduction=self.reduction,
-        )  # fmt: skip
+        )
 
     def complement_loss(self, logits: Tensor, target: Tensor) -> Tensor:
         """What the second step minimises: -C / (K - 1)."""
         complement = complement_entropy(
-            logits, target, weight=self._weight(logits), ignore_index=self.ignore_index,
+            logits,
+            target,
+            weight=self._weight(logits),
+            ignore_index=self.ignore_index,
             reduction=self.reduction,
-        )  # fmt: skip
+        )
         return complement / (1 - logits.shape[1])
 
     def step(self, forward: Callable[[], Tensor], target: Tensor) -> Objectives:

@@ -22,8 +22,15 @@ from maskstat.values.tally import IntArray
 FloatArray = npt.NDArray[np.float64]
 
 NAME_ATTRIBUTES = (
-    "mask_paths", "masks", "names", "image_paths", "images", "paths", "files", "filenames",
-)  # fmt: skip
+    "mask_paths",
+    "masks",
+    "names",
+    "image_paths",
+    "images",
+    "paths",
+    "files",
+    "filenames",
+)
 """Attributes of a data set that may list a name or path of every item, in order of preference."""
 
 LONGEST_EPOCH = 1 << 27
@@ -162,9 +169,14 @@ def sampler(
     try:
         weights = table.weights[_rows(table, dataset, names, key)]
         return MaskSampler(
-            dataset, weights, _unit(table), samples=samples, seed=seed, rank=rank,
+            dataset,
+            weights,
+            _unit(table),
+            samples=samples,
+            seed=seed,
+            rank=rank,
             world_size=world_size,
-        )  # fmt: skip
+        )
     except ParameterError as error:
         raise ParameterError(error.problem, where=where, remedy=error.remedy) from error
 

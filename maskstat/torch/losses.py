@@ -83,9 +83,12 @@ class CrossEntropy(ClassLoss):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         return functional.cross_entropy(
-            logits, target, weight=self.weight, ignore_index=self.ignore_index,
+            logits,
+            target,
+            weight=self.weight,
+            ignore_index=self.ignore_index,
             reduction=self.reduction,
-        )  # fmt: skip
+        )
 
 
 class Focal(ClassLoss):
@@ -104,9 +107,13 @@ class Focal(ClassLoss):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         return functional.focal(
-            logits, target, gamma=self.gamma, weight=self.weight, ignore_index=self.ignore_index,
+            logits,
+            target,
+            gamma=self.gamma,
+            weight=self.weight,
+            ignore_index=self.ignore_index,
             reduction=self.reduction,
-        )  # fmt: skip
+        )
 
 
 class ComplementEntropy(ClassLoss):
@@ -117,9 +124,12 @@ class ComplementEntropy(ClassLoss):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         return functional.complement_entropy(
-            logits, target, weight=self.weight, ignore_index=self.ignore_index,
+            logits,
+            target,
+            weight=self.weight,
+            ignore_index=self.ignore_index,
             reduction=self.reduction,
-        )  # fmt: skip
+        )
 
 
 class ComplementCrossEntropy(ClassLoss):
@@ -141,9 +151,13 @@ class ComplementCrossEntropy(ClassLoss):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         return functional.complement_cross_entropy(
-            logits, target, gamma=self.gamma, weight=self.weight, ignore_index=self.ignore_index,
+            logits,
+            target,
+            gamma=self.gamma,
+            weight=self.weight,
+            ignore_index=self.ignore_index,
             reduction=self.reduction,
-        )  # fmt: skip
+        )
 
 
 class LogitAdjusted(ClassLoss):
@@ -172,9 +186,14 @@ class LogitAdjusted(ClassLoss):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         return functional.logit_adjusted(
-            logits, target, prior=self.prior, tau=self.tau, weight=self.weight,
-            ignore_index=self.ignore_index, reduction=self.reduction,
-        )  # fmt: skip
+            logits,
+            target,
+            prior=self.prior,
+            tau=self.tau,
+            weight=self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+        )
 
 
 class LDAM(ClassLoss):
@@ -206,9 +225,15 @@ class LDAM(ClassLoss):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         return functional.ldam(
-            logits, target, counts=self.counts, max_margin=self.max_margin, scale=self.scale,
-            weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction,
-        )  # fmt: skip
+            logits,
+            target,
+            counts=self.counts,
+            max_margin=self.max_margin,
+            scale=self.scale,
+            weight=self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+        )
 
 
 class DistanceAware(ClassLoss):
@@ -232,6 +257,11 @@ class DistanceAware(ClassLoss):
 
     def forward(self, logits: Tensor, heatmap: Tensor) -> Tensor:
         return functional.distance_aware(
-            logits, heatmap, alpha=self.alpha, beta=self.beta, weight=self.weight,
-            ignore_index=self.ignore_index, reduction=self.reduction,
-        )  # fmt: skip
+            logits,
+            heatmap,
+            alpha=self.alpha,
+            beta=self.beta,
+            weight=self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+        )

@@ -206,8 +206,12 @@ class ConfusionMatrix:
         if len(names) != len(self):
             raise ParameterError(f"{len(names)} names do not fit {len(self)} classes")
         scalars = (
-            "accuracy", "balanced_accuracy", "mean_iou", "mean_dice", "frequency_weighted_iou",
-        )  # fmt: skip
+            "accuracy",
+            "balanced_accuracy",
+            "mean_iou",
+            "mean_dice",
+            "frequency_weighted_iou",
+        )
         return {
             "classes": names,
             "counts": self.counts.tolist(),

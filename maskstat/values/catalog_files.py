@@ -31,10 +31,21 @@ from maskstat.values.presets import preset_names, preset_text
 MAX_FILE_BYTES = 16 << 20
 _LABELMAP_LINE = re.compile(r"^[^:]+:(?:\s*\d+\s*,\s*\d+\s*,\s*\d+\s*)?:[^:]*:[^:]*$")
 _KNOWN_KEYS = {
-    "name", "title", "source", "note", "classes", "names", "id2label",
-    "ignore", "ignore_colours", "ignore_colors", "ignore_255", "nearest_colour", "nearest_color",
+    "name",
+    "title",
+    "source",
+    "note",
+    "classes",
+    "names",
+    "id2label",
+    "ignore",
+    "ignore_colours",
+    "ignore_colors",
+    "ignore_255",
+    "nearest_colour",
+    "nearest_color",
     "origin",
-}  # fmt: skip
+}
 _KNOWN_CLASS_KEYS = {"name", "value", "values", "colour", "color", "colours", "colors"}
 
 

@@ -80,10 +80,16 @@ def compute(
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         raw = chosen.function(present_counts(histogram, components), **parameters)
     return finish(
-        histogram, raw, chosen.name, parameters,
-        policy=policy, normalize=normalize, clip=clip, source=source,
+        histogram,
+        raw,
+        chosen.name,
+        parameters,
+        policy=policy,
+        normalize=normalize,
+        clip=clip,
+        source=source,
         reduction=chosen.reduction,
-    )  # fmt: skip
+    )
 
 
 def finish(
@@ -169,8 +175,9 @@ def refuse_unlisted(histogram: ClassHistogram) -> None:
     ]
     more = len(histogram.unlisted) - len(shown)
     listing = ", ".join(shown) + (f" and {more} more" if more else "")
-    flags = " ".join(f"--ignore '{v}'" if isinstance(v, str) else f"--ignore {v}"
-                     for v in histogram.unlisted)  # fmt: skip
+    flags = " ".join(
+        f"--ignore '{v}'" if isinstance(v, str) else f"--ignore {v}" for v in histogram.unlisted
+    )
     raise UnlistedValuesError(
         f"values that are neither classes nor ignored: {listing}",
         remedy=flags if more == 0 else "--unlisted ignore",

@@ -105,8 +105,14 @@ def equal_cost(
     if cost_matrix is not None:
         parameters["cost_matrix"] = np.asarray(cost_matrix, np.float64).tolist()
     table = finish(
-        histogram, raw, "equal-cost", parameters,
-        policy=policy, normalize=normalize, clip=clip, source=source,
+        histogram,
+        raw,
+        "equal-cost",
+        parameters,
+        policy=policy,
+        normalize=normalize,
+        clip=clip,
+        source=source,
         reduction=REDUCTIONS[framework],
-    )  # fmt: skip
+    )
     return EqualCost(table, solution)

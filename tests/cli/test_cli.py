@@ -124,8 +124,13 @@ def test_only_what_changed_is_decoded(maskstat: Any, masks: Path) -> None:
     (masks / "mask_10.npy").unlink()
     document = maskstat("scan", "masks", "--classes", "4", "--json").json
     assert document["changes"] == {
-        "new": 1, "changed": 1, "unchanged": 1, "gone": 1, "skipped": 0, "splits": [],
-    }  # fmt: skip
+        "new": 1,
+        "changed": 1,
+        "unchanged": 1,
+        "gone": 1,
+        "skipped": 0,
+        "splits": [],
+    }
     assert document["total_pixels"] == 13
     again = maskstat("scan", "masks", "--classes", "4")
     assert "0 new, 0 changed, 3 unchanged, 0 gone" in again.out

@@ -118,10 +118,15 @@ def test_check_document(splits: Run) -> None:
 @pytest.mark.parametrize(
     ("fail_on", "code"),
     [
-        (["leakage"], 1), (["error"], 1), (["warning"], 1), (["lossy,few-masks"], 1),
-        (["lossy", "few-masks"], 1), (["lossy"], 0), (["unreadable, stale"], 0),
+        (["leakage"], 1),
+        (["error"], 1),
+        (["warning"], 1),
+        (["lossy,few-masks"], 1),
+        (["lossy", "few-masks"], 1),
+        (["lossy"], 0),
+        (["unreadable, stale"], 0),
     ],
-)  # fmt: skip
+)
 def test_check_fail_on(splits: Run, fail_on: list[str], code: int) -> None:
     options = [part for item in fail_on for part in ("--fail-on", item)]
     found = splits("check", "--scan", "val", "--against", "train", "--json", *options)
@@ -235,8 +240,10 @@ def test_compare_document(splits: Run) -> None:
     assert pair["leaked"] == [{"first": ["b.npy"], "second": ["c.npy"]}]
     shares = {row["name"]: [s["share"] for s in row["splits"]] for row in document["classes"]}
     assert shares == {
-        "class_0": [0.6, 0.6], "class_1": [0.3, 0.35], "class_2": [0.1, 0.05],
-    }  # fmt: skip
+        "class_0": [0.6, 0.6],
+        "class_1": [0.3, 0.35],
+        "class_2": [0.1, 0.05],
+    }
 
 
 @pytest.mark.parametrize("metric", METRICS)

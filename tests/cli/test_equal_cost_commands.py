@@ -51,9 +51,17 @@ def test_infeasible_names_the_class_and_the_batch_size_that_works(run: Any) -> N
 
 def test_best_effort_prints_the_costs_that_remain(run: Any, tmp_path: Path) -> None:
     code, out, err = run(
-        "weights", "--for", "torch", "--batch-size", "1", "--best-effort", "--max-ratio", "50",
-        "-o", "w.json",
-    )  # fmt: skip
+        "weights",
+        "--for",
+        "torch",
+        "--batch-size",
+        "1",
+        "--best-effort",
+        "--max-ratio",
+        "50",
+        "-o",
+        "w.json",
+    )
     assert code == 0, err
     assert "limited to 50" in out
     assert "cost that remains" in out

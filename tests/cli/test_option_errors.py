@@ -56,10 +56,11 @@ def rows_of(command: str, option: str) -> tuple[Case, ...]:
     if (command, option) not in OWN_ROWS_ONLY:
         rows += SHARED.get(option, ())
     return tuple(
-        row if row.line.split(" ")[0] == command
+        row
+        if row.line.split(" ")[0] == command
         else row._replace(line=f"{BEGINNINGS[command]} {row.line}")
         for row in rows
-    )  # fmt: skip
+    )
 
 
 CASES = {pair: rows_of(*pair) for pair in PARAMETERS if pair[0] in BEGINNINGS}
@@ -236,40 +237,119 @@ def test_a_scan_that_could_not_count_all_says_so_with_its_own_code(run: Run) -> 
 
 # Behind each of these a text may say anything.
 TEXTS = (
-    "show --json --classes=", "show --json --ignore=", "show --json --nearest-colour=",
-    "show --json --ignore=#", "show --scan=", "show --db=", "scans --remove=", "presets ",
-    "weights --json --scheme=", "weights --json --normalize=", "weights --json --clip=",
-    "weights --json --clip=0:", "weights --json --absent=", "weights --json --unlisted=",
-    "weights --json --param=", "weights --json --scheme=enet --param=c=",
-    "weights --json --scheme=power --param=alpha=", "weights --json --scheme=log --param=mu=",
+    "show --json --classes=",
+    "show --json --ignore=",
+    "show --json --nearest-colour=",
+    "show --json --ignore=#",
+    "show --scan=",
+    "show --db=",
+    "scans --remove=",
+    "presets ",
+    "weights --json --scheme=",
+    "weights --json --normalize=",
+    "weights --json --clip=",
+    "weights --json --clip=0:",
+    "weights --json --absent=",
+    "weights --json --unlisted=",
+    "weights --json --param=",
+    "weights --json --scheme=enet --param=c=",
+    "weights --json --scheme=power --param=alpha=",
+    "weights --json --scheme=log --param=mu=",
     "weights --json --normalize=sum --scheme=effective-number --param=beta=",
-    "weights --for=torch --json --batch-size=", "weights --predictor-confidence=",
-    "weights --for=torch --batch-size=2 --json --seed=", "weights --for=",
+    "weights --for=torch --json --batch-size=",
+    "weights --predictor-confidence=",
+    "weights --for=torch --batch-size=2 --json --seed=",
+    "weights --for=",
     "weights --for=torch --batch-size=1 --best-effort --json --max-ratio=",
-    "weights -o x.json --layout=", "weights -o x.json --clip=0.1:",
-    "weights -o x.csv --scheme=power --param=alpha=", "weights -o x.txt --scheme=enet --param=c=",
-    "sampling -o x.csv --param=threshold=", "sampling -o x.json --param=threshold=",
-    "costs --json --predictor-confidence=", "costs --json --scheme=",
-    "sampling --json --method=", "sampling --json --param=threshold=",
+    "weights -o x.json --layout=",
+    "weights -o x.json --clip=0.1:",
+    "weights -o x.csv --scheme=power --param=alpha=",
+    "weights -o x.txt --scheme=enet --param=c=",
+    "sampling -o x.csv --param=threshold=",
+    "sampling -o x.json --param=threshold=",
+    "costs --json --predictor-confidence=",
+    "costs --json --scheme=",
+    "sampling --json --method=",
+    "sampling --json --param=threshold=",
     "sampling --json --method=inverse-frequency --param=power=",
     "sampling --json --method=target-mix --param=effective=",
-    "check --json --min-masks=", "check --json --min-components=", "check --json --fail-on=",
-    "check --json --images=masks --mask-suffix=", "compare masks fine --json --fail-above=js=",
-    "compare masks fine --json --fail-above=", "report --format=", "report --json --classes=",
-    "plot classes -o absent/x.png --dpi=", "plot classes -o absent/x.png --order=", "plot ",
-    "export --layout=", "export --format=", "export --classes=",
-    "scan masks --db=kept.db --json --pages=", "scan masks --db=kept.db --channels=",
-    "scan arrays --db=kept.db --array=", "scan masks --db=kept.db --json --value-divisor=",
-    "scan masks --db=kept.db --json --name=", "scan masks --db=kept.db --include=",
-    "scan table.csv --db=kept.db --column=", "scan masks --db=kept.db --executor=",
+    "check --json --min-masks=",
+    "check --json --min-components=",
+    "check --json --fail-on=",
+    "check --json --images=masks --mask-suffix=",
+    "compare masks fine --json --fail-above=js=",
+    "compare masks fine --json --fail-above=",
+    "report --format=",
+    "report --json --classes=",
+    "plot classes -o absent/x.png --dpi=",
+    "plot classes -o absent/x.png --order=",
+    "plot ",
+    "export --layout=",
+    "export --format=",
+    "export --classes=",
+    "scan masks --db=kept.db --json --pages=",
+    "scan masks --db=kept.db --channels=",
+    "scan arrays --db=kept.db --array=",
+    "scan masks --db=kept.db --json --value-divisor=",
+    "scan masks --db=kept.db --json --name=",
+    "scan masks --db=kept.db --include=",
+    "scan table.csv --db=kept.db --column=",
+    "scan masks --db=kept.db --executor=",
     "scan masks --db=kept.db --grid=",
-)  # fmt: skip
+)
 HOSTILE = (
-    "", " ", "nan", "-nan", "inf", "-inf", "1e999", "-1e999", "1e308", "5e-324", "1e-320", "-0",
-    "0", "1", "-1", "00", "0.5", "0.3", "1_0", "٣", "½", "9" * 25, "9" * 5000, str(2**63 - 1),
-    str(-(2**63)), "1e3", "0x10", "+4", "1:2", "a=b", "=", "=1", "--", "-", "#000000", "#00000000",
-    "#g", "\x1b[2J", "a\nb", "\udcff", "..", ".", "/", "~", "*", "[", "%s", "{}", "'", '"', "\\",
-)  # fmt: skip
+    "",
+    " ",
+    "nan",
+    "-nan",
+    "inf",
+    "-inf",
+    "1e999",
+    "-1e999",
+    "1e308",
+    "5e-324",
+    "1e-320",
+    "-0",
+    "0",
+    "1",
+    "-1",
+    "00",
+    "0.5",
+    "0.3",
+    "1_0",
+    "٣",
+    "½",
+    "9" * 25,
+    "9" * 5000,
+    str(2**63 - 1),
+    str(-(2**63)),
+    "1e3",
+    "0x10",
+    "+4",
+    "1:2",
+    "a=b",
+    "=",
+    "=1",
+    "--",
+    "-",
+    "#000000",
+    "#00000000",
+    "#g",
+    "\x1b[2J",
+    "a\nb",
+    "\udcff",
+    "..",
+    ".",
+    "/",
+    "~",
+    "*",
+    "[",
+    "%s",
+    "{}",
+    "'",
+    '"',
+    "\\",
+)
 CHOSEN = ("enet", "sum", "one", "zero", "keras", "torch", "bitmask", "all", "dict", "list", "4")
 
 
@@ -315,9 +395,26 @@ def test_any_text_gets_a_documented_answer(run: Run, line: str, text: str) -> No
 
 LEAVES = st.none() | st.booleans() | st.integers(-3, 300) | st.floats() | st.sampled_from(HOSTILE)
 KEYS = st.sampled_from(
-    ("classes", "names", "name", "value", "values", "colour", "colours", "ignore", "ignore_255",
-     "ignore_colours", "nearest_colour", "id2label", "0", "1", "origin", "weights", "format")
-)  # fmt: skip
+    (
+        "classes",
+        "names",
+        "name",
+        "value",
+        "values",
+        "colour",
+        "colours",
+        "ignore",
+        "ignore_255",
+        "ignore_colours",
+        "nearest_colour",
+        "id2label",
+        "0",
+        "1",
+        "origin",
+        "weights",
+        "format",
+    )
+)
 DOCUMENTS = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4)
 )
@@ -354,9 +451,15 @@ def _shell(script: str, world: Path) -> subprocess.CompletedProcess[str]:
     }
     environment.pop("MASKSTAT_DB", None)
     return subprocess.run(
-        script, shell=True, cwd=world, env=environment, check=False, timeout=60,
-        capture_output=True, text=True,
-    )  # fmt: skip
+        script,
+        shell=True,
+        cwd=world,
+        env=environment,
+        check=False,
+        timeout=60,
+        capture_output=True,
+        text=True,
+    )
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no full device")
@@ -395,8 +498,9 @@ unprivileged = pytest.mark.skipif(
         ("empty", 0o500, "scan masks --db empty/new.db", "empty/new.db"),
     ],
 )
-def test_what_the_user_may_not(run: Run, world: Path, closed: str, mode: int, line: str,
-                               where: str) -> None:  # fmt: skip
+def test_what_the_user_may_not(
+    run: Run, world: Path, closed: str, mode: int, line: str, where: str
+) -> None:
     before = (world / closed).stat().st_mode
     os.chmod(world / closed, mode)
     try:

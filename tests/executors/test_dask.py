@@ -262,9 +262,14 @@ def plain(outcome: StoredMask | Failure | Measured | Unseen) -> object:
     assert tally.values.dtype == tally.counts.dtype == np.int64
     assert type(outcome.tally.shape[0]) is type(outcome.size) is int
     return (
-        tally.name, tally.shape, tally.encoding, tally.values.tolist(), tally.counts.tolist(),
-        outcome.size, outcome.stamp,
-    )  # fmt: skip
+        tally.name,
+        tally.shape,
+        tally.encoding,
+        tally.values.tolist(),
+        tally.counts.tolist(),
+        outcome.size,
+        outcome.stamp,
+    )
 
 
 @given(st.lists(masks, max_size=6), st.lists(st.tuples(st.text(), st.text()), max_size=3))
@@ -353,10 +358,13 @@ def test_a_part_of_a_panoptic_file_says_the_same_of_its_masks(
     tmp_path_factory: pytest.TempPathFactory, wanted: set[int], below: bool
 ) -> None:
     annotations = [
-        {"file_name": f"{n}.png", "segments_info": [{"id": 1 + n * k, "category_id": k}
-                                                     for k in range(n)]}
-        for n in range(6) if n != 1
-    ]  # fmt: skip
+        {
+            "file_name": f"{n}.png",
+            "segments_info": [{"id": 1 + n * k, "category_id": k} for k in range(n)],
+        }
+        for n in range(6)
+        if n != 1
+    ]
     document = {"annotations": annotations, "categories": [{"id": k} for k in range(6)]}
     path = tmp_path_factory.getbasetemp() / "panoptic.json"
     if not path.exists():

@@ -286,11 +286,23 @@ def test_a_scan_goes_on_where_the_scheduler_died(
 def scanning_slowly(tmp_path: Path, *arguments: str, seconds: float) -> subprocess.Popen[str]:
     """The command line, in a session of its own, with masks that take their time."""
     return subprocess.Popen(
-        [sys.executable, str(SUPPORT / "cluster_scan.py"), f"{seconds}", "scan",
-         str(tmp_path / "masks"), "--db", str(tmp_path / "s.db"), "--executor", "dask",
-         *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            str(SUPPORT / "cluster_scan.py"),
+            f"{seconds}",
+            "scan",
+            str(tmp_path / "masks"),
+            "--db",
+            str(tmp_path / "s.db"),
+            "--executor",
+            "dask",
+            *arguments,
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def nobody_left(session: int) -> bool:
@@ -399,14 +411,21 @@ def test_a_scheduler_that_does_not_answer(
     [
         ({"executor": "desk"}, "--executor: is one of threads, dask, not 'desk'"),
         ({"scheduler": "tcp://h:1"}, "--scheduler: goes with --executor dask"),
-        ({"executor": "dask", "scheduler": "h"},
-         "--scheduler: an address is like tcp://HOST:8786, not 'h'"),
-        ({"executor": "dask", "scheduler": "http://h:80"},
-         "--scheduler: an address is like tcp://HOST:8786, not 'http://h:80'"),
-        ({"executor": "dask", "scheduler": "tcp://h:1", "workers": 2},
-         "--workers: is for a cluster on this machine; the one of --scheduler has its own workers"),
+        (
+            {"executor": "dask", "scheduler": "h"},
+            "--scheduler: an address is like tcp://HOST:8786, not 'h'",
+        ),
+        (
+            {"executor": "dask", "scheduler": "http://h:80"},
+            "--scheduler: an address is like tcp://HOST:8786, not 'http://h:80'",
+        ),
+        (
+            {"executor": "dask", "scheduler": "tcp://h:1", "workers": 2},
+            "--workers: is for a cluster on this machine; the one of --scheduler has its own"
+            " workers",
+        ),
     ],
-)  # fmt: skip
+)
 def test_options_that_mean_nothing(
     tmp_path: Path, options: dict[str, Any], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -168,8 +168,10 @@ def test_yaml_for_anybody(tmp_path: Path) -> None:
         1 / 5,
     ]
     assert yaml.safe_load(plain().save(tmp_path / "w.yml", "dict").read_text()) == {
-        0: 1 / 3, 1: 1 / 4, 2: 1 / 5,
-    }  # fmt: skip
+        0: 1 / 3,
+        1: 1 / 4,
+        2: 1 / 5,
+    }
     full = yaml.safe_load(plain().save(tmp_path / "w.yaml").read_text(encoding="utf-8"))
     assert full["weights"] == [1 / 3, 1 / 4, 1 / 5]
     assert full["classes"] == ["c0", "c1", "c2"]

@@ -189,8 +189,11 @@ def test_any_document_is_a_table_or_an_error(tmp_path: Path, document: Any) -> N
 
 
 @settings(max_examples=150)
-@given(data=st.binary(max_size=60) | st.text('0123456789.,e-"[]{}:# \nweightindx', max_size=60)
-       .map(str.encode), suffix=st.sampled_from(SUFFIXES))  # fmt: skip
+@given(
+    data=st.binary(max_size=60)
+    | st.text('0123456789.,e-"[]{}:# \nweightindx', max_size=60).map(str.encode),
+    suffix=st.sampled_from(SUFFIXES),
+)
 def test_any_bytes_are_a_table_or_an_error(tmp_path: Path, data: bytes, suffix: str) -> None:
     path = tmp_path / f"w{suffix}"
     path.write_bytes(data)

@@ -70,9 +70,11 @@ def test_the_table_is_the_ledger_and_sums_to_the_histogram(
     assert [row[6:] for row in rows] == ledger.dense().tolist()
     assert [row[1:3] for row in rows] == whole.shapes.tolist()
     assert [sum(row[at] for row in rows) for at in range(3, 6 + len(catalog))] == [
-        histogram.total_pixels, histogram.ignored_pixels, histogram.unlisted_pixels,
+        histogram.total_pixels,
+        histogram.ignored_pixels,
+        histogram.unlisted_pixels,
         *histogram.pixels.tolist(),
-    ]  # fmt: skip
+    ]
     # Nothing vanishes, in no mask.
     assert all(row[3] == sum(row[4:]) for row in rows)
     assert as_parquet(tmp_path / "t.parquet", tables, catalog, "wide") == [header, *rows]
@@ -113,8 +115,14 @@ def test_columns_of_awkward_names() -> None:
     labels = ["road", "Road", "mask", "Pixels", "mask_2", "a\nb", "pixels_3"]
     catalog = ClassCatalog(tuple(ClassInfo(k, name, (k,)) for k, name in enumerate(labels)))
     assert column_names(catalog) == (
-        "road", "Road_1", "mask_2", "Pixels_3", "mask_2_4", "a\\nb", "pixels_3_6",
-    )  # fmt: skip
+        "road",
+        "Road_1",
+        "mask_2",
+        "Pixels_3",
+        "mask_2_4",
+        "a\\nb",
+        "pixels_3_6",
+    )
 
 
 @pytest.fixture
@@ -160,8 +168,10 @@ def test_the_schema_says_which_scan_and_classes(stored: Path, tmp_path: Path) ->
         about = json.loads(schema.metadata[parquet.KEY])
         assert catalog_from_mapping(about["catalog"], name="classes") == scan.catalog
         assert (about["scan"], about["source"], about["layout"]) == (
-            scan.name, scan.source, "wide",
-        )  # fmt: skip
+            scan.name,
+            scan.source,
+            "wide",
+        )
         assert about["class_columns"] == list(column_names(scan.catalog)) == schema.names[6:]
 
 
@@ -213,8 +223,9 @@ def test_more_classes_than_a_table_has_columns(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="--layout long"):
         write_table([table], many, tmp_path / "t.csv")
     assert as_csv([table], many, "long")[1:] == [
-        ["m", 0, "class_0", 1], ["m", MAX_WIDE, f"class_{MAX_WIDE}", 1],
-    ]  # fmt: skip
+        ["m", 0, "class_0", 1],
+        ["m", MAX_WIDE, f"class_{MAX_WIDE}", 1],
+    ]
     most = ClassCatalog.numbered(MAX_WIDE)
     assert len(as_csv([table], most, "wide")[1]) == len(FIXED) + MAX_WIDE
 

@@ -34,9 +34,20 @@ ALLOWED: set[tuple[str, str]] = set()
 VOCABULARY = 0
 
 HEAVY = {
-    "numpy", "numba", "matplotlib", "scipy", "PIL", "torch", "keras", "tensorflow", "dask",
-    "pyarrow", "sklearn", "pandas", "torchmetrics",
-}  # fmt: skip
+    "numpy",
+    "numba",
+    "matplotlib",
+    "scipy",
+    "PIL",
+    "torch",
+    "keras",
+    "tensorflow",
+    "dask",
+    "pyarrow",
+    "sklearn",
+    "pandas",
+    "torchmetrics",
+}
 
 
 def room_of(module: str) -> str:
@@ -136,8 +147,11 @@ def test_no_room_imports_itself_in_a_circle() -> None:
 
 def test_frameworks_are_imported_in_their_own_rooms_only() -> None:
     homes = {
-        "torch": {"torch"}, "torchmetrics": {"torch"}, "keras": {"keras"}, "tensorflow": {"keras"},
-    }  # fmt: skip
+        "torch": {"torch"},
+        "torchmetrics": {"torch"},
+        "keras": {"keras"},
+        "tensorflow": {"keras"},
+    }
     wrong = [
         f"{path.relative_to(PACKAGE.parent)}:{line} imports {name}"
         for module, path in modules()
@@ -173,8 +187,11 @@ LOADED = "import sys; print(sorted({name.partition('.')[0] for name in sys.modul
 def loaded_after(code: str) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", f"{code}\n{LOADED}"],
-        cwd=PACKAGE.parent, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     found = ast.literal_eval(done.stdout.splitlines()[-1])
     return set(found) & HEAVY

@@ -44,9 +44,16 @@ def _environment(folder: Path) -> dict[str, str]:
 
 def _run(command: str, folder: Path) -> str:
     finished = subprocess.run(
-        command, shell=True, cwd=folder, env=_environment(folder), check=False,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", timeout=120,
-    )  # fmt: skip
+        command,
+        shell=True,
+        cwd=folder,
+        env=_environment(folder),
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=120,
+    )
     # Trailing blanks are a table's padding; editors and diffs fight over them.
     return "".join(line.rstrip() + "\n" for line in finished.stdout.splitlines())
 
@@ -78,9 +85,14 @@ def test_blocks_do_what_they_say(document: Path, tmp_path: Path) -> None:
             script = tmp_path / "block.py"
             script.write_text(block, encoding="utf-8")
             finished = subprocess.run(
-                [sys.executable, str(script)], cwd=tmp_path, env=_environment(tmp_path),
-                check=False, capture_output=True, text=True, timeout=300,
-            )  # fmt: skip
+                [sys.executable, str(script)],
+                cwd=tmp_path,
+                env=_environment(tmp_path),
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=300,
+            )
             if finished.returncode:
                 differences.append(f"{block}\nfailed:\n{finished.stderr}")
             return match.group(0)

@@ -20,8 +20,17 @@ from tests.support.paths import ROOT
 
 TINY = Settings(width=24, height=18, channels=4, epochs=1, batch_size=4)
 TINY_OPTIONS = [
-    "--width", "24", "--height", "18", "--channels", "4", "--epochs", "1", "--batch-size", "4",
-]  # fmt: skip
+    "--width",
+    "24",
+    "--height",
+    "18",
+    "--channels",
+    "4",
+    "--epochs",
+    "1",
+    "--batch-size",
+    "4",
+]
 NAMES = tuple(f"c{k}" for k in range(11))
 
 
@@ -128,9 +137,11 @@ def test_reduction_is_the_one_that_the_weights_are_for(data: Path) -> None:
             for scheme in ("uniform", "sqrt", "equal-cost", camvid.TORCH_FORM)
         }
     assert reductions == {
-        "uniform": "weighted-mean", "sqrt": "weighted-mean",
-        "equal-cost": "mean", camvid.TORCH_FORM: "weighted-mean",
-    }  # fmt: skip
+        "uniform": "weighted-mean",
+        "sqrt": "weighted-mean",
+        "equal-cost": "mean",
+        camvid.TORCH_FORM: "weighted-mean",
+    }
 
 
 def test_masks_are_the_centres_of_their_blocks(data: Path) -> None:
@@ -179,7 +190,7 @@ def test_corrections_give_back_the_posterior(table: maskstat.WeightTable) -> Non
     }
     uniform = maskstat.WeightTable(
         table.names, np.ones(11), table.pixels, "uniform", {}, "none", None
-    )  # fmt: skip
+    )
     for (loss, weighted), optimum in optima.items():
         logits = optimum.log() + 1.5
         found = dict(camvid.versions(logits, "any", loss, table if weighted else uniform))
@@ -266,9 +277,10 @@ def fake_results(path: Path, seeds: int = 3, epochs: int = 1) -> Path:
                     )
                     values = [
                         (0.9 if name.endswith("common") else 0.1)
-                        if name.startswith("frequency") else value
+                        if name.startswith("frequency")
+                        else value
                         for name, value in zip(measures, values, strict=True)
-                    ]  # fmt: skip
+                    ]
                     writer.writerow([scheme, "cross-entropy", seed, logits, epochs, 1.0, *values])
     return path
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskstat.errors import ParameterError
 from examples.imbalanced_subsets import long_tailed_counts, step_counts, subset_indices
+from maskstat.errors import ParameterError
 
 # Class sizes of the CIFAR-10 subsets that papers since Cui et al. 2019 use.
 CIFAR_10_LT = {

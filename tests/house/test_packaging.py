@@ -49,6 +49,12 @@ def test_sdist(built: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {
-        "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "tests/test_cli.py",
-        "sample_masks/classes.yaml", "docs/architecture.md", "maskstat/py.typed",
-    } <= names  # fmt: skip
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "CHANGELOG.md",
+        "tests/test_cli.py",
+        "sample_masks/classes.yaml",
+        "docs/architecture.md",
+        "maskstat/py.typed",
+    } <= names

@@ -80,10 +80,15 @@ def test_camvid_weights(
 def test_camvid_imbalance(train: Scan) -> None:
     measures = imbalance(train.histogram.pixels)
     assert printed(
-        np.array([
-            measures.ratio, measures.normalised_entropy, measures.effective_classes, measures.gini,
-        ])
-    ) == ["108.543", "0.735656", "5.83589", "0.599648"]  # fmt: skip
+        np.array(
+            [
+                measures.ratio,
+                measures.normalised_entropy,
+                measures.effective_classes,
+                measures.gini,
+            ]
+        )
+    ) == ["108.543", "0.735656", "5.83589", "0.599648"]
 
 
 def test_camvid_counts_of_a_plain_loop(train: Scan, camvid: Path) -> None:

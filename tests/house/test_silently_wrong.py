@@ -119,8 +119,10 @@ def test_names_do_not_shift_because_black_moves_to_the_front(tmp_path: Path) -> 
     classes = tmp_path / "labelmap.txt"
     scan = ms.scan(put(tmp_path / "index", a=[[0, 1, 1, 2, 2, 2]]), classes=classes)
     assert dict(zip(scan.catalog.names, scan.histogram.pixels.tolist(), strict=True)) == {
-        "car": 1, "background": 2, "road": 3,
-    }  # fmt: skip
+        "car": 1,
+        "background": 2,
+        "road": 3,
+    }
     colours = np.array([[[128, 0, 0], [0, 0, 0], [0, 0, 0], [0, 128, 0]]], np.uint8)
     scan = ms.scan(put(tmp_path / "colour", a=rgb_png(colours)), classes=classes)
     assert scan.histogram.pixels.tolist() == [1, 2, 1]

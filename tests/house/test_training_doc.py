@@ -106,13 +106,21 @@ def test_keras(number: int, backend: str, table: maskstat.WeightTable, tmp_path:
             pytest.skip(f"{name} is not installed")
     (tmp_path / "block.py").write_text(block("Keras", number), encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "block.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300,
+        [sys.executable, "block.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
         check=False,
         env={
-            **os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT),
-            "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3",
+            **os.environ,
+            "KERAS_BACKEND": backend,
+            "PYTHONPATH": str(ROOT),
+            "CUDA_VISIBLE_DEVICES": "",
+            "OMP_NUM_THREADS": "1",
+            "TF_CPP_MIN_LOG_LEVEL": "3",
         },
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
 
 

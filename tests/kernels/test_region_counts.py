@@ -106,14 +106,19 @@ def moving(rng: np.random.Generator, height: int, width: int) -> Labels:
     steps[rng.random(steps.shape) < 0.05] = rng.integers(-99, 100)
     borders = rng.integers(0, width + 1, count) + np.cumsum(steps, axis=0)
     x = np.arange(width)
-    return rng.integers(0, K + 1, count + 1)[
-        (x[None, :, None] >= borders[:, None, :]).sum(axis=2)
-    ]  # fmt: skip
+    return rng.integers(0, K + 1, count + 1)[(x[None, :, None] >= borders[:, None, :]).sum(axis=2)]
 
 
 KINDS: list[Callable[[np.random.Generator, int, int], Labels]] = [
-    noise, specks, blocks, stripes, checkers, comb, spiral, moving,
-]  # fmt: skip
+    noise,
+    specks,
+    blocks,
+    stripes,
+    checkers,
+    comb,
+    spiral,
+    moving,
+]
 
 
 @st.composite
@@ -174,9 +179,12 @@ def test_values_of_any_type(image: Labels, kind: str, data: st.DataObject, order
     low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
     least = min(7, high - low + 1)
     values = sorted(
-        data.draw(st.sets(st.integers(max(low, -(2**63)), min(high, 2**63 - 1)), min_size=least,
-                          max_size=9))
-    )  # fmt: skip
+        data.draw(
+            st.sets(
+                st.integers(max(low, -(2**63)), min(high, 2**63 - 1)), min_size=least, max_size=9
+            )
+        )
+    )
     pixels = np.array(values, dtype)[(image * 2 + np.arange(image.shape[1]) % 2) % len(values)]
     pixels = np.asarray(pixels, order=order)
     listed = data.draw(st.sets(st.sampled_from(values)))
@@ -185,8 +193,10 @@ def test_values_of_any_type(image: Labels, kind: str, data: st.DataObject, order
     pairs = np.array(sorted(listed), np.int64), np.array([labels[v] for v in sorted(listed)], int)
     pixels.flags.writeable = False
     for name in WAYS:
-        same(by_way(name, pixels, pairs, K, 5), by_way(name, wanted.astype(np.uint8), identity(),
-                                                       K, 5))  # fmt: skip
+        same(
+            by_way(name, pixels, pairs, K, 5),
+            by_way(name, wanted.astype(np.uint8), identity(), K, 5),
+        )
     same(by_way("compiled", pixels, pairs, K, 5), regions_of(wanted, K, 5), types=False)
 
 

@@ -194,8 +194,11 @@ def test_as_many_colours_as_a_mask_may_have(engine: Engine) -> None:
 def test_colour_bombs(engine: Engine) -> None:
     """Sizes are checked as for masks of indices."""
     bomb = zlib.compress(bytes(3_000_000), 9)
-    for size, said in (((10, 10), "more than the 310 bytes"), ((2**31 - 1, 9), "is wider than"),
-                       ((10_000, 10_000), "300010000")):  # fmt: skip
+    for size, said in (
+        ((10, 10), "more than the 310 bytes"),
+        ((2**31 - 1, 9), "is wider than"),
+        ((10_000, 10_000), "300010000"),
+    ):
         data = SIGNATURE + header(*size, 8, 2) + chunk(b"IDAT", bomb) + chunk(b"IEND")
         with pytest.raises(MaskError, match=said):
             read_tally(data, "m", COLOURS)
@@ -204,9 +207,11 @@ def test_colour_bombs(engine: Engine) -> None:
 @pytest.mark.parametrize("form", ["TIFF", "BMP", "WEBP", "npy"])
 def test_other_formats_count_colours_too(engine: Engine, form: str) -> None:
     pixels = picture(np.random.default_rng(5), 3)
-    data = npy(pixels) if form == "npy" else saved(
-        Image.fromarray(pixels), form, **({"lossless": True} if form == "WEBP" else {})
-    )  # fmt: skip
+    data = (
+        npy(pixels)
+        if form == "npy"
+        else saved(Image.fromarray(pixels), form, **({"lossless": True} if form == "WEBP" else {}))
+    )
     assert counted(read_tally(data, "m", COLOURS)) == counts_of(pixels)
 
 
@@ -228,8 +233,13 @@ def streets(**options: Any) -> ClassCatalog:
 
 
 def meaning(catalog: ClassCatalog, *colours: int) -> list[int]:
-    tally = MaskTally("m", (1, len(colours)), Encoding("png", "rgb", 8),
-                      np.array(sorted(colours)), np.ones(len(colours), np.int64))  # fmt: skip
+    tally = MaskTally(
+        "m",
+        (1, len(colours)),
+        Encoding("png", "rgb", 8),
+        np.array(sorted(colours)),
+        np.ones(len(colours), np.int64),
+    )
     targets: list[int] = catalog.targets(TallyTable.of([tally])).tolist()
     return [targets[sorted(colours).index(colour)] for colour in colours]
 
@@ -246,10 +256,20 @@ def plain_nearest(catalog: ClassCatalog, colour: int) -> tuple[int, int]:
     return (found.pop() if len(found) == 1 else UNLISTED), nearest
 
 
-@given(st.lists(st.integers(0, 2**32 - 1) | st.builds(
-    lambda base, shift, by: max(0, base + (by << shift)),
-    st.sampled_from([ROAD, SKY, TREE, 0]), st.sampled_from([0, 8, 16]), st.integers(-9, 9),
-), min_size=1, max_size=30), st.integers(0, 40))  # fmt: skip
+@given(
+    st.lists(
+        st.integers(0, 2**32 - 1)
+        | st.builds(
+            lambda base, shift, by: max(0, base + (by << shift)),
+            st.sampled_from([ROAD, SKY, TREE, 0]),
+            st.sampled_from([0, 8, 16]),
+            st.integers(-9, 9),
+        ),
+        min_size=1,
+        max_size=30,
+    ),
+    st.integers(0, 40),
+)
 def test_nearest_by_definition(colours: list[int], tolerance: int) -> None:
     catalog = streets(nearest_colour=tolerance)
     targets, differences = catalog.nearest(np.array(colours, np.int64))
@@ -306,10 +326,12 @@ def slightly_off(tmp_path: Path) -> Path:
     pixels[9, 3:5] = 0xFF00FF, 0xFF00FF
     channels = np.stack([pixels >> 16, pixels >> 8 & 255, pixels & 255], axis=-1).astype(np.uint8)
     write(tmp_path / "masks" / "a.png", saved(Image.fromarray(channels), "PNG"))
-    classes = {"classes": [
-        {"name": name, "colour": f"#{colour:06x}"}
-        for name, colour in (("road", ROAD), ("sky", SKY), ("tree", TREE))
-    ]}  # fmt: skip
+    classes = {
+        "classes": [
+            {"name": name, "colour": f"#{colour:06x}"}
+            for name, colour in (("road", ROAD), ("sky", SKY), ("tree", TREE))
+        ]
+    }
     write(tmp_path / "classes.json", json.dumps(classes).encode())
     return tmp_path
 

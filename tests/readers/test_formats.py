@@ -95,9 +95,14 @@ def test_interlaced_png() -> None:
     """Pillow can't write them; this one has its seven passes."""
     pixels = labels(256).astype(np.uint8)
     passes = [
-        (0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2),
+        (0, 0, 8, 8),
+        (0, 4, 8, 8),
+        (4, 0, 8, 4),
+        (0, 2, 4, 4),
+        (2, 0, 4, 2),
+        (0, 1, 2, 2),
         (1, 0, 2, 1),
-    ]  # fmt: skip
+    ]
     stream = b"".join(
         b"\0" + row.tobytes()
         for y, x, dy, dx in passes

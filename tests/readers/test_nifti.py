@@ -151,15 +151,21 @@ def test_the_fourth_axis_as_classes() -> None:
     classes = volume(4)
     stack = (classes[..., None] == np.arange(3)).astype(np.uint8)
     expected = np.where(classes < 3, classes, -1)
-    check(saved(stack), expected, Encoding("nifti", "int", 64, "one-hot"),
-          ReadOptions(channels="one-hot"))  # fmt: skip
+    check(
+        saved(stack),
+        expected,
+        Encoding("nifti", "int", 64, "one-hot"),
+        ReadOptions(channels="one-hot"),
+    )
     stack[..., 0] = 1
     assert "not one-hot" in refusal(saved(stack), ReadOptions(channels="one-hot"))
     bits = (stack.astype(np.int64) << np.arange(3)).sum(axis=-1)
-    check(saved(stack), bits, Encoding("nifti", "int", 64, "bitmask"),
-          ReadOptions(channels="bitmask"))  # fmt: skip
-    assert "needs a fourth axis" in refusal(nifti(np.zeros((2, 2), np.uint8)),
-                                            ReadOptions(channels="one-hot"))  # fmt: skip
+    check(
+        saved(stack), bits, Encoding("nifti", "int", 64, "bitmask"), ReadOptions(channels="bitmask")
+    )
+    assert "needs a fourth axis" in refusal(
+        nifti(np.zeros((2, 2), np.uint8)), ReadOptions(channels="one-hot")
+    )
 
 
 @given(st.integers(1, 50), st.lists(st.integers(1, 6), min_size=1, max_size=3))
@@ -197,8 +203,12 @@ def test_a_folder_of_volumes(tmp_path: Path) -> None:
 
 def header_with(**fields: Any) -> bytes:
     """A sound file of 2 x 2 voxels with some fields of its header overwritten."""
-    places = {"dim": (40, "<8h"), "datatype": (70, "<h"), "vox_offset": (108, "<f"),
-              "magic": (344, "4s")}  # fmt: skip
+    places = {
+        "dim": (40, "<8h"),
+        "datatype": (70, "<h"),
+        "vox_offset": (108, "<f"),
+        "magic": (344, "4s"),
+    }
     data = bytearray(nifti(np.zeros((2, 2), np.uint8)))
     for name, value in fields.items():
         at, code = places[name]

@@ -52,8 +52,9 @@ STACK = (LABELS[..., None] % 4 == np.arange(3)).astype(np.uint8)
 
 def check(tally: MaskTally, expected: NDArray[Any], encoding: Encoding) -> None:
     tally.check()
-    plain = MaskTally.of_pixels("m", expected.reshape(-1, expected.shape[-1]).astype(np.int64),
-                                encoding)  # fmt: skip
+    plain = MaskTally.of_pixels(
+        "m", expected.reshape(-1, expected.shape[-1]).astype(np.int64), encoding
+    )
     assert tally.encoding == encoding
     assert tally.shape == plain.shape
     assert tally.values.tolist() == plain.values.tolist()
@@ -81,8 +82,10 @@ def as_zarr(array: NDArray[Any], folder: Path) -> bytes:
 
 
 CONTAINERS: dict[str, Callable[[NDArray[Any], Path], bytes]] = {
-    "npy": as_npy, "npz": as_npz, "zarr": as_zarr,
-}  # fmt: skip
+    "npy": as_npy,
+    "npz": as_npz,
+    "zarr": as_zarr,
+}
 
 
 @pytest.fixture(params=CONTAINERS)
@@ -137,8 +140,11 @@ def test_volumes_and_planes(container: str, tmp_path: Path) -> None:
         read_tally(squeezed, "m", everything).counts.tolist()
         == np.unique(VOLUME, return_counts=True)[1].tolist()
     )
-    check(read_tally(CONTAINERS[container](LABELS[None, None], tmp_path), "m", STRICT), LABELS,
-          Encoding(container, "uint", 16))  # fmt: skip
+    check(
+        read_tally(CONTAINERS[container](LABELS[None, None], tmp_path), "m", STRICT),
+        LABELS,
+        Encoding(container, "uint", 16),
+    )
 
 
 @pytest.mark.parametrize("top", [1, 255, True, 1.0])
@@ -163,16 +169,23 @@ def test_channels_of_volumes(container: str, tmp_path: Path) -> None:
     for mode, stack in (("one-hot", last), ("one-hot-first", np.moveaxis(last, -1, 0))):
         data = CONTAINERS[container](np.ascontiguousarray(stack), tmp_path)
         reading = f"all pages, {mode}"
-        check(read_tally(data, "m", ReadOptions(pages="all", channels=mode)), expected,
-              Encoding(container, "int", 64, reading))  # fmt: skip
-        check(read_tally(data, "m", ReadOptions(pages=2, channels=mode)), expected[1],
-              Encoding(container, "int", 64, f"page 2, {mode}"))  # fmt: skip
+        check(
+            read_tally(data, "m", ReadOptions(pages="all", channels=mode)),
+            expected,
+            Encoding(container, "int", 64, reading),
+        )
+        check(
+            read_tally(data, "m", ReadOptions(pages=2, channels=mode)),
+            expected[1],
+            Encoding(container, "int", 64, f"page 2, {mode}"),
+        )
 
 
 def test_arrays_that_are_no_stack(container: str, tmp_path: Path) -> None:
     one_hot = ReadOptions(channels="one-hot")
-    assert "--channels needs one more axis" in refusal(CONTAINERS[container](LABELS, tmp_path),
-                                                       one_hot)  # fmt: skip
+    assert "--channels needs one more axis" in refusal(
+        CONTAINERS[container](LABELS, tmp_path), one_hot
+    )
     overlapping = STACK.copy()
     overlapping[0, 0] = 1
     data = CONTAINERS[container](overlapping, tmp_path)
@@ -296,8 +309,11 @@ def test_groups(tmp_path: Path) -> None:
     group = zarr.create_group(tmp_path / "s.zarr")
     assert "holds no array" in store_refusal(tmp_path)
     group.create_array("labels/cells", shape=SHAPE, dtype="u2")[...] = LABELS
-    check(read_tally_folder(str(tmp_path / "s.zarr"), "m", STRICT), LABELS,
-          Encoding("zarr", "uint", 16))  # fmt: skip
+    check(
+        read_tally_folder(str(tmp_path / "s.zarr"), "m", STRICT),
+        LABELS,
+        Encoding("zarr", "uint", 16),
+    )
     group.create_array("image", shape=SHAPE, dtype="u1")[...] = 0
     assert "has 2 arrays: --array NAME chooses one (it has image, labels/cells)" in store_refusal(
         tmp_path
@@ -310,8 +326,11 @@ def test_groups(tmp_path: Path) -> None:
     for attributes in ({"multiscales": levels}, {"ome": {"multiscales": levels}}):
         group.attrs.clear()
         group.attrs.update(attributes)
-        check(read_tally_folder(str(tmp_path / "s.zarr"), "m", STRICT), LABELS,
-              Encoding("zarr", "uint", 16))  # fmt: skip
+        check(
+            read_tally_folder(str(tmp_path / "s.zarr"), "m", STRICT),
+            LABELS,
+            Encoding("zarr", "uint", 16),
+        )
 
 
 def test_a_store_is_one_mask_of_its_folder(tmp_path: Path) -> None:

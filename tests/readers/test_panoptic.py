@@ -48,8 +48,15 @@ def test_instance_ids_of_cityscapes() -> None:
     """Things have id * 1000 + instance, stuff (and groups) the id itself."""
     tally = read(CITYSCAPES, value_divisor=1000)
     assert dict(zip(tally.values.tolist(), tally.counts.tolist(), strict=True)) == {
-        0: 1, 1: 1, 7: 2, 24: 2, 26: 3, 33: 1, 65: 1, 999: 1
-    }  # fmt: skip
+        0: 1,
+        1: 1,
+        7: 2,
+        24: 2,
+        26: 3,
+        33: 1,
+        65: 1,
+        999: 1,
+    }
     assert tally.encoding == Encoding("png", "grey", 16, "ids // 1000")
 
 
@@ -57,8 +64,13 @@ def test_ids_that_are_all_multiples() -> None:
     """Elsewhere every value is class * N + instance, so that 7 is class 0."""
     tally = read(CITYSCAPES, value_divisor=1000, divide_all=True)
     assert dict(zip(tally.values.tolist(), tally.counts.tolist(), strict=True)) == {
-        0: 4, 1: 1, 24: 2, 26: 3, 33: 1, 65: 1
-    }  # fmt: skip
+        0: 4,
+        1: 1,
+        24: 2,
+        26: 3,
+        33: 1,
+        65: 1,
+    }
 
 
 @given(
@@ -87,10 +99,15 @@ def test_another_reading_counts_again(tmp_path: Path, decoded: list[str]) -> Non
     write(masks / "a.png", grey_png(CITYSCAPES, 16))
     write(masks / "b.png", grey_png(CITYSCAPES[:, :2], 16))
     for reading, again in (
-        ({}, True), ({}, False), ({"value_divisor": 1000}, True), ({"value_divisor": 1000}, False),
-        ({"value_divisor": 1000, "divide_all": True}, True), ({"value_divisor": 10}, True),
-        ({"pages": "all"}, True), ({}, False),
-    ):  # fmt: skip
+        ({}, True),
+        ({}, False),
+        ({"value_divisor": 1000}, True),
+        ({"value_divisor": 1000}, False),
+        ({"value_divisor": 1000, "divide_all": True}, True),
+        ({"value_divisor": 10}, True),
+        ({"pages": "all"}, True),
+        ({}, False),
+    ):
         decoded.clear()
         with ms.scan(masks, db=db, **reading) as scan:
             assert len(decoded) == (2 if again else 0), reading
@@ -146,15 +163,19 @@ def document(**segments: Mapping[int, int]) -> dict[str, Any]:
         "info": {"year": 2017, "annotations": ["not these"]},
         "images": [{"id": 1, "file_name": "a.jpg"}],
         "annotations": [
-            {"image_id": number, "file_name": f"{name}.png", "segments_info": [
-                {"id": key, "category_id": category, "iscrowd": key % 2, "area": 1, "bbox": []}
-                for key, category in those.items()
-            ]}
+            {
+                "image_id": number,
+                "file_name": f"{name}.png",
+                "segments_info": [
+                    {"id": key, "category_id": category, "iscrowd": key % 2, "area": 1, "bbox": []}
+                    for key, category in those.items()
+                ],
+            }
             for number, (name, those) in enumerate(segments.items())
         ],
         "licenses": [],
         "categories": CATEGORIES,
-    }  # fmt: skip
+    }
 
 
 def dataset(folder: Path, count: int = 3) -> tuple[Path, Path, dict[int, int]]:
@@ -229,12 +250,15 @@ def test_what_the_file_does_not_know_is_a_failure(tmp_path: Path) -> None:
     path = write(tmp_path / "p.json", json.dumps(document(a={1: 1}, e={})).encode())
     options = ReadOptions.of({"panoptic": path})
     for data, name, said in (
-        (panoptic_png(np.array([[1, 2, 2, 70000]])), "a.png",
-         "3 pixels of segments that p.json does not list: 2, 70000"),
+        (
+            panoptic_png(np.array([[1, 2, 2, 70000]])),
+            "a.png",
+            "3 pixels of segments that p.json does not list: 2, 70000",
+        ),
         (panoptic_png(np.arange(1, 20)[None]), "e.png", "1, 2, 3, 4, 5, ..."),
         (panoptic_png(np.array([[1]])), "b.png", "p.json has no annotation of it"),
         (grey_png([[1]]), "a.png", "where --panoptic expects segment ids as RGB colours"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(MaskError) as caught:
             read_tally(data, name, options)
         assert said in str(caught.value)
@@ -253,16 +277,22 @@ def test_what_the_file_does_not_know_is_a_failure(tmp_path: Path) -> None:
         (b'{"annotations": [], "categories": [{"id": 1, "name": "a"}]}', "no 'annotations'"),
         (b'{"annotations": [{}], "categories": []}', "no 'file_name'"),
         (b'{"annotations": [{"file_name": "a", "segments_info": [3]}]}', "no 'id'"),
-        (b'{"annotations": [{"file_name": "a", "segments_info": [{"id": 0, "category_id": 1}]}]}',
-         "impossible id 0"),
-        (b'{"annotations": [{"file_name": "a", "segments_info": [{"id": 99999999999,'
-         b' "category_id": 1}]}]}', "impossible id 9999"),
+        (
+            b'{"annotations": [{"file_name": "a",'
+            b' "segments_info": [{"id": 0, "category_id": 1}]}]}',
+            "impossible id 0",
+        ),
+        (
+            b'{"annotations": [{"file_name": "a", "segments_info": [{"id": 99999999999,'
+            b' "category_id": 1}]}]}',
+            "impossible id 9999",
+        ),
         (b'{"annotations": [1,]}', "not a COCO panoptic file"),
         (b'{"annotations": [1 2]}', "not a COCO panoptic file"),
-        (b'{"annotations": [' , "not a COCO panoptic file"),
+        (b'{"annotations": [', "not a COCO panoptic file"),
         (b'{"annotations": {}} x', "not a COCO panoptic file"),
     ],
-)  # fmt: skip
+)
 def test_files_that_are_no_panoptic_file(text: bytes, said: str, tmp_path: Path) -> None:
     path = write(tmp_path / "p.json", text)
     with pytest.raises(FileFormatError) as caught:
@@ -279,9 +309,10 @@ def test_contradictions(tmp_path: Path) -> None:
     repeated = document(a={1: 1})
     repeated["annotations"][0]["segments_info"] *= 2
     for content, said in (
-        (twice, "annotated twice"), (strange, "category 7 is not among"),
+        (twice, "annotated twice"),
+        (strange, "category 7 is not among"),
         (repeated, "has a segment twice"),
-    ):  # fmt: skip
+    ):
         path = write(tmp_path / "p.json", json.dumps(content).encode())
         with pytest.raises(FileFormatError, match=said):
             load_panoptic(str(path))
@@ -300,14 +331,18 @@ def test_contradictions(tmp_path: Path) -> None:
         st.sampled_from(["annotations", "categories", "images", "x"]),
         st.recursive(
             st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3),
-            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-                st.sampled_from(["id", "file_name", "segments_info", "category_id", "name"]), inner
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(["id", "file_name", "segments_info", "category_id", "name"]),
+                    inner,
+                )
             ),
             max_leaves=8,
         ),
     ),
     st.sampled_from([None, 1, "\t"]),
-)  # fmt: skip
+)
 def test_any_json_is_read_or_refused(content: dict[str, Any], indent: Any) -> None:
     """Never another error; and whatever else a sound file holds changes nothing."""
     with tempfile.TemporaryDirectory() as folder:

@@ -84,9 +84,13 @@ def test_layouts_and_compressions(
     pixels = LARGE.astype(dtype)
     predicts = compression not in {None, "packbits"} and dtype[1:] in {"u1", "u2", "i2", "u4"}
     data = from_tifffile(
-        pixels, compression=compression, byteorder=dtype[0], bigtiff=dtype[1] == "u",
-        predictor=predicts, **layout,
-    )  # fmt: skip
+        pixels,
+        compression=compression,
+        byteorder=dtype[0],
+        bigtiff=dtype[1] == "u",
+        predictor=predicts,
+        **layout,
+    )
     assert np.array_equal(plain(data), LARGE)
     kind = {"u": "grey", "i": "int", "f": "float"}[np.dtype(dtype).kind]
     bits = np.dtype(dtype).itemsize * 8
@@ -134,8 +138,9 @@ def test_16_bit_colours_are_refused_here_too(by_windows: None) -> None:
 
 def test_png_in_tiff_is_lossless_and_jpeg_in_tiff_is_not(by_windows: None) -> None:
     pixels = LARGE.astype(np.uint8)
-    check(from_tifffile(pixels, compression="png", tile=(16, 16)), pixels,
-          Encoding("tiff", "grey", 8))  # fmt: skip
+    check(
+        from_tifffile(pixels, compression="png", tile=(16, 16)), pixels, Encoding("tiff", "grey", 8)
+    )
     for compression, name in (("jpeg", "JPEG"), ("jpeg2000", "JPEG 2000"), ("webp", "WebP")):
         image = np.repeat(pixels[..., None], 3, axis=2) if compression == "webp" else pixels
         data = from_tifffile(image, compression=compression, tile=(32, 32))
@@ -287,8 +292,9 @@ def sparse(nodata: str | None) -> bytes:
 def test_tiles_left_out_are_nodata_or_refused(by_windows: None) -> None:
     tally = read_tally(sparse("255"), "m", ReadOptions())
     assert dict(zip(tally.values.tolist(), tally.counts.tolist(), strict=True)) == {
-        3: 768, 255: 256
-    }  # fmt: skip
+        3: 768,
+        255: 256,
+    }
     for nodata in (None, "-9999", "nan", "none"):
         assert "missing, and it names no nodata value" in refusal(sparse(nodata))
 
@@ -335,8 +341,9 @@ def test_sizes_are_checked_before_memory_is_taken(by_windows: None, extra: Any) 
 def test_bombs_expand_no_further_than_their_tile(by_windows: None) -> None:
     """16 x 16 pixels; the strip's data would make half a million."""
     for compression in ("zlib", "zstd", "lzma", "packbits"):
-        bomb = from_tifffile(np.zeros((1, 500_000), np.uint8), compression=compression,
-                             rowsperstrip=1)  # fmt: skip
+        bomb = from_tifffile(
+            np.zeros((1, 500_000), np.uint8), compression=compression, rowsperstrip=1
+        )
         with tifffile.TiffFile(io.BytesIO(bomb)) as file:
             page = file.pages[0]
             place, size = page.dataoffsets[0], page.databytecounts[0]
@@ -401,8 +408,15 @@ def test_a_large_mosaic_in_bounded_memory(tmp_path: Path, tiled: bool) -> None:
         layout = {"tile": (tile + 12, tile + 12)}
         padded = zlib.compress(np.pad(block, (0, 12), mode="edge").astype("<u2").tobytes(), 1)
         blocks = (padded for _ in range(40 * 40))
-    tifffile.imwrite(path, blocks, shape=(side, side), dtype=np.uint16, compression="zlib",
-                     metadata=None, **layout)  # fmt: skip
+    tifffile.imwrite(
+        path,
+        blocks,
+        shape=(side, side),
+        dtype=np.uint16,
+        compression="zlib",
+        metadata=None,
+        **layout,
+    )
     said = run_script(_COUNT, str(path)).splitlines()
     assert said[0].startswith(f"({side}, {side})")
     counts = ast.literal_eval(said[0].partition(")")[2].strip())

@@ -55,10 +55,18 @@ def refused(data: bytes, catalog: ClassCatalog = FOUR) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"", b"mskP", b"hello, I am something else altogether", "text", None, DATA[:-1],
-        DATA + b"\0", DATA[:30], HEAD.pack(b"mskP", 1, 0, 0), HEAD.pack(b"mskP", 2, 9, 9) + DATA,
+        b"",
+        b"mskP",
+        b"hello, I am something else altogether",
+        "text",
+        None,
+        DATA[:-1],
+        DATA + b"\0",
+        DATA[:30],
+        HEAD.pack(b"mskP", 1, 0, 0),
+        HEAD.pack(b"mskP", 2, 9, 9) + DATA,
     ],
-)  # fmt: skip
+)
 def test_something_else(data: Any) -> None:
     refused(data)
 
@@ -135,13 +143,29 @@ def test_the_helpers_above_take_apart_and_put_together() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"digest": "0" * 64}, {"digest": None}, {"grid": 4}, {"grid": "3"}, {"grid": 0},
-        {"grid": 10**9}, {"masks": -1}, {"masks": 1.5}, {"masks": 2**60}, {"masks": 0},
-        {"extent": [3]}, {"extent": [0, 0]}, {"extent": ["a", 4]}, {"labels": 3}, {"labels": 9},
-        {"rows": []}, {"rows": [1] * 6}, {"smallest": []}, {"smallest": [[]] * 4},
-        {"smallest": [[[1, "m", 0]]] * 4}, {"smallest": 5},
+        {"digest": "0" * 64},
+        {"digest": None},
+        {"grid": 4},
+        {"grid": "3"},
+        {"grid": 0},
+        {"grid": 10**9},
+        {"masks": -1},
+        {"masks": 1.5},
+        {"masks": 2**60},
+        {"masks": 0},
+        {"extent": [3]},
+        {"extent": [0, 0]},
+        {"extent": ["a", 4]},
+        {"labels": 3},
+        {"labels": 9},
+        {"rows": []},
+        {"rows": [1] * 6},
+        {"smallest": []},
+        {"smallest": [[]] * 4},
+        {"smallest": [[[1, "m", 0]]] * 4},
+        {"smallest": 5},
     ],
-)  # fmt: skip
+)
 def test_a_description_that_contradicts_the_numbers(change: dict[str, Any]) -> None:
     meta = json.loads(meta_of(DATA))
     assert set(change) <= set(meta)

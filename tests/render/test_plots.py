@@ -329,9 +329,12 @@ def test_bytes_do_not_depend_on_the_process() -> None:
     expected = hashlib.sha256(encoded(drawn("weights", view_of(5)), "svg")).hexdigest()
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
-        capture_output=True, text=True, check=False, cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
         env={"PYTHONHASHSEED": "123", "PYTHONPATH": str(ROOT), "PATH": ""},
-    )  # fmt: skip
+    )
     assert done.stdout.strip() == expected, done.stderr
 
 
@@ -345,8 +348,18 @@ def test_hostile_names_are_text(kind: str) -> None:
         root = ElementTree.fromstring(text)
         tags = {element.tag.removeprefix(SVG) for element in root.iter()}
         assert tags <= {
-            "svg", "g", "path", "text", "tspan", "use", "defs", "clipPath", "rect", "image", "desc",
-        }  # fmt: skip
+            "svg",
+            "g",
+            "path",
+            "text",
+            "tspan",
+            "use",
+            "defs",
+            "clipPath",
+            "rect",
+            "image",
+            "desc",
+        }
         for element in root.iter():
             assert not any(name.startswith("on") for name in element.attrib)
         # A name that was taken for mathematics would be in pieces.

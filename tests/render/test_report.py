@@ -219,9 +219,10 @@ def test_page_needs_and_allows_nothing_from_outside(hostile_page: str, many_page
         style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)
         assert style and "url(" not in style[1] and "@import" not in style[1]
         policy = next(
-            a["content"] for a in page.all("meta")
+            a["content"]
+            for a in page.all("meta")
             if a.get("http-equiv") == "Content-Security-Policy"
-        )  # fmt: skip
+        )
         (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
         assert f"script-src 'sha256-{digest}'" in policy

@@ -54,14 +54,29 @@ def visit(tmp_path: Path) -> Callable[..., Visit]:
         path.write_text(page, "utf-8")
         done = subprocess.run(
             [
-                str(BROWSER), "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic",
-                "--no-first-run", "--disable-background-networking", "--disable-component-update",
-                "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND",
-                f"--user-data-dir={tmp_path / folder / 'profile'}", "--enable-logging=stderr",
-                f"--log-net-log={log}", "--dump-dom", *options, f"{path.as_uri()}{fragment}",
+                str(BROWSER),
+                "--headless=new",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--host-resolver-rules=MAP * ~NOTFOUND",
+                f"--user-data-dir={tmp_path / folder / 'profile'}",
+                "--enable-logging=stderr",
+                f"--log-net-log={log}",
+                "--dump-dom",
+                *options,
+                f"{path.as_uri()}{fragment}",
             ],
-            capture_output=True, text=True, encoding="utf-8", timeout=120, check=True,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=120,
+            check=True,
+        )
         console = [line for line in done.stderr.splitlines() if ":CONSOLE:" in line]
         return Visit(done.stdout, console, _requests(log))
 

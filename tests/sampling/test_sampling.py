@@ -148,10 +148,12 @@ def test_inverse_frequency_follows_its_formula(table: Table, power: float) -> No
     found = sampled(table, "inverse-frequency", power=power).weights
     frequency = table.sum(axis=0) / table.sum()
     occurs = frequency > 0
-    raw = np.array([
-        (row[occurs] / row.sum() / frequency[occurs] ** power).mean() if row.any() else 0.0
-        for row in table
-    ])  # fmt: skip
+    raw = np.array(
+        [
+            (row[occurs] / row.sum() / frequency[occurs] ** power).mean() if row.any() else 0.0
+            for row in table
+        ]
+    )
     assert found == pytest.approx(raw / raw.sum())
 
 
@@ -183,11 +185,15 @@ def least_squares(table: Table, target: NDArray[np.float64]) -> float:
     return float(((shares @ mixes_of(table) - target) ** 2).sum())
 
 
-full_tables = st.integers(2, 10).flatmap(
-    lambda masks: arrays(
-        np.int64, (masks, CLASSES), elements=st.integers(0, 1000).map(lambda n: n * n)
+full_tables = (
+    st.integers(2, 10)
+    .flatmap(
+        lambda masks: arrays(
+            np.int64, (masks, CLASSES), elements=st.integers(0, 1000).map(lambda n: n * n)
+        )
     )
-).filter(lambda table: bool(table.any(axis=1).all() and table.any(axis=0).all()))  # fmt: skip
+    .filter(lambda table: bool(table.any(axis=1).all() and table.any(axis=0).all()))
+)
 
 
 def aim(table: Table, target: str) -> NDArray[np.float64]:
@@ -223,8 +229,12 @@ def test_divergence_without_a_floor_is_as_small_as_scipy_finds(table: Table, tar
         mix = shares / shares.sum() @ mixes
         return float(wanted @ np.log(wanted / np.maximum(mix, 1e-300)))
 
-    best = minimize(divergence, np.zeros(len(table)), method="Nelder-Mead",
-                    options={"maxiter": 500, "adaptive": True}).fun  # fmt: skip
+    best = minimize(
+        divergence,
+        np.zeros(len(table)),
+        method="Nelder-Mead",
+        options={"maxiter": 500, "adaptive": True},
+    ).fun
     reached = float(wanted @ np.log(wanted / after(found)))
     slack = 1e-5 * math.log(table.sum() / table.sum(axis=1).min()) + 1e-7
     assert reached <= best + slack
@@ -306,10 +316,12 @@ def test_many_masks_and_classes() -> None:
     lengths = generator.integers(3, 25, masks)
     indptr = np.concatenate(([0], np.cumsum(lengths)))
     popularity = 1 / np.arange(1, classes + 1)
-    drawn = np.concatenate([
-        np.sort(generator.choice(classes, n, replace=False, p=popularity / popularity.sum()))
-        for n in lengths
-    ])  # fmt: skip
+    drawn = np.concatenate(
+        [
+            np.sort(generator.choice(classes, n, replace=False, p=popularity / popularity.sum()))
+            for n in lengths
+        ]
+    )
     pixels = (generator.pareto(1.0, drawn.size) * 1000).astype(np.int64) + 1
     ledger = MaskLedger(
         classes, tuple(map(str, range(masks))), np.full(masks, 2**40), indptr, drawn, pixels
@@ -397,9 +409,12 @@ def test_plain_numbers_round_trip(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"format": "maskstat weights"}, {"schema": 99}, {"mix": [1]}, {"mix": [{"name": "x"}]},
+        {"format": "maskstat weights"},
+        {"schema": 99},
+        {"mix": [1]},
+        {"mix": [{"name": "x"}]},
     ],
-)  # fmt: skip
+)
 def test_other_files_are_refused(tmp_path: Path, change: dict[str, object]) -> None:
     document = sampled(np.ones((2, 2), np.int64), "repeat-factor").to_document()
     path = tmp_path / "other.json"

@@ -252,10 +252,16 @@ def test_a_folder_without_images(make: Callable[..., Scan], tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("suffix", "kind"),
     [
-        (".jpg", "JPEG"), (".png", "PNG"), (".tif", "TIFF"), (".bmp", "BMP"), (".webp", "WEBP"),
-        (".gif", "GIF"), (".jp2", "JPEG2000"), (".ppm", "PPM"),
+        (".jpg", "JPEG"),
+        (".png", "PNG"),
+        (".tif", "TIFF"),
+        (".bmp", "BMP"),
+        (".webp", "WEBP"),
+        (".gif", "GIF"),
+        (".jp2", "JPEG2000"),
+        (".ppm", "PPM"),
     ],
-)  # fmt: skip
+)
 def test_headers_of_every_format(tmp_path: Path, suffix: str, kind: str) -> None:
     assert suffix in IMAGE_SUFFIXES
     path = tmp_path / f"image{suffix}"

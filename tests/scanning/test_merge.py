@@ -320,8 +320,11 @@ def test_separate_stores_have_no_mask_together(tmp_path: Path) -> None:
     ]
     merged, rows = merged_or_error(tmp_path, parts, separate=True)
     assert {name: values for name, (values, _) in rows.items()} == {
-        "0/0.png": [1], "1//e/0.png": [2], "2/0.png": [3], "2/1.png": [3],
-    }  # fmt: skip
+        "0/0.png": [1],
+        "1//e/0.png": [2],
+        "2/0.png": [3],
+        "2/1.png": [3],
+    }
     assert (merged.source, merged.overlapping) == ("#merged", 0)
     with ms.open_scan(tmp_path / "all.db") as scan:
         assert scan.failures == (Failure("0/1.png", "cut off"),)

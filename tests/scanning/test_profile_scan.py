@@ -325,8 +325,10 @@ def test_kills_lose_at_most_the_unfinished_block(tmp_path: Path) -> None:
     for _ in range(KILLS):
         process = subprocess.Popen(
             [sys.executable, "-W", "error", str(script), str(folder), str(db)],
-            stdout=subprocess.PIPE, text=True, env={**os.environ, "MASKSTAT_ENGINE": "numpy"},
-        )  # fmt: skip
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "MASKSTAT_ENGINE": "numpy"},
+        )
         assert process.stdout is not None
         with process.stdout as said:
             # Any moment after some blocks more, of 240.
@@ -408,17 +410,25 @@ def raising(error: BaseException) -> Callable[..., Any]:
 @pytest.mark.parametrize(
     ("where", "name", "error", "said"),
     [
-        (formats, "read_tally_and_pixels", MaskError("9 pixels are more than the limit of 3"),
-         "more than the limit"),
+        (
+            formats,
+            "read_tally_and_pixels",
+            MaskError("9 pixels are more than the limit of 3"),
+            "more than the limit",
+        ),
         (formats, "read_tally_and_pixels", MemoryError(), "not enough memory"),
         (region_counts, "measure", MaskError("more than 7 components"), "7 components"),
         (region_counts, "measure", MemoryError(), "not enough memory"),
     ],
-)  # fmt: skip
+)
 def test_masks_that_can_be_counted_only_are_named(
-    forty_masks: Path, monkeypatch: pytest.MonkeyPatch, where: Any, name: str,
-    error: BaseException, said: str,
-) -> None:  # fmt: skip
+    forty_masks: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    where: Any,
+    name: str,
+    error: BaseException,
+    said: str,
+) -> None:
     monkeypatch.setattr(where, name, raising(error))
     scan = profiled(forty_masks)
     assert scan.failures == ()

@@ -73,9 +73,11 @@ def test_the_command_that_adds_a_profile(forty_masks: Path, tmp_path: Path) -> N
         ({"classes": 7, "ignore": [3]}, f"maskstat scan {where} --profile --classes 7 --ignore 3"),
         ({"ignore": ["#102030"]}, f"maskstat scan {where} --profile --ignore '#102030'"),
         ({"classes": "voc"}, f"maskstat scan {where} --profile --classes voc"),
-        ({"classes": 7, "name": "a b"},
-         f"maskstat scan {where} --profile --classes 7 --name 'a b'"),
-    ):  # fmt: skip
+        (
+            {"classes": 7, "name": "a b"},
+            f"maskstat scan {where} --profile --classes 7 --name 'a b'",
+        ),
+    ):
         assert ms.scan(forty_masks, **options).profile_command == words  # type: ignore[arg-type]
     catalog = write(tmp_path / "classes.json", b'{"classes": [{"name": "a", "value": 0}]}')
     scan = ms.scan(forty_masks, classes=catalog)
@@ -99,7 +101,7 @@ COLOURS = ClassCatalog(
         ((8, 9, 3), {"classes": COLOURS}),
         ((8, 9, 3), {"classes": COLOURS, "nearest_colour": 40}),
     ],
-)  # fmt: skip
+)
 def test_pixels_are_read_as_they_are_counted(
     tmp_path: Path, shape: tuple[int, ...], options: dict[str, Any]
 ) -> None:

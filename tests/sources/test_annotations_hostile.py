@@ -183,14 +183,21 @@ def test_other_things_of_an_annotation(change: dict[str, Any], said: str, tmp_pa
         ([image(1, 2**20, 2**20)], {"1.jpg": "1048576x1048576 pixels take more than the 1024 MiB"}),
         ([image(1, 10**400, 10**400)], {"1.jpg": "far too many pixels take more than"}),
         ([{"id": 1}], {"image 1": "does not say how many pixels"}),
-        ([image(1), image(1, file_name="b.jpg")],
-         {"1.jpg (image 1)": "2 images have this id", "b.jpg (image 1)": "2 images have this id"}),
+        (
+            [image(1), image(1, file_name="b.jpg")],
+            {
+                "1.jpg (image 1)": "2 images have this id",
+                "b.jpg (image 1)": "2 images have this id",
+            },
+        ),
         ([image(1), image(1)], {"1.jpg (image 1)": "2 images have this id"}),
         ([{"file_name": "a.jpg"}], {"images[0]": "an image without an 'id'"}),
-        ([image(2), 7, None, image([])],
-         {f"images[{n}]": "an image without an 'id'" for n in (1, 2, 3)}),
+        (
+            [image(2), 7, None, image([])],
+            {f"images[{n}]": "an image without an 'id'" for n in (1, 2, 3)},
+        ),
     ],
-)  # fmt: skip
+)
 def test_images_that_can_not_be_drawn(
     images: list[Any], found: dict[str, str], tmp_path: Path
 ) -> None:
@@ -214,8 +221,10 @@ def test_annotations_without_an_image(tmp_path: Path) -> None:
     with ms.scan(where) as scan:
         # One is called like the other, as ids of two types are: the second has a number.
         assert sorted(one.mask for one in scan.failures) == [
-            *(f"annotations[{number}]" for number in (4, 5, 6, 7)), "image 9", "image 9 (2)",
-        ]  # fmt: skip
+            *(f"annotations[{number}]" for number in (4, 5, 6, 7)),
+            "image 9",
+            "image 9 (2)",
+        ]
         assert scan.failures[-2].reason == "2 annotations of an image that 'images' does not list"
         assert scan.histogram.pixels[1] == 16
 
@@ -275,7 +284,7 @@ FILES: list[tuple[bytes | dict[str, Any], str]] = [
     (GOOD | {"categories": [{"id": n, "name": str(n)} for n in range(1, 65538)]}, "classes, not"),
     (GOOD | {"images": [], "annotations": []}, "no masks found; the file lists no images"),
     ({"images": [], "annotations": [{"segments_info": []}], "categories": []}, "--panoptic"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("content", "said"), FILES, ids=[said[:40] for _, said in FILES])
@@ -317,10 +326,37 @@ def test_what_a_file_claims_takes_no_memory(tmp_path: Path) -> None:
 # --- fuzz ----------------------------------------------------------------------------------------
 
 HOSTILE = st.sampled_from(
-    [None, True, "", "x", "\0", "\ud800", -1, 0, 1, 3, 2**31, 2**62, 2**64, 10**400, 0.5, -0.0,
-     1e308, NAN, INF, -INF, [], [[]], [0], [0] * 4, [1] * 7, {}, {"counts": "", "size": []},
-     [[0.5] * 9]]
-)  # fmt: skip
+    [
+        None,
+        True,
+        "",
+        "x",
+        "\0",
+        "\ud800",
+        -1,
+        0,
+        1,
+        3,
+        2**31,
+        2**62,
+        2**64,
+        10**400,
+        0.5,
+        -0.0,
+        1e308,
+        NAN,
+        INF,
+        -INF,
+        [],
+        [[]],
+        [0],
+        [0] * 4,
+        [1] * 7,
+        {},
+        {"counts": "", "size": []},
+        [[0.5] * 9],
+    ]
+)
 
 
 def places(value: Any) -> Iterator[tuple[Any, Any]]:

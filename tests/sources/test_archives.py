@@ -100,10 +100,14 @@ def test_a_name_that_is_there_twice_counts_once_and_the_other_has_a_name(
 def test_links_and_devices_in_a_tar_are_never_followed(tmp_path: Path) -> None:
     secret = write(tmp_path / "secret.png", grey_png([[3]]))
     kinds = {
-        "symbolic.png": tarfile.SYMTYPE, "hard.png": tarfile.LNKTYPE, "pipe.png": tarfile.FIFOTYPE,
-        "device.png": tarfile.CHRTYPE, "block.png": tarfile.BLKTYPE, "folder.png": tarfile.DIRTYPE,
+        "symbolic.png": tarfile.SYMTYPE,
+        "hard.png": tarfile.LNKTYPE,
+        "pipe.png": tarfile.FIFOTYPE,
+        "device.png": tarfile.CHRTYPE,
+        "block.png": tarfile.BLKTYPE,
+        "folder.png": tarfile.DIRTYPE,
         "contiguous.png": tarfile.CONTTYPE,
-    }  # fmt: skip
+    }
     members = []
     for name, kind in kinds.items():
         info = tar_info(name, kind=kind)

@@ -211,15 +211,19 @@ def test_the_classes_are_those_of_the_file(tmp_path: Path) -> None:
         ({0: "background", 5: "b"}, {"background": (0, -1), "b": (5,)}),
         ({3: "_Background_", 5: "b"}, {"_Background_": (3, 0), "b": (5,)}),
         ({4: "a", 2: "a", 9: "b"}, {"background": (0,), "a (2)": (2,), "a (4)": (4,), "b": (9,)}),
-        ({1: "background", 2: "background"},
-         {"background (0)": (0,), "background (1)": (1,), "background (2)": (2,)}),
+        (
+            {1: "background", 2: "background"},
+            {"background (0)": (0,), "background (1)": (1,), "background (2)": (2,)},
+        ),
         ({2**40: "far"}, {"background": (0,), "far": (2**40,)}),
         ({255: "last"}, {"background": (0,), "last": (255,)}),
-        ({n: str(n) for n in range(200)},
-         {"background": (-1,)} | {str(n): (n,) for n in range(200)}),
+        (
+            {n: str(n) for n in range(200)},
+            {"background": (-1,)} | {str(n): (n,) for n in range(200)},
+        ),
     ],
     ids=["zero", "named zero", "named", "twice", "two backgrounds", "wide", "255", "many"],
-)  # fmt: skip
+)
 def test_background_and_names(
     names: dict[int, str], classes: dict[str, tuple[int, ...]], tmp_path: Path
 ) -> None:

@@ -83,8 +83,9 @@ def test_a_circle_is_its_centre_and_a_point_on_it(
     found = only(
         tmp_path_factory.mktemp("labelme"),
         shape("a", [[x, y], edge], "circle"),
-        height=100, width=100,
-    )  # fmt: skip
+        height=100,
+        width=100,
+    )
     rows, columns = np.mgrid[:100, :100] + 0.5
     far = np.hypot(columns - x, rows - y) - radius
     assert (found[far < -1] == 1).all()

@@ -40,11 +40,19 @@ def manifest(folder: Path, text: str, name: str = "list.csv", encoding: str = "u
 @pytest.mark.parametrize(
     ("header", "column"),
     [
-        ("mask", 0), ("image,mask", 1), ("Mask Path,x", 0), ("path,label", 0), ("image,label", 1),
-        ("path,mask,label", 1), ("id,file", 1), ("file_name,annotation", 1), (" image , mask ", 1),
-        ("split,filename", 1), ("gt_path,image_path,path", 0),
+        ("mask", 0),
+        ("image,mask", 1),
+        ("Mask Path,x", 0),
+        ("path,label", 0),
+        ("image,label", 1),
+        ("path,mask,label", 1),
+        ("id,file", 1),
+        ("file_name,annotation", 1),
+        (" image , mask ", 1),
+        ("split,filename", 1),
+        ("gt_path,image_path,path", 0),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize(("name", "sign"), [("l.csv", ","), ("l.csv", ";"), ("l.tsv", "\t")])
 def test_the_column_of_paths_is_found(
     header: str, column: int, name: str, sign: str, tmp_path: Path
@@ -149,8 +157,13 @@ def test_urls_in_manifests(tmp_path: Path) -> None:
     store.store.clear()
     for name, data in MASKS.items():
         store.pipe(f"/bucket/{name}", data)
-    rows = ["m/0.png", "memory://bucket/m/1.png", "memory://bucket/m/2.png", "m/3.png",
-            "memory://bucket/gone.png"]  # fmt: skip
+    rows = [
+        "m/0.png",
+        "memory://bucket/m/1.png",
+        "memory://bucket/m/2.png",
+        "m/3.png",
+        "memory://bucket/gone.png",
+    ]
     where = manifest(tmp_path, "\n".join(["mask", *rows]))
     assert source_at(where).reads is None
     scan = ms.scan(where, classes=7)
@@ -172,14 +185,26 @@ def test_urls_in_manifests(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "split"),
     [
-        ("train/a.png", "train"), ("Train/a.png", "Train"), ("x/val/y/a.png", "val"),
-        ("gt/validation/a.png", "validation"), ("test/train/a.png", "test"), ("train.png", None),
-        ("a.png", None), ("train_masks/a.png", None), ("trainannot/a.png", None), ("", None),
-        ("train-0001.tar/a.png", "train"), ("val_3.tar.gz/a.png", "val"), ("x/dev/a.png", "dev"),
-        ("train-00000-of-00002.parquet/3/a.png", "train"), ("test.zip/a.png", "test"),
-        ("testing-1.arrow/1", "testing"), ("/train/a.png", "train"), ("train/", "train"),
+        ("train/a.png", "train"),
+        ("Train/a.png", "Train"),
+        ("x/val/y/a.png", "val"),
+        ("gt/validation/a.png", "validation"),
+        ("test/train/a.png", "test"),
+        ("train.png", None),
+        ("a.png", None),
+        ("train_masks/a.png", None),
+        ("trainannot/a.png", None),
+        ("", None),
+        ("train-0001.tar/a.png", "train"),
+        ("val_3.tar.gz/a.png", "val"),
+        ("x/dev/a.png", "dev"),
+        ("train-00000-of-00002.parquet/3/a.png", "train"),
+        ("test.zip/a.png", "test"),
+        ("testing-1.arrow/1", "testing"),
+        ("/train/a.png", "train"),
+        ("train/", "train"),
     ],
-)  # fmt: skip
+)
 def test_the_split_of_a_name(name: str, split: str | None) -> None:
     assert split_of(name) == split
 
@@ -286,8 +311,10 @@ def test_splits_are_offered_and_made(maskstat: Run, tmp_path: Path) -> None:
     code, out, _ = maskstat("scan", "masks", "--classes", "7", "--split")
     assert code == 0
     assert [line for line in out.splitlines() if line.startswith("Scan ")] == [
-        "Scan masks-train", "Scan masks-val", "Scan masks-test"
-    ]  # fmt: skip
+        "Scan masks-train",
+        "Scan masks-val",
+        "Scan masks-test",
+    ]
     assert out.splitlines()[-1] == "3 masks in no split and in none of these scans"
     assert "There are splits" not in out
     document: dict[str, Any] = json.loads(

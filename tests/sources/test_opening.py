@@ -52,14 +52,35 @@ def entry_of(where: Path | str) -> Entry:
 def test_a_folder_is_walked_and_hidden_things_are_skipped(tmp_path: Path) -> None:
     touch(
         tmp_path,
-        "b/mask_10.png", "b/mask_2.PNG", "a.tif", "a.tiff", "x/y/z/deep.npy", "c.webp", "c.gif",
-        "c.bmp", "photo.jpg", "photo.jpeg",
-        ".hidden.png", ".hidden/a.png", "b/.git/a.png", "notes.txt", "png", "a.png.bak",
-    )  # fmt: skip
+        "b/mask_10.png",
+        "b/mask_2.PNG",
+        "a.tif",
+        "a.tiff",
+        "x/y/z/deep.npy",
+        "c.webp",
+        "c.gif",
+        "c.bmp",
+        "photo.jpg",
+        "photo.jpeg",
+        ".hidden.png",
+        ".hidden/a.png",
+        "b/.git/a.png",
+        "notes.txt",
+        "png",
+        "a.png.bak",
+    )
     assert listed(tmp_path) == [
-        "a.tif", "a.tiff", "b/mask_2.PNG", "b/mask_10.png", "c.bmp", "c.gif", "c.webp",
-        "photo.jpeg", "photo.jpg", "x/y/z/deep.npy",
-    ]  # fmt: skip
+        "a.tif",
+        "a.tiff",
+        "b/mask_2.PNG",
+        "b/mask_10.png",
+        "c.bmp",
+        "c.gif",
+        "c.webp",
+        "photo.jpeg",
+        "photo.jpg",
+        "x/y/z/deep.npy",
+    ]
 
 
 def test_what_an_entry_says_of_its_file(tmp_path: Path) -> None:

@@ -117,10 +117,17 @@ def test_masks_are_called_by_row_and_path(tmp_path: Path) -> None:
     assert [*entries_of(where)] == [f"{row}/{name}" for row, name in enumerate(MASKS)]
     where = write(tmp_path / "m.arrow", arrow_of(MASKS))
     assert [*entries_of(where)] == [str(row) for row in range(6)]
-    odd = saved(tmp_path / "odd.parquet", {"mask": [
-        {"bytes": b"1", "path": "../../x.png"}, {"bytes": b"2", "path": ""},
-        {"bytes": b"3", "path": "a\x1b[2J.png"}, {"bytes": b"4", "path": "a"},
-    ]})  # fmt: skip
+    odd = saved(
+        tmp_path / "odd.parquet",
+        {
+            "mask": [
+                {"bytes": b"1", "path": "../../x.png"},
+                {"bytes": b"2", "path": ""},
+                {"bytes": b"3", "path": "a\x1b[2J.png"},
+                {"bytes": b"4", "path": "a"},
+            ]
+        },
+    )
     assert [*entries_of(odd)] == ["0/../../x.png", "1", "2/a\x1b[2J.png", "3/a"]
     assert [*entries_of(odd, include=("*.png",), exclude=("2/*",))] == ["0/../../x.png"]
 
@@ -136,8 +143,9 @@ def test_rows_without_bytes_fail_by_name_and_the_rest_counts(tmp_path: Path) -> 
     }
     plain = saved(tmp_path / "n.arrow", {"mask": [CONTENTS[0], None, b""]})
     assert [f.reason for f in ms.scan(plain, classes=7).failures] == [
-        "the row holds no bytes", "empty file"
-    ]  # fmt: skip
+        "the row holds no bytes",
+        "empty file",
+    ]
 
 
 def test_paths_that_are_no_utf_8(tmp_path: Path) -> None:
@@ -190,8 +198,11 @@ def test_only_the_column_of_masks_is_read_and_only_a_little_at_a_time(
     where = saved(
         tmp_path / "m.parquet",
         {"image": [bytes(1 << 18)] * 64, "mask": [bytes([n]) * (1 << 17) for n in range(64)]},
-        compression="none", use_dictionary=False, write_batch_size=2, data_page_size=1 << 18,
-    )  # fmt: skip
+        compression="none",
+        use_dictionary=False,
+        write_batch_size=2,
+        data_page_size=1 << 18,
+    )
     pool = pyarrow.default_memory_pool()
     before, most = pool.bytes_allocated(), 0
     tracemalloc.start()
@@ -215,9 +226,12 @@ def test_one_stored_value_in_every_row_is_no_bomb(
         pyarrow.array([0] * 500, pyarrow.int32()), pyarrow.array([bytes(1 << 20)])
     )
     where = saved(
-        tmp_path / "m.parquet", {"mask": one}, dictionary_pagesize_limit=1 << 30,
-        compression="none", store_schema=False,
-    )  # fmt: skip
+        tmp_path / "m.parquet",
+        {"mask": one},
+        dictionary_pagesize_limit=1 << 30,
+        compression="none",
+        store_schema=False,
+    )
     assert where.stat().st_size < 2 << 20
     pool = pyarrow.default_memory_pool()
     before = pool.bytes_allocated()
@@ -301,9 +315,10 @@ def test_hugging_face_layout_with_splits(
 
     names = list(MASKS)
     for part, chosen in {
-        "train-00000-of-00002": names[:2], "train-00001-of-00002": names[2:4],
+        "train-00000-of-00002": names[:2],
+        "train-00001-of-00002": names[2:4],
         "validation-00000-of-00001": names[4:],
-    }.items():  # fmt: skip
+    }.items():
         cells = [{"bytes": MASKS[name], "path": name} for name in chosen]
         images = [{"bytes": b"photo", "path": "x.jpg"}] * len(chosen)
         saved(tmp_path / "data" / f"{part}.parquet", {"image": images, "label": cells})
@@ -311,7 +326,8 @@ def test_hugging_face_layout_with_splits(
     assert run(["scan", "data/*.parquet", "--classes", "7", "--split", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert [(scan["scan"], scan["masks"]) for scan in document["scans"]] == [
-        ("data-train", 4), ("data-validation", 2)
-    ]  # fmt: skip
+        ("data-train", 4),
+        ("data-validation", 2),
+    ]
     assert run(["scan", "data/*.parquet", "--classes", "7", "--column", "nothing"]) == 1
     assert "has no column 'nothing'" in capsys.readouterr().err

@@ -213,13 +213,22 @@ def test_addresses_are_shown_without_secrets(url: str, expected: str | None) -> 
         *(
             (type("HttpError", (Exception,), {"status": status})(), again)
             for status, again in (
-                (400, False), (401, False), (403, False), (404, False), (408, True), (416, False),
-                (429, True), (500, True), (502, True), (503, True), (504, True),
+                (400, False),
+                (401, False),
+                (403, False),
+                (404, False),
+                (408, True),
+                (416, False),
+                (429, True),
+                (500, True),
+                (502, True),
+                (503, True),
+                (504, True),
             )
         ),
     ],
     ids=repr,
-)  # fmt: skip
+)
 def test_only_what_may_pass_is_tried_again_with_growing_random_pauses(
     error: Exception, again: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -326,10 +335,13 @@ def test_what_nothing_marks_is_read_every_time(
 )
 def test_archives_and_tables_in_a_store(memory: Any, name: str, in_folder: ms.Scan) -> None:
     packed = {
-        "m.zip": zip_of, "m.tar": tar_of, "m.tar.gz": lambda files: tar_of(files, "w:gz"),
-        "m.tar.zst": lambda files: zstandard_of(tar_of(files)), "m.parquet": parquet_of,
+        "m.zip": zip_of,
+        "m.tar": tar_of,
+        "m.tar.gz": lambda files: tar_of(files, "w:gz"),
+        "m.tar.zst": lambda files: zstandard_of(tar_of(files)),
+        "m.parquet": parquet_of,
         "m.arrow": arrow_of,
-    }[name](MASKS)  # fmt: skip
+    }[name](MASKS)
     put(memory, {f"data/{name}": packed})
     with ms.scan(f"memory://data/{name}", classes=7) as scan:
         assert scan.histogram == in_folder.histogram

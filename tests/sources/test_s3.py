@@ -55,10 +55,13 @@ def s3_server() -> Iterator[FlakyServer]:
     objects = {f"masks/{name}": data for name, data in MASKS.items()}
     objects |= {name: tar_of(files) for name, files in shards.items()}
     objects |= {
-        "m.zip": zip_of(MASKS), "m.tar.gz": tar_of(MASKS, "w:gz"), "m.parquet": parquet_of(MASKS),
+        "m.zip": zip_of(MASKS),
+        "m.tar.gz": tar_of(MASKS, "w:gz"),
+        "m.parquet": parquet_of(MASKS),
         "list.csv": "\n".join(["mask", *(f"masks/{name}" for name in names)]).encode(),
-        "masks/notes.txt": b"x", "masks/.hidden/x.png": b"x",
-    }  # fmt: skip
+        "masks/notes.txt": b"x",
+        "masks/.hidden/x.png": b"x",
+    }
     store.pipe({f"data/{name}": data for name, data in objects.items()})
     yield flaky
     flaky.close()
@@ -79,9 +82,13 @@ def bucket(s3: FlakyServer) -> Any:
     """What writes into the bucket, past the server that fails."""
     host, port = s3.target
     return fsspec.filesystem(
-        "s3", key="k", secret="s", endpoint_url=f"http://{host}:{port}", skip_instance_cache=True,
+        "s3",
+        key="k",
+        secret="s",
+        endpoint_url=f"http://{host}:{port}",
+        skip_instance_cache=True,
         use_listings_cache=False,
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")

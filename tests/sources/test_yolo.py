@@ -320,13 +320,15 @@ WRONG: list[tuple[str, str]] = [
     ("train: images\nnames: [[a]]", "its categories are no classes"),
     ("train: images\nnames: [null]", "its categories are no classes"),
     ("train: images\nnames: [0x" + "f" * 9000 + "]", "its categories are no classes"),
-    ("a: &a [x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\n"
-     "d: &d [*c,*c,*c,*c,*c,*c,*c,*c]\ntrain: images\nnames: [*d,*d,*d,*d,*d,*d,*d,*d]",
-     "its categories are no classes"),
+    (
+        "a: &a [x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\n"
+        "d: &d [*c,*c,*c,*c,*c,*c,*c,*c]\ntrain: images\nnames: [*d,*d,*d,*d,*d,*d,*d,*d]",
+        "its categories are no classes",
+    ),
     ("train: images\nnames: " + "[" * 5000, "not valid YAML"),
     ("train: images\nnames: !!python/object:os.system [a]", "not valid YAML"),
     ("train: images\nnames: [a\x1b]", "not valid YAML"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("text", "said"), WRONG, ids=[text[:40] for text, _ in WRONG])

@@ -126,9 +126,10 @@ def test_population_stability_index_by_hand() -> None:
 
 
 @given(
-    st.integers(1, 40), st.integers(1, 40),
+    st.integers(1, 40),
+    st.integers(1, 40),
     arrays(np.float64, (2, 4), elements=st.floats(0, 1)),
-)  # fmt: skip
+)
 def test_presence_agrees_with_scipy(
     first_masks: int, second_masks: int, shares: NDArray[np.float64]
 ) -> None:
@@ -192,8 +193,10 @@ def test_missing_classes_and_what_differs_most_come_first(found_tables: Any) -> 
     splits = [split(name, table) for name, table in zip(NAMES, found_tables, strict=True)]
     found = compare_splits(splits)
     assert [(p.first, p.second) for p in found.pairs] == [
-        ("train", "val"), ("train", "test"), ("val", "test"),
-    ]  # fmt: skip
+        ("train", "val"),
+        ("train", "test"),
+        ("val", "test"),
+    ]
     present = np.stack([table.any(axis=0) for table in found_tables])
     for one, (a, b) in zip(found.pairs, [(0, 1), (0, 2), (1, 2)], strict=True):
         assert one.only_first == tuple(np.flatnonzero(present[a] & ~present[b]))

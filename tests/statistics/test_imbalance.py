@@ -31,9 +31,14 @@ def arrays(*, least: int = 0, most: int = 10**9) -> st.SearchStrategy[Counts]:
 def numbers(counts: Counts) -> list[float | None]:
     found = imbalance(counts)
     return [
-        found.ratio, found.entropy, found.normalised_entropy, found.effective_classes, found.gini,
-        found.kl_uniform, found.majority_accuracy,
-    ]  # fmt: skip
+        found.ratio,
+        found.entropy,
+        found.normalised_entropy,
+        found.effective_classes,
+        found.gini,
+        found.kl_uniform,
+        found.majority_accuracy,
+    ]
 
 
 @given(arrays())

@@ -263,9 +263,10 @@ def test_pairs_by_folder_first_and_then_by_stem() -> None:
         ["train/1.jpg", "val/1.jpg", "elsewhere/2.jpg", "a/3.jpg", "b/3.jpg", "4.jpg"],
     )
     assert set(found.pairs) == {
-        ("train/1.png", "train/1.jpg"), ("val/1.png", "val/1.jpg"),
+        ("train/1.png", "train/1.jpg"),
+        ("val/1.png", "val/1.jpg"),
         ("flat/2.png", "elsewhere/2.jpg"),
-    }  # fmt: skip
+    }
     assert found.ambiguous == {"3.png": ("a/3.jpg", "b/3.jpg")}
     assert found.masks == ("5.png",)
     assert found.images == ("4.jpg",)

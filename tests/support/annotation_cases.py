@@ -31,9 +31,13 @@ def image(number: Any, height: Any = HEIGHT, width: Any = WIDTH, **more: Any) ->
 
 def annotation(image_id: Any, category: Any, segmentation: Any, **more: Any) -> Document:
     return {
-        "id": 7, "image_id": image_id, "category_id": category, "segmentation": segmentation,
-        "iscrowd": 0, **more,
-    }  # fmt: skip
+        "id": 7,
+        "image_id": image_id,
+        "category_id": category,
+        "segmentation": segmentation,
+        "iscrowd": 0,
+        **more,
+    }
 
 
 def coco(

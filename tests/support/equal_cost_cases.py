@@ -13,14 +13,32 @@ from PIL import Image
 from maskstat.values.ledger import MaskLedger
 
 CAMVID_NAMES = (
-    "Sky", "Building", "Pole", "Road", "Pavement", "Tree", "SignSymbol", "Fence", "Car",
-    "Pedestrian", "Bicyclist",
-)  # fmt: skip
+    "Sky",
+    "Building",
+    "Pole",
+    "Road",
+    "Pavement",
+    "Tree",
+    "SignSymbol",
+    "Fence",
+    "Car",
+    "Pedestrian",
+    "Bicyclist",
+)
 
 CAMVID_BATCH_1 = (
-    1.93607, 1.35379, 35.79899, 1.0, 7.73264, 3.38907, 32.25863, 39.86406, 5.27997, 57.66067,
+    1.93607,
+    1.35379,
+    35.79899,
+    1.0,
+    7.73264,
+    3.38907,
+    32.25863,
+    39.86406,
+    5.27997,
+    57.66067,
     185.83145,
-)  # fmt: skip
+)
 
 
 def ledger_of(table: np.ndarray, names: tuple[str, ...] | None = None) -> MaskLedger:

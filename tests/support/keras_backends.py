@@ -75,8 +75,12 @@ def report(backend: str) -> dict[str, str]:
     }
     done = subprocess.run(
         [sys.executable, "-m", __name__],
-        env=environment, capture_output=True, text=True, timeout=900, check=False,
-    )  # fmt: skip
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
     if done.returncode != 0:
         return {"": f"the interpreter of {backend} ended with {done.returncode}:\n{done.stderr}"}
     return dict(json.loads(done.stdout.splitlines()[-1]))

@@ -182,15 +182,22 @@ def sample_weights_and_masks_join_the_weights() -> None:
         plain, _ = evaluate(loss, logits, labels, reduction="none", weight=weight, **options)
         total = (plain * factors * mask).sum()
         divisors = {
-            "none": None, "sum": 1.0, "mean": mask.sum(),
+            "none": None,
+            "sum": 1.0,
+            "mean": mask.sum(),
             "weighted-mean": (weight[labels] * factors * mask).sum(),
-        }  # fmt: skip
+        }
         for target in (labels, np.eye(5)[labels]):
             for reduction, divisor in divisors.items():
                 found = getattr(functional, loss)(
-                    logits, target, weight=weight, sample_weight=factors, mask=mask,
-                    reduction=reduction, **options,
-                )  # fmt: skip
+                    logits,
+                    target,
+                    weight=weight,
+                    sample_weight=factors,
+                    mask=mask,
+                    reduction=reduction,
+                    **options,
+                )
                 wanted = plain * factors * mask if divisor is None else total / divisor
                 agree(numpy(found), np.asarray(wanted), 1e-6, f"{loss}, {reduction}")
 
@@ -226,8 +233,10 @@ def the_heat_map_loss_takes_sample_weights_and_masks() -> None:
     kept = plain * (factors * mask)[..., None]
     keys = (heat == 1) * mask[..., None]
     divisors = {
-        "sum": 1.0, "mean": keys.sum(), "weighted-mean": (keys * weight * factors[..., None]).sum(),
-    }  # fmt: skip
+        "sum": 1.0,
+        "mean": keys.sum(),
+        "weighted-mean": (keys * weight * factors[..., None]).sum(),
+    }
     for reduction, divisor in divisors.items():
         found = functional.distance_aware(
             logits, heat, weight=weight, sample_weight=factors, mask=mask, reduction=reduction
@@ -278,9 +287,14 @@ def compiled_losses_are_eager_ones() -> None:
     for loss in LOSSES:
         heat = None if loss in LABEL_LOSSES else np.random.default_rng(9).random(logits.shape)
         wanted = evaluate(
-            loss, logits, labels if heat is None else heat, weight=weights_of(5),
-            ignore_index=255, reduction="mean", **class_options(loss, {}, 5),
-        )  # fmt: skip
+            loss,
+            logits,
+            labels if heat is None else heat,
+            weight=weights_of(5),
+            ignore_index=255,
+            reduction="mean",
+            **class_options(loss, {}, 5),
+        )
         # The others are made of the same parts.
         xla = loss in ("focal", "complement_cross_entropy", "ldam", "distance_aware")
         for name, function in compiled(training(loss, heat), xla=xla).items():

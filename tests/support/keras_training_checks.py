@@ -51,9 +51,12 @@ def pixelwise(dtype: str = "float32", activation: str | None = None) -> keras.Mo
     """A linear classifier of pixels with known weights: logits are features times a matrix."""
     matrix = np.random.default_rng(0).normal(size=(5, K)).astype(np.float32)
     layer = keras.layers.Dense(
-        K, use_bias=False, activation=activation, dtype=dtype,
+        K,
+        use_bias=False,
+        activation=activation,
+        dtype=dtype,
         kernel_initializer=keras.initializers.Zeros(),
-    )  # fmt: skip
+    )
     model = keras.Sequential([keras.Input((*SHAPE[1:], 5)), layer])
     layer.set_weights([matrix])
     return model
@@ -108,9 +111,13 @@ def configurations_are_plain_and_complete() -> None:
     for name, kind in CLASSES.items():
         options = {**class_options(name, {}, 5), **SETTINGS.get(name, {})}
         loss = kind(
-            weight=tensor(weights_of(5), "float32"), ignore_index=2, reduction="weighted-mean",
-            name="mine", dtype="float64", **options,
-        )  # fmt: skip
+            weight=tensor(weights_of(5), "float32"),
+            ignore_index=2,
+            reduction="weighted-mean",
+            name="mine",
+            dtype="float64",
+            **options,
+        )
         config = json.loads(json.dumps(loss.get_config()))
         assert config["weight"] == weights_of(5).tolist() and config["ignore_index"] == 2
         assert config["reduction"] == "weighted-mean" and config["name"] == "mine"
@@ -149,9 +156,15 @@ def a_step_of_training_is_the_oracles() -> None:
         loss = adapter.Focal(weight, gamma=1.5, ignore_index=255, reduction=reduction)
         found = before - matrix_of(trained(loss, features, labels))
         wanted = slope(
-            before, features, "focal", labels, weight=weight, gamma=1.5, ignore_index=255,
+            before,
+            features,
+            "focal",
+            labels,
+            weight=weight,
+            gamma=1.5,
+            ignore_index=255,
             reduction=reduction,
-        )  # fmt: skip
+        )
         agree(found, wanted, 1e-5, reduction)
     # With sample weights: the sum of w · loss over the number of pixels, or over the sum of w.
     counted = labels != 255
@@ -243,8 +256,9 @@ def mixed_precision_trains_and_loses_nothing() -> None:
 def an_ignored_batch_trains_nothing() -> None:
     features, labels = images()
     for loss, reduction in (
-        (adapter.Focal, "mean"), (adapter.ComplementCrossEntropy, "weighted-mean"),
-    ):  # fmt: skip
+        (adapter.Focal, "mean"),
+        (adapter.ComplementCrossEntropy, "weighted-mean"),
+    ):
         model = trained(
             loss(ignore_index=255, reduction=reduction), features, np.full_like(labels, 255)
         )
@@ -334,9 +348,14 @@ def training_lowers_the_loss_and_reports_validation() -> None:
     features, labels = images()
     model = objective(pixelwise())
     history = model.fit(
-        features, labels, epochs=8, batch_size=3, verbose=0, validation_data=(features, labels),
+        features,
+        labels,
+        epochs=8,
+        batch_size=3,
+        verbose=0,
+        validation_data=(features, labels),
         validation_batch_size=6,
-    ).history  # fmt: skip
+    ).history
     assert set(history) == {"loss", "complement", "val_loss", "val_complement"}
     assert history["val_loss"][-1] < history["val_loss"][0]
     assert history["val_complement"][-1] > history["val_complement"][0]
@@ -349,9 +368,10 @@ def both_optimisers_are_saved() -> None:
     features, labels = images()
     settings = {"epochs": 2, "batch_size": 6, "verbose": 0, "shuffle": False}
     model = objective(
-        pixelwise(), optimizer=keras.optimizers.Adam(0.1),
+        pixelwise(),
+        optimizer=keras.optimizers.Adam(0.1),
         complement_optimizer=keras.optimizers.Adam(0.2),
-    )  # fmt: skip
+    )
     model.fit(features, labels, **settings)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "training.keras"

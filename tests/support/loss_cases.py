@@ -241,9 +241,15 @@ def _cases() -> Iterator[LossCase]:
 def _case(loss: str, options: dict[str, Any], batch: Batch) -> LossCase:
     settings = ", ".join(f"{key}={value:g}" for key, value in options.items())
     return LossCase(
-        f"{loss}({settings}): {batch.name}", loss, batch.logits, batch.target, batch.weight,
-        batch.ignore_index, class_options(loss, options, batch.logits.shape[-1]), batch.extreme,
-    )  # fmt: skip
+        f"{loss}({settings}): {batch.name}",
+        loss,
+        batch.logits,
+        batch.target,
+        batch.weight,
+        batch.ignore_index,
+        class_options(loss, options, batch.logits.shape[-1]),
+        batch.extreme,
+    )
 
 
 CASES: tuple[LossCase, ...] = tuple(_cases())

@@ -52,8 +52,12 @@ WEIGHTS: dict[str, tuple[Case, ...]] = {
         failure("--scheme log --param mu=1e308", "mu=1e+308", "milder parameters"),
         usage("--scheme effective-number --param beta=1", "--param beta", "below 1"),
         usage("--scheme effective-number --param count=x", "masks, pixels, components, not x"),
-        failure("--scheme effective-number --param count=components", "no pixel profile",
-                "type: maskstat scan", "--profile"),
+        failure(
+            "--scheme effective-number --param count=components",
+            "no pixel profile",
+            "type: maskstat scan",
+            "--profile",
+        ),
         usage("--scheme median-frequency --param image_pixels=x", "all, labelled, not x"),
         usage("--compare --param c=3", "--param", "--compare shows all schemes"),
     ),
@@ -132,7 +136,7 @@ WEIGHTS: dict[str, tuple[Case, ...]] = {
         failure("--compare --scan void", "nothing to weigh", "--classes and --ignore"),
         failure("--compare --scan odd", "neither classes nor ignored", "type: maskstat"),
     ),
-}  # fmt: skip
+}
 
 COSTS: dict[str, tuple[Case, ...]] = {
     "--weights": (
@@ -178,13 +182,19 @@ SAMPLING: dict[str, tuple[Case, ...]] = {
     "--methods": tuple(
         usage(f"--methods {text}", text.split()[0], "--methods lists the methods")
         for text in (
-            "--method target-mix", "--param threshold=1", "-o x.csv", "--layout list",
-            "--scan masks", "--db maskstat.db", "--classes 4", "--ignore 3",
+            "--method target-mix",
+            "--param threshold=1",
+            "-o x.csv",
+            "--layout list",
+            "--scan masks",
+            "--db maskstat.db",
+            "--classes 4",
+            "--ignore 3",
         )
     ),
     "--output": TABLES,
     "--layout": LAYOUT,
-}  # fmt: skip
+}
 
 CHECK: dict[str, tuple[Case, ...]] = {
     "--against": (
@@ -389,11 +399,20 @@ EXPORT: dict[str, tuple[Case, ...]] = {
 }
 
 TABLE = {
-    "merge": MERGE, "export": EXPORT,
-    "scan": SCAN, "show": SHOW, "weights": WEIGHTS, "costs": COSTS, "sampling": SAMPLING,
-    "check": CHECK, "compare": COMPARE, "plot": PLOT, "report": REPORT, "presets": PRESETS,
+    "merge": MERGE,
+    "export": EXPORT,
+    "scan": SCAN,
+    "show": SHOW,
+    "weights": WEIGHTS,
+    "costs": COSTS,
+    "sampling": SAMPLING,
+    "check": CHECK,
+    "compare": COMPARE,
+    "plot": PLOT,
+    "report": REPORT,
+    "presets": PRESETS,
     "scans": SCANS,
-}  # fmt: skip
+}
 
 # Here the rows that all commands share do not apply: a store is made, or many are searched.
 OWN_ROWS_ONLY = {("scan", "--db"), ("merge", "--scan")}

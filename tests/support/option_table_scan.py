@@ -139,4 +139,4 @@ SCAN: dict[str, tuple[Case, ...]] = {
         *wholes("--workers", "from 1 on", 0, -1),
         usage("--workers 1025", "--workers", "at most 1,024, not 1,025"),
     ),
-}  # fmt: skip
+}

@@ -81,9 +81,14 @@ def tallies_of(count: int, masks: int, absent: Sequence[int], seed: int) -> list
         values = np.append(np.flatnonzero(pixels), 60000)
         counts = np.append(pixels[pixels > 0], 100)
         tallies.append(
-            MaskTally(f"mask_{number}.png", (256, 256), GREY16, values.astype(np.int64),
-                      counts.astype(np.int64))
-        )  # fmt: skip
+            MaskTally(
+                f"mask_{number}.png",
+                (256, 256),
+                GREY16,
+                values.astype(np.int64),
+                counts.astype(np.int64),
+            )
+        )
     return tallies
 
 

@@ -115,12 +115,13 @@ SOURCES: dict[str, Callable[[Path, Files], str]] = {
     "tgz": _one_file("masks.tgz", lambda files: tar_of(files, "w:gz")),
     "tar.zst": _one_file("masks.tar.zst", lambda files: zstandard_of(tar_of(files))),
     "tar shards": _shards(".tar", "shard-*.tar", tar_of),
-    "tar.gz shards": _shards(".tar.gz", "shard-00{0..2}.tar.gz",
-                             lambda files: tar_of(files, "w:gz")),
+    "tar.gz shards": _shards(
+        ".tar.gz", "shard-00{0..2}.tar.gz", lambda files: tar_of(files, "w:gz")
+    ),
     "parquet": _one_file("masks.parquet", parquet_of),
     "arrow": _one_file("masks.arrow", arrow_of),
     "parquet shards": _shards(".parquet", "shard-*.parquet", parquet_of),
-}  # fmt: skip
+}
 
 
 def entries_of(where: str | Path, **options: object) -> dict[str, Entry]:

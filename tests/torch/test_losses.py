@@ -254,9 +254,12 @@ def test_classes_have_no_order(case: LossCase, random: Any) -> None:
         key: value[order] for key, value in case.options.items() if key in ("prior", "counts")
     }
     moved = replace(
-        case, logits=case.logits[..., order], target=target, weight=case.weight[order],
+        case,
+        logits=case.logits[..., order],
+        target=target,
+        weight=case.weight[order],
         options={**case.options, **per_class},
-    )  # fmt: skip
+    )
     value, gradient = value_and_gradient(case, "weighted-mean")
     of_moved, moved_gradient = value_and_gradient(moved, "weighted-mean")
     assert apart(of_moved, value) < 1e-12

@@ -71,9 +71,13 @@ def test_modules_are_their_functions(loss: str, reduction: str) -> None:
     z, target = batch(loss)
     function = getattr(mt.functional, loss)
     wanted = function(
-        z, target, weight=weights_of(CLASSES), ignore_index=2, reduction=reduction,
+        z,
+        target,
+        weight=weights_of(CLASSES),
+        ignore_index=2,
+        reduction=reduction,
         **class_options(loss, {}, CLASSES),
-    )  # fmt: skip
+    )
     assert torch.equal(module(loss, reduction=reduction)(z, target), wanted)
 
 
@@ -260,10 +264,12 @@ def test_two_processes_give_the_gradients_of_one(tmp_path: Path) -> None:
         subprocess.Popen(
             [sys.executable, script, str(rank), tmp_path / "rendezvous", out],
             cwd=ROOT,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         for rank in range(2)
-    ]  # fmt: skip
+    ]
     try:
         for process in running:
             said, _ = process.communicate(timeout=120)
@@ -295,7 +301,10 @@ def test_without_torch_the_import_says_what_to_install() -> None:
         "except MissingExtraError as error:\n    print(error)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
         cwd=ROOT,
-    )  # fmt: skip
+    )
     assert 'pip install "maskstat[torch]"' in done.stdout

@@ -145,8 +145,9 @@ def test_work_before_steps_sees_gradients_of_each() -> None:
     before = [p.detach().clone() for p in model.parameters()]
     training.step(lambda: model(images), labels)
     assert [optimizer for optimizer, _ in seen] == [
-        training.optimizer, training.complement_optimizer,
-    ]  # fmt: skip
+        training.optimizer,
+        training.complement_optimizer,
+    ]
     assert all(norm > 1e-3 for _, norm in seen)
     pairs = zip(before, model.parameters(), strict=True)
     moved = torch.cat([(old - new.detach()).flatten() for old, new in pairs])

@@ -62,8 +62,10 @@ def test_counts_and_measures_are_those_of_scikit_learn(batch):
     np.testing.assert_array_equal(np.isnan(matrix.dice), nowhere)
     assert matrix.accuracy == pytest.approx(oracle.accuracy_score(true, predicted))
     seen = sorted(set(true) | set(predicted))
-    for scalar, function in ((matrix.mean_iou, oracle.jaccard_score),
-                             (matrix.mean_dice, oracle.f1_score)):  # fmt: skip
+    for scalar, function in (
+        (matrix.mean_iou, oracle.jaccard_score),
+        (matrix.mean_dice, oracle.f1_score),
+    ):
         expected = function(true, predicted, labels=seen, average="macro", zero_division=0)
         assert scalar == pytest.approx(expected)
     assert matrix.frequency_weighted_iou == pytest.approx(
@@ -107,9 +109,11 @@ def test_renaming_classes_permutes_rows_and_columns(batch, data):
     matrix = ConfusionMatrix.of(target, prediction, classes, ignore_index=IGNORED)
     true = np.where(target == IGNORED, 0, target).astype(int)
     renamed = ConfusionMatrix.of(
-        np.where(target == IGNORED, IGNORED, rename[true]), rename[prediction], classes,
+        np.where(target == IGNORED, IGNORED, rename[true]),
+        rename[prediction],
+        classes,
         ignore_index=IGNORED,
-    )  # fmt: skip
+    )
     np.testing.assert_array_equal(renamed.counts[np.ix_(rename, rename)], matrix.counts)
     for name in ("mean_iou", "balanced_accuracy", "accuracy", "frequency_weighted_iou"):
         assert getattr(renamed, name) == pytest.approx(getattr(matrix, name), nan_ok=True)

@@ -69,8 +69,14 @@ def test_grey_levels_of_a_format_without_grey_are_class_indices() -> None:
     catalog = ClassCatalog.numbered(3).ignoring([9], [0x123456])
     colours = (0x000000, 0x020202, 0x090909, 0x050505, 0xFFFFFF, 0x123456, 0x000002)
     assert looked_up(catalog, WEBP, *colours) == [
-        0, 2, IGNORED, UNLISTED, IGNORED, IGNORED, UNLISTED,
-    ]  # fmt: skip
+        0,
+        2,
+        IGNORED,
+        UNLISTED,
+        IGNORED,
+        IGNORED,
+        UNLISTED,
+    ]
     coloured = ClassCatalog((ClassInfo(0, "black", (0,), (0,)), ClassInfo(1, "one", (1,))))
     assert looked_up(coloured, WEBP, 0x000000, 0x010101) == [0, UNLISTED]
 

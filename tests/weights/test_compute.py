@@ -126,10 +126,13 @@ def test_weights_of_any_scan_are_finite(
         assert (table.weights <= 2).all()
     else:
         promised = {
-            "none": 1, "mean": table.weights.mean(), "sum": table.weights.sum(),
-            "max": table.weights.max(), "min": table.weights[table.weights > 0].min(),
+            "none": 1,
+            "mean": table.weights.mean(),
+            "sum": table.weights.sum(),
+            "max": table.weights.max(),
+            "min": table.weights[table.weights > 0].min(),
             "pixel": histogram.frequency @ table.weights,
-        }  # fmt: skip
+        }
         assert promised[how] == pytest.approx(1)
 
 

@@ -22,9 +22,18 @@ every_scheme = pytest.mark.parametrize("name", NAMES)
 
 # The names that the documents promise; a scheme may be added, none may go.
 PROMISED = {
-    "balanced", "effective-number", "enet", "equal-cost", "inverse", "log", "max-count",
-    "median-frequency", "power", "sqrt", "uniform",
-}  # fmt: skip
+    "balanced",
+    "effective-number",
+    "enet",
+    "equal-cost",
+    "inverse",
+    "log",
+    "max-count",
+    "median-frequency",
+    "power",
+    "sqrt",
+    "uniform",
+}
 
 
 def counts_of(rows: list[tuple[int, int, int, int]]) -> ClassCounts:
@@ -101,9 +110,11 @@ def test_weights_are_finite_and_not_negative_for_any_counts(
 
 def multiplied(counts: ClassCounts, k: int) -> ClassCounts:
     return ClassCounts(
-        counts.pixels * k, counts.masks * k, counts.image_pixels * k,
+        counts.pixels * k,
+        counts.masks * k,
+        counts.image_pixels * k,
         counts.labelled_image_pixels * k,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if SCHEMES[name].scale_free])
@@ -132,9 +143,11 @@ def test_the_order_of_classes_does_not_matter(
     order = list(range(given_counts.pixels.size))
     chance.shuffle(order)
     shuffled = with_components(
-        given_counts.pixels[order], given_counts.masks[order], given_counts.image_pixels[order],
+        given_counts.pixels[order],
+        given_counts.masks[order],
+        given_counts.image_pixels[order],
         given_counts.labelled_image_pixels[order],
-    )  # fmt: skip
+    )
     for parameters in settings_of(name):
         weights = SCHEMES[name](given_counts, **parameters)
         assert SCHEMES[name](shuffled, **parameters) == pytest.approx(weights[order], rel=1e-12)
@@ -159,9 +172,17 @@ def test_schemes_that_say_they_look_at_more_than_pixels_do() -> None:
 @every_scheme
 @given(given_counts=counts)
 def test_equal_classes_weigh_the_same(name: str, given_counts: ClassCounts) -> None:
-    double = with_components(*(np.repeat(column, 2) for column in (
-        given_counts.pixels, given_counts.masks, given_counts.image_pixels,
-        given_counts.labelled_image_pixels)))  # fmt: skip
+    double = with_components(
+        *(
+            np.repeat(column, 2)
+            for column in (
+                given_counts.pixels,
+                given_counts.masks,
+                given_counts.image_pixels,
+                given_counts.labelled_image_pixels,
+            )
+        )
+    )
     for parameters in settings_of(name):
         weights = SCHEMES[name](double, **parameters)
         assert np.array_equal(weights[0::2], weights[1::2])

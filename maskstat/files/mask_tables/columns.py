@@ -55,9 +55,12 @@ def blocks(tables: Iterable[TallyTable], catalog: ClassCatalog, most: int) -> It
             last = min(first + most, len(table))
             entries = slice(ledger.indptr[first], ledger.indptr[last])
             yield Block(
-                table.names[first:last], sizes[:, first:last], rows[entries] - first,
-                ledger.classes[entries], ledger.pixels[entries],
-            )  # fmt: skip
+                table.names[first:last],
+                sizes[:, first:last],
+                rows[entries] - first,
+                ledger.classes[entries],
+                ledger.pixels[entries],
+            )
 
 
 def column_names(catalog: ClassCatalog) -> tuple[str, ...]:

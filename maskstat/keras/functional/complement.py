@@ -35,11 +35,16 @@ def complement_entropy(
     """
     warn_of_two_classes(logits)
     return label_loss(
-        logits, target, weight=weight, ignore_index=ignore_index, reduction=reduction,
-        sample_weight=sample_weight, mask=mask,
+        logits,
+        target,
+        weight=weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        sample_weight=sample_weight,
+        mask=mask,
         sparse=lambda z, labels: log_odds_and_complement(z, labels)[1],
         soft=lambda z, mass: ops.sum(mass * complement_of_all(z), axis=-1),
-    )  # fmt: skip
+    )
 
 
 def complement_cross_entropy(
@@ -75,9 +80,16 @@ def complement_cross_entropy(
         return soft_log_loss(z, mass) + gamma / (z.shape[-1] - 1) * complement
 
     return label_loss(
-        logits, target, weight=weight, ignore_index=ignore_index, reduction=reduction,
-        sample_weight=sample_weight, mask=mask, sparse=sparse, soft=soft,
-    )  # fmt: skip
+        logits,
+        target,
+        weight=weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        sample_weight=sample_weight,
+        mask=mask,
+        sparse=sparse,
+        soft=soft,
+    )
 
 
 def warn_of_two_classes(logits: Tensor) -> None:

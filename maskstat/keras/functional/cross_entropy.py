@@ -31,9 +31,16 @@ def cross_entropy(
         ParameterError: shapes, types or values of arguments that mean nothing.
     """
     return label_loss(
-        logits, target, weight=weight, ignore_index=ignore_index, reduction=reduction,
-        sample_weight=sample_weight, mask=mask, sparse=log_loss, soft=soft_log_loss,
-    )  # fmt: skip
+        logits,
+        target,
+        weight=weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        sample_weight=sample_weight,
+        mask=mask,
+        sparse=log_loss,
+        soft=soft_log_loss,
+    )
 
 
 def focal(
@@ -63,16 +70,26 @@ def focal(
     gamma = finite(gamma, "gamma", 0.0)
     if gamma == 0:
         return cross_entropy(
-            logits, target, weight=weight, ignore_index=ignore_index, reduction=reduction,
-            sample_weight=sample_weight, mask=mask,
-        )  # fmt: skip
+            logits,
+            target,
+            weight=weight,
+            ignore_index=ignore_index,
+            reduction=reduction,
+            sample_weight=sample_weight,
+            mask=mask,
+        )
 
     return label_loss(
-        logits, target, weight=weight, ignore_index=ignore_index, reduction=reduction,
-        sample_weight=sample_weight, mask=mask,
+        logits,
+        target,
+        weight=weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        sample_weight=sample_weight,
+        mask=mask,
         sparse=lambda z, labels: focused(log_loss(z, labels), gamma),
         soft=lambda z, mass: ops.sum(mass * focused(-ops.log_softmax(z, axis=-1), gamma), axis=-1),
-    )  # fmt: skip
+    )
 
 
 def log_loss(z: Tensor, labels: Tensor) -> Tensor:

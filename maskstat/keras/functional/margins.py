@@ -46,9 +46,14 @@ def logit_adjusted(
     z = checked_logits(logits)
     logs = finite(tau, "tau") * np.log(numbers_per_class(prior, z.shape[-1], "prior"))
     return cross_entropy(
-        z + ops.convert_to_tensor(logs, dtype=z.dtype), target, weight=weight,
-        ignore_index=ignore_index, reduction=reduction, sample_weight=sample_weight, mask=mask,
-    )  # fmt: skip
+        z + ops.convert_to_tensor(logs, dtype=z.dtype),
+        target,
+        weight=weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        sample_weight=sample_weight,
+        mask=mask,
+    )
 
 
 def ldam(
@@ -92,6 +97,13 @@ def ldam(
         return ops.sum(mass * softplus(log_odds_of_all(scale * z) + margins), axis=-1)
 
     return label_loss(
-        z, target, weight=weight, ignore_index=ignore_index, reduction=reduction,
-        sample_weight=sample_weight, mask=mask, sparse=sparse, soft=soft,
-    )  # fmt: skip
+        z,
+        target,
+        weight=weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        sample_weight=sample_weight,
+        mask=mask,
+        sparse=sparse,
+        soft=soft,
+    )

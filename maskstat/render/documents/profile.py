@@ -13,8 +13,12 @@ from maskstat.statistics.imbalance import Imbalance, imbalance
 
 SMALL_SIZES = (16, 64, 256, 1024)
 _SIZE_SHARES = {
-    "least": 0.0, "lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75, "most": 1.0
-}  # fmt: skip
+    "least": 0.0,
+    "lower_quartile": 0.25,
+    "median": 0.5,
+    "upper_quartile": 0.75,
+    "most": 1.0,
+}
 _NEAREST = 3
 
 
@@ -85,7 +89,9 @@ def class_documents(profile: PixelProfile) -> list[dict[str, Any]]:
             "components": int(counts[k]),
             "components_by_edges": int(by_edges[k]),
             "in_mask": {
-                "mean": float(means[k]), "median": int(in_mask[k, 0]), "most": int(in_mask[k, 1])
+                "mean": float(means[k]),
+                "median": int(in_mask[k, 0]),
+                "most": int(in_mask[k, 1]),
             },
             "sizes": dict(zip(_SIZE_SHARES, sizes[k].tolist(), strict=True)),
             "size_histogram": np.trim_zeros(histogram[k], "b").tolist(),
@@ -104,7 +110,7 @@ def class_documents(profile: PixelProfile) -> list[dict[str, Any]]:
             ],
         }
         for k, name in enumerate(profile.catalog.names)
-    ]  # fmt: skip
+    ]
 
 
 def _neighbours(profile: PixelProfile, k: int, shares: list[float]) -> list[dict[str, Any]]:

@@ -36,9 +36,13 @@ def scheme_weights(
         find_scheme(name)
         try:
             tables[name] = compute(
-                histogram, name, normalize=NORMALISATION, absent=ABSENT, unlisted="ignore",
+                histogram,
+                name,
+                normalize=NORMALISATION,
+                absent=ABSENT,
+                unlisted="ignore",
                 source=source,
-            )  # fmt: skip
+            )
         except WeightError as error:
             tables[name] = str(error)
     return tables

@@ -41,9 +41,12 @@ def draw(view: ScanView) -> Drawing:
     np.fill_diagonal(shares, np.nan)
     names = [view.catalog.names[k] for k in shown]
     figure = matrix_figure(
-        names, shares, rows="of the outline of …", columns="… the share along",
+        names,
+        shares,
+        rows="of the outline of …",
+        columns="… the share along",
         left_out=len(view.catalog) - len(names),
-    )  # fmt: skip
+    )
     return Drawing(figure, _description(profile, names, shown))
 
 

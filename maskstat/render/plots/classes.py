@@ -41,10 +41,11 @@ def draw(view: ScanView, *, log: bool = False, order: str = "frequency") -> Draw
     many = rows.size > 42
     widths = (150.0, 72.0) if many and rows.size > 80 else (260.0, 110.0)
     sheet = row_sheet(
-        view.catalog, rows,
+        view.catalog,
+        rows,
         (Column("share of labelled pixels", widths[0]), Column("share of masks", widths[1])),
         note=note,
-    )  # fmt: skip
+    )
     colours = class_colours(view.catalog)
     for column, (values, tints) in enumerate(
         ((frequency, colours), (presence, [NEUTRAL] * len(colours)))
@@ -65,9 +66,7 @@ def _bar_scale(values: np.ndarray, length: float, *, log: bool) -> Scale:
         unit = float((rooms / positive).min())  # points a unit
         return Scale(0.0, length / unit, length)
     low = 10 ** (np.floor(np.log10(positive.min()) + 0.3) - 0.7)
-    unit = float(min(
-        room / np.log10(v / low) for room, v in zip(rooms, positive, strict=True)
-    ))  # fmt: skip
+    unit = float(min(room / np.log10(v / low) for room, v in zip(rooms, positive, strict=True)))
     return Scale(float(low), float(low * 10 ** (length / unit)), length, log=True)
 
 
@@ -75,14 +74,24 @@ def _bars(axes: Any, rows: IntArray, values: np.ndarray, scale: Scale, colours: 
     shown = values[rows]
     ends = np.where(shown > 0, scale(shown), 0.0)
     axes.barh(
-        np.arange(rows.size), ends, height=0.72, color=[colours[k] for k in rows],
-        edgecolor=INK, linewidth=0.4, zorder=2,
-    )  # fmt: skip
+        np.arange(rows.size),
+        ends,
+        height=0.72,
+        color=[colours[k] for k in rows],
+        edgecolor=INK,
+        linewidth=0.4,
+        zorder=2,
+    )
     for row, (value, end) in enumerate(zip(shown, ends, strict=True)):
         axes.text(
-            end + _GAP, row, percent(value) if value else "never", fontsize=SMALL,
-            va="center_baseline", color=INK if value else MUTED, zorder=3,
-        )  # fmt: skip
+            end + _GAP,
+            row,
+            percent(value) if value else "never",
+            fontsize=SMALL,
+            va="center_baseline",
+            color=INK if value else MUTED,
+            zorder=3,
+        )
     set_x_axis(axes, scale, percent_tick, grid=False)
 
 

@@ -55,10 +55,12 @@ def draw(views: Sequence[ScanView], *, order: str = "frequency") -> Drawing:
             ]
         )
     sheet = row_sheet(
-        catalog, rows,
+        catalog,
+        rows,
         (Column("share of labelled pixels", widths[0]), Column("share of masks", widths[1])),
-        legend=series_entries(columns[0]), note=note,
-    )  # fmt: skip
+        legend=series_entries(columns[0]),
+        note=note,
+    )
     shown = frequency[:, rows]
     scale = Scale.over(shown[~np.isnan(shown)], widths[0], log=True)
     draw_series(sheet, columns[0], scale, percent_tick, spread=True)

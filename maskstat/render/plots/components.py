@@ -55,10 +55,11 @@ def component_figure(
     rows, note = shown_rows(order_of(totals, order))
     widths = (170.0, 80.0) if rows.size > 80 else (270.0, 110.0)
     sheet = row_sheet(
-        catalog, rows,
+        catalog,
+        rows,
         (Column("component area (pixels)", widths[0]), Column("components", widths[1])),
         note=note,
-    )  # fmt: skip
+    )
     used = np.flatnonzero(sizes.any(axis=0))
     bins = int(used[-1]) + 1 if used.size else 1
     shares = sizes[:, :bins] / np.maximum(totals, 1)[:, None]
@@ -108,8 +109,14 @@ def _bars(axes: Any, totals: np.ndarray, scale: Scale) -> None:
     ends = np.where(totals > 0, scale(totals), 0.0)
     axes.barh(np.arange(totals.size), ends, height=0.72, color=NEUTRAL, edgecolor=INK, lw=0.4)
     for row, (count, end) in enumerate(zip(totals.tolist(), ends.tolist(), strict=True)):
-        axes.text(end + _GAP, row, f"{count:,}", fontsize=SMALL, va="center_baseline",
-                  color=INK if count else MUTED)  # fmt: skip
+        axes.text(
+            end + _GAP,
+            row,
+            f"{count:,}",
+            fontsize=SMALL,
+            va="center_baseline",
+            color=INK if count else MUTED,
+        )
     set_x_axis(axes, scale, plain_tick, grid=False)
 
 

@@ -32,9 +32,12 @@ def draw(view: ScanView) -> Drawing:
     chances = conditional(together)
     names = [view.catalog.names[k] for k in shown]
     figure = matrix_figure(
-        names, chances, rows="among masks with …", columns="… the share with",
+        names,
+        chances,
+        rows="among masks with …",
+        columns="… the share with",
         left_out=len(masks) - len(names),
-    )  # fmt: skip
+    )
     return Drawing(figure, _description(names, chances, together))
 
 

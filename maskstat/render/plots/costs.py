@@ -75,10 +75,12 @@ def _dots(
     rows, note = shown_rows(order_of(view.histogram.pixels, order))
     width = 250.0 if rows.size > 80 else 340.0
     sheet = row_sheet(
-        view.catalog, rows,
+        view.catalog,
+        rows,
         (Column("cost of always answering this class\n(nats a labelled pixel)", width),),
-        legend=series_entries(series), note=note,
-    )  # fmt: skip
+        legend=series_entries(series),
+        note=note,
+    )
     shown = np.array([s.values[rows] for s in series])
     scale = Scale.over(shown[~np.isnan(shown)], width)
     draw_series(sheet, series, scale, plain_tick)

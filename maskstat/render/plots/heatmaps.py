@@ -125,8 +125,14 @@ def _map(axes: Any, cells: np.ndarray, extent: tuple[float, float, float, float]
 
     fullest = float(cells.max()) if cells.size else 0.0
     left, right, bottom, top = extent
-    frame = Rectangle((left, bottom), right - left, top - bottom, facecolor="none",
-                      edgecolor=NEUTRAL, linewidth=0.5)  # fmt: skip
+    frame = Rectangle(
+        (left, bottom),
+        right - left,
+        top - bottom,
+        facecolor="none",
+        edgecolor=NEUTRAL,
+        linewidth=0.5,
+    )
     if fullest > 0:
         image = AxesImage(axes, cmap=SEQUENTIAL, extent=extent, origin="upper")
         image.set_data(cells / fullest)

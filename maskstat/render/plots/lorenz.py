@@ -43,18 +43,32 @@ def draw(view: ScanView) -> Drawing:
     axes.set_ylabel("cumulative share")
     axes.plot([0, _SIDE], [0, _SIDE], color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
     axes.text(
-        _SIDE / 2 - 4, _SIDE / 2 + 4, "all equal", color=MUTED, fontsize=SIZE, rotation=45,
-        ha="center", va="bottom", rotation_mode="anchor",
-    )  # fmt: skip
+        _SIDE / 2 - 4,
+        _SIDE / 2 + 4,
+        "all equal",
+        color=MUTED,
+        fontsize=SIZE,
+        rotation=45,
+        ha="center",
+        va="bottom",
+        rotation_mode="anchor",
+    )
     parts = []
     for row, (what, counts, colour, line) in enumerate(curves):
         gini = imbalance(counts).gini
         classes, shares = lorenz_curve(counts)
         marker = "o" if counts.size <= 42 else None
         axes.plot(
-            scale(classes), scale(shares), color=colour, linestyle=line, linewidth=1.6,
-            marker=marker, markersize=2.6, zorder=3, clip_on=False,
-        )  # fmt: skip
+            scale(classes),
+            scale(shares),
+            color=colour,
+            linestyle=line,
+            linewidth=1.6,
+            marker=marker,
+            markersize=2.6,
+            zorder=3,
+            clip_on=False,
+        )
         # The upper left corner is empty: no Lorenz curve rises above the diagonal.
         y = _SIDE - 12 - 15 * row
         axes.plot([8, 30], [y, y], color=colour, linestyle=line, linewidth=1.6)

@@ -86,9 +86,14 @@ def _annotate(axes: Any, shares: npt.NDArray[np.float64]) -> None:
     for (row, column), share in np.ndenumerate(shares):
         if not np.isnan(share):
             axes.text(
-                column, row, _whole_percent(share), fontsize=SMALL, ha="center", va="center",
+                column,
+                row,
+                _whole_percent(share),
+                fontsize=SMALL,
+                ha="center",
+                va="center",
                 color="#fefefe" if share < 0.55 else "#010101",
-            )  # fmt: skip
+            )
 
 
 def _whole_percent(share: float) -> str:
@@ -100,8 +105,12 @@ def _whole_percent(share: float) -> str:
 
 def _colour_bar(figure: Any, left: float) -> None:
     axes = axes_at(figure, left, 18, _BAR_LENGTH, _BAR)
-    axes.imshow(np.linspace(0, 1, 256)[None, :], cmap=SEQUENTIAL, aspect="auto",
-                extent=(0, _BAR_LENGTH, 0, 1))  # fmt: skip
+    axes.imshow(
+        np.linspace(0, 1, 256)[None, :],
+        cmap=SEQUENTIAL,
+        aspect="auto",
+        extent=(0, _BAR_LENGTH, 0, 1),
+    )
     scale = Scale(0.0, 1.0, _BAR_LENGTH)
     ticks = scale.ticks(percent_tick)
     axes.set_xticks([position for position, _ in ticks], [label for _, label in ticks])

@@ -121,9 +121,14 @@ def _name_points(axes: Any, names: list[str], x: np.ndarray, y: np.ndarray) -> N
         if inside and not blocked:
             taken.append(box)
             axes.text(
-                left, bottom + 0.3 * SMALL, name, fontsize=SMALL, va="baseline", zorder=1.5,
+                left,
+                bottom + 0.3 * SMALL,
+                name,
+                fontsize=SMALL,
+                va="baseline",
+                zorder=1.5,
                 bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1},
-            )  # fmt: skip
+            )
 
 
 def _description(view: ScanView, reached: list[tuple[float, int]]) -> str:

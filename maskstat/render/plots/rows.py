@@ -154,10 +154,16 @@ def _draw_swatches(axes: Any, catalog: ClassCatalog, block: IntArray, width: flo
     colours = class_colours(catalog)
     known = [row for row, k in enumerate(block) if catalog.classes[int(k)].colour is not None]
     axes.scatter(
-        [-0.5 * _SWATCH / width - 2 / width] * len(known), known, s=30, marker="s",
-        color=[colours[int(block[row])] for row in known], edgecolors=INK, linewidths=0.4,
-        transform=axes.get_yaxis_transform(), clip_on=False,
-    )  # fmt: skip
+        [-0.5 * _SWATCH / width - 2 / width] * len(known),
+        known,
+        s=30,
+        marker="s",
+        color=[colours[int(block[row])] for row in known],
+        edgecolors=INK,
+        linewidths=0.4,
+        transform=axes.get_yaxis_transform(),
+        clip_on=False,
+    )
 
 
 def _pitch(rows: int) -> tuple[float, float]:
@@ -195,12 +201,18 @@ def _write_legend(
             left = _EDGE + x
             figure.add_artist(
                 make_line(
-                    [left / across, (left + 7) / across, (left + 14) / across], [y / up] * 3,
-                    color=entry.colour, linestyle=entry.line or "none", linewidth=1.2,
-                    marker=entry.marker, markersize=4.5, markevery=[1],
-                    markeredgecolor=INK, markeredgewidth=0.3,
+                    [left / across, (left + 7) / across, (left + 14) / across],
+                    [y / up] * 3,
+                    color=entry.colour,
+                    linestyle=entry.line or "none",
+                    linewidth=1.2,
+                    marker=entry.marker,
+                    markersize=4.5,
+                    markevery=[1],
+                    markeredgecolor=INK,
+                    markeredgewidth=0.3,
                 )
-            )  # fmt: skip
+            )
             write_at(figure, left + 18, y, label, fontsize=SIZE, va="center_baseline")
 
 
@@ -239,10 +251,18 @@ def draw_series(
         size = 4.6 if panel.rows.size <= 42 else 3.4
         for number, s in enumerate(series):
             axes.plot(
-                scale(table[number]), rows, color=s.colour, marker=s.marker, markersize=size,
-                linestyle="none" if spread else s.line, linewidth=0.8, markeredgecolor=INK,
-                markeredgewidth=0.3, clip_on=False, zorder=3 + 0.01 * number,
-            )  # fmt: skip
+                scale(table[number]),
+                rows,
+                color=s.colour,
+                marker=s.marker,
+                markersize=size,
+                linestyle="none" if spread else s.line,
+                linewidth=0.8,
+                markeredgecolor=INK,
+                markeredgewidth=0.3,
+                clip_on=False,
+                zorder=3 + 0.01 * number,
+            )
 
 
 def marker(number: int) -> str:

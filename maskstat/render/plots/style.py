@@ -40,10 +40,19 @@ TOKENS = {PAPER: "paper", INK: "ink", MUTED: "muted", GRID: "grid", NEUTRAL: "ne
 
 ELLIPSIS = "…"
 _SCRIPTS = (  # fonts for scripts that DejaVu Sans lacks, where the machine has one
-    "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans CJK KR", "Source Han Sans",
-    "WenQuanYi Micro Hei", "PingFang SC", "Hiragino Sans", "Microsoft YaHei", "Malgun Gothic",
-    "Noto Sans Thai", "Noto Sans Devanagari", "Noto Sans Bengali",
-)  # fmt: skip
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "Noto Sans CJK KR",
+    "Source Han Sans",
+    "WenQuanYi Micro Hei",
+    "PingFang SC",
+    "Hiragino Sans",
+    "Microsoft YaHei",
+    "Malgun Gothic",
+    "Noto Sans Thai",
+    "Noto Sans Devanagari",
+    "Noto Sans Bengali",
+)
 # matplotlib's settings are global while a figure is made or saved.
 _turn = threading.RLock()
 
@@ -215,8 +224,9 @@ def order_of(pixels: Sequence[int] | NDArray[np.int64], order: str) -> NDArray[n
 
     if order not in ("frequency", "catalog"):
         raise ParameterError(
-            f"no order is called {printable(order)!r}", where="--order",
+            f"no order is called {printable(order)!r}",
+            where="--order",
             remedy="frequency or catalog",
-        )  # fmt: skip
+        )
     counts = np.asarray(pixels)
     return np.argsort(-counts, kind="stable") if order == "frequency" else np.arange(counts.size)

@@ -52,9 +52,12 @@ def draw(
     rows, note = shown_rows(order_of(view.histogram.pixels, order))
     width = 250.0 if rows.size > 80 else 340.0
     sheet = row_sheet(
-        view.catalog, rows, (Column("weight, where the average pixel weighs 1", width),),
-        legend=series_entries(series), note=note,
-    )  # fmt: skip
+        view.catalog,
+        rows,
+        (Column("weight, where the average pixel weighs 1", width),),
+        legend=series_entries(series),
+        note=note,
+    )
     shown = np.array([s.values[rows] for s in series])
     scale = Scale.over(shown[~np.isnan(shown)], width, log=True)
     draw_series(sheet, series, scale, plain_tick)

@@ -74,10 +74,13 @@ def choose_examples(ledger: MaskLedger, count: int) -> list[Example]:
             row, pixels = int(rows[entry]), int(ledger.pixels[entry])
             examples.append(
                 Example(
-                    k, ledger.names[row], pixels, pixels / int(labelled[row]),
+                    k,
+                    ledger.names[row],
+                    pixels,
+                    pixels / int(labelled[row]),
                     rarest=place > 0 and entry == entries[-1],
                 )
-            )  # fmt: skip
+            )
     return examples
 
 
@@ -125,9 +128,15 @@ def _with_image(example: Example, classes: IntArray, palette: NDArray[np.uint8])
     image = _encoded(small, example.class_index, palette)
     height, width = small.shape
     return Example(
-        example.class_index, example.mask, example.pixels, example.share, example.rarest,
-        image, width, height,
-    )  # fmt: skip
+        example.class_index,
+        example.mask,
+        example.pixels,
+        example.share,
+        example.rarest,
+        image,
+        width,
+        height,
+    )
 
 
 def shrunk(classes: IntArray, chosen: int, side: int) -> IntArray:
@@ -141,9 +150,11 @@ def shrunk(classes: IntArray, chosen: int, side: int) -> IntArray:
         return classes
     small = classes[step // 2 :: step, step // 2 :: step]
     rows, columns = -(-height // step), -(-width // step)
-    small = np.pad(
-        small, ((0, rows - small.shape[0]), (0, columns - small.shape[1])), mode="edge"
-    ) if small.size else classes[::step, ::step]  # fmt: skip
+    small = (
+        np.pad(small, ((0, rows - small.shape[0]), (0, columns - small.shape[1])), mode="edge")
+        if small.size
+        else classes[::step, ::step]
+    )
     own = classes == chosen
     own = np.logical_or.reduceat(own, np.arange(0, height, step), axis=0)
     own = np.logical_or.reduceat(own, np.arange(0, width, step), axis=1)

@@ -33,9 +33,16 @@ if TYPE_CHECKING:
 
 MANY_CLASSES = 42
 _PLACED = (
-    "classes", "rank", "lorenz", "weights", "costs", "cooccurrence", "adjacency", "heatmaps",
+    "classes",
+    "rank",
+    "lorenz",
+    "weights",
+    "costs",
+    "cooccurrence",
+    "adjacency",
+    "heatmaps",
     "components",
-)  # fmt: skip
+)
 
 
 class Plot(NamedTuple):

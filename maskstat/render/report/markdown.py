@@ -160,12 +160,15 @@ def _weights(document: Mapping[str, Any]) -> list[str]:
         _table(
             ("#", "class", *map(wording.scheme_label, groups)),
             (
-                (str(row["index"]), escaped(row["name"]),
-                 *(wording.number(column[row["index"]]) for column in columns))
+                (
+                    str(row["index"]),
+                    escaped(row["name"]),
+                    *(wording.number(column[row["index"]]) for column in columns),
+                )
                 for row in document["classes"]
             ),
         )
-    )  # fmt: skip
+    )
     names = [row["name"] for row in document["classes"]]
     parts.append(f"### To paste: {groups[0][0]}")
     code = snippets(names, columns[0], document["ignore_index"])
@@ -201,14 +204,23 @@ def _costs(document: Mapping[str, Any]) -> list[str]:
             )
         )
     headings = (
-        "scheme", "cheapest answer", "costs", "dearest answer", "costs",
+        "scheme",
+        "cheapest answer",
+        "costs",
+        "dearest answer",
+        "costs",
         "cost of the best constant probabilities",
-    )  # fmt: skip
+    )
     scores = [
-        (str(row["index"]), escaped(row["name"]), percent(score["pixel_accuracy"]),
-         percent(score["mean_iou"]), percent(score["balanced_accuracy"]))
+        (
+            str(row["index"]),
+            escaped(row["name"]),
+            percent(score["pixel_accuracy"]),
+            percent(score["mean_iou"]),
+            percent(score["balanced_accuracy"]),
+        )
         for row, score in zip(document["classes"], document["constant_predictors"], strict=True)
-    ]  # fmt: skip
+    ]
     return [
         "Costs of answering every pixel with one class, in nats a labelled pixel under a plain"
         " mean:",

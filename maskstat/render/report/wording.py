@@ -131,9 +131,13 @@ def profile_rows(document: Mapping[str, Any]) -> list[ProfileRow]:
     rows = []
     for row, info in zip(profile["classes"], document["classes"], strict=True):
         counts: tuple[int, ...] = (
-            row["components"], row["in_mask"]["median"], row["in_mask"]["most"],
-            row["sizes"]["least"], row["sizes"]["median"], row["sizes"]["most"],
-        )  # fmt: skip
+            row["components"],
+            row["in_mask"]["median"],
+            row["in_mask"]["most"],
+            row["sizes"]["least"],
+            row["sizes"]["median"],
+            row["sizes"]["most"],
+        )
         cells: list[tuple[float | str, str]] = [(count, f"{count:,}") for count in counts]
         shares: list[float | None] = [row["share_under"][str(SMALL)], row["border_share"]]
         cells += [(share, percent(share)) for share in shares if share is not None]

@@ -146,11 +146,14 @@ def _number(value: float) -> str:
 def _class_table(document: Mapping[str, Any]) -> Table:
     splits = [printable(split["scan"]) for split in document["splits"]]
     table = _table(
-        ("#", "right"), ("class", "left"),
+        ("#", "right"),
+        ("class", "left"),
         *((f"share\n{name}", "right") for name in splits),
         *((f"in masks\n{name}", "right") for name in splits),
-        ("V", "right"), ("of js²", "right"), ("", "left"),
-    )  # fmt: skip
+        ("V", "right"),
+        ("of js²", "right"),
+        ("", "left"),
+    )
     total = {id(pair): pair["js"] ** 2 or 1.0 for pair in document["pairs"]}
     for row in document["classes"]:
         parts = [

@@ -66,10 +66,15 @@ def cost_document(catalog: ClassCatalog, plain: PriceList, weighted: PriceList, 
 def cost_table(document: dict[str, Any]) -> RenderableType:
     """The price list: what it costs to answer always with each class."""
     table = new_table(
-        ("#", "right"), ("always answering", "left"), ("cost, no weights", "right"),
-        (f"cost, {document['weights']}", "right"), ("best constant", "right"),
-        ("pixel accuracy", "right"), ("mean IoU", "right"), ("balanced acc.", "right"),
-    )  # fmt: skip
+        ("#", "right"),
+        ("always answering", "left"),
+        ("cost, no weights", "right"),
+        (f"cost, {document['weights']}", "right"),
+        ("best constant", "right"),
+        ("pixel accuracy", "right"),
+        ("mean IoU", "right"),
+        ("balanced acc.", "right"),
+    )
     for row in document["classes"]:
         table.add_row(
             str(row["index"]),

@@ -51,9 +51,16 @@ def _class_table(classes: Sequence[Mapping[str, Any]], masks: int) -> Table:
     coloured = any(row["colour"] for row in classes)
     swatch = [("", "left")] if coloured else []
     table = new_table(
-        ("#", "right"), *swatch, ("class", "left"), ("pixels", "right"), ("share", "right"),
-        ("", "left"), ("masks", "right"), ("in masks", "right"), ("share there", "right"),
-    )  # fmt: skip
+        ("#", "right"),
+        *swatch,
+        ("class", "left"),
+        ("pixels", "right"),
+        ("share", "right"),
+        ("", "left"),
+        ("masks", "right"),
+        ("in masks", "right"),
+        ("share there", "right"),
+    )
     largest = max((row["frequency"] for row in classes), default=0) or 1
     for row in classes:
         there = row["pixels"] / row["image_pixels"] if row["image_pixels"] else None
@@ -149,9 +156,12 @@ def _attention(document: Mapping[str, Any]) -> list[RenderableType]:
 
 def _unlisted(document: Mapping[str, Any]) -> Group:
     table = new_table(
-        ("value", "right"), ("pixels", "right"), ("share", "right"), ("masks", "right"),
+        ("value", "right"),
+        ("pixels", "right"),
+        ("share", "right"),
+        ("masks", "right"),
         ("first mask", "left"),
-    )  # fmt: skip
+    )
     rows = document["unlisted_values"]
     colours = [row for row in rows if row.get("nearest")]
     if colours:
@@ -209,9 +219,14 @@ def weight_table(weights: WeightTable, catalog: ClassCatalog) -> RenderableType:
     coloured = any(info.colour is not None for info in catalog.classes)
     swatch = [("", "left")] if coloured else []
     table = new_table(
-        ("#", "right"), *swatch, ("class", "left"), ("share", "right"), ("weight", "right"),
-        ("share of the loss", "right"), ("", "left"),
-    )  # fmt: skip
+        ("#", "right"),
+        *swatch,
+        ("class", "left"),
+        ("share", "right"),
+        ("weight", "right"),
+        ("share of the loss", "right"),
+        ("", "left"),
+    )
     largest = float(weights.mass.max()) or 1.0
     rows = zip(catalog.classes, weights.frequency, weights.weights, weights.mass, strict=True)
     for info, frequency, weight, mass in rows:
@@ -267,8 +282,9 @@ def compare_table(tables: Mapping[str, WeightTable | str], catalog: ClassCatalog
 
 def scheme_table() -> RenderableType:
     """Name, formula, parameters and source of every scheme."""
-    table = new_table(("scheme", "left"), ("formula", "left"), ("parameters", "left"),
-                   ("source", "left"))  # fmt: skip
+    table = new_table(
+        ("scheme", "left"), ("formula", "left"), ("parameters", "left"), ("source", "left")
+    )
     for entry in SCHEMES.values():
         parameters = ", ".join(f"{name}={value}" for name, value in entry.parameters.items())
         table.add_row(entry.name, Text(entry.formula), Text(parameters), Text(entry.source))

@@ -266,9 +266,17 @@ class CocoParts:
         bounds = np.searchsorted(images_of[order], np.arange(len(self._numbers) + 1))
         spans = np.array(self._spans, np.int64).reshape(-1, 2)
         return CocoSource(
-            path, selection, legend, text, self.images, self._numbers, order, bounds, spans,
+            path,
+            selection,
+            legend,
+            text,
+            self.images,
+            self._numbers,
+            order,
+            bounds,
+            spans,
             self.strays,
-        )  # fmt: skip
+        )
 
 
 def _image_id(value: object) -> ImageId | None:

@@ -105,8 +105,9 @@ def type_of(values: Iterable[int]) -> str:
 
 def check_size(height: object, width: object, kind: str) -> tuple[int, int]:
     """Height and width as a file gives them. Raises MaskError where no mask is that large."""
-    height, width = (int(n) if isinstance(n, float) and n.is_integer() else n
-                     for n in (height, width))  # fmt: skip
+    height, width = (
+        int(n) if isinstance(n, float) and n.is_integer() else n for n in (height, width)
+    )
     if type(height) is not int or type(width) is not int or height < 1 or width < 1:
         raise MaskError("the file does not say how many pixels high and wide the image is")
     if height * width > MAX_BYTES // np.dtype(kind).itemsize:

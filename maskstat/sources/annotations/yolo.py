@@ -41,10 +41,22 @@ from maskstat.values.catalog import MAX_CLASSES, ClassCatalog
 SPLITS = ("train", "val", "test")
 IMAGE_SUFFIXES = frozenset(
     {
-        ".avif", ".bmp", ".dng", ".heic", ".heif", ".jp2", ".jpeg", ".jpg", ".mpo", ".pfm", ".png",
-        ".tif", ".tiff", ".webp",
+        ".avif",
+        ".bmp",
+        ".dng",
+        ".heic",
+        ".heif",
+        ".jp2",
+        ".jpeg",
+        ".jpg",
+        ".mpo",
+        ".pfm",
+        ".png",
+        ".tif",
+        ".tiff",
+        ".webp",
     }
-)  # fmt: skip
+)
 _LABELS = frozenset({".txt"})
 _NO_LABELS = frozenset({"classes.txt"})  # what labelling tools put beside labels
 MAX_YAML_BYTES = 16 << 20

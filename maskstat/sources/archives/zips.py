@@ -202,9 +202,15 @@ def zip_members(blob: Blob, prefix: str, selection: Selection) -> Iterator[Entry
             yield BrokenEntry(name, path, f"{_method_name(info)}: pack the archive with deflate")
         else:
             yield ZipEntry(
-                name, blob, info.filename, info.file_size, info.CRC, info.compress_type,
-                info.compress_size, info.header_offset,
-            )  # fmt: skip
+                name,
+                blob,
+                info.filename,
+                info.file_size,
+                info.CRC,
+                info.compress_type,
+                info.compress_size,
+                info.header_offset,
+            )
 
 
 def _method_name(info: zipfile.ZipInfo) -> str:

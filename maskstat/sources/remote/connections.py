@@ -37,14 +37,33 @@ _PIECE = 256 << 10
 # fsspec's wrappers around other file systems, which are none of their own.
 _WRAPPERS = frozenset(
     {
-        "zip", "tar", "libarchive", "reference", "dir", "data", "generic", "blockcache", "cached",
-        "filecache", "simplecache", "async_wrapper", "asynclocal", "asyncwrapper", "file", "local",
+        "zip",
+        "tar",
+        "libarchive",
+        "reference",
+        "dir",
+        "data",
+        "generic",
+        "blockcache",
+        "cached",
+        "filecache",
+        "simplecache",
+        "async_wrapper",
+        "asynclocal",
+        "asyncwrapper",
+        "file",
+        "local",
     }
-)  # fmt: skip
+)
 _PACKAGES = {
-    "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs", "adl": "adlfs",
+    "gs": "gcsfs",
+    "gcs": "gcsfs",
+    "az": "adlfs",
+    "abfs": "adlfs",
+    "abfss": "adlfs",
+    "adl": "adlfs",
     "hf": "huggingface_hub",
-}  # fmt: skip
+}
 _WEB = frozenset({"http", "https"})
 _S3 = frozenset({"s3", "s3a"})
 _THREAD_SAFE = frozenset({"memory", "hf"})  # besides all that are asynchronous inside
@@ -72,10 +91,11 @@ class Facts(NamedTuple):
         mark = next((str(m) for m in marks if m not in {None, ""}), None)
         size = info.get("size")
         return cls(
-            str(info["name"]), info.get("type") == "directory",
+            str(info["name"]),
+            info.get("type") == "directory",
             int(size) if isinstance(size, (int, float)) else None,
             None if mark is None else storable(mark.strip('"')),
-        )  # fmt: skip
+        )
 
 
 class _ShortError(OSError):
@@ -355,9 +375,19 @@ def _filesystem(scheme: str, user: str | None, password: str | None) -> Any:
 
 
 _FINAL = (
-    FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, MaskstatError,
-    NotImplementedError, TypeError, ValueError, AttributeError, KeyError, MemoryError, ImportError,
-)  # fmt: skip
+    FileNotFoundError,
+    PermissionError,
+    IsADirectoryError,
+    NotADirectoryError,
+    MaskstatError,
+    NotImplementedError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    KeyError,
+    MemoryError,
+    ImportError,
+)
 _FINAL_ERRNO = frozenset({errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EACCES, errno.ENOENT})
 _PASSING_STATUS = frozenset({408, 425, 429})
 

@@ -281,6 +281,10 @@ def _entries(connection: Connection, listed: Iterable[tuple[str, Facts]]) -> Ite
             yield BrokenEntry(path, f"{connection.scheme}::{path}", facts)
             continue
         yield RemoteEntry(
-            path, connection, facts.key, facts.size or 0, facts.stamp or never_twice(),
+            path,
+            connection,
+            facts.key,
+            facts.size or 0,
+            facts.stamp or never_twice(),
             facts.size is not None,
-        )  # fmt: skip
+        )

@@ -22,12 +22,35 @@ from maskstat.sources.split_names import split_of
 
 # The first that a header has is the one meant: where "mask" is, "path" is the image's.
 PATH_COLUMNS = (
-    "mask", "mask_path", "mask_file", "mask_filename", "mask_name", "masks",
-    "annotation", "annotation_path", "annotation_file", "segmentation", "segmentation_path",
-    "seg_path", "seg_file", "gt", "gt_path", "ground_truth", "label_path", "label_file",
-    "target_path", "path", "file_path", "filepath", "file", "filename", "file_name", "label",
-    "labels", "target",
-)  # fmt: skip
+    "mask",
+    "mask_path",
+    "mask_file",
+    "mask_filename",
+    "mask_name",
+    "masks",
+    "annotation",
+    "annotation_path",
+    "annotation_file",
+    "segmentation",
+    "segmentation_path",
+    "seg_path",
+    "seg_file",
+    "gt",
+    "gt_path",
+    "ground_truth",
+    "label_path",
+    "label_file",
+    "target_path",
+    "path",
+    "file_path",
+    "filepath",
+    "file",
+    "filename",
+    "file_name",
+    "label",
+    "labels",
+    "target",
+)
 SPLIT_COLUMNS = ("split", "subset", "fold", "partition", "set", "usage")
 _SHORT = "the row is too short: it has no path"
 

@@ -34,11 +34,26 @@ from maskstat.sources.sequential import CARRIED_MAX, StreamedEntry, read_ahead
 # Where several columns hold bytes, the one called like this is meant.
 MASK_COLUMNS = frozenset(
     {
-        "mask", "masks", "label", "labels", "annotation", "annotations", "segmentation", "seg",
-        "segmentation_mask", "segmentation_map", "semantic_segmentation", "semantic_mask",
-        "label_image", "label_map", "mask_image", "ground_truth", "gt", "target",
+        "mask",
+        "masks",
+        "label",
+        "labels",
+        "annotation",
+        "annotations",
+        "segmentation",
+        "seg",
+        "segmentation_mask",
+        "segmentation_map",
+        "semantic_segmentation",
+        "semantic_mask",
+        "label_image",
+        "label_map",
+        "mask_image",
+        "ground_truth",
+        "gt",
+        "target",
     }
-)  # fmt: skip
+)
 _THREADS, _REMOTE_THREADS = 2, 8  # files that are read at once
 _BATCH_BYTES = 16 << 20  # of masks that are taken out of a file together
 _REPEATED_BYTES = 256 << 20  # the same where one stored value may stand in many rows
@@ -122,9 +137,11 @@ class Table:
                 try:
                     at = start
                     for batch in table.iter_batches(
-                        batch_size=_rows_at_once(group, column), row_groups=[number],
-                        columns=[column], use_threads=False,
-                    ):  # fmt: skip
+                        batch_size=_rows_at_once(group, column),
+                        row_groups=[number],
+                        columns=[column],
+                        use_threads=False,
+                    ):
                         yield _rows(at, batch.column(0))
                         at += batch.num_rows
                 except (arrow.ArrowException, OSError) as error:

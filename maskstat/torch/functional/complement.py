@@ -46,10 +46,14 @@ def complement_entropy(
     """
     warn_of_two_classes(logits)
     return label_loss(
-        logits, target, weight=weight, ignore_index=ignore_index, reduction=reduction,
+        logits,
+        target,
+        weight=weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
         sparse=lambda z, labels: of_labels(z, labels)[1],
         soft=lambda z, mass: (mass * complements(z)).sum(1),
-    )  # fmt: skip
+    )
 
 
 def complement_cross_entropy(
@@ -83,9 +87,14 @@ def complement_cross_entropy(
         return (mass * losses).sum(1)
 
     return label_loss(
-        logits, target, weight=weight, ignore_index=ignore_index, reduction=reduction,
-        sparse=sparse, soft=soft,
-    )  # fmt: skip
+        logits,
+        target,
+        weight=weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        sparse=sparse,
+        soft=soft,
+    )
 
 
 def warn_of_two_classes(logits: Tensor) -> None:

@@ -28,9 +28,14 @@ def cross_entropy(
         ParameterError: shapes, types or values of arguments that mean nothing.
     """
     return label_loss(
-        logits, target, weight=weight, ignore_index=ignore_index, reduction=reduction,
-        sparse=log_loss, soft=lambda z, mass: -(mass * torch.log_softmax(z, 1)).sum(1),
-    )  # fmt: skip
+        logits,
+        target,
+        weight=weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        sparse=log_loss,
+        soft=lambda z, mass: -(mass * torch.log_softmax(z, 1)).sum(1),
+    )
 
 
 def focal(
@@ -54,10 +59,14 @@ def focal(
     """
     gamma = finite(gamma, "gamma", 0.0)
     return label_loss(
-        logits, target, weight=weight, ignore_index=ignore_index, reduction=reduction,
+        logits,
+        target,
+        weight=weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
         sparse=lambda z, labels: focused(log_loss(z, labels), gamma),
         soft=lambda z, mass: (mass * focused(-torch.log_softmax(z, 1), gamma)).sum(1),
-    )  # fmt: skip
+    )
 
 
 def log_loss(z: Tensor, labels: Tensor) -> Tensor:

@@ -96,9 +96,14 @@ def ldam(
         return -(mass * logsigmoid(-odds)).sum(1)
 
     return label_loss(
-        wide, target, weight=weight, ignore_index=ignore_index, reduction=reduction,
-        sparse=sparse, soft=soft,
-    )  # fmt: skip
+        wide,
+        target,
+        weight=weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        sparse=sparse,
+        soft=soft,
+    )
 
 
 def centred(z: Tensor) -> Tensor:
