@@ -42,7 +42,7 @@ ENCODING = Encoding("png", "grey", 8)
 # Prints one JSON object: what was asked for, seconds after the imports, peak megabytes (Linux).
 _CHILD = """
 import json, sys, time
-import maskstat, maskstat.weights, maskstat.report.summary
+import maskstat, maskstat.weights.compute, maskstat.render.documents.scan
 action, folder, db = sys.argv[1:4]
 start = time.perf_counter()
 if action == "scan":

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from maskstat.version import __version__
 
 if TYPE_CHECKING:
+    from maskstat.api.making import open_scan, scan
+    from maskstat.api.merging import merge
+    from maskstat.api.scan import Scan
     from maskstat.errors import MaskstatError
     from maskstat.regions.profile import PixelProfile
     from maskstat.sampling.table import SamplingTable, load_sampling
-    from maskstat.scanning.merging import merge
-    from maskstat.scanning.pipeline import scan
-    from maskstat.scanning.scan import Scan, open_scan
     from maskstat.training.metrics import ConfidenceHistogram, ConfusionMatrix
     from maskstat.values.catalog import ClassCatalog, ClassInfo
     from maskstat.values.catalog_files import load_catalog
@@ -62,14 +62,14 @@ _HOMES = {
     "MaskstatError": "errors",
     "PixelProfile": "regions.profile",
     "SamplingTable": "sampling.table",
-    "Scan": "scanning.scan",
+    "Scan": "api.scan",
     "WeightTable": "weights.table",
     "load_catalog": "values.catalog_files",
     "load_sampling": "sampling.table",
     "load_weights": "weights.table",
-    "merge": "scanning.merging",
-    "open_scan": "scanning.scan",
-    "scan": "scanning.pipeline",
+    "merge": "api.merging",
+    "open_scan": "api.making",
+    "scan": "api.making",
 }
 
 

@@ -96,9 +96,9 @@ def command(
     outliers; with --against leakage between splits, with --images wrong sizes and missing
     partners. Decodes only masks whose counts are equal, and of images just the header.
     """
+    from maskstat.api.making import open_scan
     from maskstat.render.terminal.check_tables import check_document
     from maskstat.scanning.checking import check_scan
-    from maskstat.scanning.scan import open_scan
 
     kinds = _kinds(fail_on or [])
     if images is None:

@@ -28,7 +28,7 @@ from maskstat.cli.options import (
 from maskstat.cli.values import file
 
 if TYPE_CHECKING:
-    from maskstat.scanning.scan import Scan
+    from maskstat.api.scan import Scan
     from maskstat.weights.table import WeightTable
 
 

@@ -88,7 +88,7 @@ def command(
     A mask is known by where it is: masks of the same name in two folders are two, and one that is
     in several scans counts once. Nothing is decoded.
     """
-    from maskstat.scanning.merging import merge
+    from maskstat.api.merging import merge
 
     merged = merge(
         stores,

@@ -15,8 +15,8 @@ from maskstat.naming import printable
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from maskstat.api.scan import Scan
     from maskstat.files.documents.document import Layout
-    from maskstat.scanning.scan import Scan
     from maskstat.weights.equal_cost_table import Framework
 
 _WIDTH_WITHOUT_TERMINAL = 240  # files and pipes have no edge to wrap at
@@ -159,7 +159,7 @@ def stored_scan(
     db: Path | None, name: str | None, classes: str | None, ignore: list[str] | None
 ) -> Scan:
     """The scan that the shared options name, under the catalogue they ask for."""
-    from maskstat.scanning.scan import open_scan
+    from maskstat.api.making import open_scan
 
     scan = open_scan(database(db), name)
     return scan if classes is None and not ignore else scan.under(classes, ignore or ())

@@ -20,7 +20,7 @@ from maskstat.cli.options import (
 from maskstat.cli.values import file, whole
 
 if TYPE_CHECKING:
-    from maskstat.scanning.scan import Scan
+    from maskstat.api.scan import Scan
 
 FORMATS = ("html", "md", "json")
 _SUFFIXES = {".html": "html", ".htm": "html", ".md": "md", ".markdown": "md", ".json": "json"}

@@ -163,9 +163,10 @@ def command(
     again decodes only what is new or changed. Exit code 3 means that some masks could not be
     counted; they are listed with their reasons.
     """
+    from maskstat.api.making import scan
     from maskstat.regions.profile import DEFAULT_GRID
     from maskstat.render.documents.scan import scan_document
-    from maskstat.scanning.pipeline import scan, splits_of
+    from maskstat.scanning.pipeline import splits_of
 
     if not profile:
         refuse_idle({"--grid": grid}, goes_with="--profile")

@@ -34,7 +34,7 @@ from maskstat.naming import printable
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from maskstat.scanning.scan import Scan
+    from maskstat.api.scan import Scan
     from maskstat.weights.equal_cost_table import EqualCost, Framework
     from maskstat.weights.table import WeightTable
 

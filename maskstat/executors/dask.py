@@ -227,6 +227,8 @@ class _Flight(Generic[Item, Result]):
 
 def _explained(error: BaseException | None) -> BaseException:
     """What a task raised, for the user."""
+    if isinstance(error, MaskstatError):
+        return error
     if isinstance(error, ImportError) or error is None:
         return ClusterError(
             f"a worker can't run this maskstat: {printable(str(error))[:200]}",

@@ -35,7 +35,7 @@ from maskstat.store.records import Failure
 from maskstat.values.tally import Encoding, IntArray
 
 if TYPE_CHECKING:
-    from maskstat.scanning.scan import Scan
+    from maskstat.scanning.stored_scan import StoredScan
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".jp2", ".ppm", ".pgm"}
@@ -47,9 +47,9 @@ Result = TypeVar("Result")
 
 
 def check_scan(
-    scan: Scan,
+    scan: StoredScan,
     *,
-    against: Sequence[Scan] = (),
+    against: Sequence[StoredScan] = (),
     images: str | Path | None = None,
     image_suffix: str = "",
     mask_suffix: str = "",
@@ -93,7 +93,7 @@ def check_scan(
 
 
 def counted_findings(
-    scan: Scan, *, min_masks: int = 10, min_components: int | None = None
+    scan: StoredScan, *, min_masks: int = 10, min_components: int | None = None
 ) -> tuple[Finding, ...]:
     """The part of `check_scan` that opens no file: what counts and profile show, errors first."""
     profile = scan.profile if min_components is None else scan.need_profile()
@@ -140,7 +140,9 @@ class Duplicates:
     stale: tuple[Member, ...]
 
 
-def find_duplicates(scans: Sequence[Scan], wanted: Callable[[Sequence[str]], bool]) -> Duplicates:
+def find_duplicates(
+    scans: Sequence[StoredScan], wanted: Callable[[Sequence[str]], bool]
+) -> Duplicates:
     """Masks with the same size and the same raw value in every pixel.
 
     Masks of equal size and equal counts are candidates; their files are decoded once more and
@@ -190,7 +192,7 @@ def _member_key(member: Member) -> tuple[object, ...]:
     return (*natural_key(member.mask), member.scan)
 
 
-def _keys(scan: Scan) -> Iterator[tuple[str, bytes]]:
+def _keys(scan: StoredScan) -> Iterator[tuple[str, bytes]]:
     """Name and digest of size and counts of every mask with more than one raw value."""
     for table in scan.tables():
         starts = table.indptr.tolist()
@@ -208,7 +210,7 @@ def _tally_digest(shape: IntArray, encoding: Encoding, values: IntArray, counts:
     return digest.digest()
 
 
-def _files(scan: Scan, names: Collection[str]) -> list[Entry]:
+def _files(scan: StoredScan, names: Collection[str]) -> list[Entry]:
     """The files of these masks, as far as they are still there."""
     if not names:
         return []
@@ -240,7 +242,7 @@ def _pixel_digest(
     return digest.digest()
 
 
-def _check_duplicates(scan: Scan, against: Sequence[Scan]) -> list[Finding]:
+def _check_duplicates(scan: StoredScan, against: Sequence[StoredScan]) -> list[Finding]:
     def concerns_this_scan(names: Sequence[str]) -> bool:
         return scan.name in names
 
@@ -274,7 +276,7 @@ def _check_duplicates(scan: Scan, against: Sequence[Scan]) -> list[Finding]:
 
 
 def check_images(
-    scan: Scan, images: str | Path, *, image_suffix: str = "", mask_suffix: str = ""
+    scan: StoredScan, images: str | Path, *, image_suffix: str = "", mask_suffix: str = ""
 ) -> list[Finding]:
     """Unpaired masks and images, and masks whose size is not their image's.
 
@@ -380,7 +382,7 @@ def _parallel(
         results.close()
 
 
-def compare_scans(scans: Sequence[Scan]) -> Comparison:
+def compare_scans(scans: Sequence[StoredScan]) -> Comparison:
     """Compare stored scans of one catalogue, equal masks included.
 
     Raises:
@@ -420,7 +422,7 @@ def compare_scans(scans: Sequence[Scan]) -> Comparison:
     return compare_splits(splits, leaks, unconfirmed=found.stale)
 
 
-def _common_classes(scans: Sequence[Scan]) -> str:
+def _common_classes(scans: Sequence[StoredScan]) -> str:
     """The option that reads all scans alike, as far as it can be guessed."""
     catalogs = [scan.catalog for scan in scans]
     if all(

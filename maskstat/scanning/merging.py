@@ -21,7 +21,7 @@ from maskstat.files.documents.document import replacing
 from maskstat.naming import counted, did_you_mean, printable, storable
 from maskstat.regions.profile import smallest_of
 from maskstat.regions.profile_bytes import from_bytes, to_bytes
-from maskstat.scanning.scan import Classes, Scan, interpreting
+from maskstat.scanning.stored_scan import Classes, StoredScan, interpreting
 from maskstat.sources.identities import Place, common_base, merged_at, name_below, place_of
 from maskstat.store.copying import MaskRow, Naming
 from maskstat.store.records import Failure, ScanInfo
@@ -45,7 +45,7 @@ class Shard(NamedTuple):
     failures: int
 
 
-class Merged(Scan):
+class Merged(StoredScan):
     """A scan that `merge` made.
 
     Attributes:
@@ -73,37 +73,7 @@ def merge(
     allow_incomplete: bool = False,
     force: bool = False,
 ) -> Merged:
-    """Merge scans from several stores into one scan in a new store.
-
-    The result does not depend on the order of the stores, on how they are grouped into merges, or
-    on how often one is given. Masks are named relative to the deepest folder that all sources are
-    below. Rows are copied as they are, in one pass, so memory does not grow with the masks; the
-    new store appears whole or not at all. Pixel profiles are sums of many masks: they are merged
-    where no mask is in two scans, names only get longer, and classes are not inferred; else they
-    stay behind.
-
-    Args:
-        stores: files that `scan` or `merge` wrote.
-        output: the new store.
-        name: what the scan is called; by default as all of the scans are, or as their folder.
-        scans: names of the scans to merge, from every store those that it has, at least one; by
-            default the latest scan of each.
-        classes: the catalogue, where those of the scans should not decide.
-        prefer: "newest" takes, of a mask that was counted with different results, the one whose
-            file changed last.
-        separate: masks of two stores are never the same: for stores of machines whose folders are
-            called alike. Names begin with the name of the store's file, without its suffix.
-        allow_incomplete: merge scans that were interrupted too; the result is incomplete then.
-        force: replace a store that is there already, with all scans in it.
-
-    Raises:
-        ParameterError: there is no store, there are more than 500, two to separate are called
-            alike, or `prefer` is unknown.
-        StoreError: a store can't be used, a scan is incomplete, catalogues or ways of reading
-            differ, a mask was counted with different results, or `output` exists.
-        CatalogError: `classes` is malformed.
-        FileFormatError: `output` can't be written.
-    """
+    """Merge scans from several stores into one scan in a new store; see `maskstat.merge`."""
     paths = [Path(path) for path in stores]
     target = Path(output)
     if not paths:

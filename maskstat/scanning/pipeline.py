@@ -25,7 +25,12 @@ from maskstat.scanning.changes import Changes, Comparison
 from maskstat.scanning.counting import ChunkCount, Counter, Outcome, lost_mask, seen
 from maskstat.scanning.measuring import Measurer, tasks
 from maskstat.scanning.recording import Recorder
-from maskstat.scanning.scan import Classes, Scan, interpreting, open_scan, parse_ignored
+from maskstat.scanning.stored_scan import (
+    Classes,
+    StoredScan,
+    interpreting,
+    parse_ignored,
+)
 from maskstat.sources.annotations.recognising import remedy_for
 from maskstat.sources.base import Entry, Selection, Source
 from maskstat.sources.blobs import location_of
@@ -43,8 +48,6 @@ if TYPE_CHECKING:
 
     from maskstat.executors.clusters import Cluster
     from maskstat.readers.options import Reading
-
-__all__ = ["Changes", "Classes", "Progress", "Scan", "default_db", "open_scan", "scan"]
 
 CHUNK_FILES = 32
 REMOTE_CHUNK_FILES = 4  # what one thread waits for, one after another
@@ -95,44 +98,8 @@ def scan(
     scheduler: str | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     **reading: Unpack[Reading],
-) -> Scan:
-    """Count every mask of a source, exactly.
-
-    Args:
-        source: a folder (walked recursively), a glob, a single mask, a text list of paths, a
-            manifest, an archive, a table, the URL of any of them, or a file of annotations.
-        classes: K, a catalogue, its file or a preset; None takes those that a file of annotations
-            names, and else infers them from the values.
-        ignore: raw values (or "#rrggbb") that no count of classes should hold.
-        name: what the scan is called in the store; by default the source's folder.
-        db: the store's file; None keeps the counts in memory only.
-        include, exclude: shell patterns on names.
-        allow_lossy: count JPEG and lossy WebP too.
-        strict: raise at the first mask that can't be read instead of listing it.
-        rescan: decode masks that have not changed too.
-        profile: measure the pixels too (`Scan.profile`), of masks that were counted before as well.
-        grid: cells a side of the profile's heat maps.
-        workers: threads; by default one a usable CPU, more where reading waits for a network.
-            With "dask", processes of a cluster on this machine.
-        column: where a table or a manifest keeps its masks, where that is not clear.
-        split: only the masks of this split, as `maskstat.sources.opening.find_splits` names them.
-        nearest_colour: how far a channel of a mask's colour may be off its class's.
-        executor: "threads", or "dask": on a cluster.
-        scheduler: address of a Dask scheduler; without, "dask" starts a cluster on this machine.
-        on_progress: called after every chunk of masks.
-        reading: how masks are read where a file alone does not say: `pages`, `channels`, `array`,
-            `value_divisor`, `divide_all`, `panoptic`; see `maskstat.readers.options.ReadOptions`.
-            Masks that were counted with another reading are read again.
-
-    Raises:
-        SourceError: there are no masks at the source.
-        CatalogError: `classes` is malformed.
-        StoreError: the store can't be used.
-        StrictError: with `strict`, the first mask that failed, by name.
-        ParameterError: an option is out of range.
-        MissingExtraError: the source or the executor needs a package that is not installed.
-        ClusterError: a cluster can't be reached, does not fit, or went away.
-    """
+) -> StoredScan:
+    """Count every mask of a source, exactly; see `maskstat.scan`."""
     if workers is not None and not 1 <= workers <= MAX_WORKERS:
         raise ParameterError(
             f"takes at least one worker and at most {MAX_WORKERS:,}, not {workers:,}",
@@ -164,7 +131,7 @@ def scan(
             info, changes = run.carry_out(
                 name, catalog, listing, rescan=rescan, workers=workers, measurer=measurer
             )
-            result = Scan(store, info, catalog, changes, grid if profile else None)
+            result = StoredScan(store, info, catalog, changes, grid if profile else None)
             # Only now the classes are known where they are inferred, and only now the masks that
             # shared a block with one that changed.
             if profile and len(result.catalog):

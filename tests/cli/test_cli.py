@@ -318,7 +318,7 @@ def test_interrupt_keeps_what_was_counted(tmp_path: Path) -> None:
         save(tmp_path / "masks" / f"mask_{number}.npy", [[0, number % 3]])
     script = """
 import sys, time
-from maskstat.sources import FileEntry
+from maskstat.sources.base import FileEntry
 load = FileEntry.load
 def slow(entry):
     time.sleep(0.01)
@@ -365,12 +365,12 @@ sys.exit(run(["show", "--classes", "2000", "--json"]))
 
 
 def test_a_bug_is_one_line_too(maskstat: Any, masks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from maskstat.scanning import pipeline
+    from maskstat.api import making
 
     def broken(*arguments: object, **options: object) -> None:
         raise RuntimeError("something\nunforeseen")
 
-    monkeypatch.setattr(pipeline, "scan", broken)
+    monkeypatch.setattr(making, "scan", broken)
     failed = maskstat("scan", "masks")
     assert failed.code == 1
     assert failed.err.startswith("maskstat: unexpected RuntimeError: something unforeseen")

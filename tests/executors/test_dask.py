@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from maskstat.api.making import scan
 from maskstat.errors import ClusterError, MaskError, MissingExtraError, SourceError
 from maskstat.executors import clusters, dask
 from maskstat.executors.clusters import Cluster, cluster_at
@@ -25,7 +26,6 @@ from maskstat.regions.profile_bytes import to_bytes
 from maskstat.scanning import counting
 from maskstat.scanning.counting import ChunkCount, Counter, Outcomes, Unseen
 from maskstat.scanning.measuring import Measured, Measurer
-from maskstat.scanning.pipeline import scan
 from maskstat.store.records import Failure, StoredMask
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.tally import Encoding, MaskTally

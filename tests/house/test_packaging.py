@@ -38,7 +38,7 @@ def test_wheel(built: Path) -> None:
         if path.is_file() and path.suffix in {".py", ".yaml", ".typed", ".html", ".css", ".js"}
     }
     assert modules <= names
-    assert {f"maskstat/presets/{name}.yaml" for name in preset_names()} <= names
+    assert {f"maskstat/values/presets/{name}.yaml" for name in preset_names()} <= names
     assert not [name for name in names if not name.startswith(("maskstat/", "maskstat-"))]
     assert not [name for name in names if "__pycache__" in name]
     assert "maskstat = maskstat.cli:main" in entry_points
@@ -53,7 +53,9 @@ def test_sdist(built: Path) -> None:
         "README.md",
         "LICENSE",
         "CHANGELOG.md",
-        "tests/test_cli.py",
+        "tests/cli/test_cli.py",
+        "tests/fixtures/store-schema-1.db",
+        "examples/camvid.py",
         "sample_masks/classes.yaml",
         "docs/architecture.md",
         "maskstat/py.typed",

@@ -10,7 +10,7 @@ from PIL import Image
 from sklearn.utils.class_weight import compute_class_weight
 
 import maskstat as ms
-from maskstat.scanning.scan import Scan
+from maskstat.api.scan import Scan
 from maskstat.statistics.imbalance import imbalance
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.histogram import ClassHistogram

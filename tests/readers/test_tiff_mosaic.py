@@ -385,7 +385,7 @@ def test_pages_without_directories_are_no_single_page() -> None:
 _COUNT = """
 import sys
 from pathlib import Path
-from maskstat.readers import ReadOptions, read_tally_stream
+from maskstat.readers.formats import ReadOptions, read_tally_stream
 with open(sys.argv[1], "rb") as file:
     tally = read_tally_stream(file, "m", ReadOptions())
 print(tally.shape, dict(zip(tally.values.tolist(), tally.counts.tolist())))

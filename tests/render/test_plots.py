@@ -313,7 +313,7 @@ def test_bytes_do_not_depend_on_the_process() -> None:
     code = (
         "import sys, hashlib, matplotlib\n"
         "matplotlib.rcParams.update({'text.usetex': True, 'font.size': 30, 'axes.grid': True})\n"
-        "from report_cases import view_of\n"
+        "from tests.support.report_cases import view_of\n"
         "from maskstat.render.plots.plot import draw\n"
         "from maskstat.render.plots.files import encoded\n"
         "def settings(): return {k: matplotlib.rcParams[k] for k in matplotlib.rcParams"
@@ -484,8 +484,8 @@ def test_files_of_every_suffix(tmp_path: Path, suffix: str) -> None:
 
 def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command finds scans by name, hands options on and prints what the plot shows."""
+    from maskstat.api.making import scan
     from maskstat.cli import plot
-    from maskstat.scanning.pipeline import scan
 
     monkeypatch.setenv("MASKSTAT_DB", str(tmp_path / "scans.db"))
     for name in ("train", "val"):

@@ -79,8 +79,8 @@ def test_adjacency_shows_shares_of_outlines() -> None:
 def test_without_a_profile_the_command_that_adds_one_is_named(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from maskstat.api.making import scan
     from maskstat.cli import plot
-    from maskstat.scanning.pipeline import scan
 
     view = view_of(3)
     with pytest.raises(ProfileError, match="no pixel profile"):

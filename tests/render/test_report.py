@@ -23,6 +23,8 @@ from markdown_it import MarkdownIt
 from PIL import Image
 from typer.testing import CliRunner
 
+from maskstat.api.making import scan
+from maskstat.api.scan import Scan
 from maskstat.errors import ParameterError
 from maskstat.naming import printable
 from maskstat.render.documents.report import report_document
@@ -38,8 +40,6 @@ from maskstat.render.report.examples import (
     shrunk,
 )
 from maskstat.render.report.snippets import snippets
-from maskstat.scanning.pipeline import scan
-from maskstat.scanning.scan import Scan
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import TallyTable

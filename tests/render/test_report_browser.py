@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from maskstat.api.making import scan
 from maskstat.naming import printable
 from maskstat.render.report.html import report_html
-from maskstat.scanning.pipeline import scan
 from tests.support.report_cases import HOSTILE_NAMES, Page, catalog_of, contrast, names_of, stored
 
 BROWSER = next(

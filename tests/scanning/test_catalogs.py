@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 import maskstat as ms
+from maskstat.api.scan import Scan
 from maskstat.errors import ParameterError, StoreError, UnlistedValuesError
-from maskstat.scanning.scan import Scan
 from maskstat.values.catalog import ClassCatalog, ClassInfo
 from maskstat.values.histogram import ValueCount
 from tests.support.scan_cases import grey_png, write

@@ -15,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from maskstat.api.making import open_scan, scan
+from maskstat.api.scan import Scan
 from maskstat.errors import CatalogError, MaskError, ParameterError, SourceError
 from maskstat.files.image_headers import read_image_header
 from maskstat.scanning.checking import (
@@ -26,8 +28,6 @@ from maskstat.scanning.checking import (
     compare_scans,
     find_duplicates,
 )
-from maskstat.scanning.pipeline import scan
-from maskstat.scanning.scan import Scan, open_scan
 from maskstat.statistics.quality import Finding
 
 SIDE = 8

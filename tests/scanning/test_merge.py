@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import maskstat as ms
+from maskstat.api.merging import merge
 from maskstat.errors import ParameterError, StoreError
 from maskstat.scanning.checking import check_scan
-from maskstat.scanning.merging import merge
 from maskstat.sources.identities import common_base, is_absolute, name_below, place_of
 from maskstat.store.records import Failure, StoredMask
 from maskstat.values.histogram import ClassHistogram

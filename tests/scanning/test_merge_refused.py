@@ -225,7 +225,3 @@ def test_profiles_that_stay_behind_are_said(
     code, _, err = run(capfd, "merge", store, store, "-o", tmp_path / "all.db")
     assert code == 0
     assert "some pixel profiles stay behind" in err
-
-
-def test_the_public_name() -> None:
-    assert ms.merge is merge

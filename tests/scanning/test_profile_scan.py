@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import maskstat as ms
+from maskstat.api.scan import Scan
 from maskstat.errors import MaskError, ParameterError, ProfileError, StrictError
 from maskstat.kernels import region_counts
 from maskstat.readers import formats
@@ -24,7 +25,6 @@ from maskstat.regions.profile_bytes import check, to_bytes
 from maskstat.regions.profile_sums import ProfileSum
 from maskstat.scanning import pipeline, recording
 from maskstat.scanning.changes import Changes
-from maskstat.scanning.scan import Scan
 from maskstat.store.profiles import ProfileKey
 from maskstat.store.store import Store
 from maskstat.values.catalog import ClassCatalog

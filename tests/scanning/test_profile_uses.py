@@ -16,6 +16,7 @@ from PIL import Image
 
 import maskstat as ms
 from maskstat import cli
+from maskstat.api.scan import Scan
 from maskstat.cli import check, report, scan, show
 from maskstat.errors import ParameterError, ProfileError
 from maskstat.render.documents.profile import SMALL_SIZES
@@ -23,7 +24,6 @@ from maskstat.render.documents.report import report_document
 from maskstat.render.documents.scan import scan_document
 from maskstat.render.report import html, markdown, wording
 from maskstat.scanning.checking import check_scan
-from maskstat.scanning.scan import Scan
 from maskstat.statistics.cooccurrence import spread
 from maskstat.statistics.imbalance import imbalance
 from maskstat.statistics.mask_shapes import mask_forms

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 import maskstat as ms
 from maskstat import cli
+from maskstat.api.making import scan as scan_function
 from maskstat.errors import MaskError, SourceError
 from maskstat.readers.formats import SUFFIXES
-from maskstat.scanning.pipeline import scan as scan_function
 from maskstat.scanning.pipeline import splits_of
 from maskstat.sources.base import Selection
 from maskstat.sources.opening import find_splits, open_source

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from maskstat.scanning.merging import merge
-from maskstat.scanning.pipeline import scan
+from maskstat.api.making import scan
+from maskstat.api.merging import merge
 from maskstat.store.records import Failure, StoredMask
 from maskstat.store.store import Store
 from maskstat.values.catalog import ClassCatalog

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from maskstat.scanning.pipeline import scan
+from maskstat.api.making import scan
 
 CLASSES = 4
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from maskstat.api.scan import Scan
 from maskstat.render.plots.drawing import View
-from maskstat.scanning.scan import Scan
 from maskstat.store.records import StoredMask
 from maskstat.store.store import Store
 from maskstat.values.catalog import ClassCatalog, ClassInfo

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from maskstat.api.scan import Scan
 from maskstat.scanning import pipeline
-from maskstat.scanning.scan import Scan
 from maskstat.values.tally import Encoding
 from tests.support.png_factory import png
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from maskstat.regions.profile import PixelProfile
-from maskstat.scanning.scan import Scan
+from maskstat.scanning.stored_scan import StoredScan
 from maskstat.statistics.imbalance import Imbalance, imbalance
 
 SMALL_SIZES = (16, 64, 256, 1024)
@@ -22,7 +22,7 @@ _SIZE_SHARES = {
 _NEAREST = 3
 
 
-def profile_document(scan: Scan) -> dict[str, Any] | None:
+def profile_document(scan: StoredScan) -> dict[str, Any] | None:
     """What `maskstat scan --json` says of the profile; None where nothing was measured.
 
     Keys: `grid`, `unmeasured` (masks that were not measured yet), `left_out` (mask, reason) and,

@@ -25,13 +25,13 @@ from maskstat.weights.schemes import SCHEMES
 from maskstat.weights.table import WeightTable
 
 if TYPE_CHECKING:
-    from maskstat.scanning.scan import Scan
+    from maskstat.scanning.stored_scan import StoredScan
     from maskstat.weights.costs import PriceList
 
 MIN_MASKS = 10  # the defaults of `maskstat check`
 
 
-def report_document(scan: Scan) -> dict[str, Any]:
+def report_document(scan: StoredScan) -> dict[str, Any]:
     """Everything a report says; plain JSON types, no NaN. No file of a mask is opened.
 
     Keys: all of `scan_document`, and `sizes` (width, height, masks, most frequent first), `aspect`
@@ -82,7 +82,7 @@ def report_document(scan: Scan) -> dict[str, Any]:
     return document
 
 
-def _groups(scan: Scan, groups: ClassGroups) -> dict[str, Any]:
+def _groups(scan: StoredScan, groups: ClassGroups) -> dict[str, Any]:
     names = scan.catalog.names
     listed: dict[str, Any] = {
         group: [names[k] for k in getattr(groups, group)]
@@ -91,7 +91,7 @@ def _groups(scan: Scan, groups: ClassGroups) -> dict[str, Any]:
     return {**listed, "rule": groups.rule}
 
 
-def _ignore_index(scan: Scan) -> int | None:
+def _ignore_index(scan: StoredScan) -> int | None:
     """The one label that a loss has to leave out: 255 where it is ignored, or the only other."""
     ignored = set(scan.catalog.ignored_values)
     if DEFAULT_IGNORE in ignored or DEFAULT_IGNORE in scan.histogram.ignored:
@@ -121,7 +121,7 @@ def _weights(tables: dict[str, WeightTable | str]) -> dict[str, Any]:
     }
 
 
-def _costs(scan: Scan, prices: dict[str, PriceList]) -> dict[str, Any]:
+def _costs(scan: StoredScan, prices: dict[str, PriceList]) -> dict[str, Any]:
     schemes: dict[str, Any] = {}
     for name, price in prices.items():
         cheapest = int(np.argmin(np.where(price.occurs, price.costs, np.inf)))
@@ -142,7 +142,7 @@ def _costs(scan: Scan, prices: dict[str, PriceList]) -> dict[str, Any]:
     }
 
 
-def _constant_predictors(scan: Scan, price: PriceList | None) -> list[dict[str, Any]]:
+def _constant_predictors(scan: StoredScan, price: PriceList | None) -> list[dict[str, Any]]:
     """Metrics of always answering one class; they do not depend on weights."""
     if price is None:
         return []

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from maskstat.render.documents.profile import imbalance_document, profile_document
-from maskstat.scanning.scan import Scan
+from maskstat.scanning.stored_scan import StoredScan
 from maskstat.statistics.imbalance import imbalance
 from maskstat.values.catalog import IGNORED, UNLISTED
 from maskstat.values.catalog_files import parse_colour
@@ -16,7 +16,7 @@ from maskstat.version import __version__
 SCHEMA = 1
 
 
-def scan_document(scan: Scan) -> dict[str, Any]:
+def scan_document(scan: StoredScan) -> dict[str, Any]:
     """Everything `maskstat scan --json` prints; plain JSON types, no NaN.
 
     Keys: `schema`, `maskstat`, `scan`, `source`, `complete`, `catalog`, `reading` (how masks were
@@ -83,7 +83,7 @@ def scan_document(scan: Scan) -> dict[str, Any]:
     return document
 
 
-def _unlisted_values(scan: Scan) -> list[dict[str, Any]]:
+def _unlisted_values(scan: StoredScan) -> list[dict[str, Any]]:
     """Unlisted values; beside a colour the class (or null: ignored) of the nearest listed one."""
     rows: list[dict[str, Any]] = [
         {"value": value, "pixels": c.pixels, "masks": c.masks, "first": c.first, "nearest": None}
@@ -101,7 +101,7 @@ def _unlisted_values(scan: Scan) -> list[dict[str, Any]]:
     return rows
 
 
-def _ignored_by_default(scan: Scan) -> list[int]:
+def _ignored_by_default(scan: StoredScan) -> list[int]:
     """[255] where it is ignored although nobody asked."""
     found = 255 in scan.histogram.ignored
     return [255] if found and 255 not in scan.catalog.ignored_values else []

@@ -20,7 +20,7 @@ from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import IntArray, TallyTable
 
 if TYPE_CHECKING:
-    from maskstat.scanning.scan import Scan
+    from maskstat.scanning.stored_scan import StoredScan
     from maskstat.sources.base import Entry
 
 SIDE = 176
@@ -84,7 +84,7 @@ def choose_examples(ledger: MaskLedger, count: int) -> list[Example]:
     return examples
 
 
-def draw_examples(scan: Scan, examples: list[Example]) -> list[Example]:
+def draw_examples(scan: StoredScan, examples: list[Example]) -> list[Example]:
     """The same examples with their images; every mask file is read once."""
     wanted: dict[str, list[int]] = {}
     for number, example in enumerate(examples):

@@ -29,7 +29,7 @@ from maskstat.render.report.snippets import snippets
 
 if TYPE_CHECKING:
     from maskstat.render.plots.drawing import Drawing, ScanView
-    from maskstat.scanning.scan import Scan
+    from maskstat.scanning.stored_scan import StoredScan
 
 MANY_CLASSES = 42
 _PLACED = (
@@ -60,7 +60,7 @@ class Missing(NamedTuple):
     reason: str
 
 
-def report_html(scan: Scan, *, examples: int = 0) -> str:
+def report_html(scan: StoredScan, *, examples: int = 0) -> str:
     """The page about a scan.
 
     Args:

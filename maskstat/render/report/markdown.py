@@ -16,13 +16,13 @@ from maskstat.render.report import wording
 from maskstat.render.report.snippets import snippets
 
 if TYPE_CHECKING:
-    from maskstat.scanning.scan import Scan
+    from maskstat.scanning.stored_scan import StoredScan
 
 _SPECIAL = re.compile(r"[\\`*_\[\]<>&|#~$@]|:(?=//)|(?<=www)\.")
 _AS_ENTITY = frozenset("<>&|@:.")  # where a backslash would not do: HTML, cells, links, mentions
 
 
-def report_markdown(scan: Scan) -> str:
+def report_markdown(scan: StoredScan) -> str:
     """The report about a scan."""
     return render(report_document(scan))
 

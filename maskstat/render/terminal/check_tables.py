@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from maskstat.naming import counted, printable
-from maskstat.scanning.scan import Scan
+from maskstat.scanning.stored_scan import StoredScan
 from maskstat.statistics.quality import SEVERITIES, Finding
 from maskstat.version import __version__
 
@@ -21,7 +21,11 @@ _STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 
 
 def check_document(
-    scan: Scan, findings: Sequence[Finding], *, against: Sequence[str] = (), images: bool = False
+    scan: StoredScan,
+    findings: Sequence[Finding],
+    *,
+    against: Sequence[str] = (),
+    images: bool = False,
 ) -> dict[str, Any]:
     """Everything `maskstat check --json` prints; plain JSON types, no NaN.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 from maskstat.errors import CatalogError, ParameterError, ProfileError
 from maskstat.naming import counted, printable
@@ -28,14 +28,11 @@ from maskstat.values.histogram import ClassHistogram
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import TallyTable, value_label
 
-if TYPE_CHECKING:
-    from maskstat.weights.equal_cost_table import EqualCost, Framework
-    from maskstat.weights.table import WeightTable
-
 Classes = ClassCatalog | int | str | Path
+Self = TypeVar("Self", bound="StoredScan")
 
 
-class Scan:
+class StoredScan:
     """A finished or stored scan, read under one catalogue.
 
     Attributes:
@@ -172,21 +169,6 @@ class Scan:
         """Raw tallies as stored, a block of masks at a time."""
         return self._store.tables(self.info)
 
-    def export(self, path: str | Path, *, layout: str = "wide", format: str | None = None) -> Path:
-        """Write the table of masks and classes; see `mask_table.write_table`.
-
-        Raises ParameterError too where `path` is the store itself.
-        """
-        from maskstat.files.mask_tables.mask_table import write_table
-
-        path = Path(path)
-        if path.exists() and self._store.path.exists() and path.samefile(self._store.path):
-            raise ParameterError(f"{printable(str(path))} is the store itself", where="-o")
-        about = {"scan": self.name, "source": self.source}
-        return write_table(
-            self.tables(), self.catalog, path, layout=layout, format=format, metadata=about
-        )
-
     @cached_property
     def read_options(self) -> ReadOptions:
         """How its masks were read, lossy ones and colours allowed: to look at pixels again.
@@ -212,11 +194,11 @@ class Scan:
                 yield entry
 
     def under(
-        self,
+        self: Self,
         classes: Classes | None = None,
         ignore: int | str | Iterable[int | str] = (),
         nearest_colour: int | None = None,
-    ) -> Scan:
+    ) -> Self:
         """The same counts read under another catalogue or with more ignored; nothing is decoded.
 
         `nearest_colour` is how far colours may be off, where the catalogue should not say.
@@ -229,31 +211,7 @@ class Scan:
         catalog = self._given if classes is None else load_catalog(classes)
         catalog = catalog.ignoring(*parse_ignored(ignore))
         catalog = interpreting(catalog, self.info.reading, nearest_colour)
-        return Scan(self._store, self.info, catalog, self.changes, self._grid)
-
-    def weights(self, scheme: str = "equal-cost", **options: object) -> WeightTable:
-        """Class weights from these counts; options as in `maskstat.weights.compute`."""
-        from maskstat.weights.compute import compute
-
-        return compute(
-            self.histogram,
-            scheme,
-            source=self.source,
-            components=lambda: self.need_profile(of_all=True).components,
-            **options,  # type: ignore[arg-type]
-        )
-
-    def equal_cost(self, framework: Framework = "keras", **options: object) -> EqualCost:
-        """Equal-cost weights for a framework; options of `weights.equal_cost_table.equal_cost`."""
-        from maskstat.weights.equal_cost_table import equal_cost
-
-        return equal_cost(
-            self.histogram,
-            lambda: self.ledger,
-            framework,
-            source=self.source,
-            **options,  # type: ignore[arg-type]
-        )
+        return type(self)(self._store, self.info, catalog, self.changes, self._grid)
 
     def _inferred(self, asked: ClassCatalog) -> ClassCatalog:
         kept = self._store.index_values(self.info)
@@ -280,7 +238,7 @@ class Scan:
         """Close the store this scan reads from."""
         self._store.close()
 
-    def __enter__(self) -> Scan:
+    def __enter__(self: Self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -306,11 +264,11 @@ def interpreting(
     return replace(catalog, nearest_colour=nearest_colour)
 
 
-def open_scan(db: str | Path, name: str | None = None) -> Scan:
+def open_scan(db: str | Path, name: str | None = None) -> StoredScan:
     """A scan from a store: the one of this name, or the latest. Raises StoreError."""
     store = Store.open(db)
     try:
-        return Scan(store, store.find(name))
+        return StoredScan(store, store.find(name))
     except BaseException:
         store.close()
         raise
