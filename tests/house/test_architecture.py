@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -301,6 +302,34 @@ def f():
     found = {name for name, _ in imports(ast.parse(source))}
     assert {"numpy", "scipy", "maskstat.store", "PIL.Image"} <= found
     assert "torch" not in found
+
+
+# --- what the document says ---------------------------------------------------------------------
+
+DOCUMENT = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+def test_the_document_has_every_room_at_its_level() -> None:
+    rows = re.findall(r"^\| (\d) \| ([^|]+) \|", DOCUMENT, re.MULTILINE)
+    told = {
+        name.rstrip("/"): int(level)
+        for level, rooms in rows
+        for name in re.findall(r"`([^`]+)`", rooms)
+    }
+    assert told == LEVEL
+
+
+def test_the_document_names_what_is_there() -> None:
+    """Every path in it exists, seen from the package or from the repository."""
+    paths = set(re.findall(r"`((?:[a-z_]+/)+(?:[a-z_]+\.(?:py|md))?)`", DOCUMENT))
+    assert len(paths) > 20
+    folders = {path.name for path in PACKAGE.rglob("*") if path.is_dir()}
+
+    def is_there(path: str) -> bool:
+        # A folder of a room may be named alone, in the row of its room.
+        return any((top / path).exists() for top in (PACKAGE, ROOT)) or path[:-1] in folders
+
+    assert [path for path in sorted(paths) if not is_there(path)] == []
 
 
 # --- what is loaded ---------------------------------------------------------------------------
