@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from maskstat.showing import cut
+
 # Around a parameter in a text: what no name holds that went through `naming.printable`.
 _PARAMETER = re.compile("\x01([^\x01\x02=]+)(?:=([^\x01\x02]*))?\x02")
 
@@ -62,6 +64,9 @@ class MaskstatError(Exception):
 
     def __str__(self) -> str:
         return self.said(in_python)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}('{cut(str(self), 90)}')"
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.problem, self.__dict__))

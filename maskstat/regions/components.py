@@ -14,6 +14,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from maskstat.showing import one_line
 from maskstat.values.tally import IntArray
 
 FloatArray = NDArray[np.float64]
@@ -34,6 +35,8 @@ class CountTable:
 
     keys: IntArray
     counts: IntArray
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         self.keys.flags.writeable = False
@@ -143,6 +146,8 @@ class Components:
     class_count: int
     sizes: CountTable
     in_mask: CountTable
+
+    __repr__ = one_line
 
     @classmethod
     def none(cls, class_count: int) -> Components:

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import ParameterError
-from maskstat.naming import natural_key
+from maskstat.naming import counted, natural_key
 from maskstat.regions.components import Components
+from maskstat.showing import one_line
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.tally import IntArray
 
@@ -50,6 +51,9 @@ class SmallComponent(NamedTuple):
     mask: str
     y: int
     x: int
+
+    def __repr__(self) -> str:
+        return one_line(self)
 
     @property
     def rank(self) -> tuple[object, ...]:
@@ -113,6 +117,14 @@ class PixelProfile:
             value = getattr(self, field.name)
             if isinstance(value, np.ndarray):
                 value.flags.writeable = False
+
+    def __repr__(self) -> str:
+        return one_line(
+            self,
+            counted(len(self.catalog), "class"),
+            counted(self.mask_count, "mask"),
+            f"grid {self.grid}",
+        )
 
     @classmethod
     def empty(cls, catalog: ClassCatalog, grid: int = DEFAULT_GRID) -> PixelProfile:

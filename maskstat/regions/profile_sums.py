@@ -23,6 +23,7 @@ from maskstat.regions.profile import (
     side_bins,
     smallest_of,
 )
+from maskstat.showing import one_line
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.tally import IntArray
 
@@ -58,6 +59,8 @@ class ProfileSum:
     _smallest: dict[int, tuple[SmallComponent, ...]] = field(default_factory=dict)
     _waiting: list[Measured] = field(default_factory=list)
     _rows: int = 0
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         count = len(self.catalog)

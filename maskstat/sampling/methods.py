@@ -14,6 +14,7 @@ from maskstat.naming import did_you_mean, printable
 from maskstat.parameters import defaults
 from maskstat.sampling.mix import FloatArray, class_pixels, mask_rows
 from maskstat.sampling.target_mix import Distance, TargetMix
+from maskstat.showing import one_line
 from maskstat.values.ledger import MaskLedger
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class Method:
     source: str
     unit: Unit
     function: Callable[..., FloatArray]
+
+    __repr__ = one_line
 
     @property
     def parameters(self) -> dict[str, object]:

@@ -11,8 +11,9 @@ import numpy as np
 
 from maskstat.errors import FileFormatError
 from maskstat.files.documents.document import Document, Layout, read_document, write_document
-from maskstat.naming import printable
+from maskstat.naming import counted, printable
 from maskstat.sampling.mix import FloatArray, effective_masks
+from maskstat.showing import cut, one_line
 
 FORMAT = "maskstat sampling"
 SCHEMA = 1
@@ -31,6 +32,8 @@ class ClassMix:
     target: float | None
     presence_before: float
     presence_after: float
+
+    __repr__ = one_line
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +67,14 @@ class SamplingTable:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def __repr__(self) -> str:
+        return one_line(
+            self,
+            cut(self.method),
+            counted(len(self), "mask"),
+            f"effectively {self.effective_masks:,.1f}",
+        )
 
     @property
     def effective_masks(self) -> float:

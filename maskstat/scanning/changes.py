@@ -10,6 +10,7 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+from maskstat.showing import one_line
 from maskstat.sources.base import Entry, Source
 from maskstat.sources.sequential import held, lightly
 from maskstat.store.records import Failure, KeptMark, ScanInfo
@@ -35,6 +36,8 @@ class Changes:
     gone: int = 0
     skipped: int = 0
     splits: tuple[str, ...] = ()
+
+    __repr__ = one_line
 
 
 class Comparison:

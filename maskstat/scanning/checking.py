@@ -25,6 +25,7 @@ from maskstat.files.image_headers import ImageHeader, image_header, read_image_h
 from maskstat.naming import counted, natural_key, printable
 from maskstat.readers import formats
 from maskstat.readers.tallying import count_pixels
+from maskstat.showing import one_line
 from maskstat.sources.base import Entry, FileEntry, Selection
 from maskstat.sources.opening import open_source
 from maskstat.sources.sequential import lightly
@@ -125,6 +126,9 @@ class Member(NamedTuple):
     scan: str
     mask: str
 
+    def __repr__(self) -> str:
+        return one_line(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Duplicates:
@@ -138,6 +142,8 @@ class Duplicates:
 
     groups: tuple[tuple[Member, ...], ...]
     stale: tuple[Member, ...]
+
+    __repr__ = one_line
 
 
 def find_duplicates(

@@ -22,6 +22,7 @@ from maskstat.naming import counted, did_you_mean, printable, storable
 from maskstat.regions.profile import smallest_of
 from maskstat.regions.profile_bytes import from_bytes, to_bytes
 from maskstat.scanning.stored_scan import Classes, StoredScan, interpreting
+from maskstat.showing import one_line
 from maskstat.sources.identities import Place, common_base, merged_at, name_below, place_of
 from maskstat.store.copying import MaskRow, Naming
 from maskstat.store.records import Failure, ScanInfo
@@ -43,6 +44,9 @@ class Shard(NamedTuple):
     source: str
     masks: int
     failures: int
+
+    def __repr__(self) -> str:
+        return one_line(self)
 
 
 class Merged(StoredScan):

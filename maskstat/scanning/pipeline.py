@@ -31,6 +31,7 @@ from maskstat.scanning.stored_scan import (
     interpreting,
     parse_ignored,
 )
+from maskstat.showing import one_line
 from maskstat.sources.annotations.recognising import remedy_for
 from maskstat.sources.base import Entry, Selection, Source
 from maskstat.sources.blobs import location_of
@@ -74,6 +75,8 @@ class Progress:
     total: int | None
     failed: int
     pixels: int
+
+    __repr__ = one_line
 
 
 def scan(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from maskstat.errors import ParameterError
 from maskstat.regions.profile import PixelProfile
 from maskstat.regions.profile_bytes import from_bytes, to_bytes
+from maskstat.showing import one_line
 from maskstat.store.profiles import ProfileKey
 from maskstat.store.records import Failure, ScanInfo
 from maskstat.store.store import Store
@@ -26,6 +27,8 @@ class ProfileState:
     grid: int
     unmeasured: int
     left_out: tuple[Failure, ...]
+
+    __repr__ = one_line
 
 
 def profile_state(

@@ -16,6 +16,7 @@ from maskstat.readers.options import VOID, ReadOptions, arguments_of
 from maskstat.regions.profile import PixelProfile
 from maskstat.scanning.changes import Changes
 from maskstat.scanning.stored_profiles import ProfileState, profile_state, stored_profile
+from maskstat.showing import cut, one_line
 from maskstat.sources.base import Entry, Selection
 from maskstat.sources.identities import files_of, is_merged, place_of
 from maskstat.sources.opening import open_source
@@ -57,6 +58,12 @@ class StoredScan:
         self.info = info
         self._given = catalog if catalog is not None else info.catalog
         self.changes = changes
+
+    def __repr__(self) -> str:
+        # Nothing is read or computed for it.
+        classes = counted(len(self._given), "class") if len(self._given) else "classes inferred"
+        known = [counted(self.histogram.mask_count, "mask")] if "histogram" in vars(self) else []
+        return one_line(self, cut(self.name), f"of {cut(self.source)}", classes, *known)
 
     @property
     def name(self) -> str:

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskstatError, ParameterError
-from maskstat.naming import printable
+from maskstat.naming import counted, printable
+from maskstat.showing import cut, one_line
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.tally import IntArray
 
@@ -39,6 +40,9 @@ class Split:
     histogram: ClassHistogram
     shapes: IntArray
 
+    def __repr__(self) -> str:
+        return one_line(self, cut(self.name), counted(self.histogram.mask_count, "mask"))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PresenceTest:
@@ -60,6 +64,8 @@ class PresenceTest:
     adjusted_p: FloatArray
     cramers_v: FloatArray
     reliable: NDArray[np.bool_]
+
+    __repr__ = one_line
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,6 +96,8 @@ class PairComparison:
     resolution: float
     leaked: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] | None
 
+    __repr__ = one_line
+
     @property
     def leakage(self) -> int:
         """Masks of the second split that are also in the first."""
@@ -103,6 +111,8 @@ class Metric:
     name: str
     meaning: str
     value: Callable[[PairComparison], float]
+
+    __repr__ = one_line
 
 
 METRICS: dict[str, Metric] = {
@@ -152,6 +162,9 @@ class Comparison:
     splits: tuple[Split, ...]
     pairs: tuple[PairComparison, ...]
     unconfirmed: tuple[tuple[str, str], ...] = ()
+
+    def __repr__(self) -> str:
+        return one_line(self, *(cut(split.name, 20) for split in self.splits))
 
     @property
     def order(self) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import ParameterError
+from maskstat.showing import one_line
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import IntArray
 
@@ -29,6 +30,8 @@ class CoOccurrence:
 
     masks: IntArray
     mask_count: int
+
+    __repr__ = one_line
 
     @classmethod
     def of(cls, ledger: MaskLedger) -> CoOccurrence:
@@ -110,6 +113,8 @@ class Spread:
     most: float
     mean: float
 
+    __repr__ = one_line
+
 
 def spread(values: NDArray[np.integer] | FloatArray) -> Spread | None:
     """Summary of [B] values; None where there are none."""
@@ -136,6 +141,8 @@ class MaskVariety:
     labelled: Spread | None
     entropy: Spread | None
     masks_by_classes: tuple[int, ...]
+
+    __repr__ = one_line
 
 
 def mask_variety(ledger: MaskLedger) -> MaskVariety:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from maskstat.showing import one_line
 from maskstat.values.tally import IntArray
 
 FloatArray = NDArray[np.float64]
@@ -42,6 +43,8 @@ class Imbalance:
     gini: float
     kl_uniform: float | None
     majority_accuracy: float | None
+
+    __repr__ = one_line
 
 
 def imbalance(counts: IntArray) -> Imbalance:
@@ -95,6 +98,8 @@ class ClassGroups:
     tail: tuple[int, ...]
     absent: tuple[int, ...]
     rule: str
+
+    __repr__ = one_line
 
 
 def groups_by_share(counts: IntArray) -> ClassGroups:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from maskstat.showing import one_line
 from maskstat.statistics.cooccurrence import Spread, spread
 from maskstat.values.tally import TallyTable
 
@@ -25,6 +26,8 @@ class MaskForms:
     sizes: tuple[tuple[int, int, int], ...]
     aspect: Spread | None
     value_types: tuple[tuple[str, int], ...]
+
+    __repr__ = one_line
 
 
 def mask_forms(tables: Iterable[TallyTable]) -> MaskForms:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from maskstat.naming import natural_key
 from maskstat.regions.profile import PixelProfile
+from maskstat.showing import one_line
 from maskstat.values.catalog import UNLISTED, ClassCatalog
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.ledger import MaskLedger
@@ -52,6 +53,8 @@ class FindingKind:
     noun: str
     meaning: str
     advice: str
+
+    __repr__ = one_line
 
 
 KINDS: dict[str, FindingKind] = {
@@ -245,6 +248,8 @@ class Finding:
     files: tuple[str, ...] = ()
     details: tuple[Mapping[str, Any], ...] = ()
 
+    __repr__ = one_line
+
     @property
     def severity(self) -> Severity:
         """How bad it is."""
@@ -403,6 +408,9 @@ class Outlier(NamedTuple):
     distance: float
     robust_z: float
 
+    def __repr__(self) -> str:
+        return one_line(self)
+
 
 def outliers(ledger: MaskLedger, *, threshold: float = OUTLIER_Z) -> list[Outlier]:
     """Masks far from the rest by their class mix, the farthest first.
@@ -466,6 +474,8 @@ class Pairing:
     ambiguous: Mapping[str, tuple[str, ...]]
     masks: tuple[str, ...]
     images: tuple[str, ...]
+
+    __repr__ = one_line
 
 
 def pair_by_stem(

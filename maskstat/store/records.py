@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from maskstat.showing import one_line
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.tally import MaskTally
 
@@ -31,6 +32,8 @@ class ScanInfo:
     complete: bool
     reading: Mapping[str, object] = field(default_factory=dict)
 
+    __repr__ = one_line
+
 
 class StoredMask(NamedTuple):
     """A counted mask on its way into the store: its tally and the mark of its content."""
@@ -46,3 +49,5 @@ class Failure:
 
     mask: str
     reason: str
+
+    __repr__ = one_line

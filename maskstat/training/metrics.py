@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from maskstat.errors import ParameterError
+from maskstat.naming import counted
+from maskstat.showing import one_line
 from maskstat.values.tally import IntArray
 
 FloatArray = npt.NDArray[np.float64]
@@ -110,6 +112,11 @@ class ConfusionMatrix:
 
     def __len__(self) -> int:
         return int(self.counts.shape[0])
+
+    def __repr__(self) -> str:
+        return one_line(
+            self, counted(len(self.counts), "class"), counted(int(self.counts.sum()), "element")
+        )
 
     def __add__(self, other: object) -> ConfusionMatrix:
         if not isinstance(other, ConfusionMatrix):
@@ -238,6 +245,8 @@ class Reliability:
     confidence: FloatArray
     accuracy: FloatArray
 
+    __repr__ = one_line
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConfidenceHistogram:
@@ -264,6 +273,9 @@ class ConfidenceHistogram:
         if (counts < 0).any() or self.ignored < 0:
             raise ParameterError("a confidence histogram holds whole numbers of at least 0")
         object.__setattr__(self, "counts", _read_only(counts.astype(np.int64)))
+
+    def __repr__(self) -> str:
+        return one_line(self, counted(int(self.counts.sum()), "prediction"))
 
     @classmethod
     def empty(cls) -> ConfidenceHistogram:

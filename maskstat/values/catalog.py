@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import CatalogError
-from maskstat.naming import printable, storable
+from maskstat.naming import counted, printable, storable
+from maskstat.showing import cut, one_line
 from maskstat.values.tally import GREY, Encoding, IntArray, TallyTable, value_label
 
 IGNORED = -1
@@ -43,6 +44,8 @@ class ClassInfo:
     values: tuple[int, ...]
     colours: tuple[int, ...] = ()
     colour: int | None = None
+
+    __repr__ = one_line
 
 
 @dataclass(frozen=True, repr=False)
@@ -146,7 +149,7 @@ class ClassCatalog:
         return len(self.classes)
 
     def __repr__(self) -> str:
-        return f"<ClassCatalog {self.name!r}: {len(self)} classes>"
+        return one_line(self, cut(self.name), counted(len(self), "class"))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from maskstat.naming import natural_key
+from maskstat.naming import counted, natural_key
+from maskstat.showing import one_line
 from maskstat.values.catalog import IGNORED, UNLISTED, ClassCatalog
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import IntArray, TallyTable, value_label
@@ -27,6 +28,8 @@ class ValueCount:
     pixels: int
     masks: int
     first: str | None = None
+
+    __repr__ = one_line
 
     def __add__(self, other: ValueCount) -> ValueCount:
         firsts = [name for name in (self.first, other.first) if name is not None]
@@ -69,6 +72,14 @@ class ClassHistogram:
     single_class_masks: int
     unlabelled_masks: int
     total_pixels: int
+
+    def __repr__(self) -> str:
+        return one_line(
+            self,
+            counted(len(self.catalog), "class"),
+            counted(self.mask_count, "mask"),
+            counted(self.total_pixels, "pixel"),
+        )
 
     @classmethod
     def empty(cls, catalog: ClassCatalog) -> ClassHistogram:

@@ -9,7 +9,8 @@ from operator import gt
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.naming import natural_key
+from maskstat.naming import counted, natural_key
+from maskstat.showing import one_line
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.tally import IntArray, TallyTable
 
@@ -76,6 +77,9 @@ class MaskLedger:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def __repr__(self) -> str:
+        return one_line(self, counted(len(self), "mask"), counted(self.class_count, "class"))
 
     @property
     def labelled(self) -> IntArray:

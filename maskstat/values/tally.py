@@ -10,6 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from maskstat.naming import counted
+from maskstat.showing import cut, one_line
+
 IntArray = NDArray[np.int64]
 
 _COLOUR_SAMPLES = frozenset({"rgb", "rgba", "greyalpha"})
@@ -30,6 +33,9 @@ class Encoding(NamedTuple):
     samples: str
     bits: int
     reading: str = ""
+
+    def __repr__(self) -> str:
+        return one_line(self)
 
     @property
     def is_colour(self) -> bool:
@@ -93,6 +99,15 @@ class MaskTally:
     encoding: Encoding
     values: IntArray
     counts: IntArray
+
+    def __repr__(self) -> str:
+        return one_line(
+            self,
+            cut(self.name),
+            f"{self.shape[1]}×{self.shape[0]}",
+            str(self.encoding),
+            counted(self.values.size, "value"),
+        )
 
     @property
     def area(self) -> int:
@@ -163,6 +178,9 @@ class TallyTable:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def __repr__(self) -> str:
+        return one_line(self, counted(len(self), "mask"))
 
     @property
     def areas(self) -> IntArray:

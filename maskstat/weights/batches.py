@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskstat.errors import ParameterError, WeightError
+from maskstat.showing import one_line
 from maskstat.values.tally import IntArray
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class MaskRows:
     indptr: IntArray
     columns: IntArray
     pixels: IntArray
+
+    __repr__ = one_line
 
     @classmethod
     def of(cls, ledger: LedgerLike) -> MaskRows:
@@ -144,6 +147,8 @@ class Batches:
     exact: bool
     epochs: IntArray
     left_out: int
+
+    __repr__ = one_line
 
     def __len__(self) -> int:
         return int(self.mixture.shape[0])

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from maskstat.errors import ParameterError, WeightError
+from maskstat.naming import counted
+from maskstat.showing import one_line, span
 from maskstat.weights.batches import (
     BatchDrawer,
     Batches,
@@ -76,6 +78,14 @@ class PriceList:
     balanced_accuracy: FloatArray
     batches: int
     left_out: int
+
+    def __repr__(self) -> str:
+        return one_line(
+            self,
+            self.reduction,
+            counted(len(self.costs), "class"),
+            f"{span(self.costs)} nats a pixel",
+        )
 
     @property
     def spread(self) -> float:

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskstat.errors import ParameterError, WeightError
+from maskstat.showing import one_line
 from maskstat.weights import feasibility
 from maskstat.weights.batches import (
     LARGEST_SAMPLE,
@@ -94,6 +95,8 @@ class EqualCostWeights:
     smallest_batch_size: int
     max_ratio: float | None = None
 
+    __repr__ = one_line
+
     @property
     def spread(self) -> float:
         """Dearest minus cheapest constant predictor, among classes that occur."""
@@ -131,6 +134,8 @@ class Relaxation:
     batch_size: int
     weight_ratio: float | None
     slack: float
+
+    __repr__ = one_line
 
 
 class InfeasibleEqualCost(WeightError):

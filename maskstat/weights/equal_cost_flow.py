@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from maskstat.errors import WeightError
+from maskstat.showing import one_line
 from maskstat.values.tally import IntArray
 from maskstat.weights.batches import FloatArray
 from maskstat.weights.equal_cost_presence import BoolArray, PresenceGroups
@@ -54,6 +55,8 @@ class Transport:
     spent: Any
     left: IntArray
     deficit: IntArray
+
+    __repr__ = one_line
 
     @classmethod
     def solve(cls, groups: PresenceGroups, supply: int, demands: IntArray) -> Transport:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from maskstat.showing import one_line
 from maskstat.values.tally import IntArray
 
 BoolArray = npt.NDArray[np.bool_]
@@ -28,6 +29,8 @@ class PresenceGroups:
     indptr: IntArray
     columns: IntArray
     sizes: IntArray
+
+    __repr__ = one_line
 
     @classmethod
     def of(cls, indptr: IntArray, columns: IntArray, class_count: int) -> PresenceGroups:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from maskstat.errors import ParameterError
 from maskstat.naming import printable
+from maskstat.showing import one_line
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.ledger import MaskLedger
 from maskstat.weights.compute import finish, present_counts, refuse_unlisted, resolve_absent
@@ -30,6 +31,8 @@ class EqualCost:
 
     table: WeightTable
     solution: EqualCostWeights | None
+
+    __repr__ = one_line
 
 
 def equal_cost(

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from maskstat.showing import one_line
 from maskstat.values.tally import IntArray
 from maskstat.weights.batches import FloatArray, MaskRows
 from maskstat.weights.equal_cost_flow import CoverageHull, Transport, integer_targets
@@ -51,6 +52,8 @@ class Condition:
     groups: PresenceGroups
     chances: FloatArray
     targets: FloatArray
+
+    __repr__ = one_line
 
     @classmethod
     def random_batches(cls, rows: MaskRows, batch_size: int, targets: FloatArray) -> Condition:
@@ -181,6 +184,8 @@ class TightSet:
     chance: float
     needed: float
     exhaustive: bool
+
+    __repr__ = one_line
 
     @property
     def slack(self) -> float:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from maskstat.errors import WeightError
+from maskstat.showing import one_line
 from maskstat.values.tally import IntArray
 from maskstat.weights.batches import Batches, FloatArray
 
@@ -53,6 +54,8 @@ class Scaling:
     deviation: float
     iterations: int
     blocks: IntArray
+
+    __repr__ = one_line
 
 
 def parts(batches: Batches, weights: FloatArray) -> Any:

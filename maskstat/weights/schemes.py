@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from maskstat.errors import ParameterError, WeightError
 from maskstat.naming import did_you_mean, printable
 from maskstat.parameters import bind, defaults
+from maskstat.showing import one_line
 from maskstat.values.tally import IntArray
 
 FloatArray = NDArray[np.float64]
@@ -40,6 +41,8 @@ class ClassCounts:
     image_pixels: IntArray
     labelled_image_pixels: IntArray
     count_components: Callable[[], IntArray] | None = None
+
+    __repr__ = one_line
 
     @property
     def components(self) -> IntArray:
@@ -80,6 +83,8 @@ class Scheme:
     falls_with_frequency: bool
     scale_free: bool
     reduction: str | None = None
+
+    __repr__ = one_line
 
     @property
     def parameters(self) -> dict[str, object]:

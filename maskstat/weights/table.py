@@ -12,7 +12,8 @@ import numpy as np
 
 from maskstat.errors import FileFormatError
 from maskstat.files.documents.document import Document, Layout, read_document, write_document
-from maskstat.naming import printable
+from maskstat.naming import counted, printable
+from maskstat.showing import cut, one_line, span
 from maskstat.values.tally import IntArray
 from maskstat.weights.schemes import FloatArray
 
@@ -59,6 +60,14 @@ class WeightTable:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def __repr__(self) -> str:
+        return one_line(
+            self,
+            cut(self.scheme),
+            counted(len(self), "class"),
+            span(self.weights),
+        )
 
     @property
     def frequency(self) -> FloatArray:

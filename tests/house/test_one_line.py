@@ -1,0 +1,220 @@
+"""`repr` of every value is one short line, whatever the value holds."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import maskstat
+from maskstat import errors
+from maskstat.regions.profile import PixelProfile
+from maskstat.sampling.table import ClassMix, SamplingTable
+from maskstat.scanning.changes import Changes
+from maskstat.scanning.checking import Duplicates, Member
+from maskstat.scanning.merging import Shard
+from maskstat.scanning.pipeline import Progress
+from maskstat.scanning.stored_profiles import ProfileState
+from maskstat.scanning.stored_scan import StoredScan
+from maskstat.showing import LINE, cut, one_line
+from maskstat.statistics.comparison import Comparison, Split
+from maskstat.store.records import Failure, ScanInfo
+from maskstat.training.metrics import ConfidenceHistogram, ConfusionMatrix
+from maskstat.values.catalog import ClassCatalog, ClassInfo
+from maskstat.values.histogram import ClassHistogram, ValueCount
+from maskstat.values.ledger import MaskLedger
+from maskstat.values.tally import Encoding, MaskTally, TallyTable
+from maskstat.weights.costs import PriceList
+from maskstat.weights.table import WeightTable
+
+ROOMS = ("values", "weights", "sampling", "statistics", "regions", "training", "api")
+# What a scan hands out of the rooms that make it.
+HANDED_OUT = (Changes, Duplicates, Failure, Member, ProfileState, Progress, ScanInfo, Shard)
+MANY = 200_000
+CLASSES = 65_536
+# Clears a terminal, breaks lines, turns the direction of what follows; in the end half a character.
+TEXT = "\x1b[2J\n\r\t\u2028\u202e\x85<b>[red]"
+HOSTILE = TEXT * 5000 + "\udc80"
+
+
+def values() -> Iterator[type]:
+    """Every public dataclass and named tuple of the rooms whose values reach a user."""
+    yield from HANDED_OUT
+    for room in ROOMS:
+        package = importlib.import_module(f"maskstat.{room}")
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            module = importlib.import_module(found.name)
+            for name, value in vars(module).items():
+                if not isinstance(value, type) or value.__module__ != module.__name__:
+                    continue
+                tuples = issubclass(value, tuple) and hasattr(value, "_fields")
+                if not name.startswith("_") and (dataclasses.is_dataclass(value) or tuples):
+                    yield value
+
+
+VALUES = sorted(values(), key=lambda value: (value.__module__, value.__name__))
+
+names = tuple(f"{TEXT}{number}" for number in range(MANY))
+counts = np.ones(MANY, np.int64)
+floats = np.ones(CLASSES)
+catalog = ClassCatalog(
+    tuple(ClassInfo(k, f"{TEXT}{k}", (k,)) for k in range(CLASSES)), name=HOSTILE
+)
+encoding = Encoding(HOSTILE, "grey", 8, HOSTILE)
+shapes = np.ones((MANY, 2), np.int64)
+table = TallyTable(names, shapes, (encoding,) * MANY, np.arange(MANY + 1), counts * 7, counts)
+histogram = ClassHistogram.of(catalog, table)
+ledger = MaskLedger.of(catalog, table)
+few = ClassCatalog(catalog.classes[:3])
+prices: dict[str, Any] = {
+    field.name: floats if field.type == "FloatArray" else 1
+    for field in dataclasses.fields(PriceList)
+}
+
+# Values that say more than their fields' sizes, as large and as hostile as they get.
+LARGE: dict[type, object] = {
+    ClassCatalog: catalog,
+    ClassHistogram: histogram,
+    MaskLedger: ledger,
+    MaskTally: MaskTally(HOSTILE, (1, MANY), encoding, counts.cumsum(), counts),
+    TallyTable: table,
+    WeightTable: WeightTable(catalog.names, floats, counts[:CLASSES], HOSTILE, {HOSTILE: HOSTILE}),
+    PriceList: PriceList(**{**prices, "reduction": "keras"}),
+    SamplingTable: SamplingTable(
+        names, np.ones(MANY), HOSTILE, HOSTILE, mix=(ClassMix(HOSTILE, 1, 1, None, 1, 1),)
+    ),
+    Split: Split(HOSTILE, histogram, shapes),
+    Comparison: Comparison((Split(HOSTILE, histogram, shapes),) * 100, (), ()),
+    PixelProfile: PixelProfile.empty(few),
+    ConfusionMatrix: ConfusionMatrix(np.full((2048, 2048), 7)),
+    ConfidenceHistogram: ConfidenceHistogram.empty(),
+}
+
+# The same, without anything in them.
+EMPTY: tuple[object, ...] = (
+    ClassHistogram.empty(few),
+    MaskLedger.concatenate([], 0),
+    TallyTable.of([]),
+    WeightTable((), np.empty(0), np.empty(0, np.int64), ""),
+    PriceList(
+        **{
+            name: np.empty(0) if isinstance(value, np.ndarray) else value
+            for name, value in {**prices, "reduction": "keras"}.items()
+        }
+    ),
+    SamplingTable((), np.empty(0), "", ""),
+    Comparison((), ()),
+    ConfusionMatrix.empty(1),
+)
+
+
+def filled(kind: type) -> object:
+    """A value of this class whose fields hold something large or hostile, by their types."""
+    annotations = {
+        name: str(hint)
+        for base in reversed(kind.__mro__)
+        for name, hint in vars(base).get("__annotations__", {}).items()
+    }
+    if issubclass(kind, tuple):
+        return tuple.__new__(kind, (large(annotations[name]) for name in kind._fields))  # type: ignore[attr-defined]
+    value = object.__new__(kind)
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        object.__setattr__(value, field.name, large(annotations[field.name]))
+    return value
+
+
+def large(hint: str) -> object:
+    known: dict[str, object] = {
+        "int": 1 << 200,
+        "bool": True,
+        "float": 1 / 3,
+        "str": HOSTILE,
+        "Array": np.ones((4, CLASSES)),
+        "tuple": names,
+        "Mapping": dict.fromkeys(range(MANY), HOSTILE),
+        "Sequence": names,
+        "Callable": repr,
+    }
+    return next((value for part, value in known.items() if hint.startswith(part)), catalog)
+
+
+def assert_one_line(text: str) -> None:
+    assert len(text) <= LINE
+    assert text.isprintable()
+    assert text.startswith("<")
+    assert text.endswith(">")
+
+
+def test_there_are_values_to_look_at() -> None:
+    assert len(VALUES) > 40
+    assert {ClassHistogram, MaskLedger, WeightTable, SamplingTable, ValueCount} <= set(VALUES)
+    offered = {
+        value for name in maskstat.__all__ if isinstance(value := getattr(maskstat, name), type)
+    }
+    others = {kind for kind in offered if not issubclass(kind, (Exception, StoredScan))}
+    assert others <= set(VALUES)
+
+
+@pytest.mark.parametrize("kind", VALUES, ids=lambda kind: kind.__name__)
+def test_a_value_is_one_line(kind: type) -> None:
+    """A class that says something of its own needs a row in `LARGE`; others tell their fields."""
+    generic = kind.__repr__ is one_line or issubclass(kind, tuple)
+    assert generic or kind in LARGE, f"a value of {kind.__name__} as large as it gets"
+    text = repr(LARGE[kind] if kind in LARGE else filled(kind))
+    assert_one_line(text)
+    assert text.startswith(f"<{kind.__name__} ")
+
+
+@pytest.mark.parametrize("value", EMPTY, ids=lambda value: type(value).__name__)
+def test_empty_values_have_one_too(value: object) -> None:
+    assert_one_line(repr(value))
+
+
+def test_a_scan_is_one_line_and_reads_nothing_for_it(tmp_path: Path) -> None:
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    np.save(folder / "a.npy", np.zeros((2, 3), np.uint8))
+    with maskstat.scan(folder, classes=3, name="a\nb\x1b[2J") as scan:
+        assert_one_line(repr(scan))
+        assert repr(scan).startswith(r"<Scan a\nb\x1b[2J, of ")
+        assert repr(scan).endswith(", 3 classes>")
+        assert scan.histogram.mask_count == 1
+        assert repr(scan).endswith(", 3 classes, 1 mask>")
+        assert_one_line(repr(scan.info))
+        inferred = repr(maskstat.scan(folder))
+    assert_one_line(repr(scan))  # closed
+    assert inferred.endswith("classes inferred>")
+
+
+@pytest.mark.parametrize("make", [errors.MaskstatError, errors.ParameterError, errors.SourceError])
+def test_an_error_is_one_line(make: Callable[..., errors.MaskstatError]) -> None:
+    text = repr(make(HOSTILE, where=HOSTILE, remedy=errors.argument("batch_size", 8)))
+    assert len(text) <= LINE
+    assert text.isprintable()
+    assert repr(make("too few", where="x")) == f"{make.__name__}('x: too few')"  # type: ignore[attr-defined]
+
+
+def test_what_the_lines_say() -> None:
+    small = MaskTally.of_pixels("a.png", np.array([[0, 0], [1, 2]]), Encoding("png", "grey", 8))
+    three = ClassCatalog.numbered(3)
+    tallies = TallyTable.of([small])
+    weights = WeightTable(("a", "b"), np.array([0.5, 2.0]), np.array([4, 1]), "inverse")
+    assert repr(small) == "<MaskTally a.png, 2×2, png grey 8-bit, 3 values>"
+    assert repr(three) == "<ClassCatalog 3 classes, 3 classes>"
+    assert repr(ClassHistogram.of(three, tallies)) == "<ClassHistogram 3 classes, 1 mask, 4 pixels>"
+    assert repr(MaskLedger.of(three, tallies)) == "<MaskLedger 1 mask, 3 classes>"
+    assert repr(weights) == "<WeightTable inverse, 2 classes, 0.5 to 2>"
+    assert repr(ValueCount(3, 1, "a.png")) == "<ValueCount pixels=3, masks=1, first='a.png'>"
+
+
+def test_names_are_cut() -> None:
+    assert cut("a" * 40) == "a" * 40
+    assert cut("a" * 41) == "a" * 39 + "…"
+    assert cut("\n" * 30, 7) == "\\n\\n\\n…"
+    assert cut("") == ""
