@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from maskstat.showing import one_line
 from maskstat.sources.base import Entry, Source
-from maskstat.sources.sequential import held, lightly
+from maskstat.sources.sequential import lightly
 from maskstat.store.records import Failure, KeptMark, ScanInfo
 from maskstat.store.store import Store
 from maskstat.values.tally import Encoding
@@ -147,7 +147,7 @@ def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
     most, carried = 8, 0
     for entry in entries:
         batch.append(entry)
-        carried += held(entry)
+        carried += entry.held
         if len(batch) == most or carried >= _BATCH_BYTES:
             yield batch
             batch, carried = [], 0

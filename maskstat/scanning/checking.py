@@ -21,12 +21,12 @@ import numpy as np
 
 from maskstat.errors import CatalogError, FileFormatError, MaskError, ParameterError, SourceError
 from maskstat.executors.threads import map_chunks, usable_cpus
-from maskstat.files.image_headers import ImageHeader, image_header, read_image_header
+from maskstat.files.image_headers import ImageHeader, image_header
 from maskstat.naming import counted, natural_key, printable
 from maskstat.readers import formats
 from maskstat.readers.tallying import count_pixels
 from maskstat.showing import one_line
-from maskstat.sources.base import Entry, FileEntry, Selection
+from maskstat.sources.base import Entry, Selection
 from maskstat.sources.opening import open_source
 from maskstat.sources.sequential import lightly
 from maskstat.statistics import quality
@@ -367,12 +367,12 @@ def _check_sizes(
 
 def _header_or_reason(entry: Entry) -> ImageHeader | str:
     try:
-        if isinstance(entry, FileEntry):
-            return read_image_header(entry.path)
         with entry.open() as file:
             return image_header(file)
     except MaskError as error:
         return str(error)
+    except OSError as error:
+        return f"can't be read: {error.strerror or error}"
 
 
 def _parallel(

@@ -23,8 +23,6 @@ from maskstat.readers import formats
 from maskstat.readers.options import ReadOptions
 from maskstat.scanning.measuring import Measured, Measurer, Part, Task, tasks
 from maskstat.sources.base import Entry
-from maskstat.sources.local.folders import StoreEntry
-from maskstat.sources.travelling import local_file
 from maskstat.store.records import Failure, StoredMask
 from maskstat.values.tally import Encoding, MaskTally, TallyTable
 
@@ -56,8 +54,8 @@ class Counter:
     def count(self, entry: Entry) -> StoredMask | Failure:
         """The counts of one mask, or why it has none."""
         try:
-            if isinstance(entry, StoreEntry) and entry.size > self.stream_above:
-                tally = formats.read_tally_folder(entry.path, entry.name, self.options)
+            if entry.folder is not None and entry.size > self.stream_above:
+                tally = formats.read_tally_folder(entry.folder, entry.name, self.options)
                 self._leave_out(entry)
             elif entry.size > self.stream_above:
                 with entry.open() as file:
@@ -182,7 +180,7 @@ class ChunkCount:
     def __call__(self) -> Outcomes:
         """Count them."""
         prepare(_MANY_MASKS, 0)
-        files = {entry.name: local_file(entry) for entry in self.entries}
+        files = {entry.name: entry.local_files for entry in self.entries}
         outcomes: list[StoredMask | Failure] = []
         unseen: list[Unseen] = []
         part: Part | None = None
@@ -191,8 +189,8 @@ class ChunkCount:
                 part = outcome.part if part is None else part.joined(outcome.part)
                 outcome = outcome.outcome
             if isinstance(outcome, Failure):
-                file = files[outcome.mask]
-                if file is not None and not os.path.exists(file):
+                file = next((f for f in files[outcome.mask] if not os.path.exists(f)), None)
+                if file is not None:
                     unseen.append(Unseen(outcome, file, platform.node()))
                     continue
             outcomes.append(outcome)

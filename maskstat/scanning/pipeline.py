@@ -34,11 +34,9 @@ from maskstat.scanning.stored_scan import (
 from maskstat.showing import one_line
 from maskstat.sources.annotations.recognising import remedy_for
 from maskstat.sources.base import Entry, Selection, Source
-from maskstat.sources.blobs import location_of
+from maskstat.sources.blobs import from_anywhere, location_of
 from maskstat.sources.identities import is_merged
 from maskstat.sources.opening import find_splits, open_source
-from maskstat.sources.sequential import StreamedEntry, held
-from maskstat.sources.travelling import from_anywhere
 from maskstat.store.records import ScanInfo
 from maskstat.store.store import Store
 from maskstat.values.catalog import ClassCatalog
@@ -342,7 +340,7 @@ class _Run:
                 chunks,
                 workers=workers,
                 in_order=self.strict,
-                weigh=lambda chunk: sum(map(held, chunk)),
+                weigh=lambda chunk: sum(entry.held for entry in chunk),
             )
         return map_chunks(
             counter.count_and_measure,
@@ -350,7 +348,7 @@ class _Run:
             workers=workers,
             window=4 * workers,  # parts of a profile are large: few may wait
             in_order=self.strict,
-            weigh=lambda chunk: sum(held(task.entry) for task in chunk),
+            weigh=lambda chunk: sum(task.entry.held for task in chunk),
         )
 
     def _take_in(
@@ -397,8 +395,7 @@ def _prepared(found: Comparison, todo: Iterator[Entry]) -> Iterator[Entry]:
 
 def _light(entry: Entry) -> Entry:
     """The entry without bytes that it carries: all of a source are held at once."""
-    if isinstance(entry, StreamedEntry):
-        entry.let_go()
+    entry.let_go()
     return entry
 
 

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import BinaryIO
 
 from maskstat.errors import MaskError
 from maskstat.sources.split_names import in_order, split_of
@@ -25,42 +25,55 @@ _SLASH = re.compile("/")
 OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
-class Entry(Protocol):
-    """One candidate mask."""
+@dataclass(slots=True)
+class Entry(ABC):
+    """One candidate mask: where it is, and everything that its kind can do.
 
-    @property
-    def name(self) -> str:
-        """Unique within its source, "/"-separated."""
+    Attributes:
+        name: unique within its source, "/"-separated.
+        path: where its bytes are: what no two masks share, and no secret.
+        size: bytes, as encoded.
+        stamp: with `size`, the mark that its content is unchanged.
+    """
 
-    @property
-    def path(self) -> str:
-        """Where its bytes are: what no two masks share, and no secret."""
+    name: str
+    path: str
+    size: int
+    stamp: int | str
 
-    @property
-    def size(self) -> int:
-        """Bytes, as encoded."""
-
-    @property
-    def stamp(self) -> int | str:
-        """With `size`, the mark that its content is unchanged."""
-
+    @abstractmethod
     def load(self) -> bytes:
         """All bytes. Raises MaskError where they can't be had."""
 
+    @abstractmethod
     def open(self) -> BinaryIO:
         """A seekable file, to be read in pieces.
 
         Raises MaskError where it can't be opened; reading it raises MaskError or OSError.
         """
 
+    @property
+    def held(self) -> int:
+        """Bytes of memory that it carries."""
+        return 0
 
-class FileEntry(NamedTuple):
+    def let_go(self) -> None:  # noqa: B027 (most carry nothing)
+        """Carry nothing any longer; it can still be read."""
+
+    @property
+    def local_files(self) -> tuple[str, ...]:
+        """Files and folders of this machine that reading it takes now; none of a store's."""
+        return ()
+
+    @property
+    def folder(self) -> str | None:
+        """The folder that the mask is, for readers that take folders; None where it is a file."""
+        return None
+
+
+@dataclass(slots=True)
+class FileEntry(Entry):
     """A mask that is a file of its own; `stamp` is its mtime in ns."""
-
-    name: str
-    path: str
-    size: int
-    stamp: int | str
 
     def load(self) -> bytes:
         """All bytes of the file. Raises MaskError where they can't be had."""
@@ -80,19 +93,25 @@ class FileEntry(NamedTuple):
     def open(self) -> BinaryIO:
         """The file, to be read in pieces. Raises MaskError where it can't be opened."""
         try:
+            if not stat.S_ISREG(os.stat(self.path).st_mode):
+                raise _not_regular()
             return open(self.path, "rb")
         except OSError as error:
             raise MaskError(f"can't be read: {error.strerror or error}") from error
 
+    @property
+    def local_files(self) -> tuple[str, ...]:
+        """The file."""
+        return (self.path,)
 
-class BrokenEntry(NamedTuple):
+
+@dataclass(slots=True)
+class BrokenEntry(Entry):
     """What is known not to be readable: it has a name, and reading it says what is wrong."""
 
-    name: str
-    path: str
-    reason: str
     size: int = 0
     stamp: int | str = 0
+    reason: str = ""
 
     def load(self) -> bytes:
         """Raises MaskError."""
@@ -108,10 +127,14 @@ def too_large() -> MaskError:
     return MaskError(f"larger than {MAX_IN_MEMORY >> 20} MiB")
 
 
+def _not_regular() -> MaskError:
+    return MaskError("not a regular file")
+
+
 def _rest(descriptor: int, data: bytes) -> bytes:
     """What is left of a file whose size is not what its listing said."""
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        raise MaskError("not a regular file")
+        raise _not_regular()
     pieces, total = [data], len(data)
     while piece := os.read(descriptor, 1 << 20):
         pieces.append(piece)

@@ -8,6 +8,7 @@ import os
 import re
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 from maskstat.errors import MaskError, ParameterError, SourceError
@@ -39,6 +40,10 @@ class Blob(Protocol):
     def stamp(self) -> str:
         """A mark that its content is unchanged."""
 
+    @property
+    def local_files(self) -> tuple[str, ...]:
+        """The file, where it is one of this machine."""
+
     def read_at(self, start: int, length: int) -> bytes:
         """`length` bytes from `start` on, fewer at its end. Raises MaskError."""
 
@@ -62,6 +67,11 @@ class LocalBlob:
         except OSError as error:
             raise _unreadable(error) from error
         return cls(path, status.st_size, f"{status.st_size}.{status.st_mtime_ns}")
+
+    @property
+    def local_files(self) -> tuple[str, ...]:
+        """The file."""
+        return (self.path,)
 
     def read_at(self, start: int, length: int) -> bytes:
         """`length` bytes from `start` on, fewer at the end of the file. Raises MaskError."""
@@ -188,6 +198,22 @@ def find_shards(where: str) -> list[Shard]:
         Shard(f"{storable(os.path.relpath(path, root or os.curdir).replace(os.sep, '/'))}/", path)
         for path in sorted(found, key=natural_key)
     ]
+
+
+def from_anywhere(where: str | Path) -> str:
+    """What a user gave as a source, so that it does not depend on the working directory.
+
+    Raises:
+        SourceError: no other process can read it.
+    """
+    path = os.fspath(where)
+    if path.startswith("memory://"):
+        raise SourceError(
+            "is in the memory of this process alone",
+            where=printable(storable(path)),
+            remedy="scan it with threads",
+        )
+    return path if is_url(path) else os.path.join(os.getcwd(), path)
 
 
 def location_of(where: str) -> str:

@@ -2,8 +2,8 @@
 
 Who reads such a file past a mask has its bytes at hand and can't come back cheaply. So its entries
 carry their bytes along. What is carried is bounded twice: here, while a file is read ahead, and by
-whoever takes the entries (`held` says how much one carries). An entry that let go of its bytes, or
-was too large to carry them, reads its file again.
+whoever takes the entries (`Entry.held`). An entry that let go of its bytes, or was too large to
+carry them, reads its file again.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ class Track(Protocol):
     def reopen(self, place: int, size: int) -> BinaryIO:
         """The same as a seekable file. Raises MaskError."""
 
+    @property
+    def local_files(self) -> tuple[str, ...]:
+        """The file, where it is one of this machine."""
+
 
 @dataclass(slots=True)
-class StreamedEntry:
+class StreamedEntry(Entry):
     """A mask in a file that is read from start to end.
 
     `place` is where in `track` it is; `data` are its bytes as long as it carries them.
     """
 
-    name: str
-    path: str
-    size: int
-    stamp: int | str
     place: int
     track: Track
     data: bytes | None = None
@@ -58,6 +58,11 @@ class StreamedEntry:
     def let_go(self) -> None:
         """Carry nothing any longer."""
         self.data = None
+
+    @property
+    def local_files(self) -> tuple[str, ...]:
+        """The file that it is in, unless it carries its bytes."""
+        return self.track.local_files if self.data is None else ()
 
     def load(self) -> bytes:
         """All bytes. Raises MaskError where they can't be had."""
@@ -145,7 +150,7 @@ class _Ahead:
 
     def put(self, entry: Entry | None) -> bool:
         """Hand over an entry once there is room; False where nobody wants any more."""
-        size = held(entry)
+        size = 0 if entry is None else entry.held
         with self.changed:
             while not self.stopped and (
                 (self.held and self.held + size > self.room) or len(self.entries) >= _QUEUED
@@ -167,7 +172,7 @@ class _Ahead:
                         raise self.error
                     return
                 entry = self.entries.popleft()
-                self.held -= held(entry)
+                self.held -= 0 if entry is None else entry.held
                 self.changed.notify_all()
             yield entry
 
@@ -197,17 +202,11 @@ class _Ahead:
             self.changed.notify_all()
 
 
-def held(entry: Entry | None) -> int:
-    """Bytes of memory that an entry carries."""
-    return entry.held if isinstance(entry, StreamedEntry) else 0
-
-
 def lightly(entries: Iterable[Entry]) -> Iterator[Entry]:
     """The same entries; each carries its bytes only until the next one is asked for."""
     for entry in entries:
         yield entry
-        if isinstance(entry, StreamedEntry):
-            entry.let_go()
+        entry.let_go()
 
 
 def read_ahead(

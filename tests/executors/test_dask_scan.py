@@ -227,7 +227,7 @@ def test_killed_workers_change_nothing(
     where, traces = SOURCES["folder"](tmp_path, MASKS | BROKEN), tmp_path / "traces"
     expected = local(where, tmp_path / "threads.db")
     traces.mkdir()
-    altered(functools.partial(SlowEntry, seconds=0.03, traces=str(traces)))
+    altered(functools.partial(SlowEntry.of, seconds=0.03, traces=str(traces)))
     killed: set[int] = set()
 
     def kill(progress: Progress) -> None:
@@ -249,7 +249,13 @@ def test_masks_that_kill_their_worker_fail_and_no_others(
     where = SOURCES["folder"](tmp_path, MASKS)
     expected = local(where, tmp_path / "threads.db")[0]
     deadly = {"a/mask_12.png", "a/mask_15.png"}
-    altered(lambda entry: DeadlyEntry(*entry) if entry.name in deadly else entry)  # type: ignore[misc]
+    altered(
+        lambda entry: (
+            DeadlyEntry(entry.name, entry.path, entry.size, entry.stamp)
+            if entry.name in deadly
+            else entry
+        )
+    )
     db = tmp_path / "dask.db"
     ms.scan(where, db=db, executor="dask", workers=2).close()
     masks, failures = rows(db)
@@ -267,7 +273,7 @@ def test_a_scan_goes_on_where_the_scheduler_died(
     where, db = SOURCES["folder"](tmp_path, MASKS), tmp_path / "s.db"
     expected = local(where, tmp_path / "threads.db")
     monkeypatch.setattr(pipeline, "FLUSH_SECONDS", 0)
-    altered(functools.partial(SlowEntry, seconds=0.02))
+    altered(functools.partial(SlowEntry.of, seconds=0.02))
     with processes(tmp_path / "cluster", workers=1) as running:
 
         def kill(progress: Progress) -> None:

@@ -88,7 +88,7 @@ def test_what_was_scanned_can_be_looked_at_again_in_any_order(build: Build, tmp_
     contents = sorted(MASKS.values())
     assert sorted(entry.load() for entry in scan.entries()) == contents
     entries = list(scan.entries())
-    assert sum(map(sequential.held, entries)) == 0
+    assert sum(entry.held for entry in entries) == 0
     assert sorted(entry.load() for entry in entries) == contents
     assert sorted(entry.load() for entry in reversed(entries)) == contents
     for entry in (*entries[::-5], *pickle.loads(pickle.dumps(entries))[::5]):

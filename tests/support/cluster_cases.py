@@ -12,23 +12,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from maskstat.sources.base import Entry, Source
 from tests.support.paths import ROOT
 
 
-class DeadlyEntry(NamedTuple):
+@dataclass(slots=True)
+class DeadlyEntry(Entry):
     """A mask that kills the process that reads it, as a broken decoder does."""
-
-    name: str
-    path: str
-    size: int
-    stamp: int | str
-
-    @property
-    def mark(self) -> str:
-        return f"{self.size}/{self.stamp}"
 
     def load(self) -> bytes:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -38,28 +30,17 @@ class DeadlyEntry(NamedTuple):
         raise NotImplementedError
 
 
-class SlowEntry(NamedTuple):
+@dataclass(slots=True)
+class SlowEntry(Entry):
     """A mask that takes its time, and leaves a file to show that it was read."""
 
     entry: Entry
     seconds: float
     traces: str = ""
 
-    @property
-    def name(self) -> str:
-        return self.entry.name
-
-    @property
-    def path(self) -> str:
-        return self.entry.path
-
-    @property
-    def size(self) -> int:
-        return self.entry.size
-
-    @property
-    def stamp(self) -> int | str:
-        return self.entry.stamp
+    @classmethod
+    def of(cls, entry: Entry, seconds: float, traces: str = "") -> SlowEntry:
+        return cls(entry.name, entry.path, entry.size, entry.stamp, entry, seconds, traces)
 
     def load(self) -> bytes:
         time.sleep(self.seconds)

@@ -17,7 +17,7 @@ from tests.support.cluster_cases import Altered, SlowEntry
 
 def slow_source(seconds: float, *arguments: object, **options: object) -> Source:
     source = open_source(*arguments, **options)  # type: ignore[arg-type]
-    return Altered(source, functools.partial(SlowEntry, seconds=seconds))
+    return Altered(source, functools.partial(SlowEntry.of, seconds=seconds))
 
 
 if __name__ == "__main__":

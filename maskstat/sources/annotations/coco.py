@@ -173,7 +173,7 @@ class CocoSource(Source):
         return RasterEntry(name, f"{self.path}::{name}", encoded, stamp, drawing)
 
     def _broken(self, name: str, reason: str) -> BrokenEntry:
-        return BrokenEntry(name, f"{self.path}::{name}", reason)
+        return BrokenEntry(name, f"{self.path}::{name}", reason=reason)
 
     def _spans_of(self, image: ImageId) -> list[tuple[int, int]]:
         number = self._numbers.get(image)

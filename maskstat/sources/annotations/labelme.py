@@ -87,9 +87,9 @@ class LabelMeDrawing(Drawing):
     kind: str
 
     @property
-    def file(self) -> str:
+    def local_files(self) -> tuple[str, ...]:
         """The file with the shapes."""
-        return self.path
+        return (self.path,)
 
     def pixels(self) -> NDArray[np.integer]:
         """Read and draw them. Raises MaskError naming the shape that can't be drawn."""
@@ -153,7 +153,7 @@ class LabelMeSource(Source):
                     raise MaskError(sheet.problem)
                 size = check_size(*sheet.size, legend.kind)
             except MaskError as error:
-                yield BrokenEntry(storable(sheet.name), sheet.path, error.problem)
+                yield BrokenEntry(storable(sheet.name), sheet.path, reason=error.problem)
                 continue
             own = {label: values[label] for label in sheet.labels if label in values}
             drawing = LabelMeDrawing(sheet.path, own, legend.background, legend.kind)

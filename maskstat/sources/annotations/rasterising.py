@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskError, MissingExtraError
+from maskstat.sources.base import Entry
 from maskstat.values.tally import IntArray
 
 RULE = 1  # of what is drawn: another one draws masks anew that have not changed
@@ -48,22 +50,19 @@ class Drawing(ABC):
     """What a mask is drawn from. It can be pickled, and then takes only what it needs along."""
 
     @property
-    def file(self) -> str | None:
-        """The file that it reads; None where it brings everything along."""
-        return None
+    def local_files(self) -> tuple[str, ...]:
+        """The files that it reads; none where it brings everything along."""
+        return ()
 
     @abstractmethod
     def pixels(self) -> NDArray[np.integer]:
         """The mask (H, W), in Fortran order. Raises MaskError where it can't be drawn."""
 
 
-class RasterEntry(NamedTuple):
+@dataclass(slots=True)
+class RasterEntry(Entry):
     """A mask that is drawn when it is read; its bytes are those of an NPY file."""
 
-    name: str
-    path: str
-    size: int
-    stamp: int | str
     drawing: Drawing
 
     def load(self) -> bytes:
@@ -76,6 +75,11 @@ class RasterEntry(NamedTuple):
     def open(self) -> BinaryIO:
         """The same as a file."""
         return io.BytesIO(self.load())
+
+    @property
+    def local_files(self) -> tuple[str, ...]:
+        """What drawing it takes."""
+        return self.drawing.local_files
 
 
 def need_pycocotools() -> Any:

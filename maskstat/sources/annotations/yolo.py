@@ -93,9 +93,9 @@ class YoloDrawing(Drawing):
     kind: str
 
     @property
-    def file(self) -> str:
-        """The image, whose size it needs."""
-        return self.image
+    def local_files(self) -> tuple[str, ...]:
+        """The image, whose size it needs, and its labels where it has a file of them."""
+        return (self.image, self.labels) if self.labelled else (self.image,)
 
     def pixels(self) -> NDArray[np.integer]:
         """Read the image's size and draw its labels. Raises MaskError."""
@@ -214,7 +214,7 @@ class YoloSource(Source):
                 yield self._pair(entry, _status(_labels_path(entry.path)))
         else:
             problem = "the file names this, and there is no such folder or list of images"
-            yield BrokenEntry(self._name(place), place, problem)
+            yield BrokenEntry(self._name(place), place, reason=problem)
 
     def _of_folder(self, folder: str) -> Iterator[_Pair | BrokenEntry]:
         labels_folder = _labels_folder(folder)
@@ -226,14 +226,16 @@ class YoloSource(Source):
         used: set[str] = set()
         for entry in FolderSource(folder, Selection(suffixes=IMAGE_SUFFIXES)).entries():
             if entry.name.endswith("/"):  # a folder that can't be listed
-                yield BrokenEntry(self._name(entry.path), entry.path, "the folder can't be listed")
+                yield BrokenEntry(
+                    self._name(entry.path), entry.path, reason="the folder can't be listed"
+                )
                 continue
             labels = _labels_path(entry.path)
             used.add(labels)
             yield self._pair(entry, known.get(labels) or _status(labels))
         for labels in known.keys() - used:
             reason = "labels without an image, whose size they are fractions of"
-            yield BrokenEntry(self._name(labels), labels, reason)
+            yield BrokenEntry(self._name(labels), labels, reason=reason)
 
     def _pair(self, image: Entry, labels: tuple[int, str]) -> _Pair:
         size, stamp = labels

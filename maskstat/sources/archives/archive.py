@@ -89,4 +89,4 @@ class ArchiveSource(Source):
             if not found and not shard.prefix:
                 raise SourceError(error.problem, where=printable(self.location)) from error
             name = shard.prefix.rstrip("/") or storable(last_part(shard.where))
-            yield BrokenEntry(name, location_of(shard.where), error.problem)
+            yield BrokenEntry(name, location_of(shard.where), reason=error.problem)

@@ -20,7 +20,7 @@ from maskstat.errors import MaskError, MissingExtraError
 from maskstat.naming import counted, printable
 from maskstat.sources.archives.member_names import member_name, refused, wanted
 from maskstat.sources.base import BrokenEntry, Entry, Selection
-from maskstat.sources.blobs import Blob, LocalBlob, Part
+from maskstat.sources.blobs import Blob, Part
 from maskstat.sources.sequential import CARRIED_MAX, StreamedEntry, Unrolled
 
 _GZIP, _ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
@@ -50,6 +50,11 @@ class Tar:
     def __del__(self) -> None:
         if self._cursor is not None:
             self._cursor.close()
+
+    @property
+    def local_files(self) -> tuple[str, ...]:
+        """The archive, where it is on disk."""
+        return self.blob.local_files
 
     @property
     def is_plain(self) -> bool:
@@ -213,7 +218,7 @@ def tar_members(blob: Blob, prefix: str, selection: Selection) -> Iterator[Entry
         MaskError: the archive can't be read, or not to its end; what came before is good.
     """
     tar = Tar(blob)
-    carried = 0 if tar.is_plain and isinstance(blob, LocalBlob) else CARRIED_MAX
+    carried = 0 if tar.is_plain and blob.local_files else CARRIED_MAX
     reader = tar.reader()
     try:
         for info in _headers(reader):
@@ -227,14 +232,14 @@ def tar_members(blob: Blob, prefix: str, selection: Selection) -> Iterator[Entry
                 continue
             path = f"{blob.path}::{info.name}"
             if reason := refused(name) or _not_a_file(info):
-                yield BrokenEntry(name, path, reason)
+                yield BrokenEntry(name, path, reason=reason)
                 continue
             place, size = info.offset_data, info.size
             entry = StreamedEntry(name, path, size, f"{blob.stamp}@{place}", place, tar)
             if 0 < size <= carried:
                 entry.data = reader.take(size)
                 if len(entry.data) < size:
-                    yield BrokenEntry(name, path, str(_cut_member()))
+                    yield BrokenEntry(name, path, reason=str(_cut_member()))
                     continue
             yield entry
     finally:

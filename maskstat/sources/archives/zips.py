@@ -9,7 +9,8 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, NamedTuple, Protocol, cast
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol, cast
 
 from maskstat.errors import MaskError
 from maskstat.sources.archives.member_names import member_name, refused, wanted
@@ -41,31 +42,24 @@ else:
     _InflateError = deflate.DeflateError
 
 
-class ZipEntry(NamedTuple):
+@dataclass(slots=True)
+class ZipEntry(Entry):
     """A member of a zip archive.
 
-    `stamp` is the CRC-32 of its content: packing the same masks once more changes nothing.
-    `packed` is its length in the archive, `offset` where the header in front of it is.
+    `stamp` is the CRC-32 of its content in hexadecimal digits: packing the same masks once more
+    changes nothing. `packed` is its length in the archive, `offset` where the header in front of it
+    is, which has its name once more.
     """
 
-    name: str
     archive: Blob
-    member: str
-    size: int
-    crc: int
     method: int
     packed: int
     offset: int
 
     @property
-    def path(self) -> str:
-        """The archive's path and the member's name."""
-        return f"{self.archive.path}::{self.member}"
-
-    @property
-    def stamp(self) -> str:
-        """The CRC-32 in hexadecimal digits."""
-        return f"{self.crc:08x}"
+    def local_files(self) -> tuple[str, ...]:
+        """The archive, where it is on disk."""
+        return self.archive.local_files
 
     def load(self) -> bytes:
         """All bytes, as many as declared and with the CRC declared. Raises MaskError."""
@@ -74,7 +68,7 @@ class ZipEntry(NamedTuple):
         if self.method != zipfile.ZIP_DEFLATED or max(self.size, self.packed) > _AT_ONCE:
             return b"".join(self._pieces())
         # One read, as a rule, for the header in front of the member and the member.
-        slack = _LOCAL_HEADER.size + len(self.member.encode("utf-8", "replace")) + _EXTRA
+        slack = _LOCAL_HEADER.size + len(self.path.encode("utf-8", "replace")) + _EXTRA
         data = self.archive.read_at(self.offset, slack + self.packed)
         start = _length_of_header(data)
         if len(data) < start + self.packed:
@@ -83,7 +77,7 @@ class ZipEntry(NamedTuple):
             content = bytes(_inflate(data[start : start + self.packed], self.size))
         except (_InflateError, zlib.error) as error:
             raise MaskError("corrupt archive: it can't be inflated to its declared size") from error
-        if len(content) != self.size or zlib.crc32(content) != self.crc:
+        if len(content) != self.size or f"{zlib.crc32(content):08x}" != self.stamp:
             raise _wrong()
         return content
 
@@ -110,7 +104,7 @@ class ZipEntry(NamedTuple):
                 if total > self.size or not (piece or data):
                     break
                 yield piece
-        if total != self.size or crc != self.crc:
+        if total != self.size or f"{crc:08x}" != self.stamp:
             raise _wrong()
 
 
@@ -193,20 +187,22 @@ def zip_members(blob: Blob, prefix: str, selection: Selection) -> Iterator[Entry
         path = f"{blob.path}::{info.filename}"
         mode = info.external_attr >> 16
         if reason := refused(name):
-            yield BrokenEntry(name, path, reason)
+            yield BrokenEntry(name, path, reason=reason)
         elif stat.S_ISLNK(mode):
-            yield BrokenEntry(name, path, "a link: links in archives are not followed")
+            yield BrokenEntry(name, path, reason="a link: links in archives are not followed")
         elif info.flag_bits & _ENCRYPTED:
-            yield BrokenEntry(name, path, "encrypted: unpack the archive with its password")
+            yield BrokenEntry(name, path, reason="encrypted: unpack the archive with its password")
         elif info.compress_type not in _UNPACKERS:
-            yield BrokenEntry(name, path, f"{_method_name(info)}: pack the archive with deflate")
+            yield BrokenEntry(
+                name, path, reason=f"{_method_name(info)}: pack the archive with deflate"
+            )
         else:
             yield ZipEntry(
                 name,
-                blob,
-                info.filename,
+                path,
                 info.file_size,
-                info.CRC,
+                f"{info.CRC:08x}",
+                blob,
                 info.compress_type,
                 info.compress_size,
                 info.header_offset,

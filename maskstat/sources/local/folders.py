@@ -104,16 +104,12 @@ class FolderSource(Source):
                 yield FileEntry(storable(folder.prefix), folder.path, 0, 0)
 
 
-class StoreEntry(NamedTuple):
+@dataclass(slots=True)
+class StoreEntry(Entry):
     """A mask that is a folder: `size` is that of its files, `stamp` their number and newest mtime.
 
-    Readers that take folders are given `path`; to others it is a zip of the folder.
+    Readers that take folders are given `folder`; to others it is a zip of the folder.
     """
-
-    name: str
-    path: str
-    size: int
-    stamp: int | str
 
     def load(self) -> bytes:
         """A zip of the folder, uncompressed. Raises MaskError where it is too large or gone."""
@@ -134,6 +130,16 @@ class StoreEntry(NamedTuple):
     def open(self) -> BinaryIO:
         """The same as a file."""
         return io.BytesIO(self.load())
+
+    @property
+    def folder(self) -> str:
+        """The folder."""
+        return self.path
+
+    @property
+    def local_files(self) -> tuple[str, ...]:
+        """The folder."""
+        return (self.path,)
 
 
 def is_store(path: str) -> bool:

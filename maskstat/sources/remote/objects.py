@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, groupby
-from typing import BinaryIO, NamedTuple, cast
+from typing import BinaryIO, cast
 
 from maskstat.errors import MaskError, MaskstatError
 from maskstat.naming import natural_key, storable
@@ -33,23 +33,17 @@ from maskstat.sources.remote.connections import Connection, Facts, reason, sourc
 _FIRST_READ, _LARGEST_READ = 64 << 10, 8 << 20  # bytes of a file that is read in pieces
 
 
-class RemoteEntry(NamedTuple):
+@dataclass(slots=True)
+class RemoteEntry(Entry):
     """An object in a store or on a server.
 
-    `stamp` is its ETag, else the time of its last change; `exact` is whether its size is known.
+    `path` is its URL, without secrets, and `stamp` its ETag, else the time of its last change;
+    `exact` is whether its size is known.
     """
 
-    name: str
     connection: Connection
     key: str
-    size: int
-    stamp: int | str
-    exact: bool = True
-
-    @property
-    def path(self) -> str:
-        """Its URL, without secrets."""
-        return self.connection.url(self.key)
+    exact: bool
 
     def load(self) -> bytes:
         """All bytes. Raises MaskError where they can't be had."""
@@ -73,6 +67,11 @@ class RemoteBlob:
     def path(self) -> str:
         """Its URL, without secrets."""
         return self.connection.url(self.key)
+
+    @property
+    def local_files(self) -> tuple[str, ...]:
+        """None."""
+        return ()
 
     def read_at(self, start: int, length: int) -> bytes:
         """`length` bytes from `start` on, fewer at its end. Raises MaskError."""
@@ -276,15 +275,16 @@ def remote_entries(named: Iterable[tuple[str, str]]) -> Iterator[Entry]:
 
 def _entries(connection: Connection, listed: Iterable[tuple[str, Facts]]) -> Iterator[Entry]:
     for name, facts in connection.completed(listed):
-        path = storable(name)
+        name = storable(name)
         if isinstance(facts, str):
-            yield BrokenEntry(path, f"{connection.scheme}::{path}", facts)
+            yield BrokenEntry(name, f"{connection.scheme}::{name}", reason=facts)
             continue
         yield RemoteEntry(
-            path,
-            connection,
-            facts.key,
+            name,
+            connection.url(facts.key),
             facts.size or 0,
             facts.stamp or never_twice(),
+            connection,
+            facts.key,
             facts.size is not None,
         )

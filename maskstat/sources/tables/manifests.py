@@ -108,7 +108,9 @@ class ManifestSource(Source):
                 if row.place:
                     yield file_entry(row.place, row.name)
                 else:
-                    yield BrokenEntry(storable(row.name), f"{self.where}::{row.name}", _SHORT)
+                    yield BrokenEntry(
+                        storable(row.name), f"{self.where}::{row.name}", reason=_SHORT
+                    )
 
     def split_of(self, entry: Entry) -> str | None:
         """What the split column says; where there is none, what the path says."""

@@ -84,6 +84,11 @@ class Table:
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__init__(state["blob"], state["_asked"])  # type: ignore[misc]
 
+    @property
+    def local_files(self) -> tuple[str, ...]:
+        """The table, where it is on disk."""
+        return self.blob.local_files
+
     def again(self, place: int, size: int) -> bytes:
         """The content of row `place`; quick in the order of the file."""
         with self._lock, _translated():
@@ -309,13 +314,15 @@ class TableSource(Source):
             for rows in table.rows():
                 found = True
                 if isinstance(rows, MaskError):
-                    yield BrokenEntry(f"{name} ({next(failures)})", shard.where, rows.problem)
+                    yield BrokenEntry(
+                        f"{name} ({next(failures)})", shard.where, reason=rows.problem
+                    )
                 else:
                     yield from self._entries(table, shard.prefix, rows)
         except MaskError as error:
             if not found and not shard.prefix:
                 raise SourceError(error.problem, where=printable(self.location)) from error
-            yield BrokenEntry(name, location_of(shard.where), error.problem)
+            yield BrokenEntry(name, location_of(shard.where), reason=error.problem)
 
     def _entries(self, table: Table, prefix: str, rows: Rows) -> Iterator[Entry | None]:
         for row, (content, path) in enumerate(
@@ -327,7 +334,7 @@ class TableSource(Source):
                 yield None
             elif content is None:
                 hint = f": only the path {printable(path)}" if path else ""
-                yield BrokenEntry(name, place, f"the row holds no bytes{hint}")
+                yield BrokenEntry(name, place, reason=f"the row holds no bytes{hint}")
             else:
                 stamp = f"{table.blob.stamp}@{row}"
                 carried = content if len(content) <= CARRIED_MAX else None
