@@ -1,9 +1,9 @@
 """The fast engine: Numba kernels that count in event space (see `event_histogram`).
 
 Importing this module imports Numba; `CompiledEngine.load` loads the kernels from Numba's cache or
-compiles them. Pixels of one byte, of two, and colours are kernels of their own and are loaded one
-after the other, those for colours when the first colour image turns up; until they are there the
-NumPy engine does what is missing.
+compiles them. Filtered pixels of one byte, of two, colours, and pixels that lie plain in memory are
+kernels of their own and are loaded one after the other, the last two when they are first asked for;
+until they are there the NumPy engine does what is missing.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from maskstat.kernels.packed import bytes_per_row, pixel_bins, unpack_rows
 
 if TYPE_CHECKING:
     from maskstat.kernels.compiled_colours import CompiledColourCounter
+    from maskstat.kernels.compiled_plain import PlainPixels
     from maskstat.kernels.numpy_colours import NumpyColourCounter
 
 Bins = NDArray[np.int64]
@@ -137,13 +138,13 @@ class CompiledBandCounter:
 class CompiledEngine:
     """See `maskstat.kernels.engine.Engine`. Ready for pixels of one byte once it exists.
 
-    With `colours_on_demand` the kernels for colours are loaded when they are first needed, and
-    until then not at all; without it by `load_colour_kernels` alone.
+    With `on_demand` the kernels for colours and for plain pixels are loaded when they are first
+    needed; without it by `load_colour_kernels` and `load_plain_kernels` alone.
     """
 
     name = "compiled"
 
-    def __init__(self, *, colours_on_demand: bool = True) -> None:
+    def __init__(self, *, on_demand: bool = True) -> None:
         self._numpy = NumpyEngine()
         self._kernels = _Kernels(types.uint8)
         self._scratch = _Scratch(np.uint8)
@@ -151,8 +152,9 @@ class CompiledEngine:
         self._wide_kernels: _Kernels | None = None
         self._wide_scratch = _Scratch(np.uint16)
         self._colour_kernels = None
-        self._colours_on_demand = colours_on_demand
-        self._loading_colours = threading.Lock()
+        self._plain: PlainPixels | None = None
+        self._on_demand = on_demand
+        self._loading = threading.Lock()
 
     def load_two_byte_kernels(self) -> None:
         """Load the kernels for 16-bit masks; until then the NumPy engine counts these."""
@@ -162,12 +164,33 @@ class CompiledEngine:
         """Load the kernels for colours."""
         from maskstat.kernels.compiled_colours import signatures
 
-        with self._loading_colours:
+        with self._loading:
             if self._colour_kernels is None:
                 self._colour_kernels = tuple(loaded(*kernel) for kernel in signatures())
 
+    def load_plain_kernels(self) -> None:
+        """Load the kernels for pixels that lie plain in memory."""
+        from maskstat.kernels.compiled_plain import PlainPixels
+
+        with self._loading:
+            if self._plain is None:
+                self._plain = PlainPixels()
+
+    def _plain_pixels(self) -> PlainPixels | NumpyEngine:
+        if self._plain is None and self._on_demand:
+            self.load_plain_kernels()
+        return self._plain or self._numpy
+
+    def add_bytes(self, bins: Bins, pixels: NDArray[np.uint8]) -> None:
+        """Add plain pixels to the histogram of their values."""
+        self._plain_pixels().add_bytes(bins, pixels)
+
+    def value_sums(self, pixels: NDArray[np.integer]) -> tuple[Bins, Bins]:
+        """Values of plain pixels and their counts."""
+        return self._plain_pixels().value_sums(pixels)
+
     def _kernels_for_colours(self):
-        if self._colour_kernels is None and self._colours_on_demand:
+        if self._colour_kernels is None and self._on_demand:
             self.load_colour_kernels()
         return self._colour_kernels
 

@@ -91,6 +91,15 @@ class Engine(Protocol):
     def colours(self, width: int, channels: int) -> ColourCounter:
         """A counter for an image of colours that comes band by band, or as plain pixels."""
 
+    def add_bytes(self, bins: Bins, pixels: NDArray[np.uint8]) -> None:
+        """Add plain pixels [n], n >= 1, to the histogram of their values, int64[256]."""
+
+    def value_sums(self, pixels: NDArray[np.integer]) -> tuple[Bins, Bins]:
+        """Values of plain pixels [n], n >= 1, ascending, and their counts, both int64.
+
+        The pixels are uint16, int32 or int64.
+        """
+
     def unfilter(
         self, stream: bytearray, height: int, width: int, bits: int
     ) -> NDArray[np.uint8] | NDArray[np.uint16]:
@@ -122,6 +131,19 @@ class _MeteredNumpyEngine(NumpyEngine):
         self._selector.pause()
         start = thread_time()
         found = super().tally_colours(stream, height, width, channels)
+        self._note(thread_time() - start)
+        return found
+
+    def add_bytes(self, bins: Bins, pixels: NDArray[np.uint8]) -> None:
+        self._selector.pause()
+        start = thread_time()
+        super().add_bytes(bins, pixels)
+        self._note(thread_time() - start)
+
+    def value_sums(self, pixels: NDArray[np.integer]) -> tuple[Bins, Bins]:
+        self._selector.pause()
+        start = thread_time()
+        found = super().value_sums(pixels)
         self._note(thread_time() - start)
         return found
 
@@ -188,9 +210,13 @@ class _Selector:
             self._await_kernels()
             if self._closing:
                 return
-            engine = CompiledEngine(colours_on_demand=False)
+            engine = CompiledEngine(on_demand=False)
             self.engine = engine
-            for load in (engine.load_two_byte_kernels, engine.load_colour_kernels):
+            for load in (
+                engine.load_two_byte_kernels,
+                engine.load_colour_kernels,
+                engine.load_plain_kernels,
+            ):
                 self._await_kernels()
                 if not self._closing:
                     load()

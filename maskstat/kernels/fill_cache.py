@@ -21,6 +21,8 @@ def main() -> None:
     _report("kernels for pixels of two bytes")
     engine.load_colour_kernels()
     _report("kernels for colours")
+    engine.load_plain_kernels()
+    _report("kernels for plain pixels")
 
 
 def _report(what: str) -> None:

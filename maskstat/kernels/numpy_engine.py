@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
 from maskstat.kernels.packed import bytes_per_row, pixel_bins, unpack_rows
-from maskstat.kernels.runs import Bins, run_bins, weighted_bins
+from maskstat.kernels.runs import Bins, run_bins, value_sums, weighted_bins
 
 if TYPE_CHECKING:
     from maskstat.kernels.numpy_colours import NumpyColourCounter
@@ -171,6 +171,14 @@ class NumpyEngine:
         from maskstat.kernels.numpy_colours import NumpyColourCounter
 
         return NumpyColourCounter(width, channels)
+
+    def add_bytes(self, bins: Bins, pixels: NDArray[np.uint8]) -> None:
+        """Add plain pixels to the histogram of their values."""
+        bins += run_bins(pixels, 256)
+
+    def value_sums(self, pixels: NDArray[np.integer]) -> tuple[Bins, Bins]:
+        """Values of plain pixels and their counts."""
+        return value_sums(pixels)
 
     def unfilter(
         self, stream: bytearray, height: int, width: int, bits: int

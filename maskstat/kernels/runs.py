@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 Bins = NDArray[np.int64]
 
 _DENSE = 8  # one change of value in so many pixels: counting pixels is cheaper than runs
+_NARROW = 65536  # so many values have a histogram
 
 
 def run_bins(pixels: NDArray[np.unsignedinteger], size: int) -> Bins:
@@ -20,21 +21,6 @@ def run_bins(pixels: NDArray[np.unsignedinteger], size: int) -> Bins:
     return weighted_bins(pixels[starts[:-1]], np.diff(starts), size)
 
 
-def add_to_bins(bins: Bins, pixels: NDArray[np.unsignedinteger]) -> None:
-    """Add flat pixels to the histogram of all their possible values, in place.
-
-    `run_bins` makes a histogram, which costs as much as many pixels where values have 16 bits.
-    """
-    changed = pixels[1:] != pixels[:-1]
-    changes = int(np.count_nonzero(changed))
-    if changes * _DENSE > pixels.size:
-        counts = np.bincount(pixels)
-        bins[: counts.size] += counts
-        return
-    starts = _starts(changed, changes, pixels.size)
-    np.add.at(bins, pixels[starts[:-1]], np.diff(starts))
-
-
 def weighted_bins(values: NDArray[np.integer], lengths: Bins, size: int) -> Bins:
     """Histogram of runs. The weights are floats to NumPy, exact below 2**53 pixels."""
     return np.bincount(values, weights=lengths, minlength=size).astype(np.int64)
@@ -43,7 +29,14 @@ def weighted_bins(values: NDArray[np.integer], lengths: Bins, size: int) -> Bins
 def value_sums(pixels: NDArray[np.integer]) -> tuple[Bins, Bins]:
     """Values of flat pixels of any integer type, ascending, and how many have each."""
     changed = pixels[1:] != pixels[:-1]
-    starts = _starts(changed, int(np.count_nonzero(changed)), pixels.size)
+    changes = int(np.count_nonzero(changed))
+    if changes * _DENSE > pixels.size:
+        lowest = int(pixels.min())
+        if int(pixels.max()) - lowest < _NARROW:
+            bins = np.bincount((pixels - pixels.dtype.type(lowest)).astype(np.int64, copy=False))
+            values = bins.nonzero()[0]
+            return values + lowest, bins[values]
+    starts = _starts(changed, changes, pixels.size)
     return add_up(pixels[starts[:-1]].astype(np.int64), np.diff(starts))
 
 

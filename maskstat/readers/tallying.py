@@ -1,7 +1,7 @@
 """Counting raw values of pixels that are already in memory.
 
-Masks are constant almost everywhere, so wide values are counted run by run: a run's value is
-looked at once, however long it is.
+Masks are constant almost everywhere, so they are counted run by run: a run's value is looked at
+once, however long it is.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
 from maskstat.kernels.engine import ColourCounter, current_engine
-from maskstat.kernels.runs import add_to_bins, add_up, value_sums
+from maskstat.kernels.runs import add_up
 from maskstat.values.tally import Encoding, IntArray, MaskTally
 
 MAX_DISTINCT_VALUES = 65536
@@ -43,7 +43,7 @@ class PixelCounter:
     """
 
     def __init__(self) -> None:
-        self._bins: dict[np.dtype[np.integer], IntArray] = {}
+        self._bytes: dict[bool, IntArray] = {}  # histograms of bytes, signed or not
         self._values = self._counts = np.empty(0, np.int64)
         self._colours: ColourCounter | None = None
 
@@ -55,8 +55,8 @@ class PixelCounter:
         for band in _bands(pixels):
             if native.kind == "f":
                 self._add_wide(whole_numbers(band))
-            elif native.itemsize <= 2:
-                self._add_narrow(np.asarray(band, native), native)
+            elif native.itemsize == 1:
+                self._add_bytes(np.asarray(band, native))
             else:
                 self._add_wide(np.asarray(band, native))
 
@@ -66,16 +66,20 @@ class PixelCounter:
             self._colours = current_engine().colours(1, channels.shape[-1])
         self._colours.add_pixels(channels)
 
-    def _add_narrow(self, band: NDArray[np.integer], kind: np.dtype[np.integer]) -> None:
-        size = 1 << 8 * kind.itemsize
-        if kind not in self._bins:
-            self._bins[kind] = np.zeros(size, np.int64)
-        add_to_bins(self._bins[kind], band.view(f"u{kind.itemsize}"))
+    def _add_bytes(self, band: NDArray[np.integer]) -> None:
+        signed = band.dtype.kind == "i"
+        if signed not in self._bytes:
+            self._bytes[signed] = np.zeros(256, np.int64)
+        current_engine().add_bytes(self._bytes[signed], band.view(np.uint8))
 
     def _add_wide(self, band: NDArray[np.integer]) -> None:
-        if band.dtype == np.uint64 and int(band.max()) >= 2**63:
+        kind = band.dtype
+        if kind == np.uint64 and int(band.max()) >= 2**63:
             raise MaskError(f"the value {int(band.max())} does not fit a signed 64-bit integer")
-        values, counts = value_sums(band)
+        counted = np.dtype(np.uint16 if kind.itemsize == 2 else f"i{kind.itemsize}")
+        values, counts = current_engine().value_sums(band.view(counted))
+        if kind != counted and kind.itemsize < 8:
+            values = values.astype(counted).view(kind).astype(np.int64)
         self._merge(values, counts)
         if self._values.size > MAX_DISTINCT_VALUES:
             raise MaskError(
@@ -83,6 +87,11 @@ class PixelCounter:
             )
 
     def _merge(self, values: IntArray, counts: IntArray) -> None:
+        """Add sums of values, each once, in any order."""
+        if not self._values.size:
+            order = values.argsort()
+            self._values, self._counts = values[order], counts[order]
+            return
         self._values, self._counts = add_up(
             np.concatenate([self._values, values]), np.concatenate([self._counts, counts])
         )
@@ -91,10 +100,10 @@ class PixelCounter:
         """The tally of all that was added; nothing may be added afterwards."""
         if self._colours is not None:
             self._merge(*self._colours.finish())
-        for kind, bins in self._bins.items():
+        for signed, bins in self._bytes.items():
             codes = bins.nonzero()[0]
-            signed = codes.astype(f"u{kind.itemsize}").view(kind).astype(np.int64)
-            self._merge(signed, bins[codes])
+            values = codes.astype(np.int8).astype(np.int64) if signed else codes
+            self._merge(values, bins[codes])
         return MaskTally(name, shape, encoding, self._values, self._counts)
 
 

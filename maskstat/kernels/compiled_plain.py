@@ -1,0 +1,87 @@
+"""Pixels that lie plain in memory, counted by compiled kernels (see `plain_pixels`)."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from maskstat.kernels import plain_pixels
+from maskstat.kernels.compiling import loaded
+from maskstat.kernels.plain_pixels import LOWEST, MOST_OTHERS, TURN_BINS, WINDOW
+from maskstat.kernels.runs import Bins, add_up
+
+_INTS = types.Array(types.int64, 1, "C")
+
+
+def _pixels(item):
+    return types.Array(item, 1, "C", readonly=True)
+
+
+def signatures():
+    """The kernels, each with its signature."""
+    yield plain_pixels.add_bytes, (_pixels(types.uint8), _INTS, _INTS)
+    for item in (types.uint16, types.int32, types.int64):
+        yield plain_pixels.add_wide, (_pixels(item), _INTS, _INTS, _INTS, _INTS, _INTS)
+
+
+class _Scratch(threading.local):
+    """Buffers of one thread; `bins` and `turns` are always all zeros."""
+
+    def __init__(self) -> None:
+        self.bins = np.zeros(WINDOW, np.int64)
+        self.turns = np.zeros(TURN_BINS, np.int64)
+        self.other_values = np.empty(MOST_OTHERS, np.int64)
+        self.other_counts = np.empty(MOST_OTHERS, np.int64)
+        self.found = np.zeros(2, np.int64)
+
+
+class PlainPixels:
+    """Counts plain pixels as `maskstat.kernels.engine.Engine` says."""
+
+    def __init__(self) -> None:
+        self._add_bytes, *wide = (loaded(*kernel) for kernel in signatures())
+        self._add_wide = dict(zip((2, 4, 8), wide, strict=True))
+        self._scratch = _Scratch()
+
+    def add_bytes(self, bins: Bins, pixels: NDArray[np.uint8]) -> None:
+        """Add pixels to the histogram of their values."""
+        self._add_bytes(_read_only(pixels), bins, self._scratch.turns)
+
+    def value_sums(self, pixels: NDArray[np.integer]) -> tuple[Bins, Bins]:
+        """Values of pixels, uint16, int32 or int64, ascending, and their counts."""
+        scratch, flat = self._scratch, _read_only(pixels)
+        add_wide = self._add_wide[flat.itemsize]
+        last, done = -1, 0
+        others: list[tuple[Bins, Bins]] = []
+        while done < flat.size:
+            done += add_wide(
+                flat[done:],
+                scratch.bins,
+                scratch.turns,
+                scratch.other_values,
+                scratch.other_counts,
+                scratch.found,
+            )
+            last = max(last, int(scratch.found[0]))
+            if runs := int(scratch.found[1]):
+                others.append(add_up(scratch.other_values[:runs], scratch.other_counts[:runs]))
+        used = scratch.bins[: last + 1]
+        at = used.nonzero()[0]
+        values, counts = at + LOWEST, used[at]
+        used[:] = 0
+        if not others:
+            return values, counts
+        return add_up(
+            np.concatenate([values, *(found[0] for found in others)]),
+            np.concatenate([counts, *(found[1] for found in others)]),
+        )
+
+
+def _read_only(pixels: NDArray[np.integer]) -> NDArray[np.integer]:
+    """A view as the kernels were compiled for."""
+    flat = np.require(pixels, requirements="CA").view()  # one that is not aligned is another type
+    flat.flags.writeable = False
+    return flat
