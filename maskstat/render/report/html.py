@@ -13,19 +13,17 @@ from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from maskstat.errors import ParameterError, ProfileError, WeightError
-from maskstat.naming import printable
 from maskstat.render.documents.report import report_document
 from maskstat.render.plots.costs import DEFAULT_SCHEMES
 from maskstat.render.plots.files import inline_svg
 from maskstat.render.plots.plot import KINDS, draw
-from maskstat.render.plots.style import percent
 from maskstat.render.report import wording
 from maskstat.render.report.examples import Example, choose_examples, draw_examples
-from maskstat.render.report.snippets import snippets
+from maskstat.render.report.templating import environment, said_of
 
 if TYPE_CHECKING:
     from maskstat.render.plots.drawing import Drawing, ScanView
@@ -101,42 +99,16 @@ def render(
     script = _text("report.js")
     summaries = {name: kind.summary for name, kind in KINDS.items()}
     others = [name for name in drawings if name not in _PLACED]
-    schemes = _schemes(document)
+    said = said_of(document)
     context = {
-        "doc": document,
+        **said,
         "css": Markup(_text("report.css")),
         "script": Markup(script),
         "script_hash": Markup(_hash(script)),
-        "facts": wording.headline(document),
-        "findings": [
-            {
-                "severity": finding["severity"],
-                "title": wording.finding_title(finding),
-                "listed": wording.finding_items(finding),
-                "advice": wording.sentence(finding["advice"]),
-            }
-            for finding in document["findings"]
-        ],
         "groups": wording.groups(document),
-        "group_of": wording.group_of(document),
-        "ignored": wording.ignored_values(document),
-        "measures": wording.MEASURES,
-        "imbalances": wording.imbalances(document),
-        "profile_rows": wording.profile_rows(document),
-        "profile_notes": wording.profile_notes(document),
-        "profile_columns": wording.PROFILE_COLUMNS,
-        "schemes": schemes,
-        "scheme_errors": [
-            (name, entry["error"])
-            for name, entry in document["weights"]["schemes"].items()
-            if "error" in entry
-        ],
-        "cost_rows": [
-            {"label": scheme["label"], **scheme["cost"]} for scheme in schemes if scheme["cost"]
-        ],
         "cost_columns": [
             {"key": scheme["key"], "label": scheme["key"], "costs": scheme["cost"]["costs"]}
-            for scheme in schemes
+            for scheme in said["schemes"]
             if scheme["cost"] and set(scheme["names"]) & set(DEFAULT_SCHEMES)
         ],
         "plots": {
@@ -156,7 +128,6 @@ def render(
             (document["classes"][k], list(group))
             for k, group in groupby(examples, key=lambda example: example.class_index)
         ],
-        "provenance": wording.provenance(document),
         "sections": _sections(examples=bool(examples)),
     }
     return _environment().get_template("report.html").render(context)
@@ -177,56 +148,9 @@ def _sections(*, examples: bool) -> list[tuple[str, str]]:
     return [*sections, ("provenance", "Provenance")]
 
 
-def _schemes(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Schemes that differ, with their weights, snippets and costs."""
-    names = [row["name"] for row in document["classes"]]
-    schemes = []
-    for group in document["weights"]["distinct"]:
-        entry = document["weights"]["schemes"][group[0]]
-        cost = dict(document["costs"]["schemes"][group[0]])
-        by_name = dict(zip(names, cost["costs"], strict=True))
-        cost["alike"] = wording.alike(cost)
-        cost["lowest"], cost["highest"] = by_name[cost["cheapest"]], by_name[cost["dearest"]]
-        schemes.append(
-            {
-                "key": group[0],
-                "names": group,
-                "label": wording.scheme_label(group),
-                "formula": entry["formula"],
-                "parameters": ", ".join(f"{k} {v}" for k, v in entry["parameters"].items()),
-                "weights": entry["weights"],
-                "snippets": snippets(names, entry["weights"], document["ignore_index"]),
-                "cost": cost,
-            }
-        )
-    return schemes
-
-
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("maskstat.render.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(
-        shown=printable,
-        count=lambda value: f"{value:,}",
-        percent=percent,
-        number=lambda value: "" if value is None else wording.number(value),
-        cost=wording.cost,
-        values=_values,
-    )
-    return environment
-
-
-def _values(values: Sequence[int]) -> str:
-    shown = ", ".join(str(value) for value in values[: wording.SHOWN])
-    left = len(values) - wording.SHOWN
-    return f"{shown} and {left:,} more" if left > 0 else shown
+    return environment()
 
 
 @cache

@@ -1,0 +1,101 @@
+"""What the templates of a report are filled with, and how they write numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from maskstat.naming import printable
+from maskstat.render.plots.style import percent
+from maskstat.render.report import wording
+from maskstat.render.report.snippets import snippets
+
+
+def environment(finalize: Callable[[object], object] | None = None) -> Environment:
+    """Where templates are found; `finalize` escapes what fills them, where HTML's rules do not."""
+    made = Environment(
+        loader=PackageLoader("maskstat.render.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=finalize,
+    )
+    made.filters.update(
+        shown=printable,
+        count=lambda value: f"{value:,}",
+        percent=percent,
+        number=lambda value: "" if value is None else wording.number(value),
+        cost=wording.cost,
+        values=_values,
+    )
+    return made
+
+
+def said_of(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What both forms say of a report document, as the names of their templates."""
+    schemes = _schemes(document)
+    return {
+        "doc": document,
+        "facts": wording.headline(document),
+        "findings": [
+            {
+                "severity": finding["severity"],
+                "title": wording.finding_title(finding),
+                "listed": wording.finding_items(finding),
+                "advice": wording.sentence(finding["advice"]),
+            }
+            for finding in document["findings"]
+        ],
+        "group_of": wording.group_of(document),
+        "ignored": wording.ignored_values(document),
+        "measures": wording.MEASURES,
+        "imbalances": wording.imbalances(document),
+        "profile_rows": wording.profile_rows(document),
+        "profile_notes": wording.profile_notes(document),
+        "profile_columns": wording.PROFILE_COLUMNS,
+        "schemes": schemes,
+        "scheme_errors": [
+            (name, entry["error"])
+            for name, entry in document["weights"]["schemes"].items()
+            if "error" in entry
+        ],
+        "cost_rows": [
+            {"label": scheme["label"], **scheme["cost"]} for scheme in schemes if scheme["cost"]
+        ],
+        "provenance": wording.provenance(document),
+    }
+
+
+def _schemes(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Schemes that differ, with their weights, snippets and costs."""
+    names = [row["name"] for row in document["classes"]]
+    schemes = []
+    for group in document["weights"]["distinct"]:
+        entry = document["weights"]["schemes"][group[0]]
+        cost = dict(document["costs"]["schemes"][group[0]])
+        by_name = dict(zip(names, cost["costs"], strict=True))
+        cost["alike"] = wording.alike(cost)
+        cost["lowest"], cost["highest"] = by_name[cost["cheapest"]], by_name[cost["dearest"]]
+        schemes.append(
+            {
+                "key": group[0],
+                "names": group,
+                "label": wording.scheme_label(group),
+                "formula": entry["formula"],
+                "parameters": ", ".join(f"{k} {v}" for k, v in entry["parameters"].items()),
+                "weights": entry["weights"],
+                "snippets": snippets(names, entry["weights"], document["ignore_index"]),
+                "cost": cost,
+            }
+        )
+    return schemes
+
+
+def _values(values: Sequence[int]) -> str:
+    shown = ", ".join(str(value) for value in values[: wording.SHOWN])
+    left = len(values) - wording.SHOWN
+    return f"{shown} and {left:,} more" if left > 0 else shown
