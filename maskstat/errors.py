@@ -116,6 +116,10 @@ class AbsentClassError(WeightError):
     """Declared classes never occur and no policy says which weight they get."""
 
 
+class UnknownCountsError(WeightError):
+    """What is asked for needs counts that nobody made: given counts know the pixels of classes."""
+
+
 class ParameterError(MaskstatError, ValueError):
     """A parameter is unknown, or its value has no meaning here. A ValueError, too."""
 

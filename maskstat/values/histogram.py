@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
 import numpy as np
 
+from maskstat.errors import UnknownCountsError
 from maskstat.naming import counted, natural_key
 from maskstat.showing import one_line
 from maskstat.values.catalog import IGNORED, UNLISTED, ClassCatalog
+from maskstat.values.known import Known, known, of_shares
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import IntArray, TallyTable, value_label
 
@@ -41,15 +44,20 @@ class ValueCount:
 
 
 Values = Mapping[int | str, ValueCount]
+Unit = Literal["pixels", "shares"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class ClassHistogram:
     """Exact totals over a set of masks: an identity, `+`, and builtin `sum`.
 
+    Of counts that somebody gave (`maskstat.from_counts`) only `catalog`, `pixels` and `unlisted`
+    are always known. Reading any other raises UnknownCountsError where it is unknown: it is
+    never 0 instead. `knows` and `known` ask first.
+
     Attributes:
         catalog: what the classes are (K of them).
-        pixels: int64[K], pixels of each class.
+        pixels: int64[K], pixels of each class; in proportion to them where `unit` is "shares".
         masks: int64[K], image count: masks that contain the class.
         image_pixels: int64[K], all pixels of those masks (MATLAB's ImagePixelCount).
         labelled_image_pixels: int64[K], labelled pixels of those masks.
@@ -59,26 +67,31 @@ class ClassHistogram:
         single_class_masks: masks with exactly one class.
         unlabelled_masks: masks without one labelled pixel.
         total_pixels: all pixels. Always pixels.sum() + ignored + unlisted.
+        unit: "shares" where only the shares of classes are known: `pixels` are then whole numbers
+            that have these shares, and of how many pixels is unknown.
     """
 
     catalog: ClassCatalog
     pixels: IntArray
-    masks: IntArray
-    image_pixels: IntArray
-    labelled_image_pixels: IntArray
-    ignored: Values
-    unlisted: Values
-    mask_count: int
-    single_class_masks: int
-    unlabelled_masks: int
-    total_pixels: int
+    masks: Known[IntArray] = Known()
+    image_pixels: Known[IntArray] = Known()
+    labelled_image_pixels: Known[IntArray] = Known()
+    ignored: Known[Values] = Known()
+    unlisted: Values = field(default_factory=dict)
+    mask_count: Known[int] = Known()
+    single_class_masks: Known[int] = Known()
+    unlabelled_masks: Known[int] = Known()
+    total_pixels: Known[int] = Known()
+    unit: Unit = "pixels"
 
     def __repr__(self) -> str:
+        masks, pixels = known(self, "mask_count"), known(self, "total_pixels")
+        pixels = int(self.pixels.sum()) if pixels is None else pixels
         return one_line(
             self,
             counted(len(self.catalog), "class"),
-            counted(self.mask_count, "mask"),
-            counted(self.total_pixels, "pixel"),
+            "unknown masks" if masks is None else counted(masks, "mask"),
+            "shares" if self.unit == "shares" else counted(pixels, "pixel"),
         )
 
     @classmethod
@@ -122,19 +135,23 @@ class ClassHistogram:
             return NotImplemented
         if self.catalog.digest != other.catalog.digest:
             raise ValueError("histograms of different catalogues do not add")
-        return ClassHistogram(
-            self.catalog,
-            _read_only(self.pixels + other.pixels),
-            _read_only(self.masks + other.masks),
-            _read_only(self.image_pixels + other.image_pixels),
-            _read_only(self.labelled_image_pixels + other.labelled_image_pixels),
-            _merged(self.ignored, other.ignored),
-            _merged(self.unlisted, other.unlisted),
-            self.mask_count + other.mask_count,
-            self.single_class_masks + other.single_class_masks,
-            self.unlabelled_masks + other.unlabelled_masks,
-            self.total_pixels + other.total_pixels,
-        )
+        if known(other, "total_pixels") == 0:
+            return self
+        if known(self, "total_pixels") == 0:
+            return other
+        if "shares" in {self.unit, other.unit}:
+            raise UnknownCountsError("shares do not add: of how many pixels they are is unknown")
+
+        def total(name: str) -> Any:
+            mine, others = known(self, name), known(other, name)
+            if mine is None or others is None:
+                return None  # what one side does not know, nobody knows of both
+            if isinstance(mine, Mapping):
+                return _merged(mine, others)
+            return _read_only(mine + others) if isinstance(mine, np.ndarray) else mine + others
+
+        names = [f.name for f in fields(self) if f.name not in {"catalog", "unit"}]
+        return ClassHistogram(self.catalog, **{name: total(name) for name in names})
 
     def __radd__(self, other: object) -> ClassHistogram:
         return self if other == 0 else NotImplemented
@@ -143,18 +160,27 @@ class ClassHistogram:
         if not isinstance(other, ClassHistogram):
             return NotImplemented
         return self.catalog.digest == other.catalog.digest and all(
-            np.array_equal(getattr(self, f.name), getattr(other, f.name))
-            if isinstance(getattr(self, f.name), np.ndarray)
-            else getattr(self, f.name) == getattr(other, f.name)
+            np.array_equal(mine, others)
+            if isinstance(mine, np.ndarray) and others is not None
+            else mine is others or (type(mine) is type(others) and mine == others)
             for f in fields(self)
             if f.name != "catalog"
+            for mine, others in [(known(self, f.name), known(other, f.name))]
         )
 
     __hash__ = None  # type: ignore[assignment]
 
     @property
+    def unknown(self) -> tuple[str, ...]:
+        """The attributes that are unknown; none where masks were counted."""
+        names = tuple(f.name for f in fields(self) if known(self, f.name) is None)
+        return (*names, "labelled_pixels") if self.unit == "shares" else names
+
+    @property
     def labelled_pixels(self) -> int:
-        """N: pixels that belong to a class."""
+        """N: pixels that belong to a class. Raises UnknownCountsError where they are shares."""
+        if self.unit == "shares":
+            raise of_shares()
         return int(self.pixels.sum())
 
     @property
@@ -170,7 +196,7 @@ class ClassHistogram:
     @property
     def frequency(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """float64[K], pixel frequency p_c = n_c / N; zeros where nothing is labelled."""
-        return self.pixels / max(self.labelled_pixels, 1)
+        return self.pixels / max(int(self.pixels.sum()), 1)
 
     @property
     def present(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -223,9 +249,12 @@ class ClassHistogram:
         import hashlib
 
         digest = hashlib.sha256(self.catalog.digest.encode())
-        for counts in (self.pixels, self.masks, self.image_pixels, self.labelled_image_pixels):
-            digest.update(counts.astype("<i8").tobytes())
-        digest.update(f"{self.mask_count},{self.total_pixels}".encode())
+        for name in ("pixels", "masks", "image_pixels", "labelled_image_pixels"):
+            counts = known(self, name)
+            digest.update(b"unknown" if counts is None else counts.astype("<i8").tobytes())
+        digest.update(f"{known(self, 'mask_count')},{known(self, 'total_pixels')}".encode())
+        if self.unit != "pixels":
+            digest.update(self.unit.encode())
         return digest.hexdigest()
 
 

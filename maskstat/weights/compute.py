@@ -8,9 +8,16 @@ from typing import Literal
 
 import numpy as np
 
-from maskstat.errors import AbsentClassError, ParameterError, UnlistedValuesError, WeightError
+from maskstat.errors import (
+    AbsentClassError,
+    ParameterError,
+    UnknownCountsError,
+    UnlistedValuesError,
+    WeightError,
+)
 from maskstat.naming import counted, printable
 from maskstat.values.histogram import ClassHistogram
+from maskstat.values.known import known
 from maskstat.values.tally import IntArray
 from maskstat.version import __version__
 from maskstat.weights.normalise import NORMALISATIONS, normalise
@@ -68,6 +75,7 @@ def compute(
     Raises:
         UnlistedValuesError: pixels have values that are neither classes nor ignored.
         AbsentClassError: a named class never occurs and no policy was chosen.
+        UnknownCountsError: the scheme needs more than these given counts know.
         WeightError: nothing is labelled, the formula overflows, or it counts components and there
             are none to be had.
         ParameterError: unknown scheme, parameter, normalisation or policy.
@@ -77,8 +85,14 @@ def compute(
     if unlisted != "ignore":
         refuse_unlisted(histogram)
     policy = resolve_absent(histogram, absent)
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        raw = chosen.function(present_counts(histogram, components), **parameters)
+    counts = present_counts(histogram, components)
+    try:
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            raw = chosen.function(counts, **parameters)
+    except UnknownCountsError as error:
+        raise UnknownCountsError(
+            error.problem, where=f"scheme {chosen.name}", remedy=error.remedy
+        ) from error
     return finish(
         histogram,
         raw,
@@ -136,12 +150,13 @@ def finish(
         clip,
         {
             "source": source,
-            "masks": histogram.mask_count,
-            "labelled_pixels": histogram.labelled_pixels,
+            "masks": known(histogram, "mask_count"),
+            "labelled_pixels": None if histogram.unit == "shares" else histogram.labelled_pixels,
             "counts_digest": histogram.counts_digest(),
             "catalog": histogram.catalog.name,
             "maskstat": __version__,
         },
+        histogram.unit,
     )
 
 
@@ -155,12 +170,17 @@ def present_counts(
             "not one pixel belongs to a class, so there is nothing to weigh",
             remedy="check --classes and --ignore against 'maskstat show'",
         )
+    masks, image_pixels, labelled_image_pixels = (
+        None if (counts := known(histogram, name)) is None else counts[present]
+        for name in ("masks", "image_pixels", "labelled_image_pixels")
+    )
     return ClassCounts(
         histogram.pixels[present],
-        histogram.masks[present],
-        histogram.image_pixels[present],
-        histogram.labelled_image_pixels[present],
+        masks,
+        image_pixels,
+        labelled_image_pixels,
         None if components is None else lambda: components()[present],
+        histogram.unit,
     )
 
 

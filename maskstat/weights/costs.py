@@ -6,7 +6,7 @@ reward; its accuracy, mean IoU and balanced accuracy show what a metric is worth
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -128,6 +128,34 @@ def wrong_and_right(class_count: int, epsilon: float) -> tuple[float, float]:
     return (-float(np.log(epsilon / (class_count - 1))), right) if class_count > 1 else (0.0, 0.0)
 
 
+def linear_price_list(
+    pixels: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+    *,
+    epsilon: float = DEFAULT_EPSILON,
+) -> PriceList:
+    """Costs of all constant predictors where the loss is a plain mean or sum (Keras).
+
+    Args:
+        pixels: [K], labelled pixels of each class, or numbers in proportion to them.
+        weights: [K], or None for no weights.
+        epsilon: as in `PriceList`.
+
+    Raises:
+        WeightError: no labelled pixel, or all labelled pixels weigh 0.
+        ParameterError: weights of another length, negative or not finite, or an epsilon outside
+            its range.
+    """
+    totals = np.asarray(pixels, np.float64)
+    if not totals.any():
+        raise WeightError("no mask has a labelled pixel, so there is nothing to weigh")
+    frequency = totals / totals.sum()
+    table = _checked_weights(weights, frequency)
+    scale = float(frequency @ table)
+    shares, errors = frequency * table / scale, np.zeros(len(totals))
+    return _price_list("keras", 1, epsilon, frequency, shares, scale, errors, 0, 0)
+
+
 def price_list(
     ledger: LedgerLike,
     weights: npt.ArrayLike | None = None,
@@ -139,8 +167,9 @@ def price_list(
 ) -> PriceList:
     """Costs of all constant predictors under these weights (None: no weights).
 
-    For "torch" all batches are averaged where there are few (a batch size of 1, one batch of
-    everything), otherwise at least 2,048 seeded random ones.
+    "keras" is `linear_price_list` of the ledger's totals. For "torch" all batches are averaged
+    where there are few (a batch size of 1, one batch of everything), otherwise at least 2,048
+    seeded random ones.
 
     Raises:
         WeightError: no labelled pixel, or all labelled pixels weigh 0.
@@ -150,29 +179,57 @@ def price_list(
     if reduction not in REDUCTIONS:
         raise ParameterError(f"no reduction is called {reduction!r}", remedy="keras or torch")
     rows = MaskRows.of(ledger)
-    count = rows.class_count
+    totals = rows.spread_out(rows.totals.astype(np.float64))
+    drawer = BatchDrawer(rows, batch_size, seed)
+    if reduction == "keras":
+        linear = linear_price_list(totals, weights, epsilon=epsilon)
+        return replace(linear, batch_size=drawer.batch_size)
+    frequency = totals / totals.sum()
+    table = _checked_weights(weights, frequency)
+    wrong_and_right(len(table), epsilon)  # refused before anything is drawn
+    drawn = drawer.every_batch() if drawer.enumerable else sample_of_passes(drawer)
+    mean, deviation, weighing = _sampled_shares(drawn, table[rows.present])
+    return _price_list(
+        "torch",
+        drawer.batch_size,
+        epsilon,
+        frequency,
+        rows.spread_out(mean),
+        1.0,
+        rows.spread_out(deviation),
+        weighing,
+        drawn.left_out + len(drawn) - weighing,
+    )
+
+
+def _checked_weights(weights: npt.ArrayLike | None, frequency: FloatArray) -> FloatArray:
+    count = len(frequency)
     table = np.ones(count) if weights is None else np.asarray(weights, np.float64)
     if table.shape != (count,) or not np.isfinite(table).all() or (table < 0).any():
         raise ParameterError(f"weights must be {count} finite numbers, none of them negative")
-    wrong, right = wrong_and_right(count, epsilon)
-    frequency = rows.spread_out(rows.totals / float(rows.totals.sum()))
     if not (frequency * table).any():
         raise WeightError("every class that occurs has weight 0, so the loss is 0/0")
-    drawer = BatchDrawer(rows, batch_size, seed)
-    if reduction == "keras":
-        scale = float(frequency @ table)
-        shares, errors = frequency * table / scale, np.zeros(count)
-        batches, left_out = 0, 0
-    else:
-        drawn = drawer.every_batch() if drawer.enumerable else sample_of_passes(drawer)
-        mean, deviation, weighing = _sampled_shares(drawn, table[rows.present])
-        scale, shares, errors = 1.0, rows.spread_out(mean), rows.spread_out(deviation)
-        batches, left_out = weighing, drawn.left_out + len(drawn) - weighing
+    return table
+
+
+def _price_list(
+    reduction: Reduction,
+    batch_size: int,
+    epsilon: float,
+    frequency: FloatArray,
+    shares: FloatArray,
+    scale: float,
+    errors: FloatArray,
+    batches: int,
+    left_out: int,
+) -> PriceList:
+    """What follows from the shares and their errors."""
+    wrong, right = wrong_and_right(len(frequency), epsilon)
     occurs = frequency > 0
     entropy = -float(shares[shares > 0] @ np.log(shares[shares > 0]))
     return PriceList(
         reduction=reduction,
-        batch_size=drawer.batch_size,
+        batch_size=batch_size,
         epsilon=epsilon,
         occurs=occurs,
         frequency=frequency,
@@ -183,8 +240,8 @@ def price_list(
         soft_predictor=shares,
         soft_loss=scale * entropy,
         pixel_accuracy=frequency,
-        mean_iou=frequency / len(rows.present),
-        balanced_accuracy=occurs / len(rows.present),
+        mean_iou=frequency / occurs.sum(),
+        balanced_accuracy=occurs / occurs.sum(),
         batches=batches,
         left_out=left_out,
     )

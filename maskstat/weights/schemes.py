@@ -15,34 +15,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import ParameterError, WeightError
-from maskstat.naming import did_you_mean, printable
+from maskstat.naming import counted, did_you_mean, printable
 from maskstat.parameters import bind, defaults
 from maskstat.showing import one_line
+from maskstat.values.histogram import Unit
+from maskstat.values.known import Known, of_shares
 from maskstat.values.tally import IntArray
 
 FloatArray = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class ClassCounts:
     """Counts of the P classes that occur; every pixel count is >= 1.
 
+    A scheme that asks for what is unknown here raises UnknownCountsError.
+
     Attributes:
-        pixels: int64[P], n_c.
+        pixels: int64[P], n_c, or numbers in proportion to them where only shares are known.
         masks: int64[P], image count m_c.
         image_pixels: int64[P], H_c: all pixels of the masks that contain the class.
         labelled_image_pixels: int64[P], the labelled pixels of those masks.
         count_components: gives int64[P], connected components, when a scheme asks for them; None
             where nobody measured them.
+        unit: "shares" where `pixels` are known up to a factor, as in `ClassHistogram`.
     """
 
     pixels: IntArray
-    masks: IntArray
-    image_pixels: IntArray
-    labelled_image_pixels: IntArray
+    masks: Known[IntArray] = Known()
+    image_pixels: Known[IntArray] = Known()
+    labelled_image_pixels: Known[IntArray] = Known()
     count_components: Callable[[], IntArray] | None = None
+    unit: Unit = "pixels"
 
-    __repr__ = one_line
+    def __repr__(self) -> str:
+        return one_line(self, counted(self.pixels.size, "class"))
+
+    @property
+    def exact_pixels(self) -> IntArray:
+        """int64[P], n_c. Raises UnknownCountsError where only their shares are known."""
+        if self.unit == "shares":
+            raise of_shares()
+        return self.pixels
 
     @property
     def components(self) -> IntArray:
@@ -247,7 +261,7 @@ def effective_number(
     """Diminishing returns of more samples; on raw pixel counts all weights come out the same."""
     if not 0 <= beta < 1:
         raise ParameterError("beta must be at least 0 and below 1", where="--param beta")
-    samples: IntArray = getattr(counts, count)
+    samples: IntArray = counts.exact_pixels if count == "pixels" else getattr(counts, count)
     if beta == 0:
         return np.ones(samples.size)
     return np.asarray((1.0 - beta) / -np.expm1(samples * np.log(beta)))

@@ -14,6 +14,8 @@ from maskstat.errors import FileFormatError
 from maskstat.files.documents.document import Document, Layout, read_document, write_document
 from maskstat.naming import counted, printable
 from maskstat.showing import cut, one_line, span
+from maskstat.values.amounts import in_proportion
+from maskstat.values.histogram import Unit
 from maskstat.values.tally import IntArray
 from maskstat.weights.schemes import FloatArray
 
@@ -28,7 +30,8 @@ class WeightTable:
     Attributes:
         names: K class names.
         weights: float64[K], finite and >= 0.
-        pixels: int64[K], the pixel counts they were made from; zeros where unknown.
+        pixels: int64[K], the pixel counts they were made from; zeros where unknown. In proportion
+            to them where `unit` is "shares".
         scheme: the scheme's name.
         parameters: its parameters.
         normalisation: how they were scaled.
@@ -37,6 +40,7 @@ class WeightTable:
         absent: policy for classes that never occur and the classes it met, or empty.
         clip: bounds that were applied last, or None.
         provenance: source, masks, counts digest, version and whatever else tells them apart.
+        unit: "shares" where only shares of the classes were known: files then hold these.
     """
 
     names: tuple[str, ...]
@@ -49,6 +53,7 @@ class WeightTable:
     absent: Mapping[str, object] = field(default_factory=dict)
     clip: tuple[float, float] | None = None
     provenance: Mapping[str, object] = field(default_factory=dict)
+    unit: Unit = "pixels"
 
     def __post_init__(self) -> None:
         if not len(self.names) == self.weights.size == self.pixels.size:
@@ -108,9 +113,10 @@ class WeightTable:
             "clip": None if self.clip is None else list(self.clip),
             "provenance": dict(self.provenance),
         }
+        amounts = self.frequency if self.unit == "shares" else self.pixels
         columns: dict[str, Sequence[object]] = {
             "classes": list(self.names),
-            "pixels": self.pixels.tolist(),
+            self.unit: amounts.tolist(),
             "weights": self.weights.tolist(),
         }
         return Document(metadata, columns, values="weights")
@@ -135,7 +141,12 @@ class WeightTable:
         names = columns.get("classes") or [f"class_{k}" for k in range(len(weights))]
         if not all(isinstance(name, str) for name in names):
             raise FileFormatError("holds a class name that is not text")
-        pixels = _counts(columns.get("pixels"), len(weights))
+        shares = columns.get("shares")
+        unit: Unit = "pixels" if shares is None else "shares"
+        if shares is None:
+            pixels = _counts(columns.get("pixels"), len(weights))
+        else:
+            pixels = _shares(shares, len(weights))
         if len(names) != len(weights):
             raise FileFormatError(f"names {len(names)} classes, but has {len(weights)} weights")
         reduction = _text(metadata, "reduction", "")
@@ -150,6 +161,7 @@ class WeightTable:
             _mapping(metadata.get("absent")),
             _clip(metadata.get("clip")),
             _mapping(metadata.get("provenance")),
+            unit,
         )
 
 
@@ -210,6 +222,14 @@ def _counts(column: Sequence[object] | None, length: int) -> list[int]:
     if len(counts) != length or any(not 0 <= count < 2**63 for count in counts):
         raise FileFormatError("holds pixel counts that do not fit its weights")
     return counts
+
+
+def _shares(column: Sequence[object], length: int) -> list[int]:
+    shares = [_number(value) for value in column]
+    if len(shares) != length or not all(0 <= share <= 1 for share in shares):
+        raise FileFormatError("holds shares that do not fit its weights")
+    numbers: list[int] = in_proportion(shares).tolist()
+    return numbers
 
 
 def _mapping(value: Any) -> dict[str, object]:

@@ -217,7 +217,7 @@ def test_cost_markers_show_the_price_list(count: int) -> None:
     schemes = ("equal-cost", "sqrt", "uniform")
     figure = drawn("costs", view, schemes=schemes).figure
     values = series_values(figure, from_number, log=False, column=0, columns=1)
-    prices = scheme_prices(view.ledger, scheme_weights(view.histogram, schemes))
+    prices = scheme_prices(view.histogram, scheme_weights(view.histogram, schemes))
     order = np.argsort(-view.histogram.pixels, kind="stable")
     present = view.histogram.present
     expected = [np.where(present, prices[name].costs, np.nan)[order] for name in schemes]

@@ -10,7 +10,7 @@ from maskstat.files.documents.document import Document, Layout
 
 LAYOUTS: tuple[Layout, ...] = ("full", "list", "dict")
 _MARK = "# "
-_SINGULAR = {"classes": "name", "masks": "mask", "weights": "weight", "pixels": "pixels"}
+_SINGULAR = {"classes": "name", "masks": "mask", "weights": "weight", "shares": "share"}
 
 
 def dumps(document: Document, layout: Layout) -> bytes:

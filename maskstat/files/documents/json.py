@@ -52,4 +52,4 @@ def from_object(content: object, values: str) -> Document:
     return Document(metadata, columns, values)
 
 
-_COLUMNS = {"classes", "masks", "pixels"}
+_COLUMNS = {"classes", "masks", "pixels", "shares"}

@@ -66,7 +66,7 @@ def report_document(scan: StoredScan) -> dict[str, Any]:
     ]
     document["ignore_index"] = _ignore_index(scan)
     document["weights"] = _weights(tables)
-    prices = scheme_prices(scan.ledger, tables)
+    prices = scheme_prices(histogram, tables)
     document["costs"] = _costs(scan, prices)
     document["constant_predictors"] = _constant_predictors(scan, next(iter(prices.values()), None))
     document["provenance"] = {

@@ -10,9 +10,8 @@ import numpy as np
 
 from maskstat.errors import WeightError
 from maskstat.values.histogram import ClassHistogram
-from maskstat.values.ledger import MaskLedger
 from maskstat.weights.compute import compute
-from maskstat.weights.costs import PriceList, price_list
+from maskstat.weights.costs import PriceList, linear_price_list
 from maskstat.weights.schemes import SCHEMES, find_scheme
 from maskstat.weights.table import WeightTable
 
@@ -78,14 +77,14 @@ def distinct(tables: Mapping[str, WeightTable | str]) -> list[Group]:
 
 
 def scheme_prices(
-    ledger: MaskLedger, tables: Mapping[str, WeightTable | str]
+    histogram: ClassHistogram, tables: Mapping[str, WeightTable | str]
 ) -> dict[str, PriceList]:
     """The price list of constant predictions under each scheme that has weights.
 
     Costs are a linear average's (Keras, any plain mean): there the batch size does not matter.
     """
     return {
-        name: price_list(ledger, table.weights)
+        name: linear_price_list(histogram.pixels, table.weights)
         for name, table in tables.items()
         if isinstance(table, WeightTable)
     }

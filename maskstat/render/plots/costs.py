@@ -48,7 +48,7 @@ def draw(
     groups = distinct(tables)
     if not groups:
         raise WeightError(str(next(iter(tables.values()))))
-    prices = scheme_prices(view.ledger, {group.names[0]: group.table for group in groups})
+    prices = scheme_prices(view.histogram, {group.names[0]: group.table for group in groups})
     return _dots(view, [group.names for group in groups], list(prices.values()), order)
 
 
