@@ -30,12 +30,14 @@ from maskstat.store.records import Failure, StoredMask
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.tally import Encoding, MaskTally
 from tests.support.cluster_cases import Doubling, Failing, processes
+from tests.support.packages import needs
 from tests.support.scan_cases import GREY, grey_png, pixels_of, write
 from tests.support.source_cases import entries_of
 
-pytest.importorskip("distributed", reason="needs maskstat[dask]")
-if sys.platform == "win32":
-    pytest.skip("processes are killed by signals here", allow_module_level=True)
+pytestmark = [
+    needs("distributed", "needs maskstat[dask]"),
+    pytest.mark.skipif(sys.platform == "win32", reason="processes are killed by signals here"),
+]
 
 THREADS = 2
 

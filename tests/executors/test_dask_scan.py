@@ -39,13 +39,15 @@ from tests.support.cluster_cases import (
     eventually,
     processes,
 )
+from tests.support.packages import needs
 from tests.support.paths import SUPPORT
 from tests.support.scan_cases import grey_png, pixels_of, write
 from tests.support.source_cases import SOURCES, Files
 
-pytest.importorskip("distributed", reason="needs maskstat[dask]")
-if sys.platform == "win32":
-    pytest.skip("processes are killed by signals here", allow_module_level=True)
+pytestmark = [
+    needs("distributed", "needs maskstat[dask]"),
+    pytest.mark.skipif(sys.platform == "win32", reason="processes are killed by signals here"),
+]
 
 MASKS = {f"{'abc'[n % 3]}/mask_{n}.png": grey_png(pixels_of(n)) for n in range(40)}
 BROKEN = {"a/broken.png": b"\x89PNG\r\n\x1a\nnothing", "c/empty.png": b""}

@@ -27,9 +27,10 @@ from maskstat.values.catalog_files import catalog_from_mapping
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import Encoding, MaskTally, TallyTable
+from tests.support.packages import package
 from tests.support.strategies import catalogs, names, tally_lists
 
-pq = pytest.importorskip("pyarrow.parquet")
+pq = package("pyarrow.parquet", reason="needs maskstat[parquet]")
 
 GREY = Encoding("png", "grey", 8)
 

@@ -15,7 +15,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import matplotlib
 import pytest
 
 from tests.support.paths import ROOT
@@ -28,6 +27,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="documents use a
 
 
 def _environment(folder: Path) -> dict[str, str]:
+    import matplotlib
+
     scripts = str(Path(sys.executable).parent)
     return {
         **{k: v for k, v in os.environ.items() if not k.startswith(("MASKSTAT_", "COV_"))},

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.support.keras_backends import checks_of, require
+from tests.support.packages import needs
 
 MODULE = "keras_adapter_checks"
 
-pytest.importorskip("keras")
+pytestmark = needs("keras", "needs maskstat[keras]")
 
 
 @pytest.mark.parametrize(("backend", "name"), checks_of(MODULE))

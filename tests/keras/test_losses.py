@@ -6,10 +6,11 @@ import pytest
 
 from tests.support.interpreters import run_script
 from tests.support.keras_backends import checks_of, require
+from tests.support.packages import needs
 
 FUNCTIONS, TRAINING = "keras_loss_checks", "keras_training_checks"
 
-pytest.importorskip("keras")
+pytestmark = needs("keras", "needs maskstat[keras]")
 
 
 @pytest.mark.parametrize(("backend", "name"), checks_of(FUNCTIONS))

@@ -290,7 +290,7 @@ def test_sizes_are_checked_before_memory_is_taken() -> None:
 
 @pytest.mark.parametrize("codecs", CODECS)
 def test_zarr_codecs(codecs: str, tmp_path: Path) -> None:
-    path = store(tmp_path, **CODECS[codecs])
+    path = store(tmp_path, **CODECS[codecs]())
     encoding = Encoding("zarr", "uint", 16)
     check(read_tally_folder(str(path), "m", STRICT), LABELS, encoding)
     for prefix in ("", "inner/s.zarr/"):

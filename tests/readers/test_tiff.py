@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tifffile
 from PIL import Image
 
 from maskstat.readers.formats import read_tally
@@ -25,6 +24,7 @@ from tests.support.mask_files import (
     refusal,
     saved,
 )
+from tests.support.packages import package
 from tests.support.tiff_factory import (
     EXTRA_SAMPLES,
     FILL_ORDER,
@@ -40,6 +40,8 @@ from tests.support.tiff_factory import (
 )
 from tests.support.tiff_factory import PALETTE as TIFF_PALETTE
 from tests.support.tiff_factory import RGB as TIFF_RGB
+
+tifffile = package("tifffile", reason="needs maskstat[tiff]")
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])

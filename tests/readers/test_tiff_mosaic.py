@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tifffile
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
@@ -34,6 +33,7 @@ from tests.support.mask_files import (
     labels,
     refusal,
 )
+from tests.support.packages import package
 from tests.support.tiff_factory import (
     BITS,
     HEIGHT,
@@ -46,6 +46,8 @@ from tests.support.tiff_factory import (
     tiff,
 )
 from tests.support.tracing import stop_tracing
+
+tifffile = package("tifffile", reason="needs maskstat[tiff]")
 
 LARGE = np.repeat(np.arange(5 * 40, dtype=np.uint16).reshape(40, 5) % 23, 13, axis=1)  # 40 x 65
 NEW_SUBFILE, NODATA, TILE_WIDTH, TILE_HEIGHT = 254, 42113, 322, 323

@@ -15,12 +15,13 @@ import maskstat as ms
 from maskstat.errors import MaskError, MissingExtraError, ParameterError, SourceError
 from maskstat.sources import sequential
 from maskstat.sources.tables import parquet
+from tests.support.packages import package
 from tests.support.scan_cases import grey_png, pixels_of, stored_rows, write
 from tests.support.source_cases import arrow_of, entries_of, parquet_of, source_at
 from tests.support.tracing import stop_tracing
 
-pyarrow = pytest.importorskip("pyarrow", reason="needs maskstat[parquet]")
-pq = pytest.importorskip("pyarrow.parquet", reason="needs maskstat[parquet]")
+pyarrow = package("pyarrow", reason="needs maskstat[parquet]")
+pq = package("pyarrow.parquet", reason="needs maskstat[parquet]")
 
 MASKS = {f"m/{n}.png": grey_png(pixels_of(n)) for n in range(6)}
 CELLS = [{"bytes": data, "path": name} for name, data in MASKS.items()]
@@ -29,16 +30,18 @@ PHOTOS = [b"\xff\xd8\xff photo"] * 6
 
 
 def saved(where: Path, columns: dict[str, Any], **options: Any) -> Path:
-    table = columns if isinstance(columns, pyarrow.Table) else pyarrow.table(columns)
+    if not isinstance(columns, pyarrow.Table):
+        columns = {name: cells() if callable(cells) else cells for name, cells in columns.items()}
+        columns = pyarrow.table(columns)
     stream = io.BytesIO()
     if where.suffix == ".parquet":
-        pq.write_table(table, stream, **options)
+        pq.write_table(columns, stream, **options)
     elif options.get("footer"):
-        with pyarrow.ipc.new_file(stream, table.schema) as writer:
-            writer.write_table(table, max_chunksize=4)
+        with pyarrow.ipc.new_file(stream, columns.schema) as writer:
+            writer.write_table(columns, max_chunksize=4)
     else:
-        with pyarrow.ipc.new_stream(stream, table.schema) as writer:
-            writer.write_table(table, max_chunksize=4)
+        with pyarrow.ipc.new_stream(stream, columns.schema) as writer:
+            writer.write_table(columns, max_chunksize=4)
     return write(where, stream.getvalue())
 
 
@@ -51,7 +54,7 @@ def loaded(where: Path, **options: Any) -> list[bytes]:
 COLUMNS: dict[str, tuple[dict[str, Any], str | None]] = {
     "struct": ({"id": [*range(6)], "anything": CELLS}, None),
     "binary": ({"id": [*range(6)], "anything": CONTENTS}, None),
-    "large binary": ({"anything": pyarrow.array(CONTENTS, pyarrow.large_binary())}, None),
+    "large binary": ({"anything": lambda: pyarrow.array(CONTENTS, pyarrow.large_binary())}, None),
     "struct of bytes alone": ({"anything": [{"bytes": data} for data in CONTENTS]}, None),
     "struct with more": (
         {"x": [{"height": 1, "path": str(n), "bytes": d} for n, d in enumerate(CONTENTS)]},

@@ -22,6 +22,7 @@ from maskstat.sources.base import Selection
 from maskstat.sources.opening import open_source
 from maskstat.sources.remote import connections
 from maskstat.sources.remote.connections import Connection, reason
+from tests.support.packages import needs, package
 from tests.support.scan_cases import digests, grey_png, npy, pixels_of, write
 from tests.support.source_cases import (
     SOURCES,
@@ -34,9 +35,8 @@ from tests.support.source_cases import (
     zstandard_of,
 )
 
-fsspec = pytest.importorskip("fsspec", reason="needs maskstat[remote]")
-pytest.importorskip("s3fs", reason="needs maskstat[remote]")
-pytest.importorskip("aiohttp", reason="needs maskstat[remote]")
+fsspec = package("fsspec", reason="needs maskstat[remote]")
+pytestmark = [needs(name, "needs maskstat[remote]") for name in ("fsspec", "s3fs", "aiohttp")]
 
 MASKS = {f"{'abc'[n % 3]}/mask_{n}.png": grey_png(pixels_of(n)) for n in range(12)}
 TRIES = connections.RETRIES + 1

@@ -15,6 +15,7 @@ from maskstat.errors import MaskError, SourceError
 from maskstat.scanning.changes import Changes
 from maskstat.sources.remote import connections
 from tests.support.flaky_server import FINE, Fault, FlakyServer
+from tests.support.packages import needs, package
 from tests.support.scan_cases import digests, grey_png, pixels_of, stored_rows
 from tests.support.source_cases import (
     SOURCES,
@@ -25,10 +26,9 @@ from tests.support.source_cases import (
     zip_of,
 )
 
-fsspec = pytest.importorskip("fsspec", reason="needs maskstat[remote]")
-pytest.importorskip("s3fs", reason="needs maskstat[remote]")
-pytest.importorskip("aiohttp", reason="needs maskstat[remote]")
-moto_server = pytest.importorskip("moto.server", reason="needs moto's S3 server")
+fsspec = package("fsspec", reason="needs maskstat[remote]")
+pytestmark = [needs(name, "needs maskstat[remote]") for name in ("fsspec", "s3fs", "aiohttp")]
+moto_server = package("moto.server", reason="needs moto's S3 server")
 
 MASKS = {f"{'abc'[n % 3]}/mask_{n}.png": grey_png(pixels_of(n)) for n in range(12)}
 TRIES = connections.RETRIES + 1

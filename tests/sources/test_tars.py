@@ -140,7 +140,7 @@ def long_name(size: int) -> bytes:
     [
         long_name(1 << 40) + bytes(1024),
         tar_info("x", 1 << 40, tarfile.XHDTYPE).tobuf() + bytes(1024),
-        b"".join(long_name(5) + b"a.pn\0".ljust(512, b"\0") for _ in range(5000)),
+        (long_name(5) + b"a.pn\0".ljust(512, b"\0")) * 5000,
         tar_info("a.png", 8).tobuf().replace(b"00000000010\0", b"\xff" * 12),
     ],
     ids=["endless name", "endless attributes", "5000 names", "negative size"],

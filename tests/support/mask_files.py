@@ -8,7 +8,6 @@ import struct
 
 import numpy as np
 import pytest
-import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -17,10 +16,13 @@ from maskstat.readers.formats import read_label_map, read_tally
 from maskstat.readers.options import ReadOptions
 from maskstat.values.tally import Encoding, MaskTally
 from tests.support.bmp_factory import bmp
+from tests.support.packages import package
 from tests.support.png_factory import png
 from tests.support.tiff_factory import (
     tiff,
 )
+
+tifffile = package("tifffile", reason="needs maskstat[tiff]")
 
 STRICT = ReadOptions()
 ALL = ReadOptions(allow_lossy=True, colours=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from maskstat.errors import MaskError
 from maskstat.readers.formats import read_tally_folder
 from maskstat.readers.options import ReadOptions
 from tests.support.mask_files import STRICT, labels, refusal
+from tests.support.packages import package
 
-zarr = pytest.importorskip("zarr", minversion="3", reason="zarr 3 needs Python 3.11")
-numcodecs = pytest.importorskip("numcodecs")
+zarr = package("zarr", minversion="3", reason="zarr 3 needs Python 3.11")
+numcodecs = package("numcodecs")
 
 LABELS = labels(300).astype(np.uint16)
 
@@ -41,22 +43,23 @@ def store(folder: Path, pixels: NDArray[Any] = LABELS, **options: Any) -> Path:
     return path
 
 
-CODECS: dict[str, dict[str, Any]] = {
-    "v2 zstd": {"zarr_format": 2},
-    "v2 none": {"zarr_format": 2, "compressors": None},
-    "v2 blosc": {"zarr_format": 2, "compressors": numcodecs.Blosc()},
-    "v2 gzip": {"zarr_format": 2, "compressors": numcodecs.GZip()},
-    "v2 zlib": {"zarr_format": 2, "compressors": numcodecs.Zlib()},
-    "v2 lz4": {"zarr_format": 2, "compressors": numcodecs.LZ4()},
-    "v2 delta": {"zarr_format": 2, "filters": [numcodecs.Delta("<u2")]},
-    "v3 zstd": {"compressors": zarr.codecs.ZstdCodec(checksum=True)},
-    "v3 none": {"compressors": None},
-    "v3 gzip": {"compressors": zarr.codecs.GzipCodec()},
-    "v3 blosc": {"compressors": zarr.codecs.BloscCodec()},
-    "v3 crc": {"compressors": [zarr.codecs.ZstdCodec(), zarr.codecs.Crc32cCodec()]},
-    "v3 shards": {"shards": (8, 8)},
-    "v3 whole shards": {"shards": (4, 4), "compressors": zarr.codecs.GzipCodec()},
-    "v3 shards of one": {"chunks": (8, 8), "shards": (16, 16), "compressors": None},
+# What makes the options of a store: zarr is imported by who calls it.
+CODECS: dict[str, Callable[[], dict[str, Any]]] = {
+    "v2 zstd": lambda: {"zarr_format": 2},
+    "v2 none": lambda: {"zarr_format": 2, "compressors": None},
+    "v2 blosc": lambda: {"zarr_format": 2, "compressors": numcodecs.Blosc()},
+    "v2 gzip": lambda: {"zarr_format": 2, "compressors": numcodecs.GZip()},
+    "v2 zlib": lambda: {"zarr_format": 2, "compressors": numcodecs.Zlib()},
+    "v2 lz4": lambda: {"zarr_format": 2, "compressors": numcodecs.LZ4()},
+    "v2 delta": lambda: {"zarr_format": 2, "filters": [numcodecs.Delta("<u2")]},
+    "v3 zstd": lambda: {"compressors": zarr.codecs.ZstdCodec(checksum=True)},
+    "v3 none": lambda: {"compressors": None},
+    "v3 gzip": lambda: {"compressors": zarr.codecs.GzipCodec()},
+    "v3 blosc": lambda: {"compressors": zarr.codecs.BloscCodec()},
+    "v3 crc": lambda: {"compressors": [zarr.codecs.ZstdCodec(), zarr.codecs.Crc32cCodec()]},
+    "v3 shards": lambda: {"shards": (8, 8)},
+    "v3 whole shards": lambda: {"shards": (4, 4), "compressors": zarr.codecs.GzipCodec()},
+    "v3 shards of one": lambda: {"chunks": (8, 8), "shards": (16, 16), "compressors": None},
 }
 
 

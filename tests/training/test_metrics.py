@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from sklearn import metrics as oracle
 
 import maskstat
 from maskstat.errors import ParameterError
 from maskstat.training.metrics import RESOLUTION, ConfidenceHistogram, ConfusionMatrix
+from tests.support.packages import package
+
+oracle = package("sklearn.metrics")
 
 IGNORED = 255
 
