@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from maskstat.errors import FileFormatError
 from maskstat.files.documents.document import Document, Layout, read_document, write_document
+from maskstat.frames import data_frame
 from maskstat.naming import counted, printable
 from maskstat.sampling.mix import FloatArray, effective_masks
 from maskstat.showing import cut, one_line
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 FORMAT = "maskstat sampling"
 SCHEMA = 1
@@ -93,6 +97,10 @@ class SamplingTable:
             FileFormatError: unknown suffix, a layout that the format can't hold, or not writable.
         """
         return write_document(self.to_document(), Path(path), layout)
+
+    def to_pandas(self) -> DataFrame:
+        """A row a mask: weights. Raises MissingExtraError where pandas is not installed."""
+        return data_frame({"weights": self.weights}, {"mask": self.names})
 
     def to_document(self) -> Document:
         """What files hold: a row a mask."""

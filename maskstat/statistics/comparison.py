@@ -10,15 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskstatError, ParameterError
+from maskstat.frames import data_frame
 from maskstat.naming import counted, printable
 from maskstat.showing import cut, one_line
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.tally import IntArray
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 FloatArray = NDArray[np.float64]
 
@@ -165,6 +170,19 @@ class Comparison:
 
     def __repr__(self) -> str:
         return one_line(self, *(cut(split.name, 20) for split in self.splits))
+
+    def to_pandas(self) -> DataFrame:
+        """A row a pair of splits: each of `METRICS`. Raises MissingExtraError without pandas."""
+        return data_frame(
+            {
+                metric.name: [metric.value(pair) for pair in self.pairs]
+                for metric in METRICS.values()
+            },
+            {
+                "first": [pair.first for pair in self.pairs],
+                "second": [pair.second for pair in self.pairs],
+            },
+        )
 
     @property
     def order(self) -> tuple[int, ...]:

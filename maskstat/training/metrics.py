@@ -11,14 +11,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from maskstat.errors import ParameterError
+from maskstat.frames import data_frame
 from maskstat.naming import counted
 from maskstat.showing import one_line
 from maskstat.values.tally import IntArray
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -202,6 +207,18 @@ class ConfusionMatrix:
         if not occurs.any():
             return math.nan
         return float(self.support[occurs] @ self.iou[occurs]) / int(self.counts.sum())
+
+    def to_pandas(self, classes: Sequence[str] | None = None) -> DataFrame:
+        """The counts: a row a true class, a column a predicted one.
+
+        Args:
+            classes: names of the K classes; without, they are numbered.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        named = range(len(self.counts)) if classes is None else classes
+        return data_frame(np.array(self.counts), {"class": named}, named)
 
     def to_dict(self, names: Sequence[str] | None = None) -> dict[str, object]:
         """Counts and measures as plain lists and numbers for JSON; None where undefined.

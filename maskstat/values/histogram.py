@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from maskstat.errors import UnknownCountsError
+from maskstat.frames import data_frame
 from maskstat.naming import counted, natural_key
 from maskstat.showing import one_line
 from maskstat.values.catalog import IGNORED, UNLISTED, ClassCatalog
 from maskstat.values.known import Known, known, of_shares
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import IntArray, TallyTable, value_label
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +206,22 @@ class ClassHistogram:
     def present(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """bool[K], classes that occur."""
         return self.pixels > 0
+
+    def to_pandas(self) -> DataFrame:
+        """A row a class: index, pixels, masks, image_pixels, frequency; what is known of these.
+
+        Raises MissingExtraError where pandas is not installed.
+        """
+        names = ("pixels", "masks", "image_pixels")[self.unit == "shares" :]
+        columns = {name: known(self, name) for name in names}
+        return data_frame(
+            {
+                "index": np.arange(len(self.catalog)),
+                **{name: column for name, column in columns.items() if column is not None},
+                "frequency": self.frequency,
+            },
+            {"class": self.catalog.names},
+        )
 
     def to_text(self) -> str:
         """The totals as JSON, for a store to keep beside the tallies they were added up from."""

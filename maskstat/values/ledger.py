@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import gt
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from maskstat.frames import data_frame
 from maskstat.naming import counted, natural_key
 from maskstat.showing import one_line
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.tally import IntArray, TallyTable
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 _BLOCK = 8192  # names that are looked at together
 
@@ -97,6 +102,18 @@ class MaskLedger:
         table = np.zeros((len(self), self.class_count), np.int64)
         table[np.repeat(np.arange(len(self)), self.class_counts), self.classes] = self.pixels
         return table
+
+    def to_pandas(self, classes: Sequence[str] | None = None) -> DataFrame:
+        """A row a mask, a column a class: pixels. Not sparse: 8 bytes for each of B x K.
+
+        Args:
+            classes: names of the K classes; without, they are numbered.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        headings = range(self.class_count) if classes is None else classes
+        return data_frame(self.dense(), {"mask": self.names}, headings)
 
     def take(self, rows: Iterable[int]) -> MaskLedger:
         """The masks at these positions, in this order."""

@@ -6,18 +6,22 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from maskstat.errors import FileFormatError
 from maskstat.files.documents.document import Document, Layout, read_document, write_document
+from maskstat.frames import data_frame
 from maskstat.naming import counted, printable
 from maskstat.showing import cut, one_line, span
 from maskstat.values.amounts import in_proportion
 from maskstat.values.histogram import Unit
 from maskstat.values.tally import IntArray
 from maskstat.weights.schemes import FloatArray
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 FORMAT = "maskstat weights"
 SCHEMA = 1
@@ -99,6 +103,10 @@ class WeightTable:
             FileFormatError: unknown suffix, a layout that the format can't hold, or not writable.
         """
         return write_document(self.to_document(), Path(path), layout)
+
+    def to_pandas(self) -> DataFrame:
+        """A row a class: pixels, weights. Raises MissingExtraError without pandas."""
+        return data_frame({"pixels": self.pixels, "weights": self.weights}, {"class": self.names})
 
     def to_document(self) -> Document:
         """What files hold."""

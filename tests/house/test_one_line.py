@@ -99,6 +99,8 @@ LARGE: dict[type, object] = {
 # The same, without anything in them.
 EMPTY: tuple[object, ...] = (
     ClassHistogram.empty(few),
+    ClassHistogram(few, np.array([3, 2, 1])),
+    ClassHistogram(few, np.array([3, 2, 1]), unit="shares"),
     MaskLedger.concatenate([], 0),
     TallyTable.of([]),
     WeightTable((), np.empty(0), np.empty(0, np.int64), ""),
