@@ -31,6 +31,7 @@ from maskstat.values.histogram import ClassHistogram, ValueCount
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import Encoding, MaskTally, TallyTable
 from maskstat.weights.costs import PriceList
+from maskstat.weights.schemes import ClassCounts
 from maskstat.weights.table import WeightTable
 
 ROOMS = ("values", "weights", "sampling", "statistics", "regions", "training", "api")
@@ -79,6 +80,7 @@ prices: dict[str, Any] = {
 
 # Values that say more than their fields' sizes, as large and as hostile as they get.
 LARGE: dict[type, object] = {
+    ClassCounts: ClassCounts(counts),
     ClassCatalog: catalog,
     ClassHistogram: histogram,
     MaskLedger: ledger,
