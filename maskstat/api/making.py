@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from maskstat.api.scan import Scan
 from maskstat.regions.profile import DEFAULT_GRID
 from maskstat.scanning import pipeline, stored_scan
-from maskstat.scanning.pipeline import Progress
+from maskstat.scanning.recording import Progress
+from maskstat.scanning.request import ScanRequest
 from maskstat.scanning.stored_scan import Classes
 
 if TYPE_CHECKING:
@@ -78,30 +79,29 @@ def scan(
         MissingExtraError: the source or the executor needs a package that is not installed.
         ClusterError: a cluster can't be reached, does not fit, or went away.
     """
-    return Scan.of(
-        pipeline.scan(
-            source,
-            classes=classes,
-            ignore=ignore,
-            name=name,
-            db=db,
-            include=include,
-            exclude=exclude,
-            allow_lossy=allow_lossy,
-            strict=strict,
-            rescan=rescan,
-            profile=profile,
-            grid=grid,
-            workers=workers,
-            column=column,
-            split=split,
-            nearest_colour=nearest_colour,
-            executor=executor,
-            scheduler=scheduler,
-            on_progress=on_progress,
-            **reading,
-        )
+    asked = ScanRequest.of(
+        source,
+        classes=classes,
+        ignore=ignore,
+        name=name,
+        db=db,
+        include=include,
+        exclude=exclude,
+        allow_lossy=allow_lossy,
+        strict=strict,
+        rescan=rescan,
+        profile=profile,
+        grid=grid,
+        workers=workers,
+        column=column,
+        split=split,
+        nearest_colour=nearest_colour,
+        executor=executor,
+        scheduler=scheduler,
+        on_progress=on_progress,
+        **reading,
     )
+    return Scan.of(pipeline.scan(asked))
 
 
 def open_scan(db: str | Path, name: str | None = None) -> Scan:

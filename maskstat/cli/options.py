@@ -150,7 +150,7 @@ def epsilon_of(confidence: float | None) -> float:
 
 def database(given: Path | None) -> Path:
     """The store's path."""
-    from maskstat.scanning.pipeline import default_db
+    from maskstat.store.default import default_db
 
     return given or default_db()
 

@@ -32,7 +32,7 @@ from maskstat.cli.reading import (
 from maskstat.naming import counted, printable
 
 if TYPE_CHECKING:
-    from maskstat.scanning.pipeline import Progress
+    from maskstat.scanning.recording import Progress
 
 SOME_FAILED = 3
 
@@ -166,7 +166,7 @@ def command(
     from maskstat.api.making import scan
     from maskstat.regions.profile import DEFAULT_GRID
     from maskstat.render.documents.scan import scan_document
-    from maskstat.scanning.pipeline import splits_of
+    from maskstat.scanning.listing import splits_of
 
     if not profile:
         refuse_idle({"--grid": grid}, goes_with="--profile")

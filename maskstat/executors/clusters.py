@@ -19,7 +19,7 @@ from concurrent.futures import CancelledError
 from concurrent.futures import Future as PendingCluster
 from typing import TYPE_CHECKING, Any
 
-from maskstat.errors import ClusterError, MaskstatError, MissingExtraError
+from maskstat.errors import ClusterError, MaskstatError, MissingExtraError, argument
 from maskstat.naming import printable, storable
 from maskstat.version import __version__
 
@@ -215,7 +215,8 @@ def _connect(kind: type[Client], address: str) -> Client:
         raise ClusterError(
             f"no Dask scheduler to be reached: {printable(reason)[:200]}",
             where=printable(storable(address)),
-            remedy="--scheduler takes the address that 'dask scheduler' prints: tcp://HOST:8786",
+            remedy=f"{argument('scheduler')} takes the address that 'dask scheduler' prints: "
+            "tcp://HOST:8786",
         ) from None
 
 

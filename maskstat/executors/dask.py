@@ -1,9 +1,10 @@
 """The same as threads, on a cluster: calls go out to workers, and results come as they are ready.
 
-A chunk is one task. What is in flight is bounded by the cluster's threads and by the bytes of the
-tasks. A worker that dies takes nothing along: the scheduler gives its tasks to others. A task that
-kills its workers again and again is split into its items, and the items that do so even alone, with
-no others in flight, are lost; nobody else is blamed for the neighbours it had.
+In come chunks of items, each of which is one task; out come lists of their outcomes. What is in
+flight is bounded by the cluster's threads and by the bytes of the tasks. A worker that dies takes
+nothing along: the scheduler gives its tasks to others. A task that kills its workers again and
+again is split into its items, and the items that do so even alone, with no others in flight, are
+lost; nobody else is blamed for the neighbours it had.
 """
 
 from __future__ import annotations
@@ -12,9 +13,13 @@ import pickle
 import queue
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from maskstat.errors import ClusterError, MaskstatError
+from maskstat.executors.base import AnyItem, Outcome, Work
+from maskstat.executors.chunking import ChunkSizes
 from maskstat.executors.clusters import Cluster, unfit, versions
 from maskstat.naming import printable
 
@@ -25,6 +30,10 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Call = Callable[[], Iterable[Result]]
 
+CHUNK_FILES = 256
+FIRST_CHUNK_FILES = 16
+CHUNK_BYTES = 16 << 20
+READS = 8  # at once, of one thread of a worker that waits for a network
 ROOM = 128 << 20  # bytes of all tasks in flight
 _AHEAD = 2  # tasks in flight for each thread of the cluster: one at work, one at hand
 _IDLE = 0.1  # seconds; how long an interrupt may wait
@@ -276,3 +285,39 @@ def map_chunks(
     finally:
         for future, _ in flight.in_flight.values():
             future.release()
+
+
+@dataclass(frozen=True, slots=True)
+class DaskExecutor:
+    """The workers of a cluster; see `maskstat.executors.base.Executor`.
+
+    `remote` is whether reading an item waits for a network.
+    """
+
+    cluster: Cluster
+    remote: bool = False
+
+    @property
+    def sizes(self) -> ChunkSizes:
+        """Small chunks first, so that all workers are soon at work."""
+        return ChunkSizes(CHUNK_FILES, CHUNK_BYTES, FIRST_CHUNK_FILES)
+
+    def outcomes(
+        self,
+        work: Work[AnyItem, Outcome],
+        chunks: Iterable[Sequence[AnyItem]],
+        *,
+        in_order: bool,
+    ) -> Generator[Sequence[Outcome], None, None]:
+        """As `map_chunks`; what travels back is unpacked when it is handed over."""
+        at_once = READS if self.remote else 1
+        results = map_chunks(
+            self.cluster,
+            lambda items: work.to_send(items, at_once),
+            chunks,
+            lost=work.lost,
+            in_order=in_order,
+        )
+        with closing(results):
+            for found in results:
+                yield work.received(found)

@@ -1,10 +1,11 @@
 """Plain threads: reading, inflating and counting all release the interpreter lock.
 
-Work goes out in chunks of items. The chunks are taken from their iterator as fast as it gives them
-(listing goes on while counting has begun), but at most `window` chunks are being worked on or
-waiting to be handed over, so memory does not grow with the work, and that is slack enough for the
-caller to write to its store while the threads go on. Items that are heavy themselves (a mask that
-comes with its bytes) are taken only as fast as there is room for them.
+In come chunks of items; out come the lists of what work gives for them. The chunks are taken from
+their iterator as fast as it gives them (listing goes on while counting has begun), but at most
+`window` chunks are being worked on or waiting to be handed over, so memory does not grow with the
+work, and that is slack enough for the caller to write to its store while the threads go on. Items
+that are heavy themselves (a mask that comes with its bytes) are taken only as fast as there is room
+for them.
 """
 
 from __future__ import annotations
@@ -13,13 +14,22 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from maskstat.executors.base import AnyItem, Outcome, Work
+from maskstat.executors.chunking import ChunkSizes
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+CHUNK_FILES = 32
+REMOTE_CHUNK_FILES = 4  # what one thread waits for, one after another
+CHUNK_BYTES = 4 << 20
 ROOM = 64 << 20  # bytes of memory that chunks may hold
+WINDOW = 256  # chunks that are worked on or wait to be handed over
+BULKY_WINDOW = 4  # the same for each thread, where outcomes take much memory
 _IDLE = 0.1  # seconds; how long an interrupt may wait for a blocked main thread
 _PATIENCE = 0.2  # seconds; how long a result waits for the rest of its chunk
 
@@ -44,8 +54,8 @@ class _Job(Generic[Item, Result]):
         self.error: BaseException | None = None
 
 
-def _work(
-    function: Callable[[Item], Result],
+def _run(
+    work: Callable[[Sequence[Item]], Iterable[Result]],
     todo: queue.SimpleQueue[_Job[Item, Result] | None],
     done: queue.SimpleQueue[_Job[Item, Result] | list[Result]],
     slots: threading.Semaphore,
@@ -58,14 +68,14 @@ def _work(
         # could wait for a slot that only the hand-over of that very job sets free.
         slots.acquire()
         job = todo.get()
-        if job is None:
+        if job is None or stop.is_set():
             return
         handed_over_at = time.monotonic()
         try:
-            for item in job.items:
+            for result in work(job.items):
+                job.results.append(result)
                 if stop.is_set():
                     return
-                job.results.append(function(item))
                 if not in_order and (now := time.monotonic()) - handed_over_at > _PATIENCE:
                     done.put(job.results)
                     job.results, handed_over_at = [], now
@@ -76,16 +86,18 @@ def _work(
 
 
 def map_chunks(
-    function: Callable[[Item], Result],
+    work: Callable[[Sequence[Item]], Iterable[Result]],
     chunks: Iterable[Sequence[Item]],
     *,
     workers: int,
-    window: int = 256,
+    window: int = WINDOW,
     in_order: bool = True,
     weigh: Callable[[Sequence[Item]], int] | None = None,
     room: int = ROOM,
 ) -> Generator[list[Result], None, None]:
-    """Yield `[function(item) for item in chunk]` for every chunk, computed on threads.
+    """Yield `[*work(chunk)]` for every chunk, iterated on threads.
+
+    `work` gives one result after another, each as soon as there is one.
 
     With `in_order` results come in the order of the chunks, whatever order they finish in;
     without, as they are ready, a slow chunk's in several lists, so that no result waits long for
@@ -99,7 +111,7 @@ def map_chunks(
     threads after the item each is at; they are daemons, so that none can hold up the exit.
 
     Raises:
-        BaseException: whatever `function` raised, at the place of its chunk.
+        BaseException: whatever `work` raised, at the place of its chunk.
     """
     todo: queue.SimpleQueue[_Job[Item, Result] | None] = queue.SimpleQueue()
     done: queue.SimpleQueue[_Job[Item, Result] | list[Result]] = queue.SimpleQueue()
@@ -108,8 +120,8 @@ def map_chunks(
 
     for number in range(workers):
         threading.Thread(
-            target=_work,
-            args=(function, todo, done, slots, stop, in_order),
+            target=_run,
+            args=(work, todo, done, slots, stop, in_order),
             name=f"maskstat-{number}",
             daemon=True,
         ).start()
@@ -163,3 +175,48 @@ def map_chunks(
         for _ in range(workers):
             todo.put(None)
             slots.release()
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadExecutor:
+    """So many threads of this process; see `maskstat.executors.base.Executor`.
+
+    `remote` is whether reading an item waits for a network.
+    """
+
+    workers: int
+    remote: bool = False
+
+    @property
+    def sizes(self) -> ChunkSizes:
+        """Few items where one thread would wait for them one after another."""
+        return ChunkSizes(REMOTE_CHUNK_FILES if self.remote else CHUNK_FILES, CHUNK_BYTES)
+
+    def outcomes(
+        self,
+        work: Work[AnyItem, Outcome],
+        chunks: Iterable[Sequence[AnyItem]],
+        *,
+        in_order: bool,
+    ) -> Generator[list[Outcome], None, None]:
+        """As `map_chunks`; items hold memory as they say."""
+        return map_chunks(
+            work,
+            _announced(chunks, work.expect),
+            workers=self.workers,
+            window=BULKY_WINDOW * self.workers if work.bulky else WINDOW,
+            in_order=in_order,
+            weigh=lambda chunk: sum(item.held for item in chunk),
+        )
+
+
+def _announced(
+    chunks: Iterable[Sequence[AnyItem]], expect: Callable[[int, int], None]
+) -> Iterator[Sequence[AnyItem]]:
+    """The same chunks; at their end `expect` hears how many items there are, of which size."""
+    items = size = 0
+    for chunk in chunks:
+        items += len(chunk)
+        size += sum(item.size for item in chunk)
+        yield chunk
+    expect(items, size)

@@ -1,19 +1,23 @@
 """What a listing finds against what a store has: masks new, changed, unchanged and gone.
 
-The store is asked for a few hundred masks at a time, so that memory does not grow with their
+In come a listing and the scan that is gone on with; out goes `Pending`: the masks to be read. The
+store is asked for a few hundred masks at a time, so that memory does not grow with their
 number, neither with those in the store nor with those listed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+from maskstat.naming import natural_key
+from maskstat.scanning.listing import Listing
+from maskstat.scanning.resuming import Resumed
 from maskstat.showing import one_line
-from maskstat.sources.base import Entry, Source
-from maskstat.sources.sequential import lightly
-from maskstat.store.records import Failure, KeptMark, ScanInfo
+from maskstat.sources.base import Entry
+from maskstat.store.profiles import ProfileKey
+from maskstat.store.records import Failure, KeptMark
 from maskstat.store.store import Store
 from maskstat.values.tally import Encoding
 
@@ -40,57 +44,60 @@ class Changes:
     __repr__ = one_line
 
 
-class Comparison:
-    """Goes through a listing once.
+class Pending:
+    """The masks of a listing that must be read, found in one pass over it.
 
     Attributes:
         listed: masks that must be read, so far.
-        listed_bytes: of their files.
         again: names of those among them that are counted and unchanged, but not measured yet.
         changed: masks among them that the store has with another mark or reading.
         unchanged: masks that the store has as they are.
         gone: masks that the store had and that are in the listing no more, after `forget_gone`.
         doubles: masks whose name another mask has too.
-        done: whether the listing has come to its end.
     """
 
     def __init__(
         self,
         store: Store,
-        source: Source,
-        scan: ScanInfo,
+        resumed: Resumed,
+        listing: Listing,
         *,
-        known: int,
         refuses: Callable[[Encoding], bool],
         rescan: bool,
-        measured: Container[str] | None = None,
+        profile: ProfileKey | None = None,
     ):
         """Begin.
 
         Args:
-            known: how many masks of the scan the store has.
             refuses: whether a mask of this encoding must be read again.
             rescan: whether every mask must.
-            measured: names of the masks that need not be measured; None where none need be.
+            profile: for which masks must be measured; None where none need be.
         """
-        self.listed = self.listed_bytes = self.changed = self.unchanged = self.gone = 0
+        self.listed = self.changed = self.unchanged = self.gone = 0
         self.again: set[str] = set()
         self.doubles: list[Failure] = []
-        self.done = False
-        self._store, self._source, self._scan = store, source, scan
-        self._known, self._rescan, self._measured = known, rescan, measured
+        self._done = False
+        self._store, self._resumed, self._listing = store, resumed, listing
+        self._rescan = rescan
         self._refuses = lru_cache(256)(lambda text: refuses(Encoding.from_text(text)))
+        self._measured = None if profile is None else store.measured(profile)
         self._seen: set[str] = set()
 
     @property
-    def new(self) -> int:
-        """Masks that the store did not have, so far."""
-        return self.listed - self.changed - len(self.again)
+    def total(self) -> int | None:
+        """How many masks must be read; None as long as the source is still being listed."""
+        return self.listed if self._done else None
 
-    def to_read(self, listing: Iterable[Entry]) -> Iterator[Entry]:
-        """The masks of the listing that must be counted or measured."""
-        distinct, seen, measured = self._source.distinct, self._seen, self._measured
-        for batch, marks in self._marked(listing):
+    def entries(self, *, by_name: bool) -> Iterator[Entry]:
+        """The masks, as the listing gives them or in natural order of their names."""
+        entries = self._found()
+        if not by_name:
+            return entries
+        return iter(sorted(map(_light, entries), key=lambda entry: natural_key(entry.name)))
+
+    def _found(self) -> Iterator[Entry]:
+        distinct, seen, measured = self._listing.distinct, self._seen, self._measured
+        for batch, marks in self._marked():
             for entry in batch:
                 name = entry.name
                 if not distinct or "\\" in name:
@@ -109,36 +116,49 @@ class Comparison:
                             continue
                         self.again.add(name)
                 self.listed += 1
-                self.listed_bytes += entry.size
                 yield entry
-        self.done = True
+        self._done = True
 
     def _differs(self, entry: Entry, kept: KeptMark) -> bool:
         size, stamp, encoding = kept
         return self._rescan or stamp != entry.stamp or size != entry.size or self._refuses(encoding)
 
-    def _marked(
-        self, listing: Iterable[Entry]
-    ) -> Iterator[tuple[Iterable[Entry], dict[str, KeptMark]]]:
+    def _marked(self) -> Iterator[tuple[Iterable[Entry], dict[str, KeptMark]]]:
         """The listing in batches, each with what the store has of it."""
-        if not self._known:
-            yield listing, {}
+        if not self._resumed.known:
+            yield self._listing, {}
             return
-        for batch in _batches(listing):
-            yield batch, self._store.marks(self._scan, [entry.name for entry in batch])
+        for batch in _batches(self._listing):
+            names = [entry.name for entry in batch]
+            yield batch, self._store.marks(self._resumed.info, names)
 
     @property
     def lacks_some(self) -> bool:
         """After the listing: whether the store has masks that were not in it."""
-        return self.changed + self.unchanged != self._known
+        return self.changed + self.unchanged != self._resumed.known
 
     def forget_gone(self) -> None:
         """After the listing: forget the masks that were not in it."""
-        names: Iterable[str] = self._seen
-        if self._source.distinct:
-            # Nobody kept them, as masks are seldom gone.
-            names = (entry.name for entry in lightly(self._source.entries()))
-        self.gone = self._store.forget_others(self._scan, names)
+        # Where names are distinct nobody kept them, as masks are seldom gone.
+        names = self._listing.names() if self._listing.distinct else self._seen
+        self.gone = self._store.forget_others(self._resumed.info, names)
+
+    def changes(self, lost: int) -> Changes:
+        """After all was read: what the listing found, where `lost` masks of `again` have failed."""
+        return Changes(
+            new=self.listed - self.changed - len(self.again),
+            changed=self.changed + lost,
+            unchanged=self.unchanged - lost,
+            gone=self.gone + self._resumed.forgotten,
+            skipped=self._listing.skipped,
+            splits=self._listing.splits,
+        )
+
+
+def _light(entry: Entry) -> Entry:
+    """The entry without bytes that it carries: all of a source are held at once."""
+    entry.let_go()
+    return entry
 
 
 def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:

@@ -381,7 +381,7 @@ def _parallel(
     """(entry, function(entry)) for every entry, in order, on threads."""
     ordered = sorted(entries, key=lambda entry: natural_key(entry.name))
     chunks = [ordered[at : at + _CHUNK] for at in range(0, len(ordered), _CHUNK)]
-    results = map_chunks(function, chunks, workers=usable_cpus())
+    results = map_chunks(partial(map, function), chunks, workers=usable_cpus())
     try:
         yield from zip(ordered, chain.from_iterable(results), strict=True)
     finally:

@@ -1,15 +1,16 @@
 """Counting masks: what a thread does with one, and a worker of a cluster with a chunk of them.
 
-A worker gets a `ChunkCount`, which knows all that it takes, and gives `Outcomes` back, which travel
-in columns: a mask takes a few dozen bytes on its way.
+In come entries; out come outcomes: the counts of a mask, or why it has none. A worker gets a
+`ChunkCount`, which knows all that it takes, and gives `Outcomes` back, which travel in columns: a
+mask takes a few dozen bytes on its way.
 """
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import NamedTuple, TypeAlias
 
@@ -21,13 +22,14 @@ from maskstat.kernels.engine import prepare
 from maskstat.naming import printable, storable
 from maskstat.readers import formats
 from maskstat.readers.options import ReadOptions
-from maskstat.scanning.measuring import Measured, Measurer, Part, Task, tasks
+from maskstat.scanning.measuring import Measured, Measurer, ProfilePart
 from maskstat.sources.base import Entry
 from maskstat.store.records import Failure, StoredMask
 from maskstat.values.tally import Encoding, MaskTally, TallyTable
 
 Outcome: TypeAlias = StoredMask | Failure | Measured
 
+STREAM_ABOVE = 64 << 20  # bytes of a file; larger ones are read in pieces where the format can
 _READ_TOGETHER = 4  # masks that one thread of a worker waits for, one after another
 _MANY_MASKS = 100_000  # a process that joined a cluster counts enough to load its kernels
 
@@ -44,12 +46,50 @@ class Unseen(NamedTuple):
 class Counter:
     """Counts masks, and measures them where there is a measurer; safe to use from many threads.
 
-    Files of more than `stream_above` bytes are read in pieces where their format can be.
+    Files of more than `stream_above` bytes are read in pieces where their format can be. It is the
+    `maskstat.executors.base.Work` of a scan.
     """
 
     options: ReadOptions
-    measurer: Measurer | None
-    stream_above: int
+    measurer: Measurer | None = None
+    stream_above: int = field(default_factory=lambda: STREAM_ABOVE)
+
+    @property
+    def bulky(self) -> bool:
+        """Parts of a profile are large."""
+        return self.measurer is not None
+
+    def __call__(self, items: Sequence[Entry]) -> Iterator[Outcome]:
+        """The outcomes of a chunk's masks; with some comes what this thread has measured."""
+        last = len(items) - 1
+        for at, entry in enumerate(items):
+            outcome = self.count(entry)
+            part = None if self.measurer is None else self.measurer.take(last=at == last)
+            yield outcome if part is None else Measured(outcome, part)
+
+    def expect(self, items: int, size: int) -> None:
+        """Hear how much there is to do in this process: compiled kernels may pay."""
+        prepare(items, size)
+
+    def to_send(self, items: Sequence[Entry], at_once: int) -> ChunkCount:
+        """What a worker does with a chunk: with what is known of these masks, not of all others."""
+        options = self.options.of_masks([entry.name for entry in items])
+        return ChunkCount(replace(self, options=options), items, at_once)
+
+    def received(self, results: Sequence[Outcome | Unseen]) -> list[Outcome]:
+        """The outcomes that a worker gave; masks whose files are gone for everybody have failed.
+
+        Raises:
+            ClusterError: a worker does not see a file that is there.
+        """
+        return [_settled(one) if isinstance(one, Unseen) else one for one in results]
+
+    def lost(self, item: Entry) -> Failure:
+        """The outcome of a mask that killed every worker that read it."""
+        return Failure(
+            item.name,
+            "each worker that read it died: it took too much memory, or crashed the process",
+        )
 
     def count(self, entry: Entry) -> StoredMask | Failure:
         """The counts of one mask, or why it has none."""
@@ -80,13 +120,6 @@ class Counter:
                 entry, f"larger than the {limit} up to which files are read whole"
             )
 
-    def count_and_measure(self, task: Task) -> Outcome:
-        """The same, with what this thread has measured where it is time to hand that over."""
-        assert self.measurer is not None
-        outcome = self.count(task.entry)
-        part = self.measurer.take(last=task.last)
-        return outcome if part is None else Measured(outcome, part)
-
 
 class Outcomes:
     """What became of the masks of a chunk. It is pickled in columns.
@@ -97,7 +130,7 @@ class Outcomes:
     def __init__(
         self,
         outcomes: Sequence[StoredMask | Failure],
-        part: Part | None = None,
+        part: ProfilePart | None = None,
         unseen: Sequence[Unseen] = (),
     ):
         self.outcomes, self.part, self.unseen = outcomes, part, unseen
@@ -141,7 +174,7 @@ def _unpack(
     packed: tuple[tuple[str, bytes], ...],
     marks: list[tuple[str, int, int | str]],
     failures: list[Failure],
-    part: Part | None,
+    part: ProfilePart | None,
     unseen: Sequence[Unseen],
 ) -> Outcomes:
     used, shapes, lengths, values, counts = (
@@ -171,19 +204,13 @@ class ChunkCount:
     entries: Sequence[Entry]
     at_once: int
 
-    @classmethod
-    def of(cls, counter: Counter, entries: Sequence[Entry], at_once: int) -> ChunkCount:
-        """With what `counter` knows of these masks, and not of all others."""
-        options = counter.options.of_masks([entry.name for entry in entries])
-        return cls(replace(counter, options=options), entries, at_once)
-
     def __call__(self) -> Outcomes:
         """Count them."""
         prepare(_MANY_MASKS, 0)
         files = {entry.name: entry.local_files for entry in self.entries}
         outcomes: list[StoredMask | Failure] = []
         unseen: list[Unseen] = []
-        part: Part | None = None
+        part: ProfilePart | None = None
         for outcome in chain.from_iterable(self._counted()):
             if isinstance(outcome, Measured):
                 part = outcome.part if part is None else part.joined(outcome.part)
@@ -196,35 +223,14 @@ class ChunkCount:
             outcomes.append(outcome)
         return Outcomes(outcomes, part, unseen)
 
-    def _counted(self) -> Iterable[Sequence[Outcome]]:
+    def _counted(self) -> Iterable[Iterable[Outcome]]:
         entries = self.entries
         threads = min(self.at_once, -(-len(entries) // _READ_TOGETHER))
         size = _READ_TOGETHER if threads > 1 else max(1, len(entries))
         chunks = [entries[at : at + size] for at in range(0, len(entries), size)]
-        if self.counter.measurer is None:
-            count = self.counter.count
-            if threads > 1:
-                return map_chunks(count, chunks, workers=threads)
-            return ([count(entry) for entry in chunk] for chunk in chunks)
-        measure = self.counter.count_and_measure
         if threads > 1:
-            return map_chunks(measure, tasks(chunks), workers=threads)
-        return ([measure(task) for task in chunk] for chunk in tasks(chunks))
-
-
-def seen(
-    results: Generator[Sequence[Outcome | Unseen], None, None],
-) -> Generator[list[Outcome], None, None]:
-    """The same outcomes; masks whose files are gone for everybody have failed.
-
-    Raises:
-        ClusterError: a worker does not see a file that is there.
-    """
-    try:
-        for outcomes in results:
-            yield [_settled(one) if isinstance(one, Unseen) else one for one in outcomes]
-    finally:
-        results.close()
+            return map_chunks(self.counter, chunks, workers=threads)
+        return map(self.counter, chunks)
 
 
 def _settled(unseen: Unseen) -> Failure:
@@ -235,11 +241,3 @@ def _settled(unseen: Unseen) -> Failure:
             remedy="masks must be on a file system that all machines share, or in a bucket",
         )
     return unseen.failure
-
-
-def lost_mask(entry: Entry) -> Failure:
-    """The outcome of a mask that killed every worker that read it."""
-    return Failure(
-        entry.name,
-        "each worker that read it died: it took too much memory, or crashed the process",
-    )

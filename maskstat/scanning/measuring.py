@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from maskstat.errors import MaskError
@@ -25,36 +24,23 @@ from maskstat.values.tally import MaskTally
 PART_SECONDS = 0.2
 
 
-class Part(NamedTuple):
+class ProfilePart(NamedTuple):
     """What one thread measured of some masks: their sum, and which masks they are."""
 
     total: ProfileSum
     masks: tuple[MeasuredMask, ...]
 
-    def joined(self, other: Part) -> Part:
+    def joined(self, other: ProfilePart) -> ProfilePart:
         """Both as one; they are used up."""
         self.total.absorb(other.total)
-        return Part(self.total, self.masks + other.masks)
+        return ProfilePart(self.total, self.masks + other.masks)
 
 
 class Measured(NamedTuple):
     """The outcome of a mask with which a part ends, and the part."""
 
     outcome: StoredMask | Failure
-    part: Part
-
-
-class Task(NamedTuple):
-    """A mask to read, and whether it is the last one of its chunk."""
-
-    entry: Entry
-    last: bool
-
-
-def tasks(chunks: Iterable[Sequence[Entry]]) -> Iterator[list[Task]]:
-    """The same chunks of masks as tasks."""
-    for chunk in chunks:
-        yield [Task(entry, at == len(chunk)) for at, entry in enumerate(chunk, 1)]
+    part: ProfilePart
 
 
 class _OpenPart(threading.local):
@@ -133,13 +119,13 @@ class Measurer:
             self._open.opened = time.monotonic()
         return self._open.total
 
-    def take(self, *, last: bool) -> Part | None:
+    def take(self, *, last: bool) -> ProfilePart | None:
         """What this thread has measured, where it is time to hand it over or `last` of a chunk."""
         part = self._open
         late = time.monotonic() - part.opened > PART_SECONDS
         if part.total is None or not (last or late):
             return None
         part.total.settle()
-        done = Part(part.total, tuple(part.masks))
+        done = ProfilePart(part.total, tuple(part.masks))
         part.total, part.masks = None, []
         return done

@@ -1,12 +1,23 @@
-"""What a run finds on its way into the store: counts, failures, and blocks of a profile."""
+"""What a run finds on its way into the store: counts, failures, and blocks of a profile.
+
+In come outcomes; out goes the scan's record, finished, with all that was counted in the store.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 
+from maskstat.errors import StrictError
+from maskstat.naming import printable
 from maskstat.regions.profile_bytes import to_bytes
 from maskstat.regions.profile_sums import ProfileSum
-from maskstat.scanning.measuring import Measured, Part
+from maskstat.scanning.changes import Pending
+from maskstat.scanning.counting import Outcome
+from maskstat.scanning.measuring import Measured, ProfilePart
+from maskstat.scanning.resuming import Resumed
+from maskstat.showing import one_line
 from maskstat.store.profiles import MeasuredMask, ProfileKey
 from maskstat.store.records import Failure, ScanInfo, StoredMask
 from maskstat.store.store import Store
@@ -14,9 +25,26 @@ from maskstat.values.histogram import ClassHistogram
 
 BLOCK_MASKS = 1024
 BLOCK_SECONDS = 30.0  # a block of slow masks is closed earlier: a kill takes no more than this
+FLUSH_SECONDS = 0.5
+FLUSH_MASKS = 4096
 
 
-class _Block:
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a scan is: masks done, failed among them, pixels counted.
+
+    `total` is None as long as the source is still being listed.
+    """
+
+    done: int
+    total: int | None
+    failed: int
+    pixels: int
+
+    __repr__ = one_line
+
+
+class _ProfileBlock:
     """Parts of a profile on their way into the store, committed together."""
 
     def __init__(self, store: Store, key: ProfileKey):
@@ -28,7 +56,7 @@ class _Block:
         self._masks: list[MeasuredMask] = []
         self._opened = time.monotonic()
 
-    def add(self, part: Part) -> None:
+    def add(self, part: ProfilePart) -> None:
         """Add a part; it is used up."""
         if self._total is None:
             self._total = part.total
@@ -53,24 +81,73 @@ class Recorder:
     """Takes outcomes in and commits them.
 
     Attributes:
-        again: names of masks that are in the store already and were read just to be measured.
         done, failures: outcomes taken in, and failures among them.
-        lost: failures among the masks of `again`, which are then no longer in it.
+        lost: failures among the masks that were in the store and read just to be measured.
         pixels: pixels of the masks read.
-        totals: of the masks that were committed; None where the classes are to be inferred.
     """
 
-    def __init__(self, store: Store, scan: ScanInfo, again: set[str], key: ProfileKey | None):
-        classes = scan.catalog
-        self.totals = ClassHistogram.empty(classes) if len(classes) else None
-        self._store, self._scan = store, scan
-        self._block = None if key is None else _Block(store, key)
+    def __init__(
+        self, store: Store, resumed: Resumed, pending: Pending, profile: ProfileKey | None = None
+    ):
+        self._store, self._resumed, self._pending = store, resumed, pending
+        self._scan = resumed.info
+        classes = self._scan.catalog
+        # Of the masks that were committed; where classes are to be inferred nobody knows them yet.
+        self._totals = ClassHistogram.empty(classes) if len(classes) else None
+        self._block = None if profile is None else _ProfileBlock(store, profile)
         self._fresh: list[StoredMask] = []
         self._failed: list[Failure] = []
-        self.again = again
         self.done = self.failures = self.lost = self.pixels = 0
 
-    def add(self, outcome: StoredMask | Failure | Measured) -> Failure | None:
+    def take_in(
+        self,
+        results: Generator[Sequence[Outcome], None, None],
+        *,
+        strict: bool = False,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> None:
+        """Record outcomes as they come, commit every now and then, and say how far it is.
+
+        The last of them wait for `finish`; where anything ends it early, also an interrupt, what
+        was counted is kept.
+
+        Raises:
+            StrictError: a mask failed, and that is not to be.
+        """
+        try:
+            flushed = time.monotonic()
+            for outcomes in results:
+                for outcome in outcomes:
+                    failure = self._add(outcome)
+                    if failure is not None and strict:
+                        raise StrictError(failure.reason, where=printable(failure.mask))
+                if on_progress is not None:
+                    total = self._pending.total
+                    on_progress(Progress(self.done, total, self.failures, self.pixels))
+                late = time.monotonic() - flushed > FLUSH_SECONDS
+                waiting = len(self._fresh) + len(self._failed)
+                if waiting >= (1 if late else FLUSH_MASKS) or self._has_full_block:
+                    self._commit()
+                    flushed = time.monotonic()
+        except BaseException:
+            results.close()
+            self._commit(last=True)
+            raise
+
+    def finish(self) -> ScanInfo:
+        """Commit the last outcomes, forget masks that are gone, and say that the scan is whole."""
+        if self._pending.lacks_some:
+            self._commit(last=True)  # looking for what is gone may take as long as the listing
+            self._pending.forget_gone()
+        with self._store.together():  # a disk takes its time for every transaction
+            self._commit(last=True)
+            self._store.write(self._scan, (), self._pending.doubles)
+            # Had another process changed masks too, the scan's revision would be a later one.
+            revision = self._resumed.revision + self._store.revisions - self._resumed.writes
+            totals = None if self._pending.unchanged else self._totals
+            return self._store.finish(self._scan, totals, revision)
+
+    def _add(self, outcome: Outcome) -> Failure | None:
         """Take in one outcome; gives it back where it is a failure."""
         self.done += 1
         if isinstance(outcome, Measured):
@@ -79,32 +156,24 @@ class Recorder:
             outcome = outcome.outcome
         if isinstance(outcome, StoredMask):
             self.pixels += outcome.tally.area
-            if outcome.tally.name not in self.again:
+            if outcome.tally.name not in self._pending.again:
                 self._fresh.append(outcome)
             return None
         self.failures += 1
         self._failed.append(outcome)
-        if outcome.mask in self.again:
-            self.again.remove(outcome.mask)
-            self.lost += 1
+        self.lost += outcome.mask in self._pending.again
         return outcome
 
     @property
-    def waiting(self) -> int:
-        """Outcomes that no commit holds."""
-        return len(self._fresh) + len(self._failed)
-
-    @property
-    def block_is_full(self) -> bool:
-        """Whether a block of the profile should be committed."""
+    def _has_full_block(self) -> bool:
         return self._block is not None and self._block.is_full
 
-    def commit(self, *, last: bool = False) -> None:
+    def _commit(self, *, last: bool = False) -> None:
         """Commit the counts and failures that wait; then a block, where it is full or the last."""
-        if self.waiting:
+        if self._fresh or self._failed:
             table = self._store.write(self._scan, self._fresh, self._failed)
-            if self.totals is not None and len(table):
-                self.totals += ClassHistogram.of(self.totals.catalog, table)
+            if self._totals is not None and len(table):
+                self._totals += ClassHistogram.of(self._totals.catalog, table)
             self._fresh, self._failed = [], []
         if self._block is not None and (last or self._block.is_full):
             self._block.commit()

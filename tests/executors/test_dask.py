@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,12 +20,12 @@ from hypothesis import strategies as st
 from maskstat.api.making import scan
 from maskstat.errors import ClusterError, MaskError, MissingExtraError, SourceError
 from maskstat.executors import clusters, dask
+from maskstat.executors.chunking import chunked
 from maskstat.executors.clusters import Cluster, cluster_at
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.panoptic import load_panoptic
 from maskstat.regions.profile_bytes import to_bytes
-from maskstat.scanning import counting
-from maskstat.scanning.counting import ChunkCount, Counter, Outcomes, Unseen
+from maskstat.scanning.counting import Counter, Outcomes, Unseen
 from maskstat.scanning.measuring import Measured, Measurer
 from maskstat.store.records import Failure, StoredMask
 from maskstat.values.catalog import ClassCatalog
@@ -33,6 +34,7 @@ from tests.support.cluster_cases import Doubling, Failing, processes
 from tests.support.packages import needs
 from tests.support.scan_cases import GREY, grey_png, pixels_of, write
 from tests.support.source_cases import entries_of
+from tests.support.work_cases import Number, Sent, Squares
 
 pytestmark = [
     needs("distributed", "needs maskstat[dask]"),
@@ -181,7 +183,7 @@ def test_versions_name_the_package_and_python() -> None:
 class MadeUpFuture:
     """One that is done at once."""
 
-    def __init__(self, cluster: MadeUpCluster, key: int, result: list[int] | None):
+    def __init__(self, cluster: MadeUpCluster, key: int, result: list[Any] | None):
         self.cluster, self.key, self.found = cluster, key, result
         self.status = "error" if result is None else "finished"
 
@@ -204,20 +206,22 @@ class MadeUpCluster:
     def __init__(self, deadly: set[int], unlucky: random.Random):
         self.deadly, self.unlucky = deadly, unlucky
         self.in_flight: list[int] = []
+        self.at_once: set[int] = set()
         self.sent = 0
 
     def threads(self) -> int:
         return 3
 
     def submit(self, _: object, __: object, parcel: bytes) -> MadeUpFuture:
-        call: Doubling = pickle.loads(parcel)
+        call: Doubling | Sent = pickle.loads(parcel)
+        self.at_once |= {call.at_once} if isinstance(call, Sent) else set()
         beside = bool(self.in_flight) and self.unlucky.random() < 0.3
         dies = beside or not self.deadly.isdisjoint(call.numbers)
         self.sent += 1
         self.in_flight.append(self.sent)
         return MadeUpFuture(self, self.sent, None if dies else call())
 
-    def result(self, future: MadeUpFuture) -> list[int] | None:
+    def result(self, future: MadeUpFuture) -> list[Any] | None:
         return future.found
 
 
@@ -240,6 +244,27 @@ def test_only_those_are_lost_that_kill_alone(
     expected = [-1 - number if number in deadly else 2 * number for number in range(numbers)]
     assert (found if in_order else sorted(found)) == (expected if in_order else sorted(expected))
     assert cluster.in_flight == []
+
+
+@given(
+    st.lists(st.integers(0, 99), max_size=80, unique=True),
+    st.sets(st.integers(0, 99), max_size=5),
+    st.booleans(),
+    st.booleans(),
+)
+def test_the_executor_gives_what_the_work_gives_here(
+    values: list[int], deadly: set[int], remote: bool, in_order: bool
+) -> None:
+    """Unpacked; what is lost is what the work says of it, and nobody here expects work."""
+    cluster = MadeUpCluster(deadly, random.Random(0))
+    executor = dask.DaskExecutor(cluster, remote)  # type: ignore[arg-type]
+    work = Squares()
+    chunks = chunked(map(Number, values), executor.sizes)
+    found = [*itertools.chain.from_iterable(executor.outcomes(work, chunks, in_order=in_order))]
+    expected = [-1 - value if value in deadly else value**2 for value in values]
+    assert (found if in_order else sorted(found)) == (expected if in_order else sorted(expected))
+    assert cluster.at_once <= {dask.READS if remote else 1}
+    assert cluster.in_flight == work.expected == []
 
 
 # --- outcomes in columns -----------------------------------------------------------------------
@@ -308,13 +333,13 @@ def test_a_chunk_counts_and_measures_as_single_masks_do(tmp_path: Path, at_once:
     entries = list(entries_of(tmp_path).values())
     catalog = ClassCatalog.numbered(7)
     counter = Counter(ReadOptions(), Measurer(catalog, 4), 1 << 20)
-    call = pickle.loads(pickle.dumps(ChunkCount.of(counter, entries, at_once)))
+    call = pickle.loads(pickle.dumps(counter.to_send(entries, at_once)))
     found = list(pickle.loads(pickle.dumps(call())))
     assert isinstance(found[-1], Measured)
     part = found[-1].part
     outcomes = [one.outcome if isinstance(one, Measured) else one for one in found]
     plain_counter = Counter(ReadOptions(), None, 1 << 20)
-    expected = [plain_counter.count(entry) for entry in entries]
+    expected = [*plain_counter(entries)]
     assert sorted(map(repr, map(plain, outcomes))) == sorted(map(repr, map(plain, expected)))
     assert sorted(mask.name for mask in part.masks) == sorted(f"{n}.png" for n in range(10))
     one_by_one = Measurer(catalog, 4)
@@ -333,18 +358,15 @@ def test_a_worker_that_does_not_see_the_files_is_no_reason_to_list_them_as_faile
     entries = list(entries_of(tmp_path).values())
     here.unlink()
     gone.unlink()
-    outcomes = ChunkCount.of(Counter(ReadOptions(), None, 1 << 20), entries, 1)()
+    counter = Counter(ReadOptions())
+    outcomes = [*counter.to_send(entries, 1)()]
     assert [type(one) for one in outcomes] == [Unseen, Unseen]
-    settled = next(counting.seen(results_of(outcomes)))
+    settled = counter.received(outcomes)
     reason = "can't be read: No such file or directory"
     assert settled == [Failure("0.png", reason), Failure("1.png", reason)]
     here.write_bytes(b"there it is")
     with pytest.raises(ClusterError, match=r"0\.png: the worker on .* does not see this file; mas"):
-        next(counting.seen(results_of(outcomes)))
-
-
-def results_of(outcomes: Outcomes) -> Iterator[list[object]]:  # type: ignore[misc]
-    yield list(outcomes)
+        counter.received(outcomes)
 
 
 def test_memory_of_this_process_is_not_read_by_others() -> None:

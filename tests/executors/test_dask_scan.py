@@ -21,13 +21,13 @@ import pytest
 from PIL import Image
 
 import maskstat as ms
-from maskstat.cli import run
+from maskstat.cli import as_option, run
 from maskstat.errors import ClusterError, MissingExtraError, ParameterError, StrictError
-from maskstat.executors import clusters
+from maskstat.executors import clusters, dask
 from maskstat.regions.profile_bytes import to_bytes
-from maskstat.scanning import pipeline
+from maskstat.scanning import recording, request
 from maskstat.scanning.changes import Changes
-from maskstat.scanning.pipeline import Progress
+from maskstat.scanning.recording import Progress
 from maskstat.sources.base import Entry, Source
 from maskstat.sources.opening import open_source
 from tests.support.annotation_cases import SQUARE, annotation, coco, image, saved
@@ -62,7 +62,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "CLUSTER_CHUNK_FILES", 4)
+    monkeypatch.setattr(dask, "CHUNK_FILES", 4)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def altered(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Entry], Entr
         def opened(*arguments: Any, **options: Any) -> Source:
             return Altered(open_source(*arguments, **options), function)
 
-        monkeypatch.setattr(pipeline, "open_source", opened)
+        monkeypatch.setattr(request, "open_source", opened)
 
     return alter
 
@@ -139,7 +139,7 @@ def test_masks_on_a_server_are_read_by_the_workers(
 ) -> None:
     """A worker reads several at once."""
     pytest.importorskip("aiohttp", reason="needs maskstat[remote]")
-    monkeypatch.setattr(pipeline, "CLUSTER_CHUNK_FILES", 20)
+    monkeypatch.setattr(dask, "CHUNK_FILES", 20)
     SOURCES["folder"](tmp_path / "site", MASKS | BROKEN)
     handler = functools.partial(_Folder, directory=str(tmp_path / "site"))
     server = _Server(("127.0.0.1", 0), handler)
@@ -274,7 +274,7 @@ def test_a_scan_goes_on_where_the_scheduler_died(
 ) -> None:
     where, db = SOURCES["folder"](tmp_path, MASKS), tmp_path / "s.db"
     expected = local(where, tmp_path / "threads.db")
-    monkeypatch.setattr(pipeline, "FLUSH_SECONDS", 0)
+    monkeypatch.setattr(recording, "FLUSH_SECONDS", 0)
     altered(functools.partial(SlowEntry.of, seconds=0.02))
     with processes(tmp_path / "cluster", workers=1) as running:
 
@@ -440,7 +440,8 @@ def test_options_that_mean_nothing(
     where = SOURCES["folder"](tmp_path, MASKS)
     with pytest.raises(ParameterError) as found:
         ms.scan(where, **options)
-    assert str(found.value) == said
+    assert found.value.said(as_option) == said
+    assert "--" not in str(found.value)
     words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
     assert run(["scan", where, "--db", str(tmp_path / "s.db"), *words]) == 2
     assert capsys.readouterr().err == f"maskstat: {said}\n"

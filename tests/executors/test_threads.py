@@ -6,7 +6,9 @@ import itertools
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import TypeVar
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +16,8 @@ from hypothesis import strategies as st
 
 from maskstat.executors import threads
 from maskstat.executors.threads import map_chunks, usable_cpus
+
+Result = TypeVar("Result")
 
 
 def running() -> int:
@@ -28,6 +32,11 @@ def eventually(condition: Callable[[], bool]) -> bool:
             return False
         time.sleep(0.002)
     return True
+
+
+def each(function: Callable[[int], Result]) -> Callable[[Sequence[int]], Iterable[Result]]:
+    """Work on a chunk that does this with each of its items."""
+    return partial(map, function)
 
 
 def flat(results: Iterator[list[int]]) -> list[int]:
@@ -51,14 +60,16 @@ def test_results_come_in_order_whatever_order_they_finish_in(
             time.sleep(chance.random() * 0.002)
         return 2 * item
 
-    results = map_chunks(double, chunks, workers=workers, window=window)
+    results = map_chunks(each(double), chunks, workers=workers, window=window)
     assert [r for r in results if r] == [[2 * item for item in chunk] for chunk in chunks]
 
 
 @settings(max_examples=20)
 @given(st.lists(st.lists(st.integers(), min_size=1, max_size=5), max_size=20), st.integers(1, 4))
 def test_without_order_every_chunk_comes_once(chunks: list[list[int]], workers: int) -> None:
-    results = map_chunks(lambda item: item + 1, chunks, workers=workers, window=2, in_order=False)
+    results = map_chunks(
+        each(lambda item: item + 1), chunks, workers=workers, window=2, in_order=False
+    )
     expected = sorted([item + 1 for item in chunk] for chunk in chunks)
     assert sorted(r for r in results if r) == expected
 
@@ -67,7 +78,7 @@ def test_without_order_every_chunk_comes_once(chunks: list[list[int]], workers: 
 def test_a_narrow_window_never_blocks_itself(window: int) -> None:
     """Many workers for few slots: the next job in order must always be among those at work."""
     chunks = [[n] for n in range(3000)]
-    assert flat(map_chunks(int, chunks, workers=8, window=window)) == list(range(3000))
+    assert flat(map_chunks(each(int), chunks, workers=8, window=window)) == list(range(3000))
 
 
 def test_one_slow_item_holds_up_no_others_where_order_does_not_matter() -> None:
@@ -78,7 +89,7 @@ def test_one_slow_item_holds_up_no_others_where_order_does_not_matter() -> None:
             go_on.wait(20)
         return item
 
-    results = map_chunks(work, [[n] for n in range(10)], workers=2, in_order=False)
+    results = map_chunks(each(work), [[n] for n in range(10)], workers=2, in_order=False)
     others = list(itertools.islice((r for r in results if r), 9))
     assert sorted(flat(iter(others))) == list(range(1, 10))
     go_on.set()
@@ -94,7 +105,7 @@ def test_a_result_does_not_wait_for_the_rest_of_a_slow_chunk(
     def work(item: int) -> bool:
         return item == 0 or seen.wait(20)
 
-    results = map_chunks(work, [[0, 1]], workers=1, in_order=False)
+    results = map_chunks(each(work), [[0, 1]], workers=1, in_order=False)
     assert next(r for r in results if r) == [True]
     seen.set()
     assert [r for r in results if r] == [[True]]
@@ -105,7 +116,7 @@ def test_a_result_does_not_wait_for_the_rest_of_a_slow_chunk(
 def test_slow_chunks_lose_and_repeat_nothing(chunks: list[list[int]], workers: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(threads, "_PATIENCE", -1)
-        results = map_chunks(int, chunks, workers=workers, window=2, in_order=False)
+        results = map_chunks(each(int), chunks, workers=workers, window=2, in_order=False)
         assert sorted(flat(results)) == sorted(itertools.chain.from_iterable(chunks))
 
 
@@ -116,7 +127,7 @@ def test_an_exception_comes_at_its_place_and_ends_it(place: int) -> None:
             raise ZeroDivisionError(f"item {item}")
         return item
 
-    results = map_chunks(work, [[n] for n in range(10)], workers=3)
+    results = map_chunks(each(work), [[n] for n in range(10)], workers=3)
     seen: list[int] = []
 
     def listen() -> None:
@@ -135,7 +146,7 @@ def test_an_exception_of_the_listing_ends_it_too() -> None:
         raise OSError("disk gone")
 
     with pytest.raises(OSError, match="disk gone"):
-        list(map_chunks(int, listing(), workers=2))
+        list(map_chunks(each(int), listing(), workers=2))
     assert eventually(lambda: running() == 0)
 
 
@@ -147,7 +158,7 @@ def test_no_more_than_a_window_of_results_is_held() -> None:
         started.append(item)
         return item
 
-    results = map_chunks(work, [[n] for n in range(200)], workers=3, window=5)
+    results = map_chunks(each(work), [[n] for n in range(200)], workers=3, window=5)
     first = next(r for r in results if r)
     assert first == [0]
     assert eventually(lambda: len(started) >= 6)
@@ -178,7 +189,7 @@ def test_heavy_chunks_are_taken_only_as_there_is_room(
         return item
 
     results = flat(
-        map_chunks(work, listing(), workers=workers, in_order=in_order, weigh=sum, room=room)
+        map_chunks(each(work), listing(), workers=workers, in_order=in_order, weigh=sum, room=room)
     )
     assert sorted(results) == sorted(weights)
     assert results == weights or not in_order
@@ -194,7 +205,7 @@ def test_abandoning_it_stops_the_threads(how: str) -> None:
         return item
 
     def use() -> None:
-        results = map_chunks(work, [[n] * 50 for n in range(10_000)], workers=2)
+        results = map_chunks(each(work), [[n] * 50 for n in range(10_000)], workers=2)
         for result in results:
             if not result:
                 continue
@@ -215,15 +226,15 @@ def test_abandoning_it_stops_the_threads(how: str) -> None:
 
 def test_while_nothing_is_ready_the_caller_is_woken() -> None:
     go_on = threading.Event()
-    results = map_chunks(lambda item: go_on.wait(20), [[0]], workers=1)
+    results = map_chunks(each(lambda item: go_on.wait(20)), [[0]], workers=1)
     assert next(results) == []
     go_on.set()
     assert [r for r in results if r] == [[True]]
 
 
 def test_threads_go_when_all_is_done() -> None:
-    assert flat(map_chunks(int, [[1, 2], [3]], workers=4)) == [1, 2, 3]
-    assert flat(map_chunks(int, [], workers=4)) == []
+    assert flat(map_chunks(each(int), [[1, 2], [3]], workers=4)) == [1, 2, 3]
+    assert flat(map_chunks(each(int), [], workers=4)) == []
     assert eventually(lambda: running() == 0)
 
 

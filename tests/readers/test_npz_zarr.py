@@ -389,7 +389,7 @@ def test_every_format_inside_archives(tmp_path: Path) -> None:
 
 def test_a_large_store_is_read_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store(tmp_path)
-    monkeypatch.setattr("maskstat.scanning.pipeline.STREAM_ABOVE", 0)
+    monkeypatch.setattr("maskstat.scanning.counting.STREAM_ABOVE", 0)
     monkeypatch.setattr("maskstat.sources.local.folders.StoreEntry.load", None)
     with ms.scan(tmp_path, classes=300) as scan:
         assert scan.failures == ()

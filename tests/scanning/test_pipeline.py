@@ -13,11 +13,12 @@ from PIL import Image
 
 import maskstat as ms
 from maskstat.errors import StrictError
+from maskstat.executors import threads
 from maskstat.naming import natural_key
 from maskstat.readers import formats
-from maskstat.scanning import pipeline
+from maskstat.scanning import counting
 from maskstat.scanning.changes import Changes
-from maskstat.scanning.pipeline import Progress
+from maskstat.scanning.recording import Progress
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.tally import MaskTally
 from tests.support.oracles import plain_counts
@@ -57,7 +58,7 @@ def test_results_do_not_depend_on_threads_chunks_or_the_order_of_the_listing(
     expected = digests(ms.scan(forty_masks, classes=7, workers=1))
     real = os.scandir
     for workers, chunk, reverse in ((2, 1, False), (3, 5, True), (8, 1000, True)):
-        monkeypatch.setattr(pipeline, "CHUNK_FILES", chunk)
+        monkeypatch.setattr(threads, "CHUNK_FILES", chunk)
 
         class Listing:
             def __init__(self, path: str, reverse: bool = reverse) -> None:
@@ -96,7 +97,7 @@ def test_streaming_large_files_changes_nothing(
     expected = digests(ms.scan(forty_masks, classes=7))
     write(forty_masks / "a" / "big.npy", npy(pixels_of(99)))
     with_npy = digests(ms.scan(forty_masks, classes=7))
-    monkeypatch.setattr(pipeline, "STREAM_ABOVE", 0)
+    monkeypatch.setattr(counting, "STREAM_ABOVE", 0)
     assert digests(ms.scan(forty_masks, classes=7)) == with_npy
     assert digests(ms.scan(forty_masks, classes=7, exclude=["big.npy"])) == expected
 

@@ -17,13 +17,14 @@ import pytest
 import maskstat as ms
 from maskstat.api.scan import Scan
 from maskstat.errors import MaskError, ParameterError, ProfileError, StrictError
+from maskstat.executors import threads
 from maskstat.kernels import region_counts
 from maskstat.readers import formats
 from maskstat.readers.formats import read_label_map
 from maskstat.regions.profile import PixelProfile
 from maskstat.regions.profile_bytes import check, to_bytes
 from maskstat.regions.profile_sums import ProfileSum
-from maskstat.scanning import pipeline, recording
+from maskstat.scanning import counting, recording
 from maskstat.scanning.changes import Changes
 from maskstat.store.profiles import ProfileKey
 from maskstat.store.store import Store
@@ -91,7 +92,7 @@ def test_threads_chunks_and_blocks_change_nothing(
     forty_masks: Path, monkeypatch: pytest.MonkeyPatch, workers: int, chunk: int, block: int
 ) -> None:
     expected = content(profiled(forty_masks))
-    monkeypatch.setattr(pipeline, "CHUNK_FILES", chunk)
+    monkeypatch.setattr(threads, "CHUNK_FILES", chunk)
     monkeypatch.setattr(recording, "BLOCK_MASKS", block)
     assert content(profiled(forty_masks, workers=workers)) == expected
 
@@ -181,7 +182,7 @@ def test_a_block_holds_what_is_kept_of_many_masks(
     forty_masks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recording, "BLOCK_MASKS", 15)
-    monkeypatch.setattr(pipeline, "CHUNK_FILES", 5)
+    monkeypatch.setattr(threads, "CHUNK_FILES", 5)
     db = tmp_path / "s.db"
     scan = profiled(forty_masks, db)
     assert blocks_of(db) == 3
@@ -210,7 +211,7 @@ def test_a_mask_that_changes_costs_its_block(
     how: str,
 ) -> None:
     monkeypatch.setattr(recording, "BLOCK_MASKS", 10)
-    monkeypatch.setattr(pipeline, "CHUNK_FILES", 5)
+    monkeypatch.setattr(threads, "CHUNK_FILES", 5)
     db = tmp_path / "s.db"
     profiled(forty_masks, db, workers=1).close()
     assert blocks_of(db) == 4
@@ -235,7 +236,7 @@ def test_one_run_finds_a_change_and_completes_the_profile(
     forty_masks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     monkeypatch.setattr(recording, "BLOCK_MASKS", 10)
-    monkeypatch.setattr(pipeline, "CHUNK_FILES", 5)
+    monkeypatch.setattr(threads, "CHUNK_FILES", 5)
     db = tmp_path / "s.db"
     profiled(forty_masks, db, workers=1).close()
     change(forty_masks / "a" / "mask_0.png", how)
@@ -293,7 +294,7 @@ def test_an_interrupt_keeps_what_was_measured(
     measured: list[str],
     after_masks: int,
 ) -> None:
-    monkeypatch.setattr(pipeline, "CHUNK_FILES", 4)
+    monkeypatch.setattr(threads, "CHUNK_FILES", 4)
     db = tmp_path / "s.db"
     with pytest.raises(KeyboardInterrupt):
         profiled(forty_masks, db, on_progress=interrupting(after_masks))
@@ -383,7 +384,7 @@ def test_failures_stay_failures(forty_masks: Path) -> None:
 def test_files_too_large_to_be_read_whole_are_counted_and_named(
     forty_masks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "STREAM_ABOVE", 80)
+    monkeypatch.setattr(counting, "STREAM_ABOVE", 80)
     sizes = {p: p.stat().st_size for p in forty_masks.rglob("*.png")}
     large = {p.relative_to(forty_masks).as_posix() for p, size in sizes.items() if size > 80}
     db = tmp_path / "s.db"

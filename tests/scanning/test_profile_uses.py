@@ -172,10 +172,10 @@ def test_without_a_profile_components_are_found_only_where_nobody_asks(plain: Sc
 
 
 def test_masks_left_out_are_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from maskstat.scanning import pipeline
+    from maskstat.scanning import counting
 
     np.save(tmp_path / "m.npy", np.eye(9, dtype=np.uint8))
-    monkeypatch.setattr(pipeline, "STREAM_ABOVE", 0)
+    monkeypatch.setattr(counting, "STREAM_ABOVE", 0)
     with ms.scan(tmp_path, classes=2, profile=True) as some:
         (found,) = [finding for finding in check_scan(some) if finding.kind == "unmeasured"]
         document = report_document(some)

@@ -18,8 +18,10 @@ from PIL import Image
 
 import maskstat as ms
 from maskstat.errors import CatalogError, ParameterError, SourceError, StoreError, StrictError
-from maskstat.scanning import pipeline
+from maskstat.executors import threads
+from maskstat.scanning import recording
 from maskstat.scanning.changes import Changes
+from maskstat.scanning.recording import Progress
 from maskstat.store.records import Failure, ScanInfo, StoredMask
 from maskstat.store.store import Store
 from maskstat.values.catalog import ClassCatalog, ClassInfo
@@ -172,7 +174,7 @@ def test_no_result_waits_a_second_for_its_commit(
         def monotonic() -> float:
             return now[0]
 
-    def on_progress(progress: pipeline.Progress) -> None:
+    def on_progress(progress: Progress) -> None:
         counted_at.extend([now[0]] * (progress.done - len(counted_at)))
         now[0] += 0.3
 
@@ -185,8 +187,8 @@ def test_no_result_waits_a_second_for_its_commit(
         committed[0] += len(fresh)
         return real(store, info, fresh, failed)
 
-    monkeypatch.setattr(pipeline, "time", Clock)
-    monkeypatch.setattr(pipeline, "CHUNK_FILES", 1)
+    monkeypatch.setattr(recording, "time", Clock)
+    monkeypatch.setattr(threads, "CHUNK_FILES", 1)
     monkeypatch.setattr(Store, "write", write_rows)
     ms.scan(forty_masks, classes=7, db=tmp_path / "s.db", on_progress=on_progress)
     assert committed == [40]
@@ -356,7 +358,7 @@ def test_totals_of_a_whole_run_are_those_of_its_rows(
         write(forty_masks / changed, grey_png([[5, 5]]))
         found = totals(classes=7)
         assert read
-        monkeypatch.setattr(pipeline, "FLUSH_MASKS", 3)
+        monkeypatch.setattr(recording, "FLUSH_MASKS", 3)
         assert found == totals(classes=7, rescan=True)
         assert not read
     assert found == totals() and read  # inferred: classes are known when all is counted
@@ -373,7 +375,7 @@ def test_totals_are_not_kept_where_somebody_else_wrote_too(
     (row,) = scan.tables()
     done: list[int] = []
 
-    def interfere(progress: pipeline.Progress) -> None:
+    def interfere(progress: Progress) -> None:
         if not done:
             done.append(1)
             with Store.open(db) as store:
@@ -390,7 +392,7 @@ def test_the_interpreter_is_left_as_it_was(forty_masks: Path, end: str) -> None:
     before = sys.getswitchinterval(), gc.get_threshold()
     during: list[object] = []
 
-    def look(progress: pipeline.Progress) -> None:
+    def look(progress: Progress) -> None:
         during.append((sys.getswitchinterval(), gc.get_threshold()))
         if end == "interrupted":
             raise KeyboardInterrupt

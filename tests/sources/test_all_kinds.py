@@ -11,7 +11,7 @@ import pytest
 import maskstat as ms
 from maskstat.errors import StrictError
 from maskstat.executors import threads
-from maskstat.scanning import pipeline
+from maskstat.scanning import counting
 from maskstat.scanning.changes import Changes
 from maskstat.sources import sequential
 from tests.support.mask_files import FILES, MORE_FILES
@@ -49,7 +49,7 @@ def test_the_counts_do_not_depend_on_threads_strictness_or_room(
 ) -> None:
     where = build(tmp_path, MASKS)
     expected = digests(ms.scan(where, classes=7, workers=1))
-    monkeypatch.setattr(pipeline, "CHUNK_FILES", 2)
+    monkeypatch.setattr(threads, "CHUNK_FILES", 2)
     assert digests(ms.scan(where, classes=7, workers=5)) == expected
     assert digests(ms.scan(where, classes=7, workers=3, strict=True)) == expected
     monkeypatch.setattr(sequential.read_ahead, "__kwdefaults__", {"room": 1})
@@ -107,7 +107,7 @@ def test_what_was_scanned_can_be_looked_at_again_in_any_order(build: Build, tmp_
 def test_masks_that_are_read_in_pieces(
     build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_folder: ms.Scan
 ) -> None:
-    monkeypatch.setattr(pipeline, "STREAM_ABOVE", 0)
+    monkeypatch.setattr(counting, "STREAM_ABOVE", 0)
     monkeypatch.setattr("maskstat.sources.sequential.CARRIED_MAX", 0)
     monkeypatch.setattr("maskstat.sources.sequential.CARRIED_MAX", 0)
     with ms.scan(build(tmp_path, MASKS), classes=7) as scan:

@@ -17,7 +17,7 @@ from maskstat import cli
 from maskstat.api.making import scan as scan_function
 from maskstat.errors import MaskError, SourceError
 from maskstat.readers.formats import SUFFIXES
-from maskstat.scanning.pipeline import splits_of
+from maskstat.scanning.listing import splits_of
 from maskstat.sources.base import Selection
 from maskstat.sources.opening import find_splits, open_source
 from maskstat.sources.split_names import SPLITS, in_order, split_of

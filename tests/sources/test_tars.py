@@ -21,7 +21,6 @@ import maskstat as ms
 from maskstat.errors import MaskError, MissingExtraError, SourceError
 from maskstat.executors import threads
 from maskstat.readers import formats
-from maskstat.scanning import pipeline
 from maskstat.sources import sequential
 from maskstat.values.tally import MaskTally
 from tests.support.scan_cases import grey_png, npy, pixels_of, stored_rows, write
@@ -234,7 +233,7 @@ def test_a_large_compressed_archive_is_never_in_memory_as_a_whole(
     for function in (sequential.read_ahead, threads.map_chunks):
         defaults = {**(function.__kwdefaults__ or {}), "room": 1 << 20}
         monkeypatch.setattr(function, "__kwdefaults__", defaults)
-    monkeypatch.setattr(pipeline, "CHUNK_BYTES", 1 << 19)
+    monkeypatch.setattr(threads, "CHUNK_BYTES", 1 << 19)
     mask = npy(np.zeros((512, 512), np.uint8))
     where = write(
         tmp_path / "m.tar.gz", gzip.compress(tar_of({f"{n}.npy": mask for n in range(96)}))

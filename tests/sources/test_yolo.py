@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import maskstat as ms
 from maskstat.cli import run
 from maskstat.errors import MaskError, SourceError
-from maskstat.scanning.pipeline import splits_of
+from maskstat.scanning.listing import splits_of
 from maskstat.sources.annotations.rasterising import MAX_BYTES
 from maskstat.sources.base import Entry
 from tests.support.annotation_cases import (

@@ -9,7 +9,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from maskstat.cli import run
-from maskstat.scanning import pipeline
+from maskstat.executors import dask
+from maskstat.scanning import request
 from maskstat.sources.base import Source
 from maskstat.sources.opening import open_source
 from tests.support.cluster_cases import Altered, SlowEntry
@@ -21,6 +22,6 @@ def slow_source(seconds: float, *arguments: object, **options: object) -> Source
 
 
 if __name__ == "__main__":
-    pipeline.open_source = functools.partial(slow_source, float(sys.argv[1]))
-    pipeline.CLUSTER_CHUNK_FILES = 4
+    request.open_source = functools.partial(slow_source, float(sys.argv[1]))
+    dask.CHUNK_FILES = 4
     sys.exit(run(sys.argv[2:]))

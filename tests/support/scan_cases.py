@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.api.scan import Scan
-from maskstat.scanning import pipeline
+from maskstat.scanning.recording import Progress
 from maskstat.values.tally import Encoding
 from tests.support.png_factory import png
 
@@ -59,8 +59,8 @@ def digests(scan: Scan) -> tuple[str, tuple[str, ...], list[int]]:
     return scan.histogram.counts_digest(), scan.ledger.names, scan.ledger.pixels.tolist()
 
 
-def interrupting(after: int) -> Callable[[pipeline.Progress], None]:
-    def on_progress(progress: pipeline.Progress) -> None:
+def interrupting(after: int) -> Callable[[Progress], None]:
+    def on_progress(progress: Progress) -> None:
         if progress.done >= after:
             raise KeyboardInterrupt
 

@@ -28,7 +28,7 @@ def keep_and_say(store: Store, *arguments: Any) -> bool:
 
 Store.keep_block = keep_and_say  # type: ignore[method-assign]
 recording.BLOCK_MASKS = 5
-slow_scan.pipeline.FLUSH_SECONDS = 0.004
+slow_scan.recording.FLUSH_SECONDS = 0.004
 
 if __name__ == "__main__":
     print("ready", flush=True)

@@ -13,7 +13,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import maskstat as ms
-from maskstat.scanning import pipeline
+from maskstat.executors import threads
+from maskstat.scanning import recording
 from maskstat.sources.base import FileEntry
 
 load = FileEntry.load
@@ -25,8 +26,8 @@ def slow_load(entry: FileEntry) -> bytes:
 
 
 FileEntry.load = slow_load  # type: ignore[method-assign]
-pipeline.CHUNK_FILES = 2
-pipeline.FLUSH_SECONDS = 0.004
+threads.CHUNK_FILES = 2
+recording.FLUSH_SECONDS = 0.004
 
 if __name__ == "__main__":
     print("ready", flush=True)

@@ -1,0 +1,96 @@
+"""The masks of a source, or its splits, and what to say where there are none.
+
+In comes a source; out goes a `Listing`, which gives its masks as they are found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+from maskstat.errors import SourceError, argument
+from maskstat.naming import counted, printable
+from maskstat.readers import formats
+from maskstat.sources.annotations.recognising import remedy_for
+from maskstat.sources.base import Entry, Selection, Source
+from maskstat.sources.blobs import location_of
+from maskstat.sources.opening import find_splits
+from maskstat.sources.sequential import lightly
+
+
+class Listing:
+    """The masks of a source, in the order in which it lists them: at least one.
+
+    Making it finds the first one; iterating, which is for once, the others.
+
+    Raises:
+        SourceError: there is none, or the source can't be listed.
+    """
+
+    def __init__(self, source: Source):
+        self._source = source
+        entries = source.entries()
+        first = next(entries, None)
+        if first is None:
+            raise _nothing(source)
+        self._entries = chain([first], entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return self._entries
+
+    @property
+    def distinct(self) -> bool:
+        """Whether no two masks have one name, unless there is a backslash in it."""
+        return self._source.distinct
+
+    @property
+    def skipped(self) -> int:
+        """Files that were passed over: no masks by their suffix or by option."""
+        return self._source.skipped()
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Splits that it came across."""
+        return self._source.splits()
+
+    def names(self) -> Iterator[str]:
+        """The names of all masks; they are listed once more."""
+        return (entry.name for entry in lightly(self._source.entries()))
+
+
+def _nothing(source: Source) -> SourceError:
+    skipped = source.skipped()
+    others = f" ({counted(skipped, 'file')} of other kinds)" if skipped else ""
+    usual = (
+        f"masks end in {', '.join(sorted(formats.SUFFIXES))};"
+        f" see {argument('include')}, {argument('exclude')}"
+    )
+    return SourceError(
+        f"no masks found{others}",
+        where=printable(source.location),
+        remedy=remedy_for(source.location) or usual,
+    )
+
+
+def splits_of(
+    source: str | Path,
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    column: str | None = None,
+) -> dict[str | None, int]:
+    """The splits of a source, for `scan`'s `split`, and the masks of each; None: those in none.
+
+    Raises:
+        SourceError: it has no splits, or there is nothing at all.
+    """
+    selection = Selection(tuple(include), tuple(exclude), formats.SUFFIXES)
+    found = find_splits(source, selection, column=column)
+    if not any(found):
+        raise SourceError(
+            "has no splits",
+            where=printable(location_of(str(source))),
+            remedy="they are folders called train, val or test, or a column 'split' of a manifest",
+        )
+    return found

@@ -1,0 +1,117 @@
+"""What is asked of a scan, checked once.
+
+In come the options of `maskstat.scan`; out goes a `ScanRequest`, which no later stage questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maskstat.executors.opening import Spread
+from maskstat.naming import storable
+from maskstat.readers import formats
+from maskstat.readers.options import ReadOptions
+from maskstat.regions.profile import DEFAULT_GRID
+from maskstat.scanning.measuring import Measurer
+from maskstat.scanning.stored_scan import Classes, interpreting, parse_ignored
+from maskstat.sources.base import Selection, Source
+from maskstat.sources.blobs import from_anywhere
+from maskstat.sources.opening import open_source
+from maskstat.values.catalog import ClassCatalog
+from maskstat.values.catalog_files import catalog_from_categories, load_catalog
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from maskstat.readers.options import Reading
+    from maskstat.scanning.recording import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class ScanRequest:
+    """What is to be counted, how, and where the counts go.
+
+    Attributes:
+        source: where the masks are; nothing of it is listed yet.
+        catalog: the classes; none where they are to be inferred.
+        options: how masks are read.
+        spread: where they are counted.
+        db: the store's file; None keeps the counts in memory.
+        name: of the scan in its store; None takes a free one.
+        strict: whether the first mask that fails ends it, by name.
+        rescan: whether masks that have not changed are read, too.
+        grid: cells a side of the profile's heat maps; None where no profile is wanted.
+        measurer: for the profile; None where there is none, or its classes are to be inferred.
+        on_progress: called after every chunk of masks.
+    """
+
+    source: Source
+    catalog: ClassCatalog
+    options: ReadOptions
+    spread: Spread
+    db: str | Path | None = None
+    name: str | None = None
+    strict: bool = False
+    rescan: bool = False
+    grid: int | None = None
+    measurer: Measurer | None = None
+    on_progress: Callable[[Progress], None] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        source: str | Path,
+        *,
+        classes: Classes | None = None,
+        ignore: int | str | Iterable[int | str] = (),
+        name: str | None = None,
+        db: str | Path | None = None,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        allow_lossy: bool = False,
+        strict: bool = False,
+        rescan: bool = False,
+        profile: bool = False,
+        grid: int = DEFAULT_GRID,
+        workers: int | None = None,
+        column: str | None = None,
+        split: str | None = None,
+        nearest_colour: int | None = None,
+        executor: str = "threads",
+        scheduler: str | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        **reading: Unpack[Reading],
+    ) -> ScanRequest:
+        """From the options of `maskstat.scan`; raises what it says of them."""
+        spread = Spread(executor, scheduler, workers)
+        options = ReadOptions.of(reading, allow_lossy=allow_lossy)
+        selection = Selection(tuple(include), tuple(exclude), formats.SUFFIXES)
+        where = from_anywhere(source) if spread.elsewhere else source
+        found = open_source(where, selection, column=column, split=split)
+        catalog = _catalog(classes, options, found).ignoring(*parse_ignored(ignore))
+        catalog = interpreting(catalog, options.recorded, nearest_colour)
+        return cls(
+            found,
+            catalog,
+            replace(options, colours=catalog.has_colours),
+            spread,
+            db=db,
+            name=storable(name) if name else None,
+            strict=strict,
+            rescan=rescan,
+            grid=grid if profile else None,
+            measurer=Measurer.for_scan(catalog, grid) if profile else None,
+            on_progress=on_progress,
+        )
+
+
+def _catalog(classes: Classes | None, options: ReadOptions, source: Source) -> ClassCatalog:
+    """The classes that the user names, or the files; else they are to be inferred."""
+    if classes is not None:
+        return load_catalog(classes)
+    if options.panoptic is not None:
+        return catalog_from_categories(options.panoptic.categories, name="panoptic categories")
+    return source.catalog() or ClassCatalog.to_infer()
