@@ -1,32 +1,156 @@
 """Every exception of maskstat: one base class; each says what is wrong, where, and the remedy.
 
+    MaskstatError
+      MaskError                 one mask can't be read or is refused
+      CatalogError              a class catalogue is malformed or contradicts itself
+      SourceError               there are no masks where they should be
+      StoreError                the store of scans can't be used, or lacks the scan asked for
+      StrictError               the first unreadable mask of a scan that stops there
+      ClusterError              a cluster can't be reached, does not fit, or went away
+      WeightError               weights can't be computed from these counts
+        UnlistedValuesError     values that are neither classes nor ignored
+        AbsentClassError        declared classes never occur
+        InfeasibleEqualCost     no weights make all costs equal at this batch size
+      ProfileError              the pixel profile is not there, or not of all masks
+      FileFormatError           a file is not in a form that maskstat knows
+      ParameterError            also a ValueError: a parameter is unknown or has a wrong value
+      MissingExtraError         also an ImportError: an optional package is not installed
+
 Low layers raise short facts ("wrong CRC in chunk IDAT"); the layer that knows the file or the
-option adds the context once. The command line prints `str(error)` and exits with `exit_code`.
+parameter adds the context once. A text names a parameter by `argument` and a call by `call`, and
+`str` writes them as Python users type them; the command line writes options and commands instead
+(`speaking`), and exits with `exit_code`.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Protocol
 
 from maskstat.showing import cut
 
-# Around a parameter in a text: what no name holds that went through `naming.printable`.
-_PARAMETER = re.compile("\x01([^\x01\x02=]+)(?:=([^\x01\x02]*))?\x02")
+# Around a parameter or a call in a text: what no name holds that went through `naming.printable`.
+_BEGIN, _END = "\x01", "\x02"
+_MARKED = re.compile(f"{_BEGIN}([^{_BEGIN}{_END}]*){_END}")
+
+
+class Blank(str):
+    """A value that the reader of a text fills in: FILE, K. It is never quoted."""
+
+    __slots__ = ()
 
 
 def argument(parameter: str, value: object = None) -> str:
-    """A parameter for the text of an error, with a value to give it or without.
+    """A parameter for a text, with a value to give it or without.
 
-    Who shows the error decides how parameters are written: `batch_size=8` for Python,
-    `--batch-size 8` on the command line (`MaskstatError.said`).
+    Who shows the text decides how parameters are written: `batch_size=8` for Python,
+    `--batch-size 8` on the command line (`spelled`).
     """
-    return f"\x01{parameter}\x02" if value is None else f"\x01{parameter}={value}\x02"
+    return _marked([parameter] if value is None else [parameter, _plain(value)])
 
 
-def in_python(parameter: str, value: str | None) -> str:
-    """How a Python user writes a parameter."""
-    return parameter if value is None else f"{parameter}={value}"
+def call(function: str, *positional: object, **named: object) -> str:
+    """A call for a text: `scan('masks', profile=True)`, `maskstat scan masks --profile`."""
+    return _marked([function, _plain(list(positional)), _plain(named)])
+
+
+def _marked(content: list[object]) -> str:
+    return f"{_BEGIN}{json.dumps(content)}{_END}"
+
+
+def _plain(value: object) -> object:
+    """The value as JSON has it: a blank is {"": its text}, a tuple {"()": its items}."""
+    if isinstance(value, Blank):
+        return {"": str(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, tuple):
+        return {"()": _plain(list(value))}
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def _meant(value: object) -> object:
+    """What `_plain` was given."""
+    if isinstance(value, dict):
+        if set(value) == {""}:
+            return Blank(value[""])
+        if set(value) == {"()"}:
+            return tuple(map(_meant, value["()"]))
+        return {key: _meant(inner) for key, inner in value.items()}
+    return [_meant(inner) for inner in value] if isinstance(value, list) else value
+
+
+class Spelling(Protocol):
+    """How parameters and calls are written for somebody."""
+
+    def argument(self, parameter: str, value: object, /) -> str:
+        """A parameter; `value` is None where none is named."""
+
+    def call(
+        self, function: str, positional: Sequence[object], named: Mapping[str, object], /
+    ) -> str:
+        """A call of a function or method of maskstat."""
+
+
+class InPython:
+    """As Python users type them."""
+
+    def argument(self, parameter: str, value: object, /) -> str:
+        """`batch_size=8`, or `batch_size`; `parameters['beta']` for one that has no value."""
+        if isinstance(value, Mapping):
+            return ", ".join(
+                f"{parameter}[{key!r}]" + ("" if inner is None else f" = {self._shown(inner)}")
+                for key, inner in value.items()
+            )
+        return parameter if value is None else f"{parameter}={self._shown(value)}"
+
+    def call(
+        self, function: str, positional: Sequence[object], named: Mapping[str, object], /
+    ) -> str:
+        """`scan('masks', profile=True)`."""
+        given = [*map(self._shown, positional), *(self.argument(k, v) for k, v in named.items())]
+        return f"{function}({', '.join(given)})"
+
+    def _shown(self, value: object) -> str:
+        if isinstance(value, list):
+            return f"[{', '.join(map(self._shown, value))}]"
+        if isinstance(value, tuple):
+            return f"({', '.join(map(self._shown, value))})"
+        return str(value) if isinstance(value, Blank) else repr(value)
+
+
+_spelling: ContextVar[Spelling] = ContextVar("_spelling", default=InPython())  # noqa: B039
+
+
+@contextmanager
+def speaking(spelling: Spelling) -> Iterator[None]:
+    """Within, texts are for somebody who writes parameters and calls like this."""
+    token = _spelling.set(spelling)
+    try:
+        yield
+    finally:
+        _spelling.reset(token)
+
+
+def spelled(text: str) -> str:
+    """The text with its parameters and calls written for whoever reads it."""
+    return _MARKED.sub(_written, text) if _BEGIN in text else text
+
+
+def _written(found: re.Match[str]) -> str:
+    try:
+        name, *rest = json.loads(found[1])
+    except ValueError:  # the characters of somebody's text
+        return found[0]
+    if len(rest) == 2:
+        return _spelling.get().call(name, _meant(rest[0]), _meant(rest[1]))  # type: ignore[arg-type]
+    return _spelling.get().argument(name, _meant(rest[0]) if rest else None)
 
 
 class MaskstatError(Exception):
@@ -34,7 +158,7 @@ class MaskstatError(Exception):
 
     `problem` is a short fact, `where` names the file or class it is about, `parameter` the
     parameter by its Python name, and `remedy` says what to do. `problem` and `remedy` may hold
-    parameters as `argument` writes them; `str` shows them as Python users type them.
+    parameters and calls as `argument` and `call` write them; `str` spells them.
     """
 
     exit_code = 1
@@ -53,17 +177,12 @@ class MaskstatError(Exception):
         self.remedy = remedy
         self.parameter = parameter
 
-    def said(self, spelled: Callable[[str, str | None], str]) -> str:
-        """The whole text, parameters written by `spelled(name, value)`."""
+    def __str__(self) -> str:
         about = self.where if self.parameter is None else argument(self.parameter)
         if self.parameter is not None and self.where is not None:
             about = f"{about} {self.where}"
         text = f"{about}: {self.problem}" if about else self.problem
-        text = f"{text}; {self.remedy}" if self.remedy else text
-        return _PARAMETER.sub(lambda found: spelled(found[1], found[2]), text)
-
-    def __str__(self) -> str:
-        return self.said(in_python)
+        return spelled(f"{text}; {self.remedy}" if self.remedy else text)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}('{cut(str(self), 90)}')"

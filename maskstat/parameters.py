@@ -36,7 +36,7 @@ def bind(
         if name not in bound:
             raise ParameterError(
                 f"{owner} has no parameter {printable(name)!r}",
-                where="--param",
+                parameter="parameters",
                 remedy=f"it has: {', '.join(bound) or 'none'}",
             )
         bound[name] = _converted(name, value, hints[name])
@@ -49,12 +49,13 @@ def _converted(name: str, value: object, hint: object) -> object:
         if value in choices:
             return value
         raise ParameterError(
-            f"{name} is one of {', '.join(choices)}, not {printable(str(value))}", where="--param"
+            f"{name} is one of {', '.join(choices)}, not {printable(str(value))}",
+            parameter="parameters",
         )
     number = parse_number(value) if isinstance(value, str) else _finite(value)
     if number is None:
         raise ParameterError(
-            f"{name} must be a number, not {printable(str(value))!r}", where="--param"
+            f"{name} must be a number, not {printable(str(value))!r}", parameter="parameters"
         )
     return number
 
@@ -82,14 +83,14 @@ def _finite(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def assignments(items: Iterable[str], *, option: str) -> dict[str, str]:
-    """Texts "NAME=VALUE" as a mapping. Raises ParameterError, naming the option, otherwise."""
+def assignments(items: Iterable[str], *, parameter: str) -> dict[str, str]:
+    """Texts "NAME=VALUE" as a mapping. Raises ParameterError, naming the parameter, otherwise."""
     pairs: dict[str, str] = {}
     for item in items:
         name, equals, value = item.partition("=")
         if not equals:
-            raise ParameterError(f"{printable(item)!r} is not NAME=VALUE", where=option)
+            raise ParameterError(f"{printable(item)!r} is not NAME=VALUE", parameter=parameter)
         if name.strip() in pairs:
-            raise ParameterError(f"{printable(name.strip())!r} is given twice", where=option)
+            raise ParameterError(f"{printable(name.strip())!r} is given twice", parameter=parameter)
         pairs[name.strip()] = value.strip()
     return pairs

@@ -31,7 +31,7 @@ class Scan(StoredScan):
 
         path = Path(path)
         if path.exists() and self._store.path.exists() and path.samefile(self._store.path):
-            raise ParameterError(f"{printable(str(path))} is the store itself", where="-o")
+            raise ParameterError(f"{printable(str(path))} is the store itself", parameter="path")
         about = {"scan": self.name, "source": self.source}
         return write_table(
             self.tables(), self.catalog, path, layout=layout, format=format, metadata=about

@@ -31,7 +31,8 @@ from maskstat.cli import (
     show,
     weights,
 )
-from maskstat.errors import MaskstatError
+from maskstat.cli.spelling import AsCommands
+from maskstat.errors import MaskstatError, speaking
 from maskstat.version import __version__
 
 _INTERRUPTED = 130
@@ -102,6 +103,11 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code. No exception leaves it."""
+    with speaking(AsCommands()):
+        return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
     try:
         result = app(arguments, prog_name="maskstat", standalone_mode=False)
     except BrokenPipeError:
@@ -109,7 +115,7 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         result = _INTERRUPTED
     except MaskstatError as error:
-        return _fail(error.said(as_option), error.exit_code)
+        return _fail(str(error), error.exit_code)
     except SystemExit as exit_:
         if isinstance(exit_.__context__, BrokenPipeError):  # what Typer makes of one
             return _pipe_closed()
@@ -121,16 +127,6 @@ def run(arguments: list[str]) -> int:
     if result == _INTERRUPTED:  # Typer answers Ctrl-C with the code alone
         return _fail("interrupted; what was counted is kept, the same command goes on", result)
     return result if isinstance(result, int) else 0
-
-
-# Options that are not called as their parameters are.
-_OPTIONS = {"out": "-o", "framework": "--for"}
-
-
-def as_option(parameter: str, value: str | None) -> str:
-    """How somebody who types commands writes a parameter: `--batch-size 8`, `--rescan`."""
-    option = _OPTIONS.get(parameter, f"--{parameter.replace('_', '-')}")
-    return option if value in {None, "True"} else f"{option} {value}"
 
 
 def _pipe_closed() -> int:

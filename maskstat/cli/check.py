@@ -126,7 +126,7 @@ def command(
     else:
         from maskstat.render.terminal.check_tables import check_tables
 
-        output().print(check_tables(document))
+        output().print(check_tables(document, note="'--json' lists every file"))
     _fail_on(findings, kinds)
     return 0
 

@@ -76,7 +76,7 @@ def _limits(fail_above: Sequence[str]) -> dict[str, float]:
     from maskstat.statistics.comparison import METRICS
 
     limits: dict[str, float] = {}
-    for name, text in assignments(fail_above, option="--fail-above").items():
+    for name, text in assignments(fail_above, parameter="fail_above").items():
         if name not in METRICS:
             raise ParameterError(
                 f"no metric is called {printable(name)!r}",

@@ -99,7 +99,7 @@ def command(
             chosen.ledger,
             chosen.catalog.names,
             "repeat-factor" if method is None else method,
-            params=assignments(param or [], option="--param"),
+            params=assignments(param or [], parameter="parameters"),
             provenance={
                 "source": chosen.source,
                 "scan": chosen.name,

@@ -158,7 +158,7 @@ def command(
         "absent": absent,
         "unlisted": unlisted,
     }
-    given = assignments(param or [], option="--param")
+    given = assignments(param or [], parameter="parameters")
     special = {
         "--for": framework,
         "--batch-size": batch_size,

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.errors import ParameterError
+from maskstat.errors import ParameterError, argument
 from maskstat.naming import counted, natural_key
 from maskstat.regions.components import Components
 from maskstat.showing import one_line
@@ -272,26 +272,26 @@ class PixelProfile:
 def check_size(class_count: int, grid: int) -> None:
     """Raise ParameterError where a profile of so many classes and cells can't be kept."""
     if not 1 <= grid <= MAX_GRID:
-        raise ParameterError(f"is 1 to {MAX_GRID} cells a side, not {grid}", where="--grid")
+        raise ParameterError(f"is 1 to {MAX_GRID} cells a side, not {grid}", parameter="grid")
     if not class_count:
         raise ParameterError(
             "a pixel profile needs classes",
-            where="--profile",
-            remedy="say what the values mean with --classes",
+            parameter="profile",
+            remedy=f"say what the values mean with {argument('classes')}",
         )
     if class_count > MAX_CLASSES:
         raise ParameterError(
             f"a pixel profile of {class_count:,} classes would compare {class_count**2:,} pairs;"
             f" {MAX_CLASSES:,} classes are the most",
-            where="--profile",
-            remedy="say with --classes which values are classes",
+            parameter="profile",
+            remedy=f"say with {argument('classes')} which values are classes",
         )
     if (class_count + 1) * grid**2 > MAX_CELLS:
         raise ParameterError(
             f"heat maps of {class_count:,} classes with {grid} x {grid} cells take more than"
             f" {MAX_CELLS >> 17} MiB",
-            where="--grid",
-            remedy=f"at most --grid {math.isqrt(MAX_CELLS // (class_count + 1))}",
+            parameter="grid",
+            remedy=f"at most {argument('grid', math.isqrt(MAX_CELLS // (class_count + 1)))}",
         )
 
 

@@ -29,7 +29,7 @@ class Method:
     """A registered sampling method.
 
     Attributes:
-        name: what `--method` calls it.
+        name: what it is called by.
         formula: in the notation n_bc (pixels of class c in mask b), N_b = sum_c n_bc, p_c (pixel
             frequency), f_c (share of masks that contain c), K (classes that occur).
         source: who published it.
@@ -77,7 +77,7 @@ def find_method(name: str) -> Method:
         return METHODS[name]
     raise ParameterError(
         f"no sampling method is called {printable(name)!r}",
-        where="--method",
+        parameter="method",
         remedy=f"{did_you_mean(name, METHODS)}known are {', '.join(METHODS)}",
     )
 
@@ -91,7 +91,7 @@ def find_method(name: str) -> Method:
 def repeat_factor(ledger: MaskLedger, *, threshold: float = 0.001) -> FloatArray:
     """Repeats masks of classes that are in fewer than a share `threshold` of the masks."""
     if threshold < 0:
-        raise ParameterError("threshold must not be negative", where="--param threshold")
+        raise ParameterError("must not be negative", parameter="parameters", where="threshold")
     masks = np.bincount(ledger.classes, minlength=ledger.class_count)
     share = np.maximum(masks, 1) / max(len(ledger), 1)
     of_class = np.maximum(1.0, np.sqrt(threshold / share))
@@ -108,7 +108,7 @@ def repeat_factor(ledger: MaskLedger, *, threshold: float = 0.001) -> FloatArray
 def inverse_frequency(ledger: MaskLedger, *, power: float = 1.0) -> FloatArray:
     """Draws a mask in proportion to the mean inverse frequency of its labelled pixels."""
     if power < 0:
-        raise ParameterError("power must not be negative", where="--param power")
+        raise ParameterError("must not be negative", parameter="parameters", where="power")
     pixels = class_pixels(ledger)
     occurs = pixels > 0
     inverse = np.zeros(ledger.class_count)
@@ -146,7 +146,7 @@ def target_mix(
     costs, 1 for plain sampling. Masks without a labelled pixel can't change the mix and get 0.
     """
     if not 0 <= effective <= 1:
-        raise ParameterError("effective must be from 0 to 1", where="--param effective")
+        raise ParameterError("must be from 0 to 1", parameter="parameters", where="effective")
     labelled = ledger.labelled
     chosen = np.flatnonzero(labelled > 0)
     weights = np.zeros(len(ledger))

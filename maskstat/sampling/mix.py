@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.errors import WeightError
+from maskstat.errors import WeightError, argument, call
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import IntArray
 
@@ -47,7 +47,8 @@ def expected_mix(ledger: MaskLedger, weights: FloatArray) -> FloatArray:
     if not total > 0:
         raise WeightError(
             "not one pixel belongs to a class, so there is no class mix",
-            remedy="check --classes and --ignore against 'maskstat show'",
+            remedy=f"check {argument('classes')} and {argument('ignore')} against"
+            f" '{call('open_scan')}'",
         )
     return mass / total
 

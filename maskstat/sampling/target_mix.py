@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from maskstat.errors import WeightError
+from maskstat.errors import WeightError, argument
 from maskstat.sampling.mix import FloatArray, effective_masks
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class TargetMix:
         if not (gap := self._gap(best, factor)) <= allowed:
             raise WeightError(
                 f"the target mix was missed by {gap:.1g}: the iteration did not converge",
-                remedy="use a larger --param effective",
+                remedy=f"use a larger {argument('parameters', {'effective': None})}",
             )
         self.start = best
         _, u = self._primal(self._prices(best), factor)

@@ -1,8 +1,8 @@
 """Checking stored scans against their files: duplicates, leakage between splits, images.
 
-`check_scan` is what `maskstat check` does; `find_duplicates` serves comparisons too. Counts decide
-wherever they can; a file is opened only where two masks have equal counts, and an image's header
-only where images are asked for.
+`check_scan` finds all that is wrong with a scan; `find_duplicates` serves comparisons too. Counts
+decide wherever they can; a file is opened only where two masks have equal counts, and an image's
+header only where images are asked for.
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
-from maskstat.errors import CatalogError, FileFormatError, MaskError, ParameterError, SourceError
+from maskstat.errors import (
+    Blank,
+    CatalogError,
+    FileFormatError,
+    MaskError,
+    ParameterError,
+    SourceError,
+    argument,
+)
 from maskstat.executors.threads import map_chunks, usable_cpus
 from maskstat.files.image_headers import ImageHeader, image_header
 from maskstat.naming import counted, natural_key, printable
@@ -57,7 +65,7 @@ def check_scan(
     min_masks: int = 10,
     min_components: int | None = None,
 ) -> tuple[Finding, ...]:
-    """Everything `maskstat check` finds in a scan, errors first.
+    """Everything that is wrong with a scan, errors first.
 
     Args:
         scan: the scan, under the catalogue to check it with.
@@ -74,16 +82,16 @@ def check_scan(
         ProfileError: `min_components` is given and the scan has no profile.
         SourceError: `images` holds no image.
     """
-    for option, least in (("--min-masks", min_masks), ("--min-components", min_components)):
+    for parameter, least in (("min_masks", min_masks), ("min_components", min_components)):
         if least is not None and least < 0:
-            raise ParameterError("must not be negative", where=option)
+            raise ParameterError("must not be negative", parameter=parameter)
     if any(other.name == scan.name for other in against):
         raise ParameterError(
-            f"{printable(scan.name)!r} is the scan to check itself", where="--against"
+            f"{printable(scan.name)!r} is the scan to check itself", parameter="against"
         )
     for at, other in enumerate(against):
         if any(other.name == earlier.name for earlier in against[:at]):
-            raise ParameterError(f"{printable(other.name)!r} is named twice", where="--against")
+            raise ParameterError(f"{printable(other.name)!r} is named twice", parameter="against")
     findings = [
         *counted_findings(scan, min_masks=min_masks, min_components=min_components),
         *_check_duplicates(scan, against),
@@ -429,13 +437,13 @@ def compare_scans(scans: Sequence[StoredScan]) -> Comparison:
 
 
 def _common_classes(scans: Sequence[StoredScan]) -> str:
-    """The option that reads all scans alike, as far as it can be guessed."""
+    """The argument that reads all scans alike, as far as it can be guessed."""
     catalogs = [scan.catalog for scan in scans]
     if all(
         catalog.origin in {"number", "inferred"} and info.values == (info.index,)
         for catalog in catalogs
         for info in catalog.classes
     ):
-        return f"--classes {max(1, *map(len, catalogs))}"
+        return argument("classes", max(1, *map(len, catalogs)))
     presets = {catalog.name for catalog in catalogs if catalog.origin == "preset"}
-    return f"--classes {printable(presets.pop())}" if len(presets) == 1 else "--classes FILE"
+    return argument("classes", presets.pop() if len(presets) == 1 else Blank("FILE"))

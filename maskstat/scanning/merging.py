@@ -16,7 +16,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from maskstat.errors import ParameterError, StoreError
+from maskstat.errors import ParameterError, StoreError, argument
 from maskstat.files.documents.document import replacing
 from maskstat.naming import counted, did_you_mean, printable, storable
 from maskstat.regions.profile import smallest_of
@@ -89,7 +89,7 @@ def merge(
         )
     if prefer not in (None, "newest"):
         raise ParameterError(
-            f"is newest, or left out, not {printable(repr(prefer))}", where="--prefer"
+            f"is newest, or left out, not {printable(repr(prefer))}", parameter="prefer"
         )
     catalog = None if classes is None else load_catalog(classes)
     _check_target(target, force=force)
@@ -160,14 +160,19 @@ class _Part:
 
 def _check_target(target: Path, *, force: bool) -> None:
     if target.is_dir():
-        raise StoreError("is a folder", where=printable(str(target)), remedy="name a file with -o")
+        raise StoreError(
+            "is a folder",
+            where=printable(str(target)),
+            remedy=f"name a file with {argument('output')}",
+        )
     if not target.exists():
         return
     if not force:
         raise StoreError(
             "there is a file already",
             where=printable(str(target)),
-            remedy="choose another -o, or --force to replace the whole store",
+            remedy=f"choose another {argument('output')}, or {argument('force', True)} to replace"
+            " the whole store",
         )
     with Store.open(target) as store:  # nothing but a store is replaced
         store.sources()
@@ -201,7 +206,7 @@ def _opened(paths: Sequence[Path], scans: Sequence[str], stack: ExitStack) -> li
         if asked not in found:
             raise StoreError(
                 f"no store holds a scan called {printable(repr(asked))}",
-                where="--scan",
+                parameter="scans",
                 remedy=f"{did_you_mean(asked, found)}leave it out",
             )
     return parts
@@ -231,7 +236,7 @@ def _place(parts: Sequence[_Part], *, separate: bool) -> str:
         if stores.setdefault(stem, part.store) is not part.store:
             raise ParameterError(
                 f"two stores are called {printable(stem)!r}",
-                where="--separate",
+                parameter="separate",
                 remedy="rename the file of one",
             )
         of_its_store = [other.place.folder for other in parts if other.store is part.store]
@@ -247,7 +252,7 @@ def _check_agreement(parts: Sequence[_Part], *, classes_given: bool, incomplete:
             raise StoreError(
                 "the scan was interrupted, or is still going on",
                 where=part.where,
-                remedy="scan again to complete it, or --allow-incomplete",
+                remedy=f"scan again to complete it, or {argument('allow_incomplete', True)}",
             )
         if part.info.reading != first.info.reading:
             raise StoreError(
@@ -260,7 +265,7 @@ def _check_agreement(parts: Sequence[_Part], *, classes_given: bool, incomplete:
                 f"its classes ({_classes(part)}) are not those of {first.where}"
                 f" ({_classes(first)}): {_difference(part.info.catalog, first.info.catalog)}",
                 where=part.where,
-                remedy="--classes says which to take; nothing is decoded again",
+                remedy=f"{argument('classes')} says which to take; nothing is decoded again",
             )
 
 
@@ -384,7 +389,7 @@ class _Rows:
         more = f" and {self._differ - len(self._differing):,} more" if self._differ > _NAMED else ""
         remedy = "scan those again that are out of date"
         if self._prefer is None:
-            remedy += ", or --prefer newest takes the file that changed last"
+            remedy += f", or {argument('prefer', 'newest')} takes the file that changed last"
         return StoreError(
             f"{counted(self._differ, 'mask')} had other counts in another scan: {named}{more}",
             remedy=remedy,

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from maskstat.errors import CatalogError, ParameterError, ProfileError
+from maskstat.errors import Blank, CatalogError, ParameterError, ProfileError, call
 from maskstat.naming import counted, printable
 from maskstat.parameters import parse_whole
-from maskstat.readers.options import VOID, ReadOptions, arguments_of
+from maskstat.readers.options import VOID, ReadOptions
 from maskstat.regions.profile import PixelProfile
 from maskstat.scanning.changes import Changes
 from maskstat.scanning.stored_profiles import ProfileState, profile_state, stored_profile
@@ -132,7 +131,7 @@ class StoredScan:
                 else "there is no pixel profile under these classes"
             )
             raise ProfileError(
-                lacking, where=printable(self.name), remedy=f"type: {self.profile_command}"
+                lacking, where=printable(self.name), remedy=f"type: {self.profile_call}"
             )
         if of_all and state is not None and state.left_out:
             first = state.left_out[0]
@@ -144,28 +143,27 @@ class StoredScan:
         return self.profile
 
     @property
-    def profile_command(self) -> str:
-        """The command that adds a profile under these classes, as far as it can be told."""
+    def profile_call(self) -> str:
+        """The call that adds a profile under these classes, as `errors.call` has it in a text."""
         merged = is_merged(self.source)
         source = place_of(self.source, "").base if merged else self.source
-        words = ["maskstat", "scan", printable(source), "--profile"]
         catalog = self.catalog
+        options: dict[str, object] = {"profile": True}
         if catalog.origin in {"number", "inferred"}:
             if catalog.origin == "number":
-                words += ["--classes", str(len(catalog))]
-            for value in sorted(catalog.ignored_values):
-                words += ["--ignore", str(value)]
-            for colour in sorted(catalog.ignored_colours):
-                words += ["--ignore", str(value_label(colour, colour=True))]
+                options["classes"] = len(catalog)
+            ignored: list[int | str] = sorted(catalog.ignored_values)
+            ignored += [value_label(c, colour=True) for c in sorted(catalog.ignored_colours)]
+            if ignored:
+                options["ignore"] = ignored
         else:
-            preset = catalog.origin == "preset"
-            words += ["--classes", printable(catalog.name) if preset else "FILE"]
-        words += map(printable, arguments_of(self.info.reading))
+            options["classes"] = catalog.name if catalog.origin == "preset" else Blank("FILE")
+        options |= self.info.reading
         if catalog.nearest_colour:
-            words += ["--nearest-colour", str(catalog.nearest_colour)]
+            options["nearest_colour"] = catalog.nearest_colour
         if Path(self.source).name != self.name and not merged:
-            words += ["--name", printable(self.name)]
-        return shlex.join(words)
+            options["name"] = self.name
+        return call("scan", source, **options)
 
     @cached_property
     def failures(self) -> tuple[Failure, ...]:
@@ -266,7 +264,7 @@ def interpreting(
     if not 0 <= nearest_colour <= 255:
         raise ParameterError(
             f"is the difference of a channel, 0 to 255, not {nearest_colour}",
-            where="--nearest-colour",
+            parameter="nearest_colour",
         )
     return replace(catalog, nearest_colour=nearest_colour)
 
@@ -298,12 +296,12 @@ def parse_ignored(ignore: int | str | Iterable[int | str]) -> tuple[list[int], l
         if value is None:
             raise ParameterError(
                 f"{printable(text)!r} is neither a whole number nor a colour #rrggbb",
-                where="--ignore",
+                parameter="ignore",
             )
         if not -(1 << 63) <= value < 1 << 63:
             raise ParameterError(
                 f"{printable(text)[:60]} is no value that a pixel can have: they have 64 bits",
-                where="--ignore",
+                parameter="ignore",
             )
         values.append(value)
     return values, colours

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.errors import MaskstatError, ParameterError
+from maskstat.errors import Blank, MaskstatError, ParameterError, argument, call
 from maskstat.frames import data_frame
 from maskstat.naming import counted, printable
 from maskstat.showing import cut, one_line
@@ -222,7 +222,7 @@ def compare_splits(
         raise ParameterError(
             "a comparison needs two or more different splits",
             where=" ".join(map(printable, names)) or None,
-            remedy="name their scans: maskstat compare train val",
+            remedy=f"name their scans: {call('Scan.compare', Blank('train'), Blank('val'))}",
         )
     if len({split.histogram.catalog.digest for split in splits}) > 1:
         raise MaskstatError("splits of different classes can't be compared")
@@ -231,7 +231,8 @@ def compare_splits(
             raise MaskstatError(
                 "has not one labelled pixel, so there is nothing to compare",
                 where=printable(split.name),
-                remedy="check --classes and --ignore against 'maskstat show'",
+                remedy=f"check {argument('classes')} and {argument('ignore')} against"
+                f" '{call('open_scan')}'",
             )
     return Comparison(
         tuple(splits),

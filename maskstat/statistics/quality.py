@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from maskstat.errors import Blank, argument, call, spelled
 from maskstat.naming import natural_key
 from maskstat.regions.profile import PixelProfile
 from maskstat.showing import one_line
@@ -41,10 +42,10 @@ class FindingKind:
     """A kind of finding.
 
     Attributes:
-        name: what `--fail-on` and `--json` call it.
+        name: what it is called by.
         severity: "error" (counts are wrong or training would be), "warning" or "info".
         noun: what its number counts.
-        meaning: the rule, for people.
+        meaning: the rule, for people; as `advice` a text for `errors.spelled`.
         advice: what to do.
     """
 
@@ -65,7 +66,7 @@ KINDS: dict[str, FindingKind] = {
             "error",
             "mask",
             "could not be counted when the set was scanned",
-            "repair, export again or --exclude them, then scan again",
+            f"repair, export again or {argument('exclude')} them, then scan again",
         ),
         FindingKind(
             "incomplete",
@@ -79,7 +80,7 @@ KINDS: dict[str, FindingKind] = {
             "error",
             "value",
             "raw values or colours neither a class nor ignored",
-            "add them to the catalogue or --ignore them",
+            f"add them to the catalogue or {argument('ignore')} them",
         ),
         FindingKind(
             "lossy",
@@ -114,20 +115,21 @@ KINDS: dict[str, FindingKind] = {
             "warning",
             "class",
             "declared, but without a single pixel",
-            "check the catalogue's values, or plan for it with 'maskstat weights --absent'",
+            "check the catalogue's values, or plan for it with"
+            f" '{call('Scan.weights', absent=Blank('POLICY'))}'",
         ),
         FindingKind(
             "few-masks",
             "warning",
             "class",
-            "in fewer masks than --min-masks",
-            "annotate more, merge it with a related class, or oversample: 'maskstat sampling'",
+            f"in fewer masks than {argument('min_masks')}",
+            f"annotate more, merge it with a related class, or oversample: {call('Scan.sampling')}",
         ),
         FindingKind(
             "few-components",
             "warning",
             "class",
-            "in fewer components than --min-components",
+            f"in fewer components than {argument('min_components')}",
             "annotate more, or expect its metrics to depend on a handful of objects",
         ),
         FindingKind(
@@ -149,7 +151,8 @@ KINDS: dict[str, FindingKind] = {
             "warning",
             "mask",
             "no image has its stem",
-            "check --images, --image-suffix and --mask-suffix, or remove the mask",
+            f"check {argument('images')}, {argument('image_suffix')} and {argument('mask_suffix')},"
+            " or remove the mask",
         ),
         FindingKind(
             "image-without-mask",
@@ -163,7 +166,7 @@ KINDS: dict[str, FindingKind] = {
             "warning",
             "mask",
             "several images have its stem",
-            "give masks and images the same subfolders, or point --images at one set",
+            f"give masks and images the same subfolders, or point {argument('images')} at one set",
         ),
         FindingKind(
             "unreadable-image",
@@ -258,7 +261,7 @@ class Finding:
     @property
     def advice(self) -> str:
         """What to do about it."""
-        return KINDS[self.kind].advice
+        return spelled(KINDS[self.kind].advice)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -267,7 +270,7 @@ class Finding:
             "severity": self.severity,
             "count": self.count,
             "what": KINDS[self.kind].noun,
-            "meaning": KINDS[self.kind].meaning,
+            "meaning": spelled(KINDS[self.kind].meaning),
             "advice": self.advice,
             "files": list(self.files),
             "details": [dict(detail) for detail in self.details],

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from maskstat.errors import CatalogError, StoreError
+from maskstat.errors import CatalogError, StoreError, argument
 from maskstat.naming import printable
 
 _DAMAGED = "it is damaged: restore or delete it, then scan again"
@@ -70,10 +70,12 @@ def translated(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         text = str(error)
         remedies = {
-            "locked": "another maskstat is writing to it: wait, or use another --db",
-            "not a database": "choose another --db",
-            "unable to open": "check that its folder exists and can be written, or use --db",
-            "readonly": "it can't be written: check its permissions, or use another --db",
+            "locked": f"another maskstat is writing to it: wait, or use another {argument('db')}",
+            "not a database": f"choose another {argument('db')}",
+            "unable to open": "check that its folder exists and can be written, or use"
+            f" {argument('db')}",
+            "readonly": "it can't be written: check its permissions, or use another"
+            f" {argument('db')}",
             "full": "free some disk space and run the same command again",
             "malformed": _DAMAGED,
         }

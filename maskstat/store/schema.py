@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from maskstat.errors import StoreError
+from maskstat.errors import StoreError, argument
 from maskstat.naming import printable
 
 APPLICATION_ID = 0x6D73746B  # "mstk"
@@ -118,7 +118,9 @@ def prepare(connection: sqlite3.Connection, path: Path, *, create: bool) -> int:
     where = printable(str(path))
     if pragma("application_id") != APPLICATION_ID:
         raise StoreError(
-            "is an SQLite file, but not a scan store", where=where, remedy="choose another --db"
+            "is an SQLite file, but not a scan store",
+            where=where,
+            remedy=f"choose another {argument('db')}",
         )
     version = pragma("user_version")
     if version > SCHEMA_VERSION:

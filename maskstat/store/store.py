@@ -17,7 +17,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from maskstat.errors import StoreError
+from maskstat.errors import Blank, StoreError, argument, call
 from maskstat.naming import did_you_mean, natural_key, printable
 from maskstat.store.connection import translated
 from maskstat.store.copying import Copied, MaskRow, Naming
@@ -50,6 +50,7 @@ LOCK_SECONDS = 10.0  # how long to wait for another process that is writing
 _ROWS = 100
 _VALUES = "values"  # in place of a catalogue's digest, where `summary` keeps raw values
 _KEPT_VALUES = 1 << 16
+_FIRST = call("scan", Blank("FOLDER"), classes=Blank("K"))
 _ASKED = 512  # masks that one statement looks up
 _ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _ONE_ROW = f"REPLACE INTO mask VALUES {_ROW}"
@@ -73,13 +74,13 @@ class Store(KeptProfiles, Copied):
             raise StoreError(
                 "is a folder, and a scan store is a file",
                 where=printable(str(path)),
-                remedy=f"name a file in it: --db {printable(str(path / 'maskstat.db'))}",
+                remedy=f"name a file in it: {argument('db', path / 'maskstat.db')}",
             )
         if not create and not file:
             raise StoreError(
                 "there is no scan store",
                 where=printable(str(path)),
-                remedy="scan first: 'maskstat scan FOLDER --classes K', or name one with --db",
+                remedy=f"scan first: '{_FIRST}', or name one with {argument('db')}",
             )
         with translated(path):
             connection = _connect(path)
@@ -133,9 +134,7 @@ class Store(KeptProfiles, Copied):
         where = printable(str(self.path))
         known = list(self.sources())
         if name is None or not known:
-            raise StoreError(
-                "holds no scan yet", where=where, remedy="maskstat scan FOLDER --classes K"
-            )
+            raise StoreError("holds no scan yet", where=where, remedy=_FIRST)
         raise StoreError(
             f"holds no scan called {printable(name)!r}",
             where=where,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.errors import CatalogError
+from maskstat.errors import CatalogError, argument
 from maskstat.naming import counted, printable, storable
 from maskstat.showing import cut, one_line
 from maskstat.values.tally import GREY, Encoding, IntArray, TallyTable, value_label
@@ -140,7 +140,7 @@ class ClassCatalog:
         if len(raw) > MAX_CLASSES:
             raise CatalogError(
                 f"{len(raw)} different values found: too many to be classes",
-                remedy="say what they mean with --classes",
+                remedy=f"say what they mean with {argument('classes')}",
             )
         classes = tuple(ClassInfo(k, f"class_{v}", (v,)) for k, v in enumerate(raw))
         return cls(classes, name="inferred", origin="inferred")

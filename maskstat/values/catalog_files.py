@@ -22,7 +22,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from maskstat.errors import CatalogError
+from maskstat.errors import CatalogError, call
 from maskstat.naming import did_you_mean, printable
 from maskstat.parameters import parse_whole
 from maskstat.values.catalog import MAX_CLASSES, ClassCatalog, ClassInfo
@@ -50,7 +50,7 @@ _KNOWN_CLASS_KEYS = {"name", "value", "values", "colour", "color", "colours", "c
 
 
 def load_catalog(classes: ClassCatalog | int | str | Path) -> ClassCatalog:
-    """The catalogue that `--classes` names.
+    """The catalogue that somebody means by `classes`.
 
     A number K (values 0..K-1), a preset name, or the path of a YAML/JSON catalogue, of a text
     list of names (LabelMe's `__ignore__` and `_background_` included) or of a CVAT/VOC
@@ -79,8 +79,9 @@ def load_catalog(classes: ClassCatalog | int | str | Path) -> ClassCatalog:
     folder = bool(text) and path.is_dir()
     raise CatalogError(
         "is a folder, not a file of classes" if folder else "neither a number, a file nor a preset",
-        where=f"--classes {printable(text) or repr(text)}",
-        remedy=f"{did_you_mean(text, preset_names())}'maskstat presets' lists the presets",
+        where=printable(text) or repr(text),
+        parameter="classes",
+        remedy=f"{did_you_mean(text, preset_names())}'{call('presets')}' lists the presets",
     )
 
 
@@ -88,7 +89,7 @@ def _numbered(count: int) -> ClassCatalog:
     try:
         return ClassCatalog.numbered(count)
     except CatalogError as error:
-        raise CatalogError(error.problem, where="--classes", remedy=error.remedy) from None
+        raise CatalogError(error.problem, parameter="classes", remedy=error.remedy) from None
 
 
 def load_preset(name: str) -> ClassCatalog:
@@ -98,7 +99,7 @@ def load_preset(name: str) -> ClassCatalog:
     except KeyError:
         raise CatalogError(
             f"no preset is called {printable(name)!r}",
-            remedy=f"{did_you_mean(name, preset_names())}'maskstat presets' lists them",
+            remedy=f"{did_you_mean(name, preset_names())}'{call('presets')}' lists them",
         ) from None
     return catalog_from_mapping(_parse_yaml(text), name=name, origin="preset")
 

@@ -162,7 +162,7 @@ class BatchDrawer:
 
         if batch_size < 1:
             raise ParameterError(
-                f"the batch size is {batch_size}; it must be at least 1", where="--batch-size"
+                f"the batch size is {batch_size}; it must be at least 1", parameter="batch_size"
             )
         self.rows = rows
         self.batch_size = min(batch_size, rows.mask_count)

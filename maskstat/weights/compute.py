@@ -14,6 +14,8 @@ from maskstat.errors import (
     UnknownCountsError,
     UnlistedValuesError,
     WeightError,
+    argument,
+    call,
 )
 from maskstat.naming import counted, printable
 from maskstat.values.histogram import ClassHistogram
@@ -168,7 +170,8 @@ def present_counts(
     if not present.any():
         raise WeightError(
             "not one pixel belongs to a class, so there is nothing to weigh",
-            remedy="check --classes and --ignore against 'maskstat show'",
+            remedy=f"check {argument('classes')} and {argument('ignore')} against"
+            f" '{call('open_scan')}'",
         )
     masks, image_pixels, labelled_image_pixels = (
         None if (counts := known(histogram, name)) is None else counts[present]
@@ -195,12 +198,11 @@ def refuse_unlisted(histogram: ClassHistogram) -> None:
     ]
     more = len(histogram.unlisted) - len(shown)
     listing = ", ".join(shown) + (f" and {more} more" if more else "")
-    flags = " ".join(
-        f"--ignore '{v}'" if isinstance(v, str) else f"--ignore {v}" for v in histogram.unlisted
-    )
     raise UnlistedValuesError(
         f"values that are neither classes nor ignored: {listing}",
-        remedy=flags if more == 0 else "--unlisted ignore",
+        remedy=argument("unlisted", "ignore")
+        if more
+        else argument("ignore", list(histogram.unlisted)),
     )
 
 
@@ -209,7 +211,7 @@ def resolve_absent(histogram: ClassHistogram, absent: str | None) -> Absent:
     if absent is not None and absent not in ABSENT_POLICIES:
         raise ParameterError(
             f"no policy is called {printable(absent)!r}",
-            where="--absent",
+            parameter="absent",
             remedy=f"known are {', '.join(ABSENT_POLICIES)}",
         )
     missing = [histogram.catalog.names[k] for k in np.flatnonzero(~histogram.present)]
@@ -220,7 +222,7 @@ def resolve_absent(histogram: ClassHistogram, absent: str | None) -> Absent:
         names = ", ".join(map(printable, missing[:8])) + (" ..." if len(missing) > 8 else "")
         raise AbsentClassError(
             f"{len(missing)} of {len(histogram.catalog)} classes never occur: {names}",
-            remedy="choose their weight: --absent zero, one or max",
+            remedy=f"choose their weight with {argument('absent')}: zero, one or max",
         )
     return absent  # type: ignore[return-value]
 
@@ -229,7 +231,9 @@ def _checked_clip(clip: tuple[float, float]) -> tuple[float, float]:
     low, high = clip
     if not (math.isfinite(low) and math.isfinite(high) and 0 <= low <= high and high > 0):
         raise ParameterError(
-            f"{low:g}:{high:g} is no range of weights", where="--clip", remedy="--clip 0.1:10"
+            f"{low:g}:{high:g} is no range of weights",
+            parameter="clip",
+            remedy=argument("clip", (0.1, 10)),
         )
     return low, high
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskstat.errors import ParameterError, WeightError
-from maskstat.naming import counted
+from maskstat.naming import counted, printable
 from maskstat.showing import one_line, span
 from maskstat.weights.batches import (
     BatchDrawer,
@@ -121,7 +121,7 @@ def wrong_and_right(class_count: int, epsilon: float) -> tuple[float, float]:
         raise ParameterError(
             f"a predictor of {class_count} classes that gives its own {1 - epsilon:g} has no "
             "finite cost or does not prefer it",
-            where="--predictor-confidence",
+            parameter="epsilon",
             remedy=f"its confidence must lie above {1 / class_count:.3g} and below 1",
         )
     right = -float(np.log1p(-epsilon))
@@ -177,7 +177,11 @@ def price_list(
             batch size below 1, or an epsilon outside its range.
     """
     if reduction not in REDUCTIONS:
-        raise ParameterError(f"no reduction is called {reduction!r}", remedy="keras or torch")
+        raise ParameterError(
+            f"no reduction is called {printable(repr(reduction))}",
+            parameter="reduction",
+            remedy="keras or torch",
+        )
     rows = MaskRows.of(ledger)
     totals = rows.spread_out(rows.totals.astype(np.float64))
     drawer = BatchDrawer(rows, batch_size, seed)

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from maskstat.errors import ParameterError, WeightError
+from maskstat.errors import ParameterError, WeightError, argument
 from maskstat.showing import one_line
 from maskstat.weights import feasibility
 from maskstat.weights.batches import (
@@ -258,8 +258,8 @@ def best_effort(
     """
     if not 1.0 <= max_ratio <= LARGEST_RATIO:
         raise ParameterError(
-            f"the largest weight ratio is {max_ratio:g}; it must be between 1 and 1e12",
-            where="--max-ratio",
+            f"{argument('max_ratio', max_ratio)} is no largest ratio of weights: it must be between"
+            " 1 and 1e12"
         )
     rows = MaskRows.of(ledger)
     drawer = BatchDrawer(rows, batch_size, seed)
@@ -377,7 +377,7 @@ def _solve_sampled(
         raise WeightError(
             f"with batch size {drawer.batch_size} equal cost is possible, but so narrowly that "
             f"{count:,} random batches do not show it",
-            remedy="choose a larger batch size or --best-effort",
+            remedy=f"choose a larger batch size or {argument('max_ratio')}",
         )
     return solved
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from maskstat.errors import ParameterError
+from maskstat.errors import ParameterError, argument
 from maskstat.naming import printable
 from maskstat.showing import one_line
 from maskstat.values.histogram import ClassHistogram
@@ -69,18 +69,21 @@ def equal_cost(
         WeightError: as `maskstat.weights.compute.compute`, or the iteration did not converge.
     """
     if framework not in FRAMEWORKS:
-        raise ParameterError(f"is keras or torch, not {printable(repr(framework))}", where="--for")
+        raise ParameterError(
+            f"is keras or torch, not {printable(repr(framework))}", parameter="framework"
+        )
     if framework == "keras" and max_ratio is not None:
         raise ParameterError(
-            "a plain mean always has an exact answer", where="--best-effort", remedy="leave it out"
+            "a plain mean always has an exact answer", parameter="max_ratio", remedy="leave it out"
         )
     if max_ratio is not None and cost_matrix is not None:
-        raise ParameterError("does not go with --best-effort", where="--cost-matrix")
+        raise ParameterError(f"does not go with {argument('max_ratio')}", parameter="cost_matrix")
     if framework == "torch" and batch_size is None:
         raise ParameterError(
             "PyTorch's mean divides by each batch's weights, so its answer depends on the batch",
-            where="--for torch",
-            remedy="say how many masks one process averages over: --batch-size 8",
+            parameter="framework",
+            where="torch",
+            remedy=f"say how many masks one process averages over: {argument('batch_size', 8)}",
         )
     if unlisted != "ignore":
         refuse_unlisted(histogram)

@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Literal
 
-from maskstat.errors import ParameterError, WeightError
+from maskstat.errors import Blank, ParameterError, WeightError, call, spelled
 from maskstat.naming import printable
 from maskstat.weights.table import WeightTable, load_weights
 
@@ -49,6 +49,7 @@ def fitting_table(
     if reduction not in _AVERAGE:
         raise ParameterError(
             f"no reduction is called {printable(str(reduction))!r}",
+            parameter="reduction",
             remedy=f"known are {', '.join(_AVERAGE)}",
         )
     table = source if isinstance(source, WeightTable) else load_weights(source)
@@ -57,16 +58,20 @@ def fitting_table(
         raise WeightError(
             f"has weights of {len(table)} classes, the model has {class_count}",
             where=where or "weights",
-            remedy="count the masks with the model's classes: 'maskstat scan --classes'",
+            remedy="count the masks with the model's classes:"
+            f" '{call('scan', classes=Blank('K'))}'",
         )
     needed = _AVERAGE[reduction]
     if table.reduction is not None and table.reduction != needed:
         made_for = table.reduction
         other = "mean" if made_for == "linear" else "weighted-mean"
         warnings.warn(
-            f"{where or 'weights'}: made for {_WORDING.get(made_for, printable(made_for))}, but"
-            f" reduction={reduction!r} is {_WORDING[needed]}; use reduction={other!r} in the loss"
-            f" and here, or weights from 'maskstat weights --for {_FRAMEWORK[needed]}'",
+            spelled(
+                f"{where or 'weights'}: made for {_WORDING.get(made_for, printable(made_for))}, but"
+                f" reduction={reduction!r} is {_WORDING[needed]}; use reduction={other!r} in the"
+                " loss and here, or weights from"
+                f" '{call('Scan.equal_cost', framework=_FRAMEWORK[needed])}'"
+            ),
             UserWarning,
             stacklevel=stacklevel,
         )

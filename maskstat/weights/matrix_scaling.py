@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from maskstat.errors import WeightError
+from maskstat.errors import WeightError, argument
 from maskstat.showing import one_line
 from maskstat.values.tally import IntArray
 from maskstat.weights.batches import Batches, FloatArray
@@ -144,7 +144,7 @@ def scale(batches: Batches, targets: FloatArray, start: FloatArray | None = None
             "the equal-cost weights did not converge: after "
             f"{_SINKHORN_STEPS + steps} iterations a class still misses its share by "
             f"{point.deviation:.1e} of it",
-            remedy="choose a larger batch size or --best-effort",
+            remedy=f"choose a larger batch size or {argument('max_ratio')}",
         )
     logs = point.logs.copy()
     for block in np.unique(blocks):

@@ -39,7 +39,7 @@ def normalise(weights: FloatArray, frequency: FloatArray, how: str) -> FloatArra
     if how not in NORMALISATIONS:
         raise ParameterError(
             f"no normalisation is called {printable(how)!r}",
-            where="--normalize",
+            parameter="normalize",
             remedy=f"{did_you_mean(how, NORMALISATIONS)}known are {', '.join(NORMALISATIONS)}",
         )
     # Dividing by the largest first keeps sums of huge weights finite.

@@ -80,7 +80,7 @@ class Scheme:
     """A registered scheme.
 
     Attributes:
-        name: what `--scheme` calls it.
+        name: what it is called by.
         formula: in the notation n_c, p_c = n_c / N, m_c, H_c.
         source: who published it.
         function: `function(counts, **parameters) -> float64[P]`.
@@ -151,7 +151,7 @@ def find_scheme(name: str) -> Scheme:
         return SCHEMES[name]
     raise ParameterError(
         f"no scheme is called {printable(name)!r}",
-        where="--scheme",
+        parameter="scheme",
         remedy=f"{did_you_mean(name, SCHEMES)}known are {', '.join(SCHEMES)}",
     )
 
@@ -204,7 +204,7 @@ def sqrt(counts: ClassCounts) -> FloatArray:
 def power(counts: ClassCounts, *, alpha: float = 0.25) -> FloatArray:
     """max-count to a power: alpha 1 is max-count, 0.5 is sqrt, 0 is uniform."""
     if alpha < 0:
-        raise ParameterError("alpha must not be negative", where="--param alpha")
+        raise ParameterError("must not be negative", parameter="parameters", where="alpha")
     with np.errstate(over="ignore"):  # compute() refuses what is not finite
         return np.asarray(max_count(counts) ** alpha)
 
@@ -228,7 +228,7 @@ def median_frequency(
 def enet(counts: ClassCounts, *, c: float = 1.02) -> FloatArray:
     """Bounded: however rare a class, its weight stays below 1 / ln(c)."""
     if c < 1:
-        raise ParameterError("c must be at least 1", where="--param c")
+        raise ParameterError("must be at least 1", parameter="parameters", where="c")
     # ln(c + p) as log1p keeps what a tiny p adds to c = 1.
     return np.asarray(1.0 / np.log1p(c - 1.0 + counts.pixels / _total(counts)))
 
@@ -241,7 +241,7 @@ def enet(counts: ClassCounts, *, c: float = 1.02) -> FloatArray:
 def log(counts: ClassCounts, *, mu: float = 0.15) -> FloatArray:
     """Logarithmic in rarity, with a floor of 1 for frequent classes."""
     if mu <= 0:
-        raise ParameterError("mu must be positive", where="--param mu")
+        raise ParameterError("must be positive", parameter="parameters", where="mu")
     return np.asarray(np.maximum(1.0, np.log(mu * inverse(counts))))
 
 
@@ -260,7 +260,7 @@ def effective_number(
 ) -> FloatArray:
     """Diminishing returns of more samples; on raw pixel counts all weights come out the same."""
     if not 0 <= beta < 1:
-        raise ParameterError("beta must be at least 0 and below 1", where="--param beta")
+        raise ParameterError("must be at least 0 and below 1", parameter="parameters", where="beta")
     samples: IntArray = counts.exact_pixels if count == "pixels" else getattr(counts, count)
     if beta == 0:
         return np.ones(samples.size)

@@ -221,7 +221,7 @@ def test_more_classes_than_a_table_has_columns(tmp_path: Path) -> None:
     many = ClassCatalog.numbered(MAX_WIDE + 1)
     wide = Encoding("png", "grey", 16)
     table = TallyTable.of([MaskTally.of_pixels("m", np.array([[0, MAX_WIDE]]), wide)])
-    with pytest.raises(ParameterError, match="--layout long"):
+    with pytest.raises(ParameterError, match="layout='long' has"):
         write_table([table], many, tmp_path / "t.csv")
     assert as_csv([table], many, "long")[1:] == [
         ["m", 0, "class_0", 1],

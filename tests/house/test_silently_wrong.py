@@ -167,7 +167,7 @@ def test_a_value_nobody_declared_is_neither_dropped_nor_counted_as_a_class(tmp_p
     scan = ms.scan(put(tmp_path, a=[[0, 1, 9]]), classes=2)
     assert scan.histogram.unlisted == {9: ValueCount(1, 1, "a.png")}
     assert scan.histogram.total_pixels == 3
-    with pytest.raises(ms.MaskstatError, match="--ignore 9"):
+    with pytest.raises(ms.MaskstatError, match=r"ignore=\[9\]"):
         scan.weights("balanced")
 
 

@@ -304,7 +304,7 @@ def test_tolerances_that_mean_nothing(wrong: int, tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match="off by 0 to 255"):
         streets(nearest_colour=wrong)
     write(tmp_path / "a.npy", npy(np.zeros((2, 2), np.uint8)))
-    with pytest.raises(ParameterError, match="--nearest-colour"):
+    with pytest.raises(ParameterError, match=r"^nearest_colour: "):
         ms.scan(tmp_path, nearest_colour=wrong)
 
 

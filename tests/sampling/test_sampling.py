@@ -377,9 +377,9 @@ def test_wrong_options(method: str, params: dict[str, object], message: str) -> 
 
 
 def test_assignments() -> None:
-    assert assignments(["a=1", " b = x=y "], option="--param") == {"a": "1", "b": "x=y"}
-    with pytest.raises(ParameterError, match="--param: 'a' is not NAME=VALUE"):
-        assignments(["a"], option="--param")
+    assert assignments(["a=1", " b = x=y "], parameter="parameters") == {"a": "1", "b": "x=y"}
+    with pytest.raises(ParameterError, match="parameters: 'a' is not NAME=VALUE"):
+        assignments(["a"], parameter="parameters")
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -16,6 +16,7 @@ from maskstat.errors import ParameterError, StoreError, UnlistedValuesError
 from maskstat.values.catalog import ClassCatalog, ClassInfo
 from maskstat.values.histogram import ValueCount
 from tests.support.scan_cases import grey_png, write
+from tests.support.typed import typed
 
 # --- reading under other catalogues ------------------------------------------------------------
 
@@ -79,7 +80,7 @@ def test_the_remedy_for_unlisted_values_works(tmp_path: Path) -> None:
         with pytest.raises(UnlistedValuesError) as caught:
             scan.weights("balanced")
         assert caught.value.remedy is not None
-        words = [word.strip("'") for word in caught.value.remedy.split()]
+        words = [word.strip("'") for word in typed(caught.value.remedy).split()]
         values = words[1::2]
         assert words[0::2] == ["--ignore"] * len(values)
         assert scan.under(ignore=values).weights("balanced").weights.tolist() == [1]

@@ -272,7 +272,7 @@ def test_other_counts_of_one_mask_are_refused_or_the_newest_taken(
     tmp_path: Path, parts: Sequence[Part]
 ) -> None:
     with pytest.raises(
-        StoreError, match=r"1 mask had other counts .*: a/0\.png; .*--prefer newest"
+        StoreError, match=r"1 mask had other counts .*: a/0\.png; .*prefer='newest'"
     ):
         merged_or_error(tmp_path, parts)
     assert not (tmp_path / "all.db").exists()
@@ -335,5 +335,5 @@ def test_separate_stores_have_no_mask_together(tmp_path: Path) -> None:
     assert content(tmp_path / "again.db") == expected
     (tmp_path / "other").mkdir()
     made(tmp_path / "other" / "2.db", parts[0])
-    with pytest.raises(ParameterError, match="--separate: two stores are called '2'"):
+    with pytest.raises(ParameterError, match=r"^separate: two stores are called '2'"):
         merge([tmp_path / "2.db", tmp_path / "other" / "2.db"], tmp_path / "x.db", separate=True)

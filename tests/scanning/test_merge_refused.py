@@ -25,6 +25,7 @@ from tests.support.merge_cases import (
     shard_stores,
 )
 from tests.support.scan_cases import grey_png, pixels_of, stored_rows, write
+from tests.support.typed import typed
 
 # --- what does not fit together ---------------------------------------------------------------
 
@@ -84,7 +85,7 @@ def test_masks_must_have_been_read_in_one_way(tmp_path: Path) -> None:
 
 def test_scans_that_were_interrupted(tmp_path: Path) -> None:
     parts = [one("/d/a", mask("0", 1)), one("/d/b", mask("0", 1), complete=False)]
-    with pytest.raises(StoreError, match=r"1\.db \(shard\): .*interrupted.*--allow-incomplete"):
+    with pytest.raises(StoreError, match=r"1\.db \(shard\): .*interrupted.*allow_incomplete=True"):
         merged_or_error(tmp_path, parts)
     merged, rows = merged_or_error(tmp_path, parts, allow_incomplete=True)
     assert not merged.info.complete
@@ -115,7 +116,7 @@ def test_a_file_that_is_there_is_replaced_by_force_only(tmp_path: Path) -> None:
     shard = made(tmp_path / "a.db", one("/d", mask("0", 1)))
     target = made(tmp_path / "all.db", one("/e", mask("0", 2)))
     before = target.read_bytes()
-    with pytest.raises(StoreError, match=r"there is a file already; .*--force"):
+    with pytest.raises(StoreError, match=r"there is a file already; .*force=True"):
         merge([shard], target)
     assert target.read_bytes() == before
     with merge([shard, target], target, force=True) as merged:  # also one of those it reads
@@ -174,7 +175,9 @@ def test_scanning_does_not_destroy_what_was_merged(forty_masks: Path, tmp_path: 
         assert scan.name != "masks"
         with ms.open_scan(target, "masks") as merged:
             assert merged.histogram == scan.histogram
-            assert merged.profile_command == f"maskstat scan {forty_masks} --profile --classes 7"
+            assert (
+                typed(merged.profile_call) == f"maskstat scan {forty_masks} --profile --classes 7"
+            )
 
 
 def test_members_of_archives_are_masks_but_no_files(tmp_path: Path) -> None:

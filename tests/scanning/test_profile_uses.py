@@ -18,7 +18,7 @@ import maskstat as ms
 from maskstat import cli
 from maskstat.api.scan import Scan
 from maskstat.cli import check, report, scan, show
-from maskstat.errors import ParameterError, ProfileError
+from maskstat.errors import ParameterError, ProfileError, spelled
 from maskstat.render.documents.profile import SMALL_SIZES
 from maskstat.render.documents.report import report_document
 from maskstat.render.documents.scan import scan_document
@@ -31,6 +31,7 @@ from maskstat.values.catalog import ClassCatalog, ClassInfo
 from tests.support.paths import SAMPLES
 from tests.support.report_cases import HOSTILE_NAMES, Page
 from tests.support.scan_cases import write
+from tests.support.typed import typed
 
 CATALOG = SAMPLES / "classes.yaml"
 
@@ -54,7 +55,7 @@ def test_weights_by_components(sample: Scan, plain: Scan) -> None:
     components = sample.need_profile().components
     assert table.weights == pytest.approx(0.1 / (1 - 0.9**components))
     assert table.parameters["count"] == "components"
-    with pytest.raises(ProfileError, match=r"type: maskstat scan .* --profile --classes FILE"):
+    with pytest.raises(ProfileError, match=r"type: scan\(.*, profile=True, classes=FILE\)"):
         plain.weights("effective-number", **options)
     assert plain.weights("effective-number").scheme == "effective-number"
 
@@ -78,10 +79,10 @@ def test_the_command_that_adds_a_profile(forty_masks: Path, tmp_path: Path) -> N
             f"maskstat scan {where} --profile --classes 7 --name 'a b'",
         ),
     ):
-        assert ms.scan(forty_masks, **options).profile_command == words  # type: ignore[arg-type]
+        assert typed(ms.scan(forty_masks, **options).profile_call) == words  # type: ignore[arg-type]
     catalog = write(tmp_path / "classes.json", b'{"classes": [{"name": "a", "value": 0}]}')
     scan = ms.scan(forty_masks, classes=catalog)
-    assert scan.profile_command.endswith("--classes FILE")
+    assert typed(scan.profile_call).endswith("--classes FILE")
 
 
 COLOURS = ClassCatalog(
@@ -123,7 +124,7 @@ def test_pixels_are_read_as_they_are_counted(
         assert np.array_equal(profile.class_pixels, some.histogram.pixels)
         assert profile.pixels.sum() == some.histogram.total_pixels
         assert some.histogram.labelled_pixels or "nearest_colour" not in options
-        command = some.profile_command
+        command = typed(some.profile_call)
     for option in set(options) - {"classes"}:
         assert f"--{option.replace('_', '-')}" in command
 
@@ -165,9 +166,9 @@ def test_thin_classes_come_thinnest_first(sample: Scan) -> None:
 def test_without_a_profile_components_are_found_only_where_nobody_asks(plain: Scan) -> None:
     kinds = {finding.kind for finding in check_scan(plain)}
     assert not kinds & {"few-components", "thin-class", "unmeasured"}
-    with pytest.raises(ProfileError, match="--profile"):
+    with pytest.raises(ProfileError, match="profile=True"):
         check_scan(plain, min_components=5)
-    with pytest.raises(ParameterError, match="--min-components"):
+    with pytest.raises(ParameterError, match=r"^min_components: "):
         check_scan(plain, min_components=-1)
 
 
@@ -239,7 +240,7 @@ def test_the_report_has_maps_and_adjacency_in_full(sample: Scan, plain: Scan) ->
     assert np.array_equal(table, profile.adjacency)
     without = report_document(plain)
     assert without["places"] is None
-    assert without["profile_command"] == plain.profile_command
+    assert without["profile_command"] == spelled(plain.profile_call)
 
 
 def test_forms_of_masks_need_no_pixels(plain: Scan) -> None:
@@ -276,8 +277,8 @@ def test_page_and_markdown_say_the_same(sample: Scan) -> None:
 
 def test_without_a_profile_the_report_names_the_command(plain: Scan) -> None:
     text, lines = html.report_html(plain), markdown.report_markdown(plain)
-    assert plain.profile_command in " ".join(Page(text).texts)
-    assert markdown.escaped(plain.profile_command) in lines
+    assert spelled(plain.profile_call) in " ".join(Page(text).texts)
+    assert markdown.escaped(spelled(plain.profile_call)) in lines
     assert "table-pixels" not in text
     assert "by components" not in lines
 

@@ -272,7 +272,7 @@ def refused(path: Path, *, create: bool = False) -> str:
 
 
 def test_no_store() -> None:
-    assert "maskstat scan" in refused(Path("/no/such/maskstat.db"))
+    assert "scan first: 'scan(FOLDER, classes=K)'" in refused(Path("/no/such/maskstat.db"))
 
 
 def test_reading_creates_nothing(tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_no_folder_for_it(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_store(tmp_path: Path) -> None:
-    assert "--db" in refused(tmp_path, create=True)
+    assert f"name a file in it: db='{tmp_path}" in refused(tmp_path, create=True)
 
 
 def test_no_scan_yet(tmp_path: Path) -> None:

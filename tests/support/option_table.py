@@ -80,8 +80,8 @@ WEIGHTS: dict[str, tuple[Case, ...]] = {
     "--absent": (
         usage("--absent maybe", "--absent", "called 'maybe'", "known are zero, one, max, error"),
         usage("--absent ''", "--absent", "called ''"),
-        failure("--absent error", "class_2", "--absent zero, one or max"),
-        failure("--classes named.yaml", "pole", "--absent zero, one or max"),
+        failure("--absent error", "class_2", "--absent: zero, one or max"),
+        failure("--classes named.yaml", "pole", "--absent: zero, one or max"),
     ),
     "--for": (
         usage("--scheme enet --for torch", "--for", "goes with --scheme equal-cost"),

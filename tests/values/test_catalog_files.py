@@ -316,7 +316,7 @@ def test_neither_number_nor_file_nor_preset(given: bool | str) -> None:
     with pytest.raises(CatalogError) as caught:
         load_catalog(given)
     message = str(caught.value)
-    assert "maskstat presets" in message
+    assert "'presets()' lists the presets" in message
     assert message.isprintable()
     assert ("did you mean cityscapes?" in message) == (given == "cityscape")
 

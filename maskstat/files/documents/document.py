@@ -57,7 +57,7 @@ def write_document(document: Document, path: Path, layout: Layout = "full") -> P
     if layout not in LAYOUTS:
         raise FileFormatError(
             f"no layout is called {printable(layout)!r}",
-            where="--layout",
+            parameter="layout",
             remedy=f"known are {', '.join(LAYOUTS)}",
         )
     if layout not in module.LAYOUTS:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol, cast
 
-from maskstat.errors import ParameterError
+from maskstat.errors import ParameterError, argument
 from maskstat.files.documents.document import replacing
 from maskstat.naming import printable
 from maskstat.values.catalog import ClassCatalog
@@ -79,7 +79,7 @@ def check_format(given: str | None) -> str | None:
     """What was given, where it is a format or nothing. Raises ParameterError."""
     if given is not None and given not in FORMATS:
         raise ParameterError(
-            f"{printable(given)!r} is no format: {' or '.join(FORMATS)}", where="--format"
+            f"{printable(given)!r} is no format: {' or '.join(FORMATS)}", parameter="format"
         )
     return given
 
@@ -99,8 +99,8 @@ def _format_of(path: Path, given: str | None) -> str:
     if suffix not in FORMATS:
         raise ParameterError(
             f"the suffix of {printable(path.name)!r} is no format",
-            where="-o",
-            remedy=f"name a .parquet or .csv file, or say --format {known}",
+            parameter="path",
+            remedy=f"name a .parquet or .csv file, or say {argument('format', known)}",
         )
     return suffix
 
@@ -108,12 +108,12 @@ def _format_of(path: Path, given: str | None) -> str:
 def _writer(format: str, layout: str, catalog: ClassCatalog) -> _Writer:
     if layout not in LAYOUTS:
         raise ParameterError(
-            f"{printable(layout)!r} is no layout: {' or '.join(LAYOUTS)}", where="--layout"
+            f"{printable(layout)!r} is no layout: {' or '.join(LAYOUTS)}", parameter="layout"
         )
     if layout == "wide" and len(catalog) > MAX_WIDE:
         raise ParameterError(
             f"{len(catalog):,} classes are more than the {MAX_WIDE:,} columns of a wide table",
-            where="--layout",
-            remedy="--layout long has a row instead of a column a class",
+            parameter="layout",
+            remedy=f"{argument('layout', 'long')} has a row instead of a column a class",
         )
     return cast(_Writer, importlib.import_module(f"maskstat.files.mask_tables.{format}"))

@@ -23,7 +23,7 @@ _NEAREST = 3
 
 
 def profile_document(scan: StoredScan) -> dict[str, Any] | None:
-    """What `maskstat scan --json` says of the profile; None where nothing was measured.
+    """What a scan's document says of the profile; None where nothing was measured.
 
     Keys: `grid`, `unmeasured` (masks that were not measured yet), `left_out` (mask, reason) and,
     where all others were measured, `masks`, `components` (joined by edges and corners, and by

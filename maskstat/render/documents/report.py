@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from maskstat.errors import spelled
 from maskstat.render.documents.profile import imbalance_document, place_document
 from maskstat.render.documents.scan import scan_document
 from maskstat.render.documents.weighing import (
@@ -60,7 +61,7 @@ def report_document(scan: StoredScan) -> dict[str, Any]:
     document["groups"] = _groups(scan, groups_by_share(histogram.pixels))
     profile = scan.profile
     document["places"] = None if profile is None else place_document(profile)
-    document["profile_command"] = None if profile is not None else scan.profile_command
+    document["profile_command"] = None if profile is not None else spelled(scan.profile_call)
     document["findings"] = [
         finding.to_dict() for finding in counted_findings(scan, min_masks=MIN_MASKS)
     ]

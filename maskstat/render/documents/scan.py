@@ -1,4 +1,4 @@
-"""A scan in numbers: the one JSON document that tables, `--json` and reports are made from."""
+"""A scan in numbers: the one JSON document that tables and reports are made from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCHEMA = 1
 
 
 def scan_document(scan: StoredScan) -> dict[str, Any]:
-    """Everything `maskstat scan --json` prints; plain JSON types, no NaN.
+    """Everything about a scan; plain JSON types, no NaN.
 
     Keys: `schema`, `maskstat`, `scan`, `source`, `complete`, `catalog`, `reading` (how masks were
     read, where files do not say), `masks`, `total_pixels`, `labelled_pixels`, `classes` (index,

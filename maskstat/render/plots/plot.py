@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from maskstat.errors import ParameterError
+from maskstat.errors import Blank, ParameterError, argument
 from maskstat.naming import did_you_mean, printable
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ KINDS = {
         Kind("weights", "the weights of all schemes side by side"),
         Kind("costs", "what it costs to answer every pixel with one class"),
         Kind("cooccurrence", "which classes share masks"),
-        Kind("heatmaps", "where in the masks each class lies (needs scan --profile)"),
-        Kind("components", "connected components of each class (needs scan --profile)"),
-        Kind("adjacency", "which classes touch (needs scan --profile)"),
+        Kind("heatmaps", "where in the masks each class lies (needs a pixel profile)"),
+        Kind("components", "connected components of each class (needs a pixel profile)"),
+        Kind("adjacency", "which classes touch (needs a pixel profile)"),
         Kind("compare", "class frequencies of several scans", several=True),
     )
 }
@@ -53,7 +53,7 @@ def find_kind(name: str) -> Kind:
         return KINDS[name]
     raise ParameterError(
         f"no plot is called {printable(name)!r}",
-        where="maskstat plot",
+        parameter="kind",
         remedy=f"{did_you_mean(name, KINDS)}known are {', '.join(KINDS)}",
     )
 
@@ -71,21 +71,21 @@ def draw(name: str, views: Sequence[ScanView], **options: object) -> Drawing:
     if kind.several and len(views) < 2:
         raise ParameterError(
             f"{name} compares scans and got {len(views)}",
-            where="--scan",
-            remedy="name two or more: --scan train --scan val",
+            parameter="views",
+            remedy=f"name two or more: {argument('views', [Blank('train'), Blank('val')])}",
         )
     if not kind.several and len(views) != 1:
         raise ParameterError(
             f"{name} shows one scan and got {len(views)}",
-            where="--scan",
-            remedy="'maskstat plot compare' shows several",
+            parameter="views",
+            remedy="the plot compare shows several",
         )
     for view in views:
         if not len(view.catalog):
             raise ParameterError(
                 "has no classes, so there is nothing to draw",
                 where=printable(view.name),
-                remedy="say what its values mean with --classes",
+                remedy=f"say what its values mean with {argument('classes')}",
             )
     function = importlib.import_module(f"maskstat.render.plots.{kind.name}").draw
     known = options_of(function)

@@ -225,7 +225,7 @@ def order_of(pixels: Sequence[int] | NDArray[np.int64], order: str) -> NDArray[n
     if order not in ("frequency", "catalog"):
         raise ParameterError(
             f"no order is called {printable(order)!r}",
-            where="--order",
+            parameter="order",
             remedy="frequency or catalog",
         )
     counts = np.asarray(pixels)

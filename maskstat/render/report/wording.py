@@ -175,15 +175,15 @@ def alike(cost_entry: Mapping[str, Any]) -> bool:
     return bool(cost_entry["relative_spread"] < 1e-9)
 
 
+_LEAST = {  # meanings that name a parameter, which a report has no use for
+    "few-masks": f"in fewer than {counted(MIN_MASKS, 'mask')}",
+    "few-components": f"in fewer than {counted(MIN_COMPONENTS, 'component')}",
+}
+
+
 def finding_title(finding: Mapping[str, Any]) -> str:
     """Its number and meaning: "2 classes: declared, but without a single pixel"."""
-    meaning = finding["meaning"].replace(
-        "in fewer masks than --min-masks", f"in fewer than {counted(MIN_MASKS, 'mask')}"
-    )
-    meaning = meaning.replace(
-        "in fewer components than --min-components",
-        f"in fewer than {counted(MIN_COMPONENTS, 'component')}",
-    )
+    meaning = _LEAST.get(finding["kind"], finding["meaning"])
     return f"{counted(finding['count'], finding['what'])}: {meaning}"
 
 

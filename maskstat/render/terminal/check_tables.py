@@ -27,7 +27,7 @@ def check_document(
     against: Sequence[str] = (),
     images: bool = False,
 ) -> dict[str, Any]:
-    """Everything `maskstat check --json` prints; plain JSON types, no NaN.
+    """Everything that was found; plain JSON types, no NaN.
 
     Keys: `schema`, `maskstat`, `scan`, `source`, `masks`, `failures`, `against`, `images` (whether
     they were looked at), `errors`, `warnings`, `infos` (how many kinds were found) and `findings`
@@ -48,8 +48,11 @@ def check_document(
     }
 
 
-def check_tables(document: Mapping[str, Any]) -> RenderableType:
-    """A row a finding, errors first, with the first few things found and what to do."""
+def check_tables(document: Mapping[str, Any], *, note: str = "") -> RenderableType:
+    """A row a finding, errors first, with the first few things found and what to do.
+
+    `note` says where all files are listed.
+    """
     checked = counted(document["masks"] + document["failures"], "mask")
     if not document["findings"]:
         return Text(f"{checked}: nothing found")
@@ -75,7 +78,7 @@ def check_tables(document: Mapping[str, Any]) -> RenderableType:
         for severity in SEVERITIES
         if document[f"{severity}s"]
     )
-    return Group(table, Text(f"{checked}: {totals} ('--json' lists every file)"))
+    return Group(table, Text(f"{checked}: {totals}{f' ({note})' if note else ''}"))
 
 
 def _lines(finding: Mapping[str, Any]) -> Iterable[str]:

@@ -11,6 +11,7 @@ from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from maskstat.errors import call, spelled
 from maskstat.naming import counted, printable
 from maskstat.render.terminal.tables import bar, share
 from maskstat.statistics.comparison import METRICS, Comparison, PairComparison, Split
@@ -23,7 +24,7 @@ _SHOWN_LEAKS = 3
 
 
 def compare_document(comparison: Comparison) -> dict[str, Any]:
-    """Everything `maskstat compare --json` prints; plain JSON types, no NaN.
+    """Everything about the comparison; plain JSON types, no NaN.
 
     Keys: `schema`, `maskstat`, `catalog`, `splits` (scan, masks, labelled_pixels,
     unlisted_pixels, sizes, median_size), `pairs` (first, second, every metric of `METRICS`,
@@ -205,5 +206,5 @@ def _attention(document: Mapping[str, Any]) -> Iterable[str]:
         if split["unlisted_pixels"]:
             yield (
                 f"{counted(split['unlisted_pixels'], 'unlisted pixel')} of"
-                f" {printable(split['scan'])} left out: 'maskstat check' says which"
+                f" {printable(split['scan'])} left out: '{spelled(call('Scan.check'))}' says which"
             )

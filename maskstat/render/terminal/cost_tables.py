@@ -10,6 +10,7 @@ import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from maskstat.errors import Blank, argument, spelled
 from maskstat.naming import counted, printable
 from maskstat.render.terminal.tables import new_table, share
 from maskstat.values.catalog import ClassCatalog
@@ -21,7 +22,7 @@ _EQUAL = 1e-9  # costs that differ by less, relatively, are called equal
 
 
 def cost_document(catalog: ClassCatalog, plain: PriceList, weighted: PriceList, label: str) -> Any:
-    """Everything `maskstat costs --json` prints; plain JSON types.
+    """All costs; plain JSON types.
 
     Args:
         catalog: the classes.
@@ -136,7 +137,8 @@ def linear_notes(weights: WeightTable, epsilon: float) -> RenderableType:
         text = f"Constant predictions cost {low:.6g} to {high:.6g} nats a labelled pixel"
     return Text(
         f"{text} under a plain mean (Keras), at a confidence of {1 - epsilon:.7g};"
-        " PyTorch's weighted mean needs its own weights: --for torch --batch-size S"
+        " PyTorch's weighted mean needs its own weights:"
+        f" {spelled(argument('framework', 'torch'))} {spelled(argument('batch_size', Blank('S')))}"
     )
 
 

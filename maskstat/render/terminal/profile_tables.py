@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from maskstat.errors import argument, spelled
 from maskstat.naming import counted, printable
 from maskstat.statistics.quality import MIN_COMPONENTS, THIN_SHARE
 
@@ -67,7 +68,7 @@ def unmeasured_lines(profile: Mapping[str, Any]) -> Iterable[str]:
     if profile["unmeasured"]:
         yield (
             f"{counted(profile['unmeasured'], 'mask')} not measured yet: the same scan with"
-            " --profile goes on with them"
+            f" {spelled(argument('profile', True))} goes on with them"
         )
     if left_out := profile["left_out"]:
         shown = ", ".join(

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from maskstat.errors import argument, call, spelled
 from maskstat.naming import printable
 from maskstat.render.terminal.tables import bar, share
 from maskstat.sampling.methods import METHODS
@@ -54,13 +55,15 @@ def _notes(sampling: SamplingTable) -> Iterable[str]:
         f"{most if favour > 1 else ''}"
     )
     if unlisted := sampling.provenance.get("unlisted_pixels"):
-        yield f"{unlisted:,} unlisted pixels are left out: 'maskstat check' says which"
+        check = spelled(call("Scan.check"))
+        yield f"{unlisted:,} unlisted pixels are left out: '{check}' says which"
     if sampling.unit == "repeat factor":
         yield f"An epoch grows from {len(sampling):,} to {sampling.epoch_masks:,.1f} masks"
         if (weights == 1.0).all():
             yield (
-                "Every factor is 1, since no class is rare enough: raise --param threshold to the"
-                " share of masks below which a class counts as rare"
+                "Every factor is 1, since no class is rare enough: raise"
+                f" {spelled(argument('parameters', {'threshold': None}))} to the share of masks"
+                " below which a class counts as rare"
             )
 
 

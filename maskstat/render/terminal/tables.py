@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -12,8 +11,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from maskstat.errors import argument, spelled
 from maskstat.naming import counted, printable
-from maskstat.readers.options import arguments_of
 from maskstat.render.terminal.profile_tables import profile_lines, unmeasured_lines
 from maskstat.values.catalog import ClassCatalog
 from maskstat.weights.schemes import SCHEMES
@@ -108,14 +107,17 @@ def _notes(document: Mapping[str, Any]) -> Iterable[str]:
     catalog = document["catalog"]
     if catalog["origin"] == "inferred" and document["classes"]:
         found = counted(len(document["classes"]), "class")
-        yield f"Classes were inferred from the values found ({found}): declare them with --classes"
+        yield (
+            f"Classes were inferred from the values found ({found}): declare them with"
+            f" {spelled(argument('classes'))}"
+        )
     if document["ignored_by_default"]:
         yield (
             "255 is ignored: the usual void value of 8-bit masks, and not a class here"
             " (a catalogue with 'ignore_255: false' lists it)"
         )
     if reading := document.get("reading"):
-        yield f"Masks are read with {printable(shlex.join(arguments_of(reading)))}"
+        yield f"Masks are read with {spelled(' '.join(map(argument, reading, reading.values())))}"
     if off := catalog.get("nearest_colour"):
         yield f"A colour that is off by up to {off} counts as the nearest one listed"
     if changes := document.get("changes"):
@@ -127,7 +129,8 @@ def _notes(document: Mapping[str, Any]) -> Iterable[str]:
         )
         if len(splits := changes["splits"]) > 1:
             listed = ", ".join(map(printable, splits))
-            yield f"There are splits ({listed}): --split makes one scan of each"
+            split = spelled(argument("split"))
+            yield f"There are splits ({listed}): {split} makes one scan of each"
 
 
 def _attention(document: Mapping[str, Any]) -> list[RenderableType]:
@@ -182,8 +185,8 @@ def _unlisted(document: Mapping[str, Any]) -> Group:
         return Group(Text(heading), table)
     hint = (
         f"{counted(len(near), 'colour')} of these, {sum(row['pixels'] for row in near):,} pixels,"
-        f" off by at most {_SLIGHTLY_OFF}: --nearest-colour {_SLIGHTLY_OFF} counts them as the"
-        " nearest class"
+        f" off by at most {_SLIGHTLY_OFF}: {spelled(argument('nearest_colour', _SLIGHTLY_OFF))}"
+        " counts them as the nearest class"
     )
     return Group(Text(heading), table, Text(hint))
 
@@ -255,7 +258,7 @@ def _weight_notes(weights: WeightTable) -> Iterable[str]:
         listed = _names(list(names)) if isinstance(names, (list, tuple)) else ""
         yield (
             f"Absent classes got the weight of the policy '{weights.absent.get('policy')}'"
-            f" (--absent changes that): {listed}"
+            f" ({spelled(argument('absent'))} changes that): {listed}"
         )
 
 
