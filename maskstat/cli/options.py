@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from maskstat.api.scan import Scan
-    from maskstat.files.documents.document import Layout
+    from maskstat.files.documents.base import Layout
     from maskstat.weights.equal_cost_table import Framework
 
 _WIDTH_WITHOUT_TERMINAL = 240  # files and pipes have no edge to wrap at
@@ -117,7 +117,8 @@ def refuse_idle(given: Mapping[str, object], *, goes_with: str) -> None:
 def layout_of(given: str | None, out: Path | None) -> Layout:
     """The layout of the file to write. Raises ParameterError, also for a suffix of no format."""
     from maskstat.errors import ParameterError
-    from maskstat.files.documents.document import LAYOUTS, SUFFIXES, no_format
+    from maskstat.files.documents.base import LAYOUTS
+    from maskstat.files.documents.formats import SUFFIXES, no_format
     from maskstat.naming import did_you_mean
 
     if out is not None and out.suffix.lower() not in SUFFIXES:

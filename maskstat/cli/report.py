@@ -83,7 +83,7 @@ def command(
     if out is None and chosen == "md":
         _print(text)
         return 0
-    from maskstat.files.documents.document import write_atomically
+    from maskstat.files.writing import write_atomically
 
     path = out or Path("report.html")
     write_atomically(path, text.encode("utf-8", "backslashreplace"))

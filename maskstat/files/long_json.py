@@ -10,7 +10,7 @@ _DECODER = json.JSONDecoder()
 _BLANKS = " \t\r\n"
 
 
-class Member(NamedTuple):
+class JsonMember(NamedTuple):
     """A member of the object that a text is, or an element of a list that is one.
 
     `text[start:stop]` is the value. Before the elements of a list comes the list itself, empty.
@@ -23,7 +23,7 @@ class Member(NamedTuple):
     is_element: bool = False
 
 
-def members(text: str, lists: Collection[str]) -> Iterator[Member]:
+def members(text: str, lists: Collection[str]) -> Iterator[JsonMember]:
     """Members of the object that is the whole text; those that `lists` names element by element.
 
     Raises:
@@ -38,12 +38,12 @@ def members(text: str, lists: Collection[str]) -> Iterator[Member]:
             raise ValueError("a key is no text")
         at = start = _blank(text, _skip(text, at, ":"))
         if key in lists and text[at] == "[":
-            yield Member(key, [], start, start)
+            yield JsonMember(key, [], start, start)
             at = _blank(text, at + 1)
             while text[at] != "]":
                 start = at
                 value, at = _DECODER.raw_decode(text, start)
-                yield Member(key, value, start, at, is_element=True)
+                yield JsonMember(key, value, start, at, is_element=True)
                 at = _blank(text, at)
                 if text[at] == ",":
                     at = _blank(text, at + 1)
@@ -54,7 +54,7 @@ def members(text: str, lists: Collection[str]) -> Iterator[Member]:
             at += 1
         else:
             value, at = _DECODER.raw_decode(text, start)
-            yield Member(key, value, start, at)
+            yield JsonMember(key, value, start, at)
         at = _blank(text, at)
         if text[at] == "}":
             break

@@ -18,7 +18,7 @@ from maskstat.kernels.colour_histogram import (
     clear,
 )
 from maskstat.kernels.colours import colour_values, too_many_colours
-from maskstat.kernels.numpy_engine import unknown_filter
+from maskstat.kernels.filtered_rows import unknown_filter
 from maskstat.kernels.runs import Bins
 
 _BYTES = types.Array(types.uint8, 1, "C")
@@ -33,14 +33,14 @@ def signatures():
     yield colour_histogram.count_colours, (_PIXELS, size, _TABLE)
 
 
-class _Scratch(threading.local):
+class _ColourScratch(threading.local):
     """One thread's table, empty or not."""
 
     def __init__(self) -> None:
         self.table = np.zeros(TABLE_SIZE, np.int64)
 
 
-_scratch = _Scratch()
+_scratch = _ColourScratch()
 
 
 class CompiledColourCounter:

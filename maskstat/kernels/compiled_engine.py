@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from maskstat.kernels import event_histogram
 from maskstat.kernels.compiling import loaded
 from maskstat.kernels.event_histogram import PADDING
+from maskstat.kernels.filtered_rows import unknown_filter
 from maskstat.kernels.image_buffers import lent_array
-from maskstat.kernels.numpy_engine import NumpyBandCounter, NumpyEngine, unknown_filter
+from maskstat.kernels.numpy_engine import NumpyBandCounter, NumpyEngine
 from maskstat.kernels.packed import bytes_per_row, pixel_bins, unpack_rows
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from maskstat.kernels import forest, region_counts, regions
+from maskstat.kernels import forest, region_types, regions
 from maskstat.kernels.compiling import loaded
-from maskstat.kernels.region_counts import (
+from maskstat.kernels.region_types import (
     Adjacency,
     EightComponents,
     FourComponents,
@@ -95,9 +95,9 @@ class _EdgeLog:
 def measure_image(
     image: Image, number_of: Int32Array, labels: int, outside: int, grid: int
 ) -> RegionCounts:
-    """See `region_counts.Implementation`. Raises MaskError for too many pieces."""
+    """See `region_types.Implementation`. Raises MaskError for too many pieces."""
     height, width = image.shape
-    most = min(image.size, region_counts.MAX_PIECES + width)
+    most = min(image.size, region_types.MAX_PIECES + width)
     room = min(most, max(_FIRST_NODES, width))
     nodes, sizes = np.empty(room * forest.FIELDS, np.int32), np.empty(room, np.int64)
     state = np.zeros(regions.STATE, np.int64)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.kernels.colours import MOST_COLOURS, colour_values, too_many_colours
-from maskstat.kernels.numpy_engine import check_filters, rebuild, row_blocks
+from maskstat.kernels.filtered_rows import check_filters, rebuild, row_blocks
 from maskstat.kernels.runs import Bins, add_up, colour_sums
 
 _BLOCK_PIXELS = 1 << 20

@@ -13,28 +13,16 @@ Work goes on in blocks of rows, which keeps memory small and the bytes in the pr
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.errors import MaskError
+from maskstat.kernels.filtered_rows import Bytes, check_filters, rebuild, row_blocks
+from maskstat.kernels.numpy_colours import NumpyColourCounter
 from maskstat.kernels.packed import bytes_per_row, pixel_bins, unpack_rows
 from maskstat.kernels.runs import Bins, run_bins, value_sums, weighted_bins
 
-if TYPE_CHECKING:
-    from maskstat.kernels.numpy_colours import NumpyColourCounter
-
-try:
-    from deflate import zlib_compress
-except ImportError:
-    from zlib import compress as zlib_compress
-
-Bytes = NDArray[np.uint8]
-
-_NONE, _SUB, _PAETH = 0, 1, 4
-_BLOCK_BYTES = 1 << 20
+_SUB = 1
 
 
 def _none_bins(rows: Bytes) -> tuple[Bins, Bytes]:
@@ -59,18 +47,6 @@ def _sub_bins(rows: Bytes) -> tuple[Bins, Bytes]:
     bins = weighted_bins(values, np.diff(starts, append=flat.size), 256)
     bins[0] -= len(rows)
     return bins, values[row_starts + runs_in_row - 1]
-
-
-def rebuild(rows: Bytes, above: Bytes, pixel_bytes: int) -> Bytes:
-    """Undo the filters: uint8[H, row bytes] from rows with filter types and the row above them."""
-    from PIL import Image
-
-    height, row_bytes = len(rows) + 1, rows.shape[1] - 1
-    stream = zlib_compress(b"\0" + above.tobytes() + rows.tobytes(), 0)  # 0: stored
-    mode = ("L", "LA", "RGB", "RGBA")[pixel_bytes - 1]
-    size = (row_bytes // pixel_bytes, height)
-    image = Image.frombytes(mode, size, stream, "zip", mode, 0)
-    return np.asarray(image).reshape(height, row_bytes)[1:]
 
 
 class NumpyBandCounter:
@@ -123,26 +99,6 @@ class NumpyBandCounter:
         return values, bins[values]
 
 
-def row_blocks(rows: Bytes) -> Iterator[Bytes]:
-    """Rows with their filter types, some at a time."""
-    step = max(1, _BLOCK_BYTES // rows.shape[1])
-    for first in range(0, len(rows), step):
-        yield rows[first : first + step]
-
-
-def check_filters(rows: Bytes, first_row: int) -> None:
-    """Raise MaskError where a row begins with an unknown filter type."""
-    unknown = rows[:, 0] > _PAETH
-    if unknown.any():
-        row = int(unknown.argmax())
-        raise unknown_filter(int(rows[row, 0]), first_row + row)
-
-
-def unknown_filter(filter_type: int, row: int) -> MaskError:
-    """The error for a filter type that PNG does not define."""
-    return MaskError(f"unknown PNG filter type {filter_type} in row {row}")
-
-
 class NumpyEngine:
     """See `maskstat.kernels.engine.Engine`."""
 
@@ -168,8 +124,6 @@ class NumpyEngine:
 
     def colours(self, width: int, channels: int) -> NumpyColourCounter:
         """A counter of colours."""
-        from maskstat.kernels.numpy_colours import NumpyColourCounter
-
         return NumpyColourCounter(width, channels)
 
     def add_bytes(self, bins: Bins, pixels: NDArray[np.uint8]) -> None:

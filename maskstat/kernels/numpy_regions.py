@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.kernels import region_counts
-from maskstat.kernels.region_counts import (
+from maskstat.kernels import region_types
+from maskstat.kernels.region_types import (
     Adjacency,
     EightComponents,
     FourComponents,
@@ -23,7 +23,7 @@ _BLOCK_PIXELS = 1 << 22
 def measure_image(
     image: Image, number_of: Int32Array, labels: int, outside: int, grid: int
 ) -> RegionCounts:
-    """See `region_counts.Implementation`. Raises MaskError for too many pieces."""
+    """See `region_types.Implementation`. Raises MaskError for too many pieces."""
     numbers = number_of[image]
     heat = np.zeros((labels, grid, grid), np.int64)
     moments, border = np.zeros((labels, 2), np.int64), np.zeros(labels, np.int64)
@@ -39,7 +39,7 @@ def measure_image(
         if label != outside:
             fours.append(_components(here, label, corners=False))
             eights.append(_components(here, label, corners=True))
-            if sum(len(some) for some in fours) > region_counts.MAX_PIECES:
+            if sum(len(some) for some in fours) > region_types.MAX_PIECES:
                 raise too_many_pieces()
     four, eight = _in_raster_order(fours), _in_raster_order(eights)
     label, size, *places = eight.T

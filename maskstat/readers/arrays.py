@@ -13,15 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
-from maskstat.naming import counted
+from maskstat.naming import counted, printable, storable
+from maskstat.readers.base import LabelMap
 from maskstat.readers.channels import ChannelReader
-from maskstat.readers.formats import LabelMap
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.raster import MAX_DECODED_BYTES, pack_colours
 from maskstat.readers.tallying import PixelCounter, whole_numbers
 from maskstat.values.tally import Encoding, MaskTally
 
 _COLOURS = {3: "rgb", 4: "rgba"}
+_SHOWN = 8
 
 
 class ArrayPlan(NamedTuple):
@@ -172,6 +173,20 @@ def read_array(array: NDArray[np.generic], container: str, options: ReadOptions)
         pixels.astype(pixels.dtype.newbyteorder("="), copy=False),
         plan.encoding,
     )
+
+
+def choose_array(names: list[str], options: ReadOptions) -> str:
+    """The name asked for, or the only one there is. Raises MaskError."""
+    shown = ", ".join(printable(storable(name))[:60] for name in names[:_SHOWN])
+    shown += ", ..." if len(names) > _SHOWN else ""
+    if options.array is not None:
+        if options.array in names:
+            return options.array
+        asked = printable(storable(options.array))
+        raise MaskError(f"has no array {asked!r} (it has {shown})")
+    if len(names) == 1:
+        return names[0]
+    raise MaskError(f"has {len(names)} arrays: --array NAME chooses one (it has {shown})")
 
 
 def check_decoded(size: int) -> None:

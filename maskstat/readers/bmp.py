@@ -7,7 +7,7 @@ import struct
 from PIL import BmpImagePlugin
 
 from maskstat.errors import MaskError
-from maskstat.readers.formats import LabelMap
+from maskstat.readers.base import LabelMap
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.raster import label_map, open_image
 from maskstat.values.tally import Encoding

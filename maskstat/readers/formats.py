@@ -26,19 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
+from maskstat.readers.base import LabelMap as LabelMap
 from maskstat.readers.options import ReadOptions as ReadOptions
 from maskstat.readers.tallying import MAX_DISTINCT_VALUES, count_pixels
-from maskstat.values.tally import GREY, Encoding, MaskTally
+from maskstat.values.tally import GREY, MaskTally
 
 MAX_WHOLE_BYTES = 1 << 30  # of an encoded file that can't be streamed
 _HEAD_BYTES = 16
-
-
-class LabelMap(NamedTuple):
-    """Pixels (H, W) of any integer type holding raw values, and how the file stored them."""
-
-    pixels: NDArray[np.integer]
-    encoding: Encoding
 
 
 class Format(NamedTuple):
@@ -165,15 +159,6 @@ def read_label_map(data: bytes, options: ReadOptions, name: str = "") -> LabelMa
     if not isinstance(label_map, LabelMap):
         raise TypeError("a format module must return a LabelMap")
     return LabelMap(*options.interpreted_pixels(*label_map, name))
-
-
-def refuse_lossy(kind: str, options: ReadOptions) -> None:
-    """Raise MaskError for a lossy file unless the user allowed it."""
-    if not options.allow_lossy:
-        raise MaskError(
-            f"{kind} compression is lossy and invents classes at borders"
-            " (export masks as PNG; --exclude leaves it out, --allow-lossy counts it as it is)"
-        )
 
 
 def _refuse_colours(tally: MaskTally) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import GifImagePlugin
 
-from maskstat.readers.formats import LabelMap
+from maskstat.readers.base import LabelMap
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.raster import label_map, open_image
 

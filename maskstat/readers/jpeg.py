@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import JpegImagePlugin
 
-from maskstat.readers.formats import LabelMap, refuse_lossy
+from maskstat.readers.base import LabelMap, refuse_lossy
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.raster import label_map, open_image
 

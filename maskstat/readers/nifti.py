@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from maskstat.errors import MaskError
 from maskstat.naming import printable
 from maskstat.readers.arrays import check_decoded
+from maskstat.readers.base import LabelMap
 from maskstat.readers.channels import ChannelReader
-from maskstat.readers.formats import LabelMap
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.tallying import PixelCounter, whole_numbers
 from maskstat.values.tally import Encoding, MaskTally

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
 from maskstat.readers.arrays import read_array, tally_array
-from maskstat.readers.formats import LabelMap
+from maskstat.readers.base import LabelMap
 from maskstat.readers.options import ReadOptions
 from maskstat.values.tally import MaskTally
 

@@ -26,11 +26,12 @@ from maskstat.readers.arrays import (
     add_array,
     channel_reader,
     check_decoded,
+    choose_array,
     plan_array,
     read_array,
     tally_array,
 )
-from maskstat.readers.formats import LabelMap
+from maskstat.readers.base import LabelMap
 from maskstat.readers.npy import read_header
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.tallying import PixelCounter
@@ -38,7 +39,6 @@ from maskstat.values.tally import MaskTally
 
 _PIECE = 1 << 24
 _MOST_MEMBERS = 100_000
-_SHOWN = 8
 _SUFFIX = ".npy"
 _ZARR_MARKS = frozenset({"zarr.json", ".zarray", ".zgroup"})
 
@@ -103,20 +103,6 @@ def _archive(file: BinaryIO) -> zipfile.ZipFile:
 def is_zarr(archive: zipfile.ZipFile) -> bool:
     """Whether a zip holds a Zarr store."""
     return any(name.rpartition("/")[2] in _ZARR_MARKS for name in archive.namelist())
-
-
-def choose_array(names: list[str], options: ReadOptions) -> str:
-    """The name asked for, or the only one there is. Raises MaskError."""
-    shown = ", ".join(printable(storable(name))[:60] for name in names[:_SHOWN])
-    shown += ", ..." if len(names) > _SHOWN else ""
-    if options.array is not None:
-        if options.array in names:
-            return options.array
-        asked = printable(storable(options.array))
-        raise MaskError(f"has no array {asked!r} (it has {shown})")
-    if len(names) == 1:
-        return names[0]
-    raise MaskError(f"has {len(names)} arrays: --array NAME chooses one (it has {shown})")
 
 
 def _open(archive: zipfile.ZipFile, options: ReadOptions) -> _Array:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from maskstat.readers.panoptic import Panoptic
 
 Pages = Literal["all"] | int
-VOID = -1  # the raw value of a pixel that belongs to no segment
 CHANNELS = ("one-hot", "bitmask", "one-hot-first", "bitmask-first")
 STACKED = frozenset({"tiff", "npy", "npz", "zarr", "nifti"})  # containers of pages and channels
 NAMED = frozenset({"npz", "zarr"})  # containers of named arrays

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from maskstat.errors import FileFormatError, MaskError
 from maskstat.files.long_json import members
 from maskstat.naming import counted, printable, storable
-from maskstat.readers.options import VOID
 
+VOID = -1  # the raw value of a pixel that belongs to no segment
 MAX_FILE_BYTES = 4 << 30
 _SHOWN_IDS = 5
 _LARGEST_ID = (1 << 24) - 1

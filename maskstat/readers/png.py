@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from maskstat.errors import MaskError
 from maskstat.kernels.engine import BandCounter, current_engine, prepare
 from maskstat.kernels.packed import bytes_per_row
-from maskstat.readers.formats import LabelMap
+from maskstat.readers.base import LabelMap
 from maskstat.readers.options import ReadOptions
 from maskstat.values.tally import Encoding, MaskTally
 

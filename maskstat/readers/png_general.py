@@ -8,7 +8,7 @@ from __future__ import annotations
 from PIL import PngImagePlugin
 
 from maskstat.errors import MaskError
-from maskstat.readers.formats import LabelMap
+from maskstat.readers.base import LabelMap
 from maskstat.readers.raster import label_map, open_image
 from maskstat.values.tally import Encoding
 

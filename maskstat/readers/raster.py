@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from maskstat.errors import MaskError
-from maskstat.readers.formats import LabelMap
+from maskstat.readers.base import LabelMap
 from maskstat.readers.tallying import whole_numbers
 from maskstat.values.tally import Encoding
 

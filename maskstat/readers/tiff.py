@@ -15,7 +15,7 @@ from PIL import Image, TiffImagePlugin
 
 from maskstat.errors import MaskError
 from maskstat.naming import counted
-from maskstat.readers.formats import LabelMap
+from maskstat.readers.base import LabelMap
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.raster import MAX_DECODED_BYTES
 from maskstat.readers.tiff_directory import Directory, is_label_page, read_directory

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
 from maskstat.readers.arrays import check_decoded
+from maskstat.readers.base import LabelMap, refuse_lossy
 from maskstat.readers.channels import ChannelReader
-from maskstat.readers.formats import LabelMap, refuse_lossy
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.raster import pack_colours
 from maskstat.readers.tallying import PixelCounter, whole_numbers

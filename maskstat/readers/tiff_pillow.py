@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, TiffImagePlugin
 
 from maskstat.errors import MaskError
-from maskstat.readers.formats import LabelMap, refuse_lossy
+from maskstat.readers.base import LabelMap, refuse_lossy
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.raster import label_map, open_image
 from maskstat.values.tally import Encoding

@@ -7,7 +7,7 @@ import struct
 from PIL import WebPImagePlugin
 
 from maskstat.errors import MaskError
-from maskstat.readers.formats import LabelMap, refuse_lossy
+from maskstat.readers.base import LabelMap, refuse_lossy
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.raster import label_map, open_image
 

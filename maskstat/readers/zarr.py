@@ -23,11 +23,11 @@ from maskstat.readers.arrays import (
     add_array,
     channel_reader,
     check_decoded,
+    choose_array,
     plan_array,
     read_array,
 )
-from maskstat.readers.formats import LabelMap
-from maskstat.readers.npz import choose_array
+from maskstat.readers.base import LabelMap
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.tallying import PixelCounter
 from maskstat.readers.zarr_guard import check_chunk, codec_names, shard_parts

@@ -28,7 +28,7 @@ from maskstat.values.catalog import ClassCatalog
 from maskstat.values.tally import IntArray
 
 if TYPE_CHECKING:
-    from maskstat.kernels.region_counts import RegionCounts
+    from maskstat.kernels.region_types import RegionCounts
 
     Measured: TypeAlias = tuple[str, tuple[int, int], RegionCounts]  # name, (H, W), regions
 

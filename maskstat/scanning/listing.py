@@ -14,7 +14,7 @@ from maskstat.naming import counted, printable
 from maskstat.readers import formats
 from maskstat.sources.annotations.recognising import remedy_for
 from maskstat.sources.base import Entry, Selection, Source
-from maskstat.sources.blobs import location_of
+from maskstat.sources.locations import location_of
 from maskstat.sources.opening import find_splits
 from maskstat.sources.sequential import lightly
 

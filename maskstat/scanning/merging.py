@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from maskstat.errors import ParameterError, StoreError, argument
-from maskstat.files.documents.document import replacing
+from maskstat.files.writing import replacing
 from maskstat.naming import counted, did_you_mean, printable, storable
 from maskstat.regions.profile import smallest_of
 from maskstat.regions.profile_bytes import from_bytes, to_bytes

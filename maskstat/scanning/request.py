@@ -18,7 +18,7 @@ from maskstat.regions.profile import DEFAULT_GRID
 from maskstat.scanning.measuring import Measurer
 from maskstat.scanning.stored_scan import Classes, interpreting, parse_ignored
 from maskstat.sources.base import Selection, Source
-from maskstat.sources.blobs import from_anywhere
+from maskstat.sources.locations import from_anywhere
 from maskstat.sources.opening import open_source
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.catalog_files import catalog_from_categories, load_catalog

@@ -11,7 +11,8 @@ from typing import TypeVar
 from maskstat.errors import Blank, CatalogError, ParameterError, ProfileError, call
 from maskstat.naming import counted, printable
 from maskstat.parameters import parse_whole
-from maskstat.readers.options import VOID, ReadOptions
+from maskstat.readers.options import ReadOptions
+from maskstat.readers.panoptic import VOID
 from maskstat.regions.profile import PixelProfile
 from maskstat.scanning.changes import Changes
 from maskstat.scanning.stored_profiles import ProfileState, profile_state, stored_profile

@@ -19,6 +19,7 @@ ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst")
 TABLE_SUFFIXES = (".parquet", ".arrow")
 MANIFEST_SUFFIXES = (".csv", ".tsv")
 MAX_IN_MEMORY = 1 << 30  # bytes of one encoded mask
+REMOTE_READS = 32  # requests to a store or a server that are in flight at once
 _OUTER_SUFFIXES = frozenset({".gz", ".zip"})
 _SLASH = re.compile("/")
 # Without O_NONBLOCK, opening a named pipe would wait for ever.

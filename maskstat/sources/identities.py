@@ -15,9 +15,8 @@ from typing import Literal, NamedTuple
 
 from maskstat.naming import natural_key
 from maskstat.sources.base import MANIFEST_SUFFIXES, Entry
-from maskstat.sources.blobs import fixed_folder, is_url
 from maskstat.sources.local.files import LIST_SUFFIXES, file_entry, fits
-from maskstat.sources.opening import _OPTIONS
+from maskstat.sources.locations import fixed_folder, is_url, options_of
 
 _MERGED = "#merged"
 _WINDOWS = re.compile(r"[A-Za-z]:\\|\\\\")
@@ -91,8 +90,7 @@ def place_of(location: str, name: str, *, alone: bool = False) -> Place:
     """
     if is_merged(location):
         return Place(location.removesuffix(_MERGED), "sum")
-    if found := _OPTIONS.search(location):
-        location = location[: found.start()]
+    location, _ = options_of(location)
     if _WINDOWS.match(location):
         location = location.replace("\\", "/")
     if _is_pattern(location, name):

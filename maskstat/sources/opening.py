@@ -10,12 +10,11 @@ look.
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from maskstat.errors import ParameterError, SourceError
 from maskstat.naming import printable, storable
@@ -28,10 +27,9 @@ from maskstat.sources.base import (
     Selection,
     Source,
 )
+from maskstat.sources.locations import options_of, with_options
 from maskstat.sources.split_names import in_order
 from maskstat.values.catalog import ClassCatalog
-
-_OPTIONS = re.compile(r"#((?:column|split)=[^#&]*(?:&(?:column|split)=[^#&]*)*)$")
 
 
 @dataclass
@@ -82,8 +80,8 @@ def open_source(
         MissingExtraError: reading it needs a package that is not installed.
     """
     path = os.fspath(where)
-    if not os.path.lexists(path) and (found := _OPTIONS.search(path)):
-        path, options = path[: found.start()], dict(parse_qsl(found[1], errors="surrogateescape"))
+    if not os.path.lexists(path):
+        path, options = options_of(path)
         column, split = column or options.get("column"), split or options.get("split")
     if split is not None:
         selection = replace(selection, split=split)
@@ -103,15 +101,6 @@ def find_splits(
     found = Counter(source.split_of(entry) for entry in source.entries())
     ordered: list[str | None] = [*in_order(filter(None, found)), None]
     return {split: found[split] for split in ordered if found[split]}
-
-
-def with_options(location: str, **options: str | None) -> str:
-    """A location with "#column=mask&split=train" behind it, as `open_source` reads it."""
-    texts = [
-        f"{key}={quote(value, errors='surrogateescape')}" for key, value in options.items() if value
-    ]
-    sign = "&" if _OPTIONS.search(location) else "#"
-    return f"{location}{sign}{'&'.join(texts)}" if texts else location
 
 
 def _source_at(path: str, selection: Selection, column: str | None) -> Source:

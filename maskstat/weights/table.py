@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskstat.errors import FileFormatError
-from maskstat.files.documents.document import Document, Layout, read_document, write_document
+from maskstat.files.documents.base import Document, Layout
+from maskstat.files.documents.formats import read_document, write_document
 from maskstat.frames import data_frame
 from maskstat.naming import counted, printable
 from maskstat.showing import cut, one_line, span

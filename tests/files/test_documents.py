@@ -17,14 +17,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from maskstat.errors import FileFormatError
-from maskstat.files.documents.document import (
-    LAYOUTS,
-    SUFFIXES,
-    Document,
-    read_document,
-    write_atomically,
-    write_document,
-)
+from maskstat.files.documents.base import LAYOUTS, Document
+from maskstat.files.documents.formats import SUFFIXES, read_document, write_document
+from maskstat.files.writing import write_atomically
 from maskstat.weights.table import WeightTable, load_weights
 from tests.support.paths import FIXTURES
 from tests.support.strategies import names

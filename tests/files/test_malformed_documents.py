@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from maskstat.errors import FileFormatError
-from maskstat.files.documents.document import SUFFIXES
+from maskstat.files.documents.formats import SUFFIXES
 from maskstat.weights.table import load_weights
 from tests.support.strategies import names
 

@@ -215,16 +215,11 @@ def texts() -> dict[str, str]:
     }
 
 
-_KNOTS = pytest.mark.xfail(reason="knots in readers, sources, kernels are about to be untied")
-
-
-@_KNOTS
 def test_no_circle_of_files() -> None:
     """Of any length, inside rooms too; imports inside functions and by name are imports."""
     assert circles(file_graph(texts())) == []
 
 
-@_KNOTS
 @pytest.mark.parametrize(
     "line",
     [
@@ -245,7 +240,6 @@ def test_a_circle_is_seen(line: str) -> None:
     assert {"maskstat.errors", "maskstat.readers.png"} <= set(found[0])
 
 
-@_KNOTS
 def test_a_circle_of_one_room_is_seen() -> None:
     mutated = texts()
     mutated["maskstat.values.tally"] += "\nfrom maskstat.values.histogram import ClassHistogram\n"

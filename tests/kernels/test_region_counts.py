@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
-from maskstat.kernels import compiled_regions, numpy_regions, region_counts
-from maskstat.kernels.region_counts import RegionCounts, measure
+from maskstat.kernels import compiled_regions, numpy_regions, region_counts, region_types
+from maskstat.kernels.region_counts import measure
+from maskstat.kernels.region_types import RegionCounts
 from tests.support.interpreters import run_script
 from tests.support.region_oracle import regions_of
 
@@ -373,7 +374,7 @@ def test_memory_of_the_worst_noise() -> None:
 
 def test_too_many_pieces(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Noise is refused when it gets too much, an image of few pieces never."""
-    monkeypatch.setattr(region_counts, "MAX_PIECES", 500)
+    monkeypatch.setattr(region_types, "MAX_PIECES", 500)
     monkeypatch.setattr(compiled_regions, "_FIRST_NODES", 16)
     y, x = np.mgrid[:40, :30]
     with pytest.raises(MaskError, match="falls into more than 500 pieces: noise or a photograph"):

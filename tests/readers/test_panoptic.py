@@ -20,8 +20,8 @@ import maskstat as ms
 from maskstat.cli import run
 from maskstat.errors import FileFormatError, MaskError, MaskstatError, ParameterError
 from maskstat.readers.formats import read_label_map, read_tally, read_tally_and_pixels
-from maskstat.readers.options import VOID, ReadOptions
-from maskstat.readers.panoptic import load_panoptic
+from maskstat.readers.options import ReadOptions
+from maskstat.readers.panoptic import VOID, load_panoptic
 from maskstat.values.tally import Encoding, MaskTally
 from tests.support.mask_files import npy, saved
 from tests.support.scan_cases import grey_png, stored_rows, write

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize, nnls
 
 from maskstat.errors import FileFormatError, ParameterError, WeightError
-from maskstat.files.documents.document import write_document
+from maskstat.files.documents.formats import write_document
 from maskstat.parameters import assignments
 from maskstat.sampling.compute import sample
 from maskstat.sampling.methods import METHODS, find_method

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 import maskstat as ms
 from maskstat.errors import MaskError, MaskstatError, ParameterError, SourceError
-from maskstat.sources import blobs
+from maskstat.sources import blobs, shards
 from maskstat.sources.archives import tars, zips
-from maskstat.sources.blobs import expand_braces
+from maskstat.sources.locations import expand_braces
 from tests.support.scan_cases import grey_png, pixels_of, stored_rows, write
 from tests.support.source_cases import entries_of, source_at, tar_info, tar_of, zip_of
 from tests.support.tracing import stop_tracing
@@ -306,7 +306,7 @@ def test_shards_are_called_by_their_place_below_the_pattern(tmp_path: Path) -> N
         write(tmp_path / part, tar_of({"x.png": b"1"}))
     expected = ["a/s-0.tar", "b/s-0.tar", "b/s-9.tar", "b/s-10.tar"]
     for pattern in ("*/s-*.tar", "{a,b}/s-*.tar", "**/*.tar"):
-        found = blobs.find_shards(f"{tmp_path}/{pattern}")
+        found = shards.find_shards(f"{tmp_path}/{pattern}")
         assert [shard.prefix for shard in found] == [f"{name}/" for name in expected]
         assert [*entries_of(f"{tmp_path}/{pattern}")] == [f"{name}/x.png" for name in expected]
         assert source_at(f"{tmp_path}/{pattern}").default_name == tmp_path.name

@@ -360,6 +360,6 @@ def test_files_that_are_too_large_are_not_read(
     with pytest.raises(SourceError, match=r"data\.yaml: larger than 0 MiB"):
         ms.scan(where)
     write(tmp_path / "a.json", b'{"shapes": []}')
-    monkeypatch.setattr("maskstat.sources.annotations.recognising.MAX_FILE_BYTES", 10)
+    monkeypatch.setattr("maskstat.sources.annotations.texts.MAX_FILE_BYTES", 10)
     with pytest.raises(SourceError, match=r"a\.json: larger than 0 MiB"):
         ms.scan(tmp_path / "a.json")

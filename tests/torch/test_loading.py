@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from maskstat.errors import ParameterError, WeightError
-from maskstat.files.documents.document import SUFFIXES
+from maskstat.files.documents.formats import SUFFIXES
 from maskstat.training.calibration import unweight_logits as exact_logits
 from maskstat.weights.fit import fitting_table
 from maskstat.weights.table import WeightTable

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 
-from maskstat.files.documents.document import Document, Layout
+from maskstat.files.documents.base import Document, Layout
 
 LAYOUTS: tuple[Layout, ...] = ("full", "list", "dict")
 _MARK = "# "

@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 
-from maskstat.files.documents.document import Document, Layout
+from maskstat.files.documents.base import Document, Layout
 
 # The format has no place for metadata, so its fullest layout is the list.
 LAYOUTS: tuple[Layout, ...] = ("full", "list")

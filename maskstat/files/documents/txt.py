@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from maskstat.files.documents.document import Document, Layout
+from maskstat.files.documents.base import Document, Layout
 
 LAYOUTS: tuple[Layout, ...] = ("full", "list")
 _MARK = "# "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import yaml
 
-from maskstat.files.documents.document import Document, Layout
+from maskstat.files.documents.base import Document, Layout
 from maskstat.files.documents.json import as_object, from_object
 
 LAYOUTS: tuple[Layout, ...] = ("full", "list", "dict")

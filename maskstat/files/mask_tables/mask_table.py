@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, Protocol, cast
 
 from maskstat.errors import ParameterError, argument
-from maskstat.files.documents.document import replacing
+from maskstat.files.writing import replacing
 from maskstat.naming import printable
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.tally import TallyTable

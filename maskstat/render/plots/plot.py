@@ -133,7 +133,7 @@ def save(drawing: Drawing, path: str | Path, *, dpi: int = 200) -> Path:
         ParameterError: a suffix that is none of `SUFFIXES`.
         FileFormatError: the file can't be written.
     """
-    from maskstat.files.documents.document import write_atomically
+    from maskstat.files.writing import write_atomically
     from maskstat.render.plots.files import encoded
 
     path = Path(path)

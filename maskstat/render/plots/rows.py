@@ -60,7 +60,7 @@ class Panel:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LegendEntry:
     """One line of a legend."""
 
     label: str
@@ -102,7 +102,7 @@ def row_sheet(
     order: IntArray,
     columns: Sequence[Column],
     *,
-    legend: Sequence[Entry] = (),
+    legend: Sequence[LegendEntry] = (),
     note: str | None = None,
 ) -> Sheet:
     """Empty axes for these rows, labelled with their names and colours."""
@@ -173,9 +173,9 @@ def _pitch(rows: int) -> tuple[float, float]:
     return (13.0, SIZE) if rows <= 42 else (9.4, SMALL)
 
 
-def _flow(legend: Sequence[Entry], room: float) -> list[list[tuple[float, Entry, str]]]:
+def _flow(legend: Sequence[LegendEntry], room: float) -> list[list[tuple[float, LegendEntry, str]]]:
     """Legend entries in lines: (x in points, entry, its label as it fits)."""
-    lines: list[list[tuple[float, Entry, str]]] = []
+    lines: list[list[tuple[float, LegendEntry, str]]] = []
     x = 0.0
     for entry in legend:
         label = fitted(entry.label, SIZE, max(room - 24, 30.0))
@@ -189,7 +189,7 @@ def _flow(legend: Sequence[Entry], room: float) -> list[list[tuple[float, Entry,
 
 
 def _write_legend(
-    figure: Any, lines: Sequence[Sequence[tuple[float, Entry, str]]], bottom: float
+    figure: Any, lines: Sequence[Sequence[tuple[float, LegendEntry, str]]], bottom: float
 ) -> None:
     from matplotlib.lines import Line2D
 
@@ -216,9 +216,9 @@ def _write_legend(
             write_at(figure, left + 18, y, label, fontsize=SIZE, va="center_baseline")
 
 
-def series_entries(series: Sequence[Series]) -> list[Entry]:
+def series_entries(series: Sequence[Series]) -> list[LegendEntry]:
     """The legend of some series."""
-    return [Entry(printable(s.label), s.colour, s.marker, s.line) for s in series]
+    return [LegendEntry(printable(s.label), s.colour, s.marker, s.line) for s in series]
 
 
 def draw_series(

@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskError, SourceError
-from maskstat.files.long_json import Member
+from maskstat.files.long_json import JsonMember
 from maskstat.naming import counted, printable, storable
 from maskstat.sources.annotations.drawn_classes import Legend
 from maskstat.sources.annotations.rasterising import (
     RULE,
-    Drawing,
+    MaskDrawing,
     RasterEntry,
     Region,
     check_size,
@@ -53,7 +53,7 @@ class _Image(NamedTuple):
     width: object
 
 
-class CocoDrawing(Drawing):
+class CocoDrawing(MaskDrawing):
     """The annotations of one image, each as its place in the text of the file."""
 
     def __init__(
@@ -205,7 +205,7 @@ class CocoParts:
         self._images_of, self._spans = array("q"), array("q")
         self._met: Counter[str] = Counter()
 
-    def add(self, member: Member) -> None:
+    def add(self, member: JsonMember) -> None:
         """Take in what is one of `LISTS`. Raises ValueError where that is no list, or is twice."""
         key, value = member.key, member.value
         if not member.is_element:
@@ -234,7 +234,7 @@ class CocoParts:
         name = name.replace("\\", "/") if isinstance(name, str) and name.strip() else None
         self.images.append(_Image(number, name, image.get("height"), image.get("width")))
 
-    def _add_annotation(self, value: object, member: Member, place: str) -> None:
+    def _add_annotation(self, value: object, member: JsonMember, place: str) -> None:
         annotation = value if isinstance(value, dict) else {}
         self.panoptic |= "segments_info" in annotation
         image = _image_id(annotation.get("image_id"))

@@ -29,7 +29,7 @@ from maskstat.naming import natural_key, printable, storable
 from maskstat.sources.annotations.drawn_classes import Legend
 from maskstat.sources.annotations.rasterising import (
     RULE,
-    Drawing,
+    MaskDrawing,
     RasterEntry,
     Region,
     check_size,
@@ -40,7 +40,7 @@ from maskstat.sources.annotations.rasterising import (
     runs_of_polygons,
     type_of,
 )
-from maskstat.sources.annotations.recognising import read_text
+from maskstat.sources.annotations.texts import read_text
 from maskstat.sources.base import BrokenEntry, Entry, Selection, Source
 from maskstat.sources.local.files import GlobSource
 from maskstat.values.catalog import ClassCatalog
@@ -78,7 +78,7 @@ class _Sheet(NamedTuple):
 
 
 @dataclass(frozen=True)
-class LabelMeDrawing(Drawing):
+class LabelMeDrawing(MaskDrawing):
     """The shapes of one file."""
 
     path: str

@@ -46,7 +46,7 @@ class Region(NamedTuple):
         return int(self.runs[1::2].sum())
 
 
-class Drawing(ABC):
+class MaskDrawing(ABC):
     """What a mask is drawn from. It can be pickled, and then takes only what it needs along."""
 
     @property
@@ -63,7 +63,7 @@ class Drawing(ABC):
 class RasterEntry(Entry):
     """A mask that is drawn when it is read; its bytes are those of an NPY file."""
 
-    drawing: Drawing
+    drawing: MaskDrawing
 
     def load(self) -> bytes:
         """The mask as an NPY file. Raises MaskError."""

@@ -8,37 +8,19 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import stat
 from collections.abc import Iterator
 from itertools import islice
 
 from maskstat.errors import MaskError, SourceError
 from maskstat.files.long_json import members
 from maskstat.naming import printable, storable
+from maskstat.sources.annotations.texts import read_text
 from maskstat.sources.base import Selection, Source
 
-MAX_FILE_BYTES = 4 << 30
 SUFFIXES = (".json", ".yaml", ".yml")
 _LOOKED_AT = 10_000  # files of a folder without masks
 _TRIED = 4  # of them, to see what they are
 _TRIED_BYTES = {".json": 64 << 20, ".yaml": 1 << 20, ".yml": 1 << 20}
-
-
-def read_text(path: str, most: int | None = None) -> str:
-    """A whole annotation file, of so many bytes at most. Raises MaskError."""
-    most = MAX_FILE_BYTES if most is None else most
-    try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):  # opening a named pipe would wait for ever
-            raise MaskError("not a regular file")
-        if status.st_size > most:
-            raise MaskError(f"larger than {most >> 20} MiB")
-        with open(path, "rb") as file:
-            return file.read().decode("utf-8-sig")
-    except OSError as error:
-        raise MaskError(f"can't be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise MaskError("not UTF-8 text") from error
 
 
 def open_annotations(path: str, selection: Selection) -> Source:

@@ -23,7 +23,7 @@ from maskstat.naming import printable, storable
 from maskstat.sources.annotations.drawn_classes import Legend
 from maskstat.sources.annotations.rasterising import (
     RULE,
-    Drawing,
+    MaskDrawing,
     RasterEntry,
     Region,
     check_size,
@@ -32,7 +32,7 @@ from maskstat.sources.annotations.rasterising import (
     polygon,
     runs_of_polygons,
 )
-from maskstat.sources.annotations.recognising import read_text
+from maskstat.sources.annotations.texts import read_text
 from maskstat.sources.base import BrokenEntry, Entry, Selection, Source
 from maskstat.sources.local.files import ListSource
 from maskstat.sources.local.folders import FolderSource
@@ -78,7 +78,7 @@ class _Pair(NamedTuple):
 
 
 @dataclass(frozen=True)
-class YoloDrawing(Drawing):
+class YoloDrawing(MaskDrawing):
     """The labels of one image; an image without a file of them has none.
 
     `labelled` says whether the listing found that file. Another machine may see images only, and

@@ -12,17 +12,18 @@ from maskstat.errors import MaskError, SourceError
 from maskstat.naming import printable, storable
 from maskstat.sources.archives.tars import tar_members
 from maskstat.sources.archives.zips import zip_members
-from maskstat.sources.base import ARCHIVE_SUFFIXES, BrokenEntry, Entry, Selection, Source
-from maskstat.sources.blobs import (
+from maskstat.sources.base import (
+    ARCHIVE_SUFFIXES,
     REMOTE_READS,
-    Shard,
-    find_shards,
-    is_url,
-    last_part,
-    location_of,
-    shards_name,
+    BrokenEntry,
+    Entry,
+    Selection,
+    Source,
 )
+from maskstat.sources.blobs import Shard
+from maskstat.sources.locations import is_url, last_part, location_of, shards_name
 from maskstat.sources.sequential import read_ahead
+from maskstat.sources.shards import find_shards
 
 _THREADS = 4  # compressed archives on disk that are read at once
 _REMOTE_THREADS = 8

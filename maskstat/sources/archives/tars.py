@@ -20,7 +20,7 @@ from maskstat.errors import MaskError, MissingExtraError
 from maskstat.naming import counted, printable
 from maskstat.sources.archives.member_names import member_name, refused, wanted
 from maskstat.sources.base import BrokenEntry, Entry, Selection
-from maskstat.sources.blobs import Blob, Part
+from maskstat.sources.blobs import Blob, Excerpt
 from maskstat.sources.sequential import CARRIED_MAX, StreamedEntry, Unrolled
 
 _GZIP, _ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
@@ -94,7 +94,7 @@ class Tar:
     def reopen(self, place: int, size: int) -> BinaryIO:
         """The member at `place` as a seekable file."""
         if self.is_plain:
-            part = Part(self.blob.open(), place, min(size, max(0, self.blob.size - place)))
+            part = Excerpt(self.blob.open(), place, min(size, max(0, self.blob.size - place)))
             return cast(BinaryIO, io.BufferedReader(part))
 
         def pieces() -> Iterator[bytes]:

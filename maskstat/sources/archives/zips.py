@@ -129,7 +129,7 @@ class _Copier:
         return data
 
 
-class _Inflater:
+class _MemberInflater:
     """Of deflated members."""
 
     def __init__(self) -> None:
@@ -150,7 +150,7 @@ class _Inflater:
 # No more of them: zipfile's own reader lets bzip2 and LZMA expand beyond what was declared.
 _UNPACKERS: dict[int, Callable[[], _Unpacker]] = {
     zipfile.ZIP_STORED: _Copier,
-    zipfile.ZIP_DEFLATED: _Inflater,
+    zipfile.ZIP_DEFLATED: _MemberInflater,
     zipfile.ZIP_BZIP2: bz2.BZ2Decompressor,
 }
 

@@ -22,8 +22,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from maskstat.errors import MaskError, MaskstatError, MissingExtraError, SourceError
 from maskstat.naming import printable, storable
 from maskstat.sources.addresses import parse_address, scrubbed, without_secrets
-from maskstat.sources.base import MAX_IN_MEMORY, too_large
-from maskstat.sources.blobs import REMOTE_READS
+from maskstat.sources.base import MAX_IN_MEMORY, REMOTE_READS, too_large
 
 RETRIES = 4
 FIRST_PAUSE = 0.2  # seconds; each further one is twice as long, times chance

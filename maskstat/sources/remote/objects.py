@@ -10,16 +10,17 @@ import io
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, groupby
 from typing import BinaryIO, cast
 
 from maskstat.errors import MaskError, MaskstatError
 from maskstat.naming import natural_key, storable
 from maskstat.sources.addresses import parse_address
-from maskstat.sources.base import BrokenEntry, Entry, Selection, Source
-from maskstat.sources.blobs import (
-    REMOTE_READS,
-    Shard,
+from maskstat.sources.base import REMOTE_READS, BrokenEntry, Entry, Selection, Source
+from maskstat.sources.blobs import Shard
+from maskstat.sources.local.files import fits
+from maskstat.sources.locations import (
     expand_braces,
     fixed_folder,
     last_part,
@@ -27,7 +28,6 @@ from maskstat.sources.blobs import (
     no_shards,
     shards_name,
 )
-from maskstat.sources.local.files import fits
 from maskstat.sources.remote.connections import Connection, Facts, reason, source_error
 
 _FIRST_READ, _LARGEST_READ = 64 << 10, 8 << 20  # bytes of a file that is read in pieces
@@ -156,7 +156,7 @@ def find_shards(where: str) -> list[Shard]:
     urls = expand_braces(where)
     connection = Connection.to(where)
     if urls == [where] and not _is_glob(where):
-        return [Shard("", where, connection)]
+        return [Shard("", where, partial(blob_at, connection, where))]
     root = fixed_folder(where)
     found: set[str] = set()
     for url in urls:
@@ -169,7 +169,9 @@ def find_shards(where: str) -> list[Shard]:
     if not found:
         raise no_shards(location_of(where))
     return [
-        Shard(f"{storable(name)}/", f"{root}/{name}", connection)
+        Shard(
+            f"{storable(name)}/", f"{root}/{name}", partial(blob_at, connection, f"{root}/{name}")
+        )
         for name in sorted(found, key=natural_key)
     ]
 

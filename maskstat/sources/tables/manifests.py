@@ -14,10 +14,17 @@ from typing import NamedTuple
 from maskstat.errors import MaskError, SourceError
 from maskstat.naming import did_you_mean, printable, storable
 from maskstat.sources.addresses import without_secrets
-from maskstat.sources.base import MANIFEST_SUFFIXES, BrokenEntry, Entry, Selection, Source
-from maskstat.sources.blobs import REMOTE_READS, is_url, location_of, open_blob, shards_name
+from maskstat.sources.base import (
+    MANIFEST_SUFFIXES,
+    REMOTE_READS,
+    BrokenEntry,
+    Entry,
+    Selection,
+    Source,
+)
 from maskstat.sources.local.files import file_entry
-from maskstat.sources.opening import with_options
+from maskstat.sources.locations import is_url, location_of, shards_name, with_options
+from maskstat.sources.shards import open_blob
 from maskstat.sources.split_names import split_of
 
 # The first that a header has is the one meant: where "mask" is, "path" is the image's.

@@ -17,19 +17,18 @@ from typing import Any, BinaryIO, NamedTuple
 
 from maskstat.errors import MaskError, MissingExtraError, SourceError
 from maskstat.naming import did_you_mean, printable, storable
-from maskstat.sources.base import TABLE_SUFFIXES, BrokenEntry, Entry, Selection, Source
-from maskstat.sources.blobs import (
+from maskstat.sources.base import (
     REMOTE_READS,
-    Blob,
-    Shard,
-    find_shards,
-    is_url,
-    last_part,
-    location_of,
-    shards_name,
+    TABLE_SUFFIXES,
+    BrokenEntry,
+    Entry,
+    Selection,
+    Source,
 )
-from maskstat.sources.opening import with_options
+from maskstat.sources.blobs import Blob, Shard
+from maskstat.sources.locations import is_url, last_part, location_of, shards_name, with_options
 from maskstat.sources.sequential import CARRIED_MAX, StreamedEntry, read_ahead
+from maskstat.sources.shards import find_shards
 
 # Where several columns hold bytes, the one called like this is meant.
 MASK_COLUMNS = frozenset(
