@@ -34,9 +34,8 @@ from maskstat.naming import counted, natural_key, printable
 from maskstat.readers import formats
 from maskstat.readers.tallying import count_pixels
 from maskstat.showing import one_line
-from maskstat.sources.base import Entry, Selection
+from maskstat.sources.base import Entry, Selection, lightly
 from maskstat.sources.opening import open_source
-from maskstat.sources.sequential import lightly
 from maskstat.statistics import quality
 from maskstat.statistics.comparison import Comparison, Split, compare_splits
 from maskstat.statistics.quality import Finding

@@ -12,11 +12,9 @@ from pathlib import Path
 from maskstat.errors import SourceError, argument
 from maskstat.naming import counted, printable
 from maskstat.readers import formats
-from maskstat.sources.annotations.recognising import remedy_for
-from maskstat.sources.base import Entry, Selection, Source
+from maskstat.sources.base import Entry, Selection, Source, lightly
 from maskstat.sources.locations import location_of
-from maskstat.sources.opening import find_splits
-from maskstat.sources.sequential import lightly
+from maskstat.sources.opening import find_splits, remedy_for
 
 
 class Listing:

@@ -17,10 +17,9 @@ from maskstat.regions.profile import PixelProfile
 from maskstat.scanning.changes import Changes
 from maskstat.scanning.stored_profiles import ProfileState, profile_state, stored_profile
 from maskstat.showing import cut, one_line
-from maskstat.sources.base import Entry, Selection
+from maskstat.sources.base import Entry, Selection, lightly
 from maskstat.sources.identities import files_of, is_merged, place_of
 from maskstat.sources.opening import open_source
-from maskstat.sources.sequential import lightly
 from maskstat.store.records import Failure, ScanInfo
 from maskstat.store.store import Store
 from maskstat.values.catalog import DEFAULT_IGNORE, ClassCatalog

@@ -6,18 +6,16 @@ import os
 import re
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from maskstat.errors import MaskError
+from maskstat.sources.locations import Given
 from maskstat.sources.split_names import in_order, split_of
 from maskstat.values.catalog import ClassCatalog
 
-ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst")
-TABLE_SUFFIXES = (".parquet", ".arrow")
-MANIFEST_SUFFIXES = (".csv", ".tsv")
 MAX_IN_MEMORY = 1 << 30  # bytes of one encoded mask
 REMOTE_READS = 32  # requests to a store or a server that are in flight at once
 _OUTER_SUFFIXES = frozenset({".gz", ".zip"})
@@ -121,6 +119,13 @@ class BrokenEntry(Entry):
     def open(self) -> BinaryIO:
         """Raises MaskError."""
         raise MaskError(self.reason)
+
+
+def lightly(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """The same entries; each carries its bytes only until the next one is asked for."""
+    for entry in entries:
+        yield entry
+        entry.let_go()
 
 
 def too_large() -> MaskError:
@@ -267,3 +272,30 @@ class Source(ABC):
     def splits(self) -> tuple[str, ...]:
         """Splits that the last listing came across: train, val, test, then others."""
         return in_order(self._splits)
+
+
+def _no(where: str) -> bool:
+    return False
+
+
+def _nothing(where: str) -> None:
+    return None
+
+
+class Kind(NamedTuple):
+    """What a module says of its kind of source; `opening.kinds` has all of them.
+
+    Attributes:
+        takes: whether what a user gave is of this kind, where no kind before it takes it.
+        open: the source. Raises SourceError where it is none after all, and MissingExtraError.
+        has_columns: whether a column can be chosen.
+        names_are_paths: whether masks of a location of this kind are named by paths, which lead on
+            from where it is, or are absolute; otherwise names are just names, below it.
+        remedy: what to do where no masks were found at a location, and this kind may be meant.
+    """
+
+    takes: Callable[[Given], bool]
+    open: Callable[[Given, Selection], Source]
+    has_columns: bool = False
+    names_are_paths: Callable[[str], bool] = _no
+    remedy: Callable[[str], str | None] = _nothing

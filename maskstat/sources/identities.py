@@ -14,9 +14,10 @@ from itertools import takewhile
 from typing import Literal, NamedTuple
 
 from maskstat.naming import natural_key
-from maskstat.sources.base import MANIFEST_SUFFIXES, Entry
-from maskstat.sources.local.files import LIST_SUFFIXES, file_entry, fits
+from maskstat.sources.base import Entry
+from maskstat.sources.local.files import file_entry, fits
 from maskstat.sources.locations import fixed_folder, is_url, options_of
+from maskstat.sources.opening import names_are_paths
 
 _MERGED = "#merged"
 _WINDOWS = re.compile(r"[A-Za-z]:\\|\\\\")
@@ -95,10 +96,10 @@ def place_of(location: str, name: str, *, alone: bool = False) -> Place:
         location = location.replace("\\", "/")
     if _is_pattern(location, name):
         return Place(fixed_folder(location) or "/")
-    last = (location.partition("?")[0] if is_url(location) else location).rpartition("/")[2]
-    suffix = last[last.rfind(".") :].lower() if "." in last else ""
-    if suffix in MANIFEST_SUFFIXES or (suffix in LIST_SUFFIXES and not is_url(location)):
-        return Place(_parent(location.partition("?")[0] if is_url(location) else location), "links")
+    plain = location.partition("?")[0] if is_url(location) else location
+    if names_are_paths(location):
+        return Place(_parent(plain), "links")
+    last = plain.rpartition("/")[2]
     return Place(location, "whole" if alone and last == name else "below")
 
 

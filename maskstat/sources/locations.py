@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from maskstat.errors import ParameterError, SourceError
 from maskstat.naming import printable, storable
@@ -19,6 +20,56 @@ MAX_SHARDS = 1_000_000  # that braces may stand for
 _MAGIC = (re.compile(r"[*?\[{]"), re.compile(r"[*\[{]"))  # "?" in a URL begins its query
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _OPTIONS = re.compile(r"#((?:column|split)=[^#&]*(?:&(?:column|split)=[^#&]*)*)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a user gave as a source, looked at once, for all kinds of sources to see.
+
+    Attributes:
+        text: the path, URL or pattern, without options.
+        column: where a table or a manifest keeps its masks, if the user said so.
+        is_url, is_folder, is_file: what it is; none of them for a pattern, or what is not there.
+    """
+
+    text: str
+    column: str | None
+    is_url: bool
+    is_folder: bool
+    is_file: bool
+
+    @classmethod
+    def of(cls, text: str, column: str | None = None) -> Given:
+        """Look at it."""
+        if text.startswith("file://"):
+            text = unquote(urlsplit(text).path)
+        if is_url(text):
+            return cls(text, column, True, False, False)
+        return cls(text, column, False, os.path.isdir(text), os.path.isfile(text))
+
+    @property
+    def is_one(self) -> bool:
+        """Whether it is one file, or may be, since it is a URL."""
+        return self.is_url or self.is_file
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether a path has wildcards."""
+        return not self.is_url and not self.is_file and any(sign in self.text for sign in "*?[")
+
+    @property
+    def is_one_or_many(self) -> bool:
+        """Whether it is one file, or a pattern, perhaps with braces."""
+        return self.is_one or self.is_pattern or "{" in self.text
+
+    def ends_in(self, suffixes: tuple[str, ...]) -> bool:
+        """Whether its name has one of these suffixes."""
+        return ends_in(self.text, suffixes)
+
+
+def ends_in(where: str, suffixes: tuple[str, ...]) -> bool:
+    """Whether a path or URL has one of these suffixes, in any case; queries are no part of it."""
+    return (where.partition("?")[0] if is_url(where) else where).lower().endswith(suffixes)
 
 
 def is_url(where: str) -> bool:

@@ -1,10 +1,8 @@
 """Where masks come from. A source lists entries; an entry has a name and can be read.
 
-One file a kind of source. `open_source` chooses by looking at what the user gave: a folder, a
-single mask, a glob pattern, a text list of paths, a manifest, an archive, a table, a file of
-annotations, or a URL.
-Readers know nothing of sources, and sources nothing of formats beyond the suffixes that are worth a
-look.
+One module a kind of source, which says by a `Kind` what it takes and opens that; the first one that
+takes what the user gave has it. Readers know nothing of sources, and sources nothing of formats
+beyond the suffixes that are worth a look.
 """
 
 from __future__ import annotations
@@ -14,20 +12,11 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from maskstat.errors import ParameterError, SourceError
 from maskstat.naming import printable, storable
-from maskstat.sources.addresses import without_secrets
-from maskstat.sources.base import (
-    ARCHIVE_SUFFIXES,
-    MANIFEST_SUFFIXES,
-    TABLE_SUFFIXES,
-    Entry,
-    Selection,
-    Source,
-)
-from maskstat.sources.locations import options_of, with_options
+from maskstat.sources.base import Entry, Kind, Selection, Source
+from maskstat.sources.locations import Given, options_of, with_options
 from maskstat.sources.split_names import in_order
 from maskstat.values.catalog import ClassCatalog
 
@@ -85,7 +74,7 @@ def open_source(
         column, split = column or options.get("column"), split or options.get("split")
     if split is not None:
         selection = replace(selection, split=split)
-    source = _source_at(path, selection, column)
+    source = _source_of(Given.of(path, column), selection)
     return source if split is None else SplitSource(source, split)
 
 
@@ -103,69 +92,56 @@ def find_splits(
     return {split: found[split] for split in ordered if found[split]}
 
 
-def _source_at(path: str, selection: Selection, column: str | None) -> Source:
-    from maskstat.sources.annotations import recognising
-    from maskstat.sources.local import files, folders
+def kinds() -> Iterator[Kind]:
+    """Every kind of source, in the order in which they are asked, imported when it is time."""
+    from maskstat.sources.local import folders
 
-    if path.startswith("file://"):
-        path = unquote(urlsplit(path).path)
-    remote = "://" in path
-    if remote and not path.partition("://")[2].strip("/"):
+    yield folders.KIND
+    from maskstat.sources.tables import manifests, parquet
+
+    yield parquet.KIND
+    yield manifests.KIND
+    from maskstat.sources.archives import archive
+
+    yield archive.KIND
+    from maskstat.sources.annotations import recognising
+
+    yield recognising.KIND
+    from maskstat.sources.remote import objects
+
+    yield objects.KIND
+    from maskstat.sources.local import files
+
+    yield from (files.LIST, files.SINGLE, files.PATTERN)
+
+
+def names_are_paths(location: str) -> bool:
+    """Whether the masks of a location are named by paths, which lead on from where it is."""
+    return any(kind.names_are_paths(location) for kind in kinds())
+
+
+def remedy_for(location: str) -> str | None:
+    """What to do where no masks were found, in case another kind of source was meant."""
+    return next(filter(None, (kind.remedy(location) for kind in kinds())), None)
+
+
+def _source_of(given: Given, selection: Selection) -> Source:
+    if given.is_url and not given.text.partition("://")[2].strip("/"):
         raise SourceError(
             "names no bucket, server or file",
-            where=printable(path),
+            where=printable(given.text),
             remedy="a URL is like s3://bucket/masks or https://server/masks.zip",
         )
-    if not remote and os.path.isdir(path):
-        if column is not None:
-            raise _no_columns()
-        if folders.is_store(path):
-            return files.SingleSource(path)
-        return folders.FolderSource(path, selection)
-    lower = (path.partition("?")[0] if remote else path).lower()
-    exists = remote or os.path.isfile(path)
-    shards = exists or any(character in path for character in "*?[{")
-    if lower.endswith(TABLE_SUFFIXES) and shards:
-        from maskstat.sources.tables import parquet
-
-        return parquet.TableSource(path, selection, column)
-    if lower.endswith(MANIFEST_SUFFIXES) and exists:
-        from maskstat.sources.tables import manifests
-
-        return manifests.ManifestSource(path, selection, column)
-    if column is not None:
-        raise _no_columns()
-    if lower.endswith(ARCHIVE_SUFFIXES) and not lower.endswith(".zarr.zip") and shards:
-        from maskstat.sources.archives import archive
-
-        return archive.ArchiveSource(path, selection)
-    if lower.endswith(recognising.SUFFIXES):
-        if remote:
-            raise SourceError(
-                "annotation files are read from disk",
-                where=printable(without_secrets(path)),
-                remedy="download it first",
-            )
-        if exists:
-            return recognising.open_annotations(path, selection)
-        if lower.endswith(".json") and any(character in path for character in "*?["):
-            return recognising.open_pattern(path, selection)
-    if remote:
-        from maskstat.sources.remote import objects as objects
-
-        return objects.RemoteSource(path, selection)
-    if exists:
-        if os.path.splitext(path)[1].lower() in files.LIST_SUFFIXES:
-            return files.ListSource(path, selection)
-        return files.SingleSource(path)
-    if any(character in path for character in "*?["):
-        return files.GlobSource(path, selection)
-    raise SourceError(
-        "there is no such file or folder",
-        where=printable(storable(path)) or "''",
-        remedy="give a folder, a glob in quotes, one mask, an archive, a list of paths, or a URL",
-    )
-
-
-def _no_columns() -> ParameterError:
-    return ParameterError("only Parquet, Arrow, CSV and TSV files have columns", where="--column")
+    kind = next((kind for kind in kinds() if kind.takes(given)), None)
+    if given.column is not None and not (kind and kind.has_columns):
+        raise ParameterError(
+            "only Parquet, Arrow, CSV and TSV files have columns", parameter="column"
+        )
+    if kind is None:
+        raise SourceError(
+            "there is no such file or folder",
+            where=printable(storable(given.text)) or "''",
+            remedy="give a folder, a glob in quotes, one mask, an archive, a list of paths, or a"
+            " URL",
+        )
+    return kind.open(given, selection)

@@ -14,7 +14,7 @@ import pytest
 import maskstat as ms
 from maskstat.scanning.changes import Changes, _batches
 from maskstat.sources.base import Entry, FileEntry
-from maskstat.sources.sequential import StreamedEntry
+from maskstat.sources.reading_ahead import StreamedEntry
 from tests.support.scan_cases import npy, write
 
 Opener = Callable[[Path, Path], Path]

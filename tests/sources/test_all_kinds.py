@@ -13,7 +13,7 @@ from maskstat.errors import StrictError
 from maskstat.executors import threads
 from maskstat.scanning import counting
 from maskstat.scanning.changes import Changes
-from maskstat.sources import sequential
+from maskstat.sources import reading_ahead
 from tests.support.mask_files import FILES, MORE_FILES
 from tests.support.scan_cases import digests, grey_png, npy, pixels_of, stored_rows
 from tests.support.source_cases import SOURCES, Files
@@ -52,7 +52,7 @@ def test_the_counts_do_not_depend_on_threads_strictness_or_room(
     monkeypatch.setattr(threads, "CHUNK_FILES", 2)
     assert digests(ms.scan(where, classes=7, workers=5)) == expected
     assert digests(ms.scan(where, classes=7, workers=3, strict=True)) == expected
-    monkeypatch.setattr(sequential.read_ahead, "__kwdefaults__", {"room": 1})
+    monkeypatch.setattr(reading_ahead.read_ahead, "__kwdefaults__", {"room": 1})
     defaults = {**(threads.map_chunks.__kwdefaults__ or {}), "room": 1}
     monkeypatch.setattr(threads.map_chunks, "__kwdefaults__", defaults)
     assert digests(ms.scan(where, classes=7, workers=3)) == expected
@@ -108,8 +108,7 @@ def test_masks_that_are_read_in_pieces(
     build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_folder: ms.Scan
 ) -> None:
     monkeypatch.setattr(counting, "STREAM_ABOVE", 0)
-    monkeypatch.setattr("maskstat.sources.sequential.CARRIED_MAX", 0)
-    monkeypatch.setattr("maskstat.sources.sequential.CARRIED_MAX", 0)
+    monkeypatch.setattr("maskstat.sources.reading_ahead.CARRIED_MAX", 0)
     with ms.scan(build(tmp_path, MASKS), classes=7) as scan:
         assert scan.histogram == in_folder.histogram
 

@@ -13,7 +13,7 @@ import pytest
 
 import maskstat as ms
 from maskstat.errors import MaskError, MissingExtraError, ParameterError, SourceError
-from maskstat.sources import sequential
+from maskstat.sources import reading_ahead
 from maskstat.sources.tables import parquet
 from tests.support.packages import package
 from tests.support.scan_cases import grey_png, pixels_of, stored_rows, write
@@ -186,7 +186,7 @@ def test_row_groups_of_any_size_give_the_same(
             assert loaded(where) == CONTENTS
             entries = list(source_at(where).entries())
             for entry in entries:
-                assert isinstance(entry, sequential.StreamedEntry)
+                assert isinstance(entry, reading_ahead.StreamedEntry)
                 entry.let_go()
             order = [3, 1, 5, 0, 4, 2]
             assert [entries[at].load() for at in order] == [CONTENTS[at] for at in order]
@@ -197,7 +197,7 @@ def test_only_the_column_of_masks_is_read_and_only_a_little_at_a_time(
 ) -> None:
     """Photos of 16 MiB in one row group, and masks of 8 MiB, of which few are in memory."""
     monkeypatch.setattr(parquet, "_BATCH_BYTES", 1 << 19)
-    monkeypatch.setattr(sequential.read_ahead, "__kwdefaults__", {"room": 1 << 19})
+    monkeypatch.setattr(reading_ahead.read_ahead, "__kwdefaults__", {"room": 1 << 19})
     where = saved(
         tmp_path / "m.parquet",
         {"image": [bytes(1 << 18)] * 64, "mask": [bytes([n]) * (1 << 17) for n in range(64)]},
@@ -224,7 +224,7 @@ def test_one_stored_value_in_every_row_is_no_bomb(
 ) -> None:
     """1 MiB stored once, in 500 rows: of 500 MiB few are ever unrolled."""
     monkeypatch.setattr(parquet, "_REPEATED_BYTES", 4 << 20)
-    monkeypatch.setattr(sequential.read_ahead, "__kwdefaults__", {"room": 1 << 20})
+    monkeypatch.setattr(reading_ahead.read_ahead, "__kwdefaults__", {"room": 1 << 20})
     one = pyarrow.DictionaryArray.from_arrays(
         pyarrow.array([0] * 500, pyarrow.int32()), pyarrow.array([bytes(1 << 20)])
     )

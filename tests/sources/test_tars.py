@@ -21,7 +21,7 @@ import maskstat as ms
 from maskstat.errors import MaskError, MissingExtraError, SourceError
 from maskstat.executors import threads
 from maskstat.readers import formats
-from maskstat.sources import sequential
+from maskstat.sources import reading_ahead
 from maskstat.values.tally import MaskTally
 from tests.support.scan_cases import grey_png, npy, pixels_of, stored_rows, write
 from tests.support.source_cases import entries_of, source_at, tar_info, tar_of, zip_of, zstandard_of
@@ -230,7 +230,7 @@ def test_a_large_compressed_archive_is_never_in_memory_as_a_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """24 MiB of masks that are read faster than counted, with room for 1 MiB here and there."""
-    for function in (sequential.read_ahead, threads.map_chunks):
+    for function in (reading_ahead.read_ahead, threads.map_chunks):
         defaults = {**(function.__kwdefaults__ or {}), "room": 1 << 20}
         monkeypatch.setattr(function, "__kwdefaults__", defaults)
     monkeypatch.setattr(threads, "CHUNK_BYTES", 1 << 19)

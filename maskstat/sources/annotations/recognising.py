@@ -14,13 +14,31 @@ from itertools import islice
 from maskstat.errors import MaskError, SourceError
 from maskstat.files.long_json import members
 from maskstat.naming import printable, storable
+from maskstat.sources.addresses import without_secrets
 from maskstat.sources.annotations.texts import read_text
-from maskstat.sources.base import Selection, Source
+from maskstat.sources.base import Kind, Selection, Source
+from maskstat.sources.locations import Given
 
 SUFFIXES = (".json", ".yaml", ".yml")
 _LOOKED_AT = 10_000  # files of a folder without masks
 _TRIED = 4  # of them, to see what they are
 _TRIED_BYTES = {".json": 64 << 20, ".yaml": 1 << 20, ".yml": 1 << 20}
+
+
+def _open(given: Given, selection: Selection) -> Source:
+    if given.is_url:
+        raise SourceError(
+            "annotation files are read from disk",
+            where=printable(without_secrets(given.text)),
+            remedy="download it first",
+        )
+    return (open_annotations if given.is_file else open_pattern)(given.text, selection)
+
+
+def _takes(given: Given) -> bool:
+    return given.ends_in(SUFFIXES) and (
+        given.is_one or (given.is_pattern and given.ends_in((".json",)))
+    )
 
 
 def open_annotations(path: str, selection: Selection) -> Source:
@@ -143,3 +161,6 @@ def _is_yolo(path: str) -> bool:
     except (OSError, ValueError):
         return False
     return len(numbers) >= 5 and all(0 <= number <= 1 for number in numbers[1:])
+
+
+KIND = Kind(takes=_takes, open=_open, remedy=remedy_for)

@@ -10,19 +10,13 @@ from dataclasses import dataclass
 
 from maskstat.errors import MaskError, SourceError
 from maskstat.naming import printable, storable
+from maskstat.sources.archives.member_names import ARCHIVE_SUFFIXES, ONE_MASK_SUFFIXES
 from maskstat.sources.archives.tars import tar_members
 from maskstat.sources.archives.zips import zip_members
-from maskstat.sources.base import (
-    ARCHIVE_SUFFIXES,
-    REMOTE_READS,
-    BrokenEntry,
-    Entry,
-    Selection,
-    Source,
-)
+from maskstat.sources.base import REMOTE_READS, BrokenEntry, Entry, Kind, Selection, Source
 from maskstat.sources.blobs import Shard
 from maskstat.sources.locations import is_url, last_part, location_of, shards_name
-from maskstat.sources.sequential import read_ahead
+from maskstat.sources.reading_ahead import read_ahead
 from maskstat.sources.shards import find_shards
 
 _THREADS = 4  # compressed archives on disk that are read at once
@@ -91,3 +85,13 @@ class ArchiveSource(Source):
                 raise SourceError(error.problem, where=printable(self.location)) from error
             name = shard.prefix.rstrip("/") or storable(last_part(shard.where))
             yield BrokenEntry(name, location_of(shard.where), reason=error.problem)
+
+
+KIND = Kind(
+    takes=lambda given: (
+        given.ends_in(ARCHIVE_SUFFIXES)
+        and not given.ends_in(ONE_MASK_SUFFIXES)
+        and given.is_one_or_many
+    ),
+    open=lambda given, selection: ArchiveSource(given.text, selection),
+)

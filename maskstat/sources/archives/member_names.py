@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from maskstat.naming import storable
-from maskstat.sources.base import ARCHIVE_SUFFIXES, Selection
+from maskstat.sources.base import Selection
 
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst")
+ONE_MASK_SUFFIXES = (".zarr.zip",)  # of a zip that is one mask
 _NESTED = (*ARCHIVE_SUFFIXES, ".tar.bz2", ".tar.xz", ".7z", ".rar")
 
 
@@ -23,7 +25,7 @@ def wanted(name: str, selection: Selection) -> bool:
 def is_nested(name: str) -> bool:
     """Whether a member is an archive itself."""
     lower = name.lower()
-    return lower.endswith(_NESTED) and not lower.endswith(".zarr.zip")  # which is one mask
+    return lower.endswith(_NESTED) and not lower.endswith(ONE_MASK_SUFFIXES)
 
 
 def refused(name: str) -> str | None:

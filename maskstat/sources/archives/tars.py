@@ -21,7 +21,7 @@ from maskstat.naming import counted, printable
 from maskstat.sources.archives.member_names import member_name, refused, wanted
 from maskstat.sources.base import BrokenEntry, Entry, Selection
 from maskstat.sources.blobs import Blob, Excerpt
-from maskstat.sources.sequential import CARRIED_MAX, StreamedEntry, Unrolled
+from maskstat.sources.reading_ahead import CARRIED_MAX, StreamedEntry, Unrolled
 
 _GZIP, _ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _MAX_HEADER = 1 << 20  # bytes; long names and attributes of one member

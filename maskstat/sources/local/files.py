@@ -13,10 +13,11 @@ from pathlib import Path
 
 from maskstat.errors import SourceError
 from maskstat.naming import natural_key, printable, storable
-from maskstat.sources.base import Entry, FileEntry, Selection, Source
+from maskstat.sources.base import Entry, FileEntry, Kind, Selection, Source
 from maskstat.sources.local.folders import FolderSource, StoreEntry, is_store, store_entry
+from maskstat.sources.locations import ends_in, is_url
 
-LIST_SUFFIXES = frozenset({".txt", ".lst"})
+LIST_SUFFIXES = (".txt", ".lst")
 
 
 @dataclass
@@ -169,3 +170,18 @@ def file_entry(path: str, name: str) -> FileEntry | StoreEntry:
     except OSError:  # reading it will say what is wrong
         return FileEntry(storable(name), path, 0, 0)
     return FileEntry(storable(name), path, status.st_size, status.st_mtime_ns)
+
+
+LIST = Kind(
+    takes=lambda given: given.is_file and given.ends_in(LIST_SUFFIXES),
+    open=lambda given, selection: ListSource(given.text, selection),
+    names_are_paths=lambda where: not is_url(where) and ends_in(where, LIST_SUFFIXES),
+)
+SINGLE = Kind(
+    takes=lambda given: given.is_file or given.is_folder,  # one that is a store of chunks
+    open=lambda given, _: SingleSource(given.text),
+)
+PATTERN = Kind(
+    takes=lambda given: given.is_pattern,
+    open=lambda given, selection: GlobSource(given.text, selection),
+)

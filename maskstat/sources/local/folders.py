@@ -17,7 +17,15 @@ from typing import BinaryIO, NamedTuple
 
 from maskstat.errors import MaskError, SourceError
 from maskstat.naming import natural_key, printable, storable
-from maskstat.sources.base import MAX_IN_MEMORY, Entry, FileEntry, Selection, Source, too_large
+from maskstat.sources.base import (
+    MAX_IN_MEMORY,
+    Entry,
+    FileEntry,
+    Kind,
+    Selection,
+    Source,
+    too_large,
+)
 
 STORE_SUFFIX = ".zarr"
 _LISTED = 1 << 16  # files of one folder that are held at once
@@ -199,3 +207,9 @@ def _entry(item: os.DirEntry[str], name: str) -> FileEntry:
     except OSError:  # a dangling link, or it just went: reading it will say so
         return FileEntry(storable(name), item.path, 0, 0)
     return FileEntry(storable(name), item.path, status.st_size, status.st_mtime_ns)
+
+
+KIND = Kind(
+    takes=lambda given: given.is_folder and not is_store(given.text),
+    open=lambda given, selection: FolderSource(given.text, selection),
+)

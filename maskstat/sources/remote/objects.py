@@ -17,7 +17,7 @@ from typing import BinaryIO, cast
 from maskstat.errors import MaskError, MaskstatError
 from maskstat.naming import natural_key, storable
 from maskstat.sources.addresses import parse_address
-from maskstat.sources.base import REMOTE_READS, BrokenEntry, Entry, Selection, Source
+from maskstat.sources.base import REMOTE_READS, BrokenEntry, Entry, Kind, Selection, Source
 from maskstat.sources.blobs import Shard
 from maskstat.sources.local.files import fits
 from maskstat.sources.locations import (
@@ -290,3 +290,9 @@ def _entries(connection: Connection, listed: Iterable[tuple[str, Facts]]) -> Ite
             facts.key,
             facts.size is not None,
         )
+
+
+KIND = Kind(
+    takes=lambda given: given.is_url,
+    open=lambda given, selection: RemoteSource(given.text, selection),
+)

@@ -14,19 +14,13 @@ from typing import NamedTuple
 from maskstat.errors import MaskError, SourceError
 from maskstat.naming import did_you_mean, printable, storable
 from maskstat.sources.addresses import without_secrets
-from maskstat.sources.base import (
-    MANIFEST_SUFFIXES,
-    REMOTE_READS,
-    BrokenEntry,
-    Entry,
-    Selection,
-    Source,
-)
+from maskstat.sources.base import REMOTE_READS, BrokenEntry, Entry, Kind, Selection, Source
 from maskstat.sources.local.files import file_entry
-from maskstat.sources.locations import is_url, location_of, shards_name, with_options
+from maskstat.sources.locations import ends_in, is_url, location_of, shards_name, with_options
 from maskstat.sources.shards import open_blob
 from maskstat.sources.split_names import split_of
 
+MANIFEST_SUFFIXES = (".csv", ".tsv")
 # The first that a header has is the one meant: where "mask" is, "path" is the image's.
 PATH_COLUMNS = (
     "mask",
@@ -225,3 +219,11 @@ def _first(known: Iterable[str], columns: Sequence[str]) -> int | None:
     """Which column has the first of the known names that any has."""
     names = [column.lower().replace(" ", "_") for column in columns]
     return next((names.index(name) for name in known if name in names), None)
+
+
+KIND = Kind(
+    takes=lambda given: given.ends_in(MANIFEST_SUFFIXES) and given.is_one,
+    open=lambda given, selection: ManifestSource(given.text, selection, given.column),
+    has_columns=True,
+    names_are_paths=lambda where: ends_in(where, MANIFEST_SUFFIXES),
+)

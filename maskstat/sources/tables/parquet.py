@@ -17,19 +17,13 @@ from typing import Any, BinaryIO, NamedTuple
 
 from maskstat.errors import MaskError, MissingExtraError, SourceError
 from maskstat.naming import did_you_mean, printable, storable
-from maskstat.sources.base import (
-    REMOTE_READS,
-    TABLE_SUFFIXES,
-    BrokenEntry,
-    Entry,
-    Selection,
-    Source,
-)
+from maskstat.sources.base import REMOTE_READS, BrokenEntry, Entry, Kind, Selection, Source
 from maskstat.sources.blobs import Blob, Shard
 from maskstat.sources.locations import is_url, last_part, location_of, shards_name, with_options
-from maskstat.sources.sequential import CARRIED_MAX, StreamedEntry, read_ahead
+from maskstat.sources.reading_ahead import CARRIED_MAX, StreamedEntry, read_ahead
 from maskstat.sources.shards import find_shards
 
+TABLE_SUFFIXES = (".parquet", ".arrow")
 # Where several columns hold bytes, the one called like this is meant.
 MASK_COLUMNS = frozenset(
     {
@@ -338,3 +332,10 @@ class TableSource(Source):
                 stamp = f"{table.blob.stamp}@{row}"
                 carried = content if len(content) <= CARRIED_MAX else None
                 yield StreamedEntry(name, place, len(content), stamp, row, table, carried)
+
+
+KIND = Kind(
+    takes=lambda given: given.ends_in(TABLE_SUFFIXES) and given.is_one_or_many,
+    open=lambda given, selection: TableSource(given.text, selection, given.column),
+    has_columns=True,
+)

@@ -202,13 +202,6 @@ class _Ahead:
             self.changed.notify_all()
 
 
-def lightly(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """The same entries; each carries its bytes only until the next one is asked for."""
-    for entry in entries:
-        yield entry
-        entry.let_go()
-
-
 def read_ahead(
     tracks: Iterable[Iterable[Entry | None]], *, threads: int, room: int = READ_AHEAD
 ) -> Iterator[Entry | None]:
