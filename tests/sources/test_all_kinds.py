@@ -14,6 +14,8 @@ from maskstat.executors import threads
 from maskstat.scanning import counting
 from maskstat.scanning.changes import Changes
 from maskstat.sources import reading_ahead
+from maskstat.sources.archives import tars
+from maskstat.sources.tables import parquet
 from tests.support.mask_files import FILES, MORE_FILES
 from tests.support.scan_cases import digests, grey_png, npy, pixels_of, stored_rows
 from tests.support.source_cases import SOURCES, Files
@@ -108,7 +110,8 @@ def test_masks_that_are_read_in_pieces(
     build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_folder: ms.Scan
 ) -> None:
     monkeypatch.setattr(counting, "STREAM_ABOVE", 0)
-    monkeypatch.setattr("maskstat.sources.reading_ahead.CARRIED_MAX", 0)
+    for reader in (tars, parquet):
+        monkeypatch.setattr(reader, "CARRIED_MAX", 0)
     with ms.scan(build(tmp_path, MASKS), classes=7) as scan:
         assert scan.histogram == in_folder.histogram
 
