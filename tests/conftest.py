@@ -1,7 +1,9 @@
-"""What all tests share: real masks where they are at hand, and reproducible generated input."""
+"""What all tests share: markers, generated input that is the same always, real masks if any."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,10 @@ from hypothesis import HealthCheck, settings
 from maskstat.readers import formats
 from maskstat.readers.options import ReadOptions
 from maskstat.values.tally import MaskTally
-from tests.support.paths import CAMVID
+from tests.support.paths import CAMVID, ROOT, TESTS
 from tests.support.scan_cases import grey_png, pixels_of
+
+pytest_plugins = ["tests.support.expected_skips"]
 
 # Generated input is the same on every machine and on every run, and slow machines are no failure.
 settings.register_profile(
@@ -23,6 +27,73 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("reproducible")
+
+# Markers of all tests of a file or folder; pyproject.toml says what they mean.
+FILES_OF = {
+    "torch": ["torch", "house/test_examples.py", "house/test_training_doc.py"],
+    "keras": ["keras"],
+    "dask": ["executors/test_dask.py", "executors/test_dask_scan.py"],
+    "browser": ["render/test_report_browser.py"],
+    "server": ["sources/test_remote.py", "sources/test_s3.py"],
+    "extra": [
+        "torch",
+        "keras",
+        "executors/test_dask.py",
+        "executors/test_dask_scan.py",
+        "files/test_mask_tables.py",
+        "house/test_examples.py",
+        "house/test_training_doc.py",
+        "readers/test_nifti.py",
+        "readers/test_npz_zarr.py",
+        "readers/test_tiff_mosaic.py",
+        "readers/test_zarr_hostile.py",
+        "sources/test_parquet.py",
+        "sources/test_remote.py",
+        "sources/test_s3.py",
+    ],
+}
+
+
+def markers_of(path: Path) -> set[str]:
+    """The markers that the place of a test gives it."""
+    place = path.relative_to(TESTS) if path.is_relative_to(TESTS) else path
+    return {
+        marker
+        for marker, files in FILES_OF.items()
+        if any(place.is_relative_to(file) for file in files)
+    }
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Files that `-m "not torch"` leaves out are not even imported: torch alone takes seconds."""
+    terms = str(config.option.markexpr or "").split(" and ")
+    left_out = {term.removeprefix("not ") for term in terms if term.startswith("not ")}
+    return True if left_out & markers_of(collection_path) else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by where they are, and by the framework that is a fixture of theirs."""
+    for item in items:
+        for marker in markers_of(item.path):
+            item.add_marker(marker)
+        for framework in {"torch", "keras"}.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(framework)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config) -> object:
+    """With `-n` alone, units of tests that belong together."""
+    if config.getoption("dist") != "load":
+        return None
+    from tests.support.scheduling import Units
+
+    return Units(config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Kernels are compiled before there are workers, which would all do it at the same time."""
+    subprocess.run([sys.executable, "-m", "maskstat.kernels.fill_cache"], cwd=ROOT, check=True)
 
 
 @pytest.fixture(scope="session")
