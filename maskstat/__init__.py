@@ -78,6 +78,10 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'maskstat' has no attribute {name!r}")
     from importlib import import_module
 
+    from maskstat.showing import html_by
+
+    # Values of every room show themselves in notebooks by tables of a room above them.
+    html_by(lambda: import_module("maskstat.render.notebook").html)
     value = getattr(import_module(f"maskstat.{_HOMES[name]}"), name)
     globals()[name] = value
     return value

@@ -15,7 +15,7 @@ from maskstat.files.documents.formats import read_document, write_document
 from maskstat.frames import data_frame
 from maskstat.naming import counted, printable
 from maskstat.sampling.mix import FloatArray, effective_masks
-from maskstat.showing import cut, one_line
+from maskstat.showing import cut, html, one_line
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -80,6 +80,9 @@ class SamplingTable:
             counted(len(self), "mask"),
             f"effectively {self.effective_masks:,.1f}",
         )
+
+    def _repr_html_(self) -> str | None:
+        return html(self)
 
     @property
     def effective_masks(self) -> float:

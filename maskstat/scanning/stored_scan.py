@@ -16,7 +16,7 @@ from maskstat.readers.panoptic import VOID
 from maskstat.regions.profile import PixelProfile
 from maskstat.scanning.changes import Changes
 from maskstat.scanning.stored_profiles import ProfileState, profile_state, stored_profile
-from maskstat.showing import cut, one_line
+from maskstat.showing import cut, html, one_line
 from maskstat.sources.base import Entry, Selection, lightly
 from maskstat.sources.identities import files_of, is_merged, place_of
 from maskstat.sources.opening import open_source
@@ -25,6 +25,7 @@ from maskstat.store.store import Store
 from maskstat.values.catalog import DEFAULT_IGNORE, ClassCatalog
 from maskstat.values.catalog_files import load_catalog, parse_colour
 from maskstat.values.histogram import ClassHistogram
+from maskstat.values.known import known
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import TallyTable, value_label
 
@@ -61,8 +62,12 @@ class StoredScan:
     def __repr__(self) -> str:
         # Nothing is read or computed for it.
         classes = counted(len(self._given), "class") if len(self._given) else "classes inferred"
-        known = [counted(self.histogram.mask_count, "mask")] if "histogram" in vars(self) else []
-        return one_line(self, cut(self.name), f"of {cut(self.source)}", classes, *known)
+        masks = known(self.histogram, "mask_count") if "histogram" in vars(self) else None
+        counts = [] if masks is None else [counted(masks, "mask")]
+        return one_line(self, cut(self.name), f"of {cut(self.source)}", classes, *counts)
+
+    def _repr_html_(self) -> str | None:
+        return html(self)
 
     @property
     def name(self) -> str:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from maskstat.errors import Blank, MaskstatError, ParameterError, argument, call
 from maskstat.frames import data_frame
 from maskstat.naming import counted, printable
-from maskstat.showing import cut, one_line
+from maskstat.showing import cut, html, one_line
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.tally import IntArray
 
@@ -170,6 +170,9 @@ class Comparison:
 
     def __repr__(self) -> str:
         return one_line(self, *(cut(split.name, 20) for split in self.splits))
+
+    def _repr_html_(self) -> str | None:
+        return html(self)
 
     def to_pandas(self) -> DataFrame:
         """A row a pair of splits: each of `METRICS`. Raises MissingExtraError without pandas."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from maskstat.errors import CatalogError, argument
 from maskstat.naming import counted, printable, storable
-from maskstat.showing import cut, one_line
+from maskstat.showing import cut, html, one_line
 from maskstat.values.tally import GREY, Encoding, IntArray, TallyTable, value_label
 
 IGNORED = -1
@@ -150,6 +150,9 @@ class ClassCatalog:
 
     def __repr__(self) -> str:
         return one_line(self, cut(self.name), counted(len(self), "class"))
+
+    def _repr_html_(self) -> str | None:
+        return html(self)
 
     @property
     def names(self) -> tuple[str, ...]:

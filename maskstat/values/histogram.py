@@ -12,7 +12,7 @@ import numpy as np
 from maskstat.errors import UnknownCountsError
 from maskstat.frames import data_frame
 from maskstat.naming import counted, natural_key
-from maskstat.showing import one_line
+from maskstat.showing import html, one_line
 from maskstat.values.catalog import IGNORED, UNLISTED, ClassCatalog
 from maskstat.values.known import Known, known, of_shares
 from maskstat.values.ledger import MaskLedger
@@ -97,6 +97,9 @@ class ClassHistogram:
             "unknown masks" if masks is None else counted(masks, "mask"),
             "shares" if self.unit == "shares" else counted(pixels, "pixel"),
         )
+
+    def _repr_html_(self) -> str | None:
+        return html(self)
 
     @classmethod
     def empty(cls, catalog: ClassCatalog) -> ClassHistogram:

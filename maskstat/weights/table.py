@@ -15,7 +15,7 @@ from maskstat.files.documents.base import Document, Layout
 from maskstat.files.documents.formats import read_document, write_document
 from maskstat.frames import data_frame
 from maskstat.naming import counted, printable
-from maskstat.showing import cut, one_line, span
+from maskstat.showing import cut, html, one_line, span
 from maskstat.values.amounts import in_proportion
 from maskstat.values.histogram import Unit
 from maskstat.values.tally import IntArray
@@ -78,6 +78,9 @@ class WeightTable:
             counted(len(self), "class"),
             span(self.weights),
         )
+
+    def _repr_html_(self) -> str | None:
+        return html(self)
 
     @property
     def frequency(self) -> FloatArray:

@@ -11,6 +11,8 @@ from maskstat.scanning.stored_scan import StoredScan
 from maskstat.statistics.imbalance import imbalance
 from maskstat.values.catalog import IGNORED, UNLISTED
 from maskstat.values.catalog_files import parse_colour
+from maskstat.values.histogram import ClassHistogram
+from maskstat.values.known import known
 from maskstat.version import __version__
 
 SCHEMA = 1
@@ -29,7 +31,6 @@ def scan_document(scan: StoredScan) -> dict[str, Any]:
     """
     histogram = scan.histogram
     catalog = scan.catalog
-    frequency = histogram.frequency.tolist()
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "maskstat": __version__,
@@ -46,19 +47,7 @@ def scan_document(scan: StoredScan) -> dict[str, Any]:
         "masks": histogram.mask_count,
         "total_pixels": histogram.total_pixels,
         "labelled_pixels": histogram.labelled_pixels,
-        "classes": [
-            {
-                "index": info.index,
-                "name": info.name,
-                "colour": None if info.colour is None else f"#{info.colour:06x}",
-                "values": list(info.values),
-                "pixels": int(histogram.pixels[info.index]),
-                "masks": int(histogram.masks[info.index]),
-                "image_pixels": int(histogram.image_pixels[info.index]),
-                "frequency": frequency[info.index],
-            }
-            for info in catalog.classes
-        ],
+        "classes": class_records(histogram),
         "ignored": {str(value): count.pixels for value, count in histogram.ignored.items()},
         "unlisted": {str(value): count.pixels for value, count in histogram.unlisted.items()},
         "unlisted_values": _unlisted_values(scan),
@@ -81,6 +70,25 @@ def scan_document(scan: StoredScan) -> dict[str, Any]:
             "splits": list(changes.splits),
         }
     return document
+
+
+def class_records(histogram: ClassHistogram) -> list[dict[str, Any]]:
+    """The rows of `classes`; null where something is unknown of counts that were given."""
+    columns = {"pixels": histogram.pixels.tolist()}
+    for name in ("masks", "image_pixels"):
+        counts = known(histogram, name)
+        columns[name] = [None] * len(histogram.catalog) if counts is None else counts.tolist()
+    columns["frequency"] = histogram.frequency.tolist()
+    return [
+        {
+            "index": info.index,
+            "name": info.name,
+            "colour": None if info.colour is None else f"#{info.colour:06x}",
+            "values": list(info.values),
+            **{name: column[info.index] for name, column in columns.items()},
+        }
+        for info in histogram.catalog.classes
+    ]
 
 
 def _unlisted_values(scan: StoredScan) -> list[dict[str, Any]]:

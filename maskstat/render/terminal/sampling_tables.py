@@ -11,15 +11,16 @@ from rich.text import Text
 
 from maskstat.errors import argument, call, spelled
 from maskstat.naming import printable
-from maskstat.render.terminal.tables import bar, share
+from maskstat.render.terminal.tables import bar, colours_of, share, swatch_of
 from maskstat.sampling.methods import METHODS
 from maskstat.sampling.table import SamplingTable
 from maskstat.values.catalog import ClassCatalog
 
 
-def sampling_tables(sampling: SamplingTable, catalog: ClassCatalog) -> RenderableType:
+def sampling_tables(sampling: SamplingTable, catalog: ClassCatalog | None = None) -> RenderableType:
     """Class mix and presence before and after, then what the weights cost."""
-    coloured = any(info.colour is not None for info in catalog.classes)
+    colours = colours_of(catalog, len(sampling.mix))
+    coloured = any(colour is not None for colour in colours)
     aimed = any(entry.target is not None for entry in sampling.mix)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     headings = ["#", *([""] if coloured else []), "class", "share\nbefore", "share\nafter"]
@@ -28,11 +29,10 @@ def sampling_tables(sampling: SamplingTable, catalog: ClassCatalog) -> Renderabl
         left = heading in {"", "class"}
         table.add_column(heading, justify="left" if left else "right", overflow="fold")
     largest = max((entry.after for entry in sampling.mix), default=0.0) or 1.0
-    for info, entry in zip(catalog.classes, sampling.mix, strict=True):
-        colour = "" if info.colour is None else Text("██", style=f"#{info.colour:06x}")
+    for index, (colour, entry) in enumerate(zip(colours, sampling.mix, strict=True)):
         table.add_row(
-            str(info.index),
-            *([colour] if coloured else []),
+            str(index),
+            *([swatch_of(colour)] if coloured else []),
             Text(printable(entry.name)),
             share(entry.before) if entry.before else "never",
             share(entry.after) if entry.after else "never",

@@ -29,7 +29,7 @@ def scan_tables(document: Mapping[str, Any]) -> RenderableType:
     """Class table, totals and what needs attention, from `scan_document`."""
     parts: list[RenderableType] = []
     if document["classes"]:
-        parts.append(_class_table(document["classes"], document["masks"]))
+        parts.append(class_table(document["classes"], document["masks"]))
     parts.append(_totals(document))
     if attention := _attention(document):
         parts.append(Text("\nNeeds attention", style="bold yellow"))
@@ -46,9 +46,11 @@ def new_table(*columns: tuple[str, str]) -> Table:
     return table
 
 
-def _class_table(classes: Sequence[Mapping[str, Any]], masks: int) -> Table:
+def class_table(classes: Sequence[Mapping[str, Any]], masks: int | None) -> Table:
+    """A row a class; without what its masks say where `masks`, their number, is unknown."""
     coloured = any(row["colour"] for row in classes)
     swatch = [("", "left")] if coloured else []
+    in_masks = ("masks", "in masks", "share there")
     table = new_table(
         ("#", "right"),
         *swatch,
@@ -56,13 +58,10 @@ def _class_table(classes: Sequence[Mapping[str, Any]], masks: int) -> Table:
         ("pixels", "right"),
         ("share", "right"),
         ("", "left"),
-        ("masks", "right"),
-        ("in masks", "right"),
-        ("share there", "right"),
+        *((heading, "right") for heading in in_masks if masks is not None),
     )
     largest = max((row["frequency"] for row in classes), default=0) or 1
     for row in classes:
-        there = row["pixels"] / row["image_pixels"] if row["image_pixels"] else None
         cells: list[str | Text] = [str(row["index"])]
         if coloured:
             cells.append(Text("██", style=row["colour"]) if row["colour"] else "")
@@ -71,10 +70,14 @@ def _class_table(classes: Sequence[Mapping[str, Any]], masks: int) -> Table:
             f"{row['pixels']:,}",
             share(row["frequency"]) if row["pixels"] else "never",
             Text(bar(row["frequency"] / largest), style="cyan"),
-            f"{row['masks']:,}",
-            share(row["masks"] / masks) if masks else "",
-            "" if there is None else share(there),
         ]
+        if masks is not None:
+            there = row["pixels"] / row["image_pixels"] if row["image_pixels"] else None
+            cells += [
+                f"{row['masks']:,}",
+                share(row["masks"] / masks) if masks else "",
+                "" if there is None else share(there),
+            ]
         table.add_row(*cells)
     return table
 
@@ -217,9 +220,10 @@ def _names(names: Sequence[str]) -> str:
     return shown + (f" and {len(names) - _SHOWN_NAMES:,} more" if len(names) > _SHOWN_NAMES else "")
 
 
-def weight_table(weights: WeightTable, catalog: ClassCatalog) -> RenderableType:
-    """Class, frequency, weight and share of the weighted pixel mass."""
-    coloured = any(info.colour is not None for info in catalog.classes)
+def weight_table(weights: WeightTable, catalog: ClassCatalog | None = None) -> RenderableType:
+    """Class, frequency, weight and share of the weighted pixel mass; colours of the catalogue."""
+    colours = colours_of(catalog, len(weights))
+    coloured = any(colour is not None for colour in colours)
     swatch = [("", "left")] if coloured else []
     table = new_table(
         ("#", "right"),
@@ -230,20 +234,29 @@ def weight_table(weights: WeightTable, catalog: ClassCatalog) -> RenderableType:
         ("share of the loss", "right"),
         ("", "left"),
     )
-    largest = float(weights.mass.max()) or 1.0
-    rows = zip(catalog.classes, weights.frequency, weights.weights, weights.mass, strict=True)
-    for info, frequency, weight, mass in rows:
-        colour = "" if info.colour is None else Text("██", style=f"#{info.colour:06x}")
+    largest = float(weights.mass.max(initial=0.0)) or 1.0
+    columns = (colours, weights.names, weights.frequency, weights.weights, weights.mass)
+    for index, (colour, name, frequency, weight, mass) in enumerate(zip(*columns, strict=True)):
         table.add_row(
-            str(info.index),
-            *([colour] if coloured else []),
-            Text(printable(info.name)),
+            str(index),
+            *([swatch_of(colour)] if coloured else []),
+            Text(printable(name)),
             share(frequency) if frequency else "never",
             f"{weight:.6g}",
             share(mass),
             Text(bar(mass / largest), style="cyan"),
         )
     return Group(table, Text("\n".join(_weight_notes(weights))))
+
+
+def colours_of(catalog: ClassCatalog | None, count: int) -> list[int | None]:
+    """What to show classes in: None where there is no catalogue or it says nothing."""
+    return [None] * count if catalog is None else [info.colour for info in catalog.classes]
+
+
+def swatch_of(colour: int | None) -> str | Text:
+    """A cell that shows the colour of a class."""
+    return "" if colour is None else Text("██", style=f"#{colour:06x}")
 
 
 def _weight_notes(weights: WeightTable) -> Iterable[str]:
