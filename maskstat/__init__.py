@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from maskstat.version import __version__
 
 if TYPE_CHECKING:
+    from maskstat.api.counting import MaskCounter, count
     from maskstat.api.making import open_scan, scan
     from maskstat.api.merging import merge
     from maskstat.api.scan import Scan
@@ -34,6 +35,7 @@ __all__ = [
     "ClassInfo",
     "ConfidenceHistogram",
     "ConfusionMatrix",
+    "MaskCounter",
     "MaskLedger",
     "MaskTally",
     "MaskstatError",
@@ -42,6 +44,7 @@ __all__ = [
     "Scan",
     "WeightTable",
     "__version__",
+    "count",
     "load_catalog",
     "load_sampling",
     "load_weights",
@@ -57,6 +60,7 @@ _HOMES = {
     "ClassInfo": "values.catalog",
     "ConfidenceHistogram": "training.metrics",
     "ConfusionMatrix": "training.metrics",
+    "MaskCounter": "api.counting",
     "MaskLedger": "values.ledger",
     "MaskTally": "values.tally",
     "MaskstatError": "errors",
@@ -64,6 +68,7 @@ _HOMES = {
     "SamplingTable": "sampling.table",
     "Scan": "api.scan",
     "WeightTable": "weights.table",
+    "count": "api.counting",
     "load_catalog": "values.catalog_files",
     "load_sampling": "sampling.table",
     "load_weights": "weights.table",

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from maskstat.errors import Blank, CatalogError, ParameterError, ProfileError, call
+from maskstat.errors import Blank, CatalogError, ParameterError, ProfileError, SourceError, call
 from maskstat.naming import counted, printable
 from maskstat.parameters import parse_whole
 from maskstat.readers.options import ReadOptions
@@ -18,7 +18,7 @@ from maskstat.scanning.changes import Changes
 from maskstat.scanning.stored_profiles import ProfileState, profile_state, stored_profile
 from maskstat.showing import cut, html, one_line
 from maskstat.sources.base import Entry, Selection, lightly
-from maskstat.sources.identities import files_of, is_merged, place_of
+from maskstat.sources.identities import IN_MEMORY, files_of, is_merged, place_of
 from maskstat.sources.opening import open_source
 from maskstat.store.records import Failure, ScanInfo
 from maskstat.store.store import Store
@@ -79,6 +79,11 @@ class StoredScan:
         """Where its masks are."""
         return self.info.source
 
+    @property
+    def has_files(self) -> bool:
+        """Whether files hold its masks, so that pixels can be looked at again."""
+        return self.source != IN_MEMORY
+
     @cached_property
     def catalog(self) -> ClassCatalog:
         """The catalogue given, or the classes inferred from the values found."""
@@ -128,6 +133,12 @@ class StoredScan:
             ProfileError: there is none. It says what to type.
         """
         state = self.profile_state
+        if not self.has_files:
+            raise ProfileError(
+                "masks that were counted in memory have no pixel profile",
+                where=printable(self.name),
+                remedy="save them and scan the files with a profile",
+            )
         if self.profile is None:
             some = self.histogram.mask_count - (state.unmeasured if state else 0)
             lacking = (
@@ -193,8 +204,10 @@ class StoredScan:
 
         A mask whose file is gone is not among them. One that comes with its bytes keeps them until
         the next is asked for, and can still be read after that. Raises SourceError where the source
-        is gone.
+        is gone, or where masks were counted in memory.
         """
+        if not self.has_files:
+            raise SourceError("its masks were counted in memory", where=printable(self.name))
         names = set(self._store.names(self.info))
         if is_merged(self.source):
             yield from files_of(self.source, names)

@@ -19,6 +19,7 @@ from maskstat.sources.local.files import file_entry, fits
 from maskstat.sources.locations import fixed_folder, is_url, options_of
 from maskstat.sources.opening import names_are_paths
 
+IN_MEMORY = "memory"  # the source of masks that no file holds; every other one is absolute
 _MERGED = "#merged"
 _WINDOWS = re.compile(r"[A-Za-z]:\\|\\\\")
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:[\\/]|[A-Za-z][A-Za-z0-9+.-]*://")
