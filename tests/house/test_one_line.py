@@ -16,15 +16,9 @@ import maskstat
 from maskstat import errors
 from maskstat.regions.profile import PixelProfile
 from maskstat.sampling.table import ClassMix, SamplingTable
-from maskstat.scanning.changes import Changes
-from maskstat.scanning.checking import Duplicates, Member
-from maskstat.scanning.merging import Shard
-from maskstat.scanning.pipeline import Progress
-from maskstat.scanning.stored_profiles import ProfileState
 from maskstat.scanning.stored_scan import StoredScan
 from maskstat.showing import LINE, cut, one_line
 from maskstat.statistics.comparison import Comparison, Split
-from maskstat.store.records import Failure, ScanInfo
 from maskstat.training.metrics import ConfidenceHistogram, ConfusionMatrix
 from maskstat.values.catalog import ClassCatalog, ClassInfo
 from maskstat.values.histogram import ClassHistogram, ValueCount
@@ -36,7 +30,10 @@ from maskstat.weights.table import WeightTable
 
 ROOMS = ("values", "weights", "sampling", "statistics", "regions", "training", "api")
 # What a scan hands out of the rooms that make it.
-HANDED_OUT = (Changes, Duplicates, Failure, Member, ProfileState, Progress, ScanInfo, Shard)
+HANDED_OUT = {
+    "scanning": {"Changes", "Duplicates", "Member", "ProfileState", "Progress", "Shard"},
+    "store": {"Failure", "ScanInfo"},
+}
 MANY = 200_000
 CLASSES = 65_536
 # Clears a terminal, breaks lines, turns the direction of what follows; in the end half a character.
@@ -45,9 +42,8 @@ HOSTILE = TEXT * 5000 + "\udc80"
 
 
 def values() -> Iterator[type]:
-    """Every public dataclass and named tuple of the rooms whose values reach a user."""
-    yield from HANDED_OUT
-    for room in ROOMS:
+    """Every public dataclass and named tuple whose values reach a user."""
+    for room in (*ROOMS, *HANDED_OUT):
         package = importlib.import_module(f"maskstat.{room}")
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             module = importlib.import_module(found.name)
@@ -55,7 +51,9 @@ def values() -> Iterator[type]:
                 if not isinstance(value, type) or value.__module__ != module.__name__:
                     continue
                 tuples = issubclass(value, tuple) and hasattr(value, "_fields")
-                if not name.startswith("_") and (dataclasses.is_dataclass(value) or tuples):
+                if name.startswith("_") or not (dataclasses.is_dataclass(value) or tuples):
+                    continue
+                if name in HANDED_OUT.get(room, {name}):
                     yield value
 
 
@@ -157,6 +155,7 @@ def assert_one_line(text: str) -> None:
 
 def test_there_are_values_to_look_at() -> None:
     assert len(VALUES) > 40
+    assert set().union(*HANDED_OUT.values()) <= {kind.__name__ for kind in VALUES}
     assert {ClassHistogram, MaskLedger, WeightTable, SamplingTable, ValueCount} <= set(VALUES)
     offered = {
         value for name in maskstat.__all__ if isinstance(value := getattr(maskstat, name), type)
