@@ -177,12 +177,17 @@ class MaskstatError(Exception):
         self.remedy = remedy
         self.parameter = parameter
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
+        """All that it says, parameters and calls not yet spelled: to be kept, and shown later."""
         about = self.where if self.parameter is None else argument(self.parameter)
         if self.parameter is not None and self.where is not None:
             about = f"{about} {self.where}"
         text = f"{about}: {self.problem}" if about else self.problem
-        return spelled(f"{text}; {self.remedy}" if self.remedy else text)
+        return f"{text}; {self.remedy}" if self.remedy else text
+
+    def __str__(self) -> str:
+        return spelled(self.text)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}('{cut(str(self), 90)}')"

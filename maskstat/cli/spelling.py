@@ -18,6 +18,7 @@ _OPTIONS = {
     "parameters": "--param",
     "path": "-o",
     "scans": "--scan",
+    "source": "SOURCE",
     "schemes": "--scheme",
     "views": "--scan",
 }

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.errors import MaskError
+from maskstat.errors import Blank, MaskError, argument
 from maskstat.naming import counted, printable, storable
-from maskstat.readers.base import LabelMap
+from maskstat.readers.base import LabelMap, no_page
 from maskstat.readers.channels import ChannelReader
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.raster import MAX_DECODED_BYTES, pack_colours
@@ -65,7 +65,9 @@ def plan_array(
     if options.channels is not None:
         axes = shape[1:] if options.channels.endswith("-first") else shape[:-1]
         if len(shape) < 3:
-            raise MaskError(f"array of shape {_text(shape)}: --channels needs one more axis")
+            raise MaskError(
+                f"array of shape {_text(shape)}: {argument('channels')} needs one more axis"
+            )
         leading, plane, size = _mask_shape(axes, shape, options)
         encoding = Encoding(container, "int", 64)
         return ArrayPlan(size, encoding, leading, plane, channels=options.channels)
@@ -88,7 +90,7 @@ def _mask_shape(
     if isinstance(options.pages, int):
         planes = axes[0] if len(axes) > 2 else 1
         if options.pages > planes:
-            raise MaskError(f"has {counted(planes, 'plane')}: there is no --pages {options.pages}")
+            raise no_page(counted(planes, "plane"), options.pages)
     if isinstance(options.pages, int) and len(axes) > 2:
         plane, axes = options.pages - 1, axes[1:]
     long = [length for length in axes if length != 1]
@@ -96,7 +98,8 @@ def _mask_shape(
     if len(axes) < 2 or (len(kept) > 2 and options.pages != "all"):
         raise MaskError(
             f"array of shape {_text(shape)} where (H, W) is expected"
-            " (--pages all counts a volume; --channels a stack of classes)"
+            f" ({argument('pages', 'all')} counts a volume;"
+            f" {argument('channels')} a stack of classes)"
         )
     return leading, plane, (math.prod(kept[:-1]), kept[-1])
 
@@ -186,7 +189,9 @@ def choose_array(names: list[str], options: ReadOptions) -> str:
         raise MaskError(f"has no array {asked!r} (it has {shown})")
     if len(names) == 1:
         return names[0]
-    raise MaskError(f"has {len(names)} arrays: --array NAME chooses one (it has {shown})")
+    raise MaskError(
+        f"has {len(names)} arrays: {argument('array', Blank('NAME'))} chooses one (it has {shown})"
+    )
 
 
 def check_decoded(size: int) -> None:

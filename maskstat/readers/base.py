@@ -7,9 +7,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.errors import MaskError
+from maskstat.errors import Blank, MaskError, argument
 from maskstat.readers.options import ReadOptions
 from maskstat.values.tally import Encoding
+
+ALL_OR_ONE = (
+    f"{argument('pages', Blank('all|first|N'))} counts all or one, {argument('channels')} takes"
+    " them for classes"
+)
 
 
 class LabelMap(NamedTuple):
@@ -19,10 +24,16 @@ class LabelMap(NamedTuple):
     encoding: Encoding
 
 
+def no_page(found: str, asked: int) -> MaskError:
+    """What is wrong where the user asks for a page, a plane or a volume that is not there."""
+    return MaskError(f"has {found}: there is no {argument('pages', asked)}")
+
+
 def refuse_lossy(kind: str, options: ReadOptions) -> None:
     """Raise MaskError for a lossy file unless the user allowed it."""
     if not options.allow_lossy:
         raise MaskError(
             f"{kind} compression is lossy and invents classes at borders"
-            " (export masks as PNG; --exclude leaves it out, --allow-lossy counts it as it is)"
+            f" (export masks as PNG; {argument('exclude')} leaves it out,"
+            f" {argument('allow_lossy', True)} counts it as it is)"
         )

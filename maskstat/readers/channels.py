@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.errors import MaskError
+from maskstat.errors import MaskError, argument
 from maskstat.readers.tallying import whole_numbers
 
 NONE = -1
@@ -25,7 +25,7 @@ class ChannelReader:
     """Turns the channels of pixels into raw values, for one mask.
 
     Args:
-        mode: an option of `--channels`.
+        mode: one of `maskstat.readers.options.CHANNELS`.
         channels: how many there are.
 
     Raises:
@@ -37,7 +37,8 @@ class ChannelReader:
         most = MOST_CHANNELS if self.one_hot else BITMASK_CHANNELS
         if channels > most:
             raise MaskError(
-                f"{channels} channels, the last axis of an array unless --channels says -first;"
+                f"{channels} channels, the last axis of an array unless {argument('channels')} says"
+                " -first;"
                 f" {'one-hot' if self.one_hot else 'bitmask'} takes up to {most}"
             )
         self.channels = channels
@@ -72,6 +73,6 @@ class ChannelReader:
         if (per_pixel > 1).any():
             raise MaskError(
                 f"{int((per_pixel > 1).sum()):,} pixels have several channels set: not one-hot"
-                " (--channels bitmask counts every combination)"
+                f" ({argument('channels', 'bitmask')} counts every combination)"
             )
         return np.where(per_pixel == 1, present.argmax(axis=-1), NONE)

@@ -25,7 +25,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.errors import MaskError
+from maskstat.errors import MaskError, argument
 from maskstat.readers.base import LabelMap as LabelMap
 from maskstat.readers.options import ReadOptions as ReadOptions
 from maskstat.readers.tallying import MAX_DISTINCT_VALUES, count_pixels
@@ -169,7 +169,7 @@ def _refuse_colours(tally: MaskTally) -> None:
     hint = (
         "its channels are equal: save it as one grey channel"
         if grey
-        else "give --classes a catalogue with colours"
+        else f"give {argument('classes')} a catalogue with colours"
     )
     raise MaskError(
         f"{tally.encoding.samples.upper()} image with {tally.values.size} colours "

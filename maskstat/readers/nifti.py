@@ -20,10 +20,10 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.errors import MaskError
+from maskstat.errors import MaskError, argument
 from maskstat.naming import printable
 from maskstat.readers.arrays import check_decoded
-from maskstat.readers.base import LabelMap
+from maskstat.readers.base import ALL_OR_ONE, LabelMap, no_page
 from maskstat.readers.channels import ChannelReader
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.tallying import PixelCounter, whole_numbers
@@ -124,21 +124,20 @@ def _chosen(volume: _Volume, options: ReadOptions) -> tuple[int, int]:
     """First and last + 1 of the volumes that count. Raises MaskError."""
     if options.channels is not None:
         if volume.volumes == 1:
-            raise MaskError("a single volume: --channels needs a fourth axis")
+            raise MaskError(f"a single volume: {argument('channels')} needs a fourth axis")
         if options.channels.endswith("-first"):
-            raise MaskError("a volume's channels are its last axis: --channels without -first")
+            raise MaskError(
+                f"a volume's channels are its last axis: {argument('channels')} without -first"
+            )
         return 0, volume.volumes
     if options.pages == "all" or volume.volumes == 1:
         if isinstance(options.pages, int) and options.pages > 1:
-            raise MaskError(f"has 1 volume: there is no --pages {options.pages}")
+            raise no_page("1 volume", options.pages)
         return 0, volume.volumes
     if options.pages is None:
-        raise MaskError(
-            f"has {volume.volumes} volumes where one mask is expected (--pages all|first|N counts"
-            " all or one, --channels takes them for classes)"
-        )
+        raise MaskError(f"has {volume.volumes} volumes where one mask is expected ({ALL_OR_ONE})")
     if options.pages > volume.volumes:
-        raise MaskError(f"has {volume.volumes} volumes: there is no --pages {options.pages}")
+        raise no_page(f"{volume.volumes} volumes", options.pages)
     return options.pages - 1, options.pages
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.errors import MaskError, ParameterError
+from maskstat.errors import Blank, MaskError, ParameterError, argument
 from maskstat.kernels.runs import add_up
 from maskstat.naming import printable, storable
 from maskstat.values.tally import Encoding, MaskTally
@@ -81,24 +81,25 @@ class ReadOptions:
         if divisor is not None and (not isinstance(divisor, int) or not 1 < divisor < 1 << 62):
             raise ParameterError(
                 f"is a whole number from 2 to {(1 << 62) - 1}, not {printable(repr(divisor))}",
-                where="--value-divisor",
+                parameter="value_divisor",
             )
         divide_all = bool(reading.get("divide_all"))
         if divide_all and divisor is None:
-            raise ParameterError("needs --value-divisor N", where="--divide-all")
+            needed = argument("value_divisor", Blank("N"))
+            raise ParameterError(f"needs {needed}", parameter="divide_all")
         channels = reading.get("channels")
         if channels is not None and (not isinstance(channels, str) or channels not in CHANNELS):
             raise ParameterError(
                 f"is one of {', '.join(CHANNELS)}, not {printable(repr(channels))}",
-                where="--channels",
+                parameter="channels",
             )
         array = reading.get("array")
         panoptic = reading.get("panoptic")
         if panoptic is not None and divisor is not None:
             raise ParameterError(
                 "its file says what ids mean",
-                where="--panoptic",
-                remedy="leave out --value-divisor",
+                parameter="panoptic",
+                remedy=f"leave out {argument('value_divisor')}",
             )
         return cls(
             allow_lossy,
@@ -199,19 +200,11 @@ class ReadOptions:
         return divided if self.divide_all else np.where(wide < self.value_divisor, wide, divided)
 
 
-def arguments_of(reading: Mapping[str, object]) -> list[str]:
-    """The words of a command line that say what `ReadOptions.recorded` holds."""
-    words: list[str] = []
-    for key, value in reading.items():
-        words.append(f"--{key.replace('_', '-')}")
-        if value is not True:
-            words.append(str(value))
-    return words
-
-
 def _check_panoptic(encoding: Encoding) -> None:
     if encoding.samples not in {"rgb", "rgba"}:
-        raise MaskError(f"{encoding} where --panoptic expects segment ids as RGB colours")
+        raise MaskError(
+            f"{encoding} where {argument('panoptic')} expects segment ids as RGB colours"
+        )
 
 
 def _pages(given: object) -> Pages | None:
@@ -222,7 +215,7 @@ def _pages(given: object) -> Pages | None:
         return int(text)
     raise ParameterError(
         f"is all, first, or the number of a page from 1, not {printable(repr(text))}",
-        where="--pages",
+        parameter="pages",
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.errors import FileFormatError, MaskError
+from maskstat.errors import FileFormatError, MaskError, argument
 from maskstat.files.long_json import members
 from maskstat.naming import counted, printable, storable
 
@@ -124,7 +124,7 @@ def load_panoptic(path: str) -> Panoptic:
         raise FileFormatError(
             f"not a COCO panoptic file: {printable(' '.join(str(error).split()))[:200]}",
             where=where,
-            remedy="--panoptic wants the JSON with 'annotations' that have 'segments_info'",
+            remedy=f"{argument('panoptic')} is the JSON whose 'annotations' have 'segments_info'",
         ) from error
 
 

@@ -13,9 +13,9 @@ from typing import BinaryIO
 
 from PIL import Image, TiffImagePlugin
 
-from maskstat.errors import MaskError
+from maskstat.errors import Blank, MaskError, argument
 from maskstat.naming import counted
-from maskstat.readers.base import LabelMap
+from maskstat.readers.base import ALL_OR_ONE, LabelMap, no_page
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.raster import MAX_DECODED_BYTES
 from maskstat.readers.tiff_directory import Directory, is_label_page, read_directory
@@ -56,17 +56,15 @@ def _needs_mosaic(directory: Directory, options: ReadOptions) -> bool:
     """Whether tifffile must read it. Raises MaskError where it must and is not there."""
     if len(directory.masks) > 1 and options.pages is None and options.channels is None:
         raise MaskError(
-            f"has {counted(len(directory.masks), 'page')} where one mask is expected"
-            " (--pages all|first|N counts all or one, --channels takes them for classes)"
+            f"has {counted(len(directory.masks), 'page')} where one mask is expected ({ALL_OR_ONE})"
         )
     if isinstance(options.pages, int) and options.pages > len(directory.masks):
-        pages = counted(len(directory.masks), "page")
-        raise MaskError(f"has {pages}: there is no --pages {options.pages}")
+        raise no_page(counted(len(directory.masks), "page"), options.pages)
     page = directory.masks[0]
     if options.channels is None and not is_label_page(page):
         raise MaskError(
             f"{page.samples} channels where one of class indices is expected"
-            " (--channels one-hot|bitmask takes them for classes)"
+            f" ({argument('channels', Blank('one-hot|bitmask'))} takes them for classes)"
         )
     reason = _beyond_pillow(directory, options)
     if reason is None:

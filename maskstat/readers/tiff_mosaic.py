@@ -18,7 +18,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from maskstat.errors import MaskError
+from maskstat.errors import MaskError, argument
 from maskstat.readers.arrays import check_decoded
 from maskstat.readers.base import LabelMap, refuse_lossy
 from maskstat.readers.channels import ChannelReader
@@ -113,7 +113,9 @@ class _Mosaic:
         if options.channels is not None:
             channels = len(self._pages) if stacked else first.samples
             if channels == 1:
-                raise MaskError("one channel and one page: nothing to take for --channels")
+                raise MaskError(
+                    f"one channel and one page: nothing to take for {argument('channels')}"
+                )
             self._reader = ChannelReader(options.channels, channels)
             encoding = Encoding("tiff", "int", 64)
         else:

@@ -106,7 +106,7 @@ class Counter:
             else:
                 tally = formats.read_tally(entry.load(), entry.name, self.options)
         except MaskError as error:
-            return Failure(entry.name, str(error))
+            return Failure(entry.name, error.text)
         except OSError as error:
             return Failure(entry.name, f"can't be read: {error.strerror or error}")
         except MemoryError:

@@ -90,7 +90,8 @@ class Measurer:
             tally, pixels = formats.read_tally_and_pixels(data, entry.name, options)
         except (MaskError, MemoryError) as error:
             tally = formats.read_tally(data, entry.name, options)
-            self.leave_out(entry, str(error) or "not enough memory for its pixels")
+            lacking = "not enough memory for its pixels"
+            self.leave_out(entry, error.text if isinstance(error, MaskError) else lacking)
             return tally
         from maskstat.kernels.region_counts import measure
 
@@ -99,7 +100,7 @@ class Measurer:
         try:
             regions = measure(pixels, (tally.values, labels), len(self.catalog), self.grid)
         except MaskError as error:
-            self.leave_out(entry, str(error))
+            self.leave_out(entry, error.text)
         except MemoryError:
             self.leave_out(entry, "not enough memory to measure it")
         else:

@@ -206,4 +206,6 @@ def _range(first: str, last: str) -> list[str]:
 
 
 def _too_many() -> ParameterError:
-    return ParameterError(f"braces that stand for more than {MAX_SHARDS:,} files", where="SOURCE")
+    return ParameterError(
+        f"braces that stand for more than {MAX_SHARDS:,} files", parameter="source"
+    )

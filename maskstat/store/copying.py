@@ -117,7 +117,7 @@ class Copied(Connected):
             self._connection.executemany(
                 f"INSERT INTO failure (scan, name, reason) VALUES ({scan.id}, ?, ?)"
                 " ON CONFLICT (scan, name) DO UPDATE SET reason = min(reason, excluded.reason)",
-                ((failure.mask, failure.reason) for failure in failures),
+                ((failure.mask, failure.text) for failure in failures),
             )
             self._connection.execute(
                 "DELETE FROM failure WHERE scan = ?1 AND EXISTS"

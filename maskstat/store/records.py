@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from maskstat.errors import spelled
 from maskstat.showing import one_line
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.tally import MaskTally
@@ -45,9 +46,14 @@ class StoredMask(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A mask that could not be counted, and why."""
+    """A mask that could not be counted, and why; in `text`, parameters are not spelled yet."""
 
     mask: str
-    reason: str
+    text: str
 
     __repr__ = one_line
+
+    @property
+    def reason(self) -> str:
+        """Why, for whoever reads it."""
+        return spelled(self.text)

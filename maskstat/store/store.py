@@ -271,7 +271,7 @@ class Store(KeptProfiles, Copied):
         counted = sorted(counted, key=lambda mask: mask.tally.name)
         table = TallyTable.of(mask.tally for mask in counted)
         masks = rows_of(scan.id, counted, table)
-        failures = [(scan.id, failure.mask, failure.reason) for failure in failed]
+        failures = [(scan.id, failure.mask, failure.text) for failure in failed]
         if not masks and not failures:
             return table
         with self._transaction():

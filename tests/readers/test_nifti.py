@@ -137,11 +137,11 @@ def test_axes_of_length_1_say_nothing(shape: tuple[int, ...]) -> None:
 def test_series_need_a_word() -> None:
     series = volume(shape=(*SHAPE, 4)).astype(np.uint8)
     data = saved(series)
-    assert "has 4 volumes where one mask is expected (--pages" in refusal(data)
+    assert "has 4 volumes where one mask is expected (pages" in refusal(data)
     for page in (1, 3):
         encoding = Encoding("nifti", "uint", 8, f"page {page}")
         check(data, series[..., page - 1], encoding, ReadOptions(pages=page))
-    assert "there is no --pages 5" in refusal(data, ReadOptions(pages=5))
+    assert "there is no pages=5" in refusal(data, ReadOptions(pages=5))
     tally = read_tally(data, "v", ReadOptions(pages="all"))
     assert tally.shape == (SHAPE[1] * SHAPE[2] * 4, SHAPE[0])
     assert np.array_equal(tally.counts, np.unique(series, return_counts=True)[1])

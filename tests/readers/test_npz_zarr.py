@@ -120,7 +120,7 @@ def test_colours(container: str, channels: int, tmp_path: Path) -> None:
 
 def test_volumes_and_planes(container: str, tmp_path: Path) -> None:
     data = CONTAINERS[container](VOLUME, tmp_path)
-    assert "where (H, W) is expected (--pages all" in refusal(data)
+    assert "where (H, W) is expected (pages='all'" in refusal(data)
     everything = ReadOptions(pages="all")
     tally = read_tally(data, "m", everything)
     check(tally, VOLUME, Encoding(container, "uint", 8, "all pages"))
@@ -130,9 +130,9 @@ def test_volumes_and_planes(container: str, tmp_path: Path) -> None:
         check(tally, VOLUME[page - 1], Encoding(container, "uint", 8, f"page {page}"))
         pixels = read_label_map(data, ReadOptions(pages=page)).pixels
         assert np.array_equal(pixels, VOLUME[page - 1])
-    assert "has 5 planes: there is no --pages 6" in refusal(data, ReadOptions(pages=6))
+    assert "has 5 planes: there is no pages=6" in refusal(data, ReadOptions(pages=6))
     single = CONTAINERS[container](LABELS, tmp_path)
-    assert "has 1 plane: there is no --pages 2" in refusal(single, ReadOptions(pages=2))
+    assert "has 1 plane: there is no pages=2" in refusal(single, ReadOptions(pages=2))
     assert read_tally(single, "m", ReadOptions(pages=1)).shape == SHAPE
     data = CONTAINERS[container](VOLUME, tmp_path)
     squeezed = CONTAINERS[container](VOLUME[None, :, None], tmp_path)
@@ -183,7 +183,7 @@ def test_channels_of_volumes(container: str, tmp_path: Path) -> None:
 
 def test_arrays_that_are_no_stack(container: str, tmp_path: Path) -> None:
     one_hot = ReadOptions(channels="one-hot")
-    assert "--channels needs one more axis" in refusal(
+    assert "channels needs one more axis" in refusal(
         CONTAINERS[container](LABELS, tmp_path), one_hot
     )
     overlapping = STACK.copy()
@@ -200,7 +200,7 @@ def test_arrays_that_are_no_stack(container: str, tmp_path: Path) -> None:
 
 def test_arrays_by_name() -> None:
     data = npz(image=coloured(3), mask=LABELS)
-    assert "has 2 arrays: --array NAME chooses one (it has image, mask)" in refusal(data)
+    assert "has 2 arrays: array=NAME chooses one (it has image, mask)" in refusal(data)
     tally = read_tally(data, "m", ReadOptions(array="mask"))
     check(tally, LABELS, Encoding("npz", "uint", 16, "array mask"))
     said = refusal(data, ReadOptions(array="\x1b[2J"))
@@ -315,7 +315,7 @@ def test_groups(tmp_path: Path) -> None:
         Encoding("zarr", "uint", 16),
     )
     group.create_array("image", shape=SHAPE, dtype="u1")[...] = 0
-    assert "has 2 arrays: --array NAME chooses one (it has image, labels/cells)" in store_refusal(
+    assert "has 2 arrays: array=NAME chooses one (it has image, labels/cells)" in store_refusal(
         tmp_path
     )
     for name in ("labels/cells", "labels"):

@@ -122,15 +122,15 @@ def test_another_reading_counts_again(tmp_path: Path, decoded: list[str]) -> Non
 @pytest.mark.parametrize(
     ("reading", "said"),
     [
-        ({"value_divisor": 1}, "--value-divisor"),
-        ({"value_divisor": 0}, "--value-divisor"),
-        ({"value_divisor": -5}, "--value-divisor"),
-        ({"value_divisor": 2.5}, "--value-divisor"),
-        ({"divide_all": True}, "--divide-all: needs --value-divisor N"),
-        ({"pages": 0}, "--pages"),
-        ({"pages": "second"}, "--pages"),
-        ({"channels": "argmax"}, "--channels: is one of one-hot"),
-        ({"panoptic": "x.json", "value_divisor": 5}, "--panoptic"),
+        ({"value_divisor": 1}, "value_divisor"),
+        ({"value_divisor": 0}, "value_divisor"),
+        ({"value_divisor": -5}, "value_divisor"),
+        ({"value_divisor": 2.5}, "value_divisor"),
+        ({"divide_all": True}, "divide_all: needs value_divisor=N"),
+        ({"pages": 0}, "pages"),
+        ({"pages": "second"}, "pages"),
+        ({"channels": "argmax"}, "channels: is one of one-hot"),
+        ({"panoptic": "x.json", "value_divisor": 5}, "panoptic"),
     ],
 )
 def test_readings_that_mean_nothing(reading: dict[str, Any], said: str, tmp_path: Path) -> None:
@@ -257,7 +257,7 @@ def test_what_the_file_does_not_know_is_a_failure(tmp_path: Path) -> None:
         ),
         (panoptic_png(np.arange(1, 20)[None]), "e.png", "1, 2, 3, 4, 5, ..."),
         (panoptic_png(np.array([[1]])), "b.png", "p.json has no annotation of it"),
-        (grey_png([[1]]), "a.png", "where --panoptic expects segment ids as RGB colours"),
+        (grey_png([[1]]), "a.png", "where panoptic expects segment ids as RGB colours"),
     ):
         with pytest.raises(MaskError) as caught:
             read_tally(data, name, options)

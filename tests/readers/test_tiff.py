@@ -227,4 +227,4 @@ def test_16_bit_colours_in_tiff_are_refused_rather_than_cut_to_8() -> None:
 
 def test_several_pages_are_refused() -> None:
     data = from_tifffile(np.zeros((3, 20, 20), np.uint8), photometric="minisblack")
-    assert "has 3 pages where one mask is expected (--pages" in refusal(data)
+    assert "has 3 pages where one mask is expected (pages" in refusal(data)

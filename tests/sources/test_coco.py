@@ -373,12 +373,12 @@ def test_without_pycocotools(name: str, tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("files", "typed"),
     [
-        ({"a/1.json": '{"shapes": []}'}, "maskstat scan '{}/**/*.json'"),
-        ({"x.json": '{"images": [], "annotations": []}'}, "maskstat scan {}/x.json"),
-        ({"d.yaml": "train: images\nnames: [a]", "l/a.txt": ""}, "maskstat scan {}/d.yaml"),
-        ({"l/a.txt": "0 0.1 0.1 0.5 0.1 0.5 0.5\n"}, "maskstat scan data.yaml"),
-        ({"l/a.txt": "Read me\n", "b.json": "{", "c.yaml": "{", "d.json": "[]"}, "--include"),
-        ({".hidden/1.json": '{"shapes": []}', "a.yml": "? [1]\n: 2"}, "--include"),
+        ({"a/1.json": '{"shapes": []}'}, "type: scan('{}/**/*.json')"),
+        ({"x.json": '{"images": [], "annotations": []}'}, "type: scan('{}/x.json')"),
+        ({"d.yaml": "train: images\nnames: [a]", "l/a.txt": ""}, "type: scan('{}/d.yaml')"),
+        ({"l/a.txt": "0 0.1 0.1 0.5 0.1 0.5 0.5\n"}, "type: scan('data.yaml')"),
+        ({"l/a.txt": "Read me\n", "b.json": "{", "c.yaml": "{", "d.json": "[]"}, "include"),
+        ({".hidden/1.json": '{"shapes": []}', "a.yml": "? [1]\n: 2"}, "include"),
     ],
 )
 def test_a_folder_without_masks_says_what_to_type(

@@ -74,8 +74,8 @@ def test_every_known_name_of_the_column_works_alone(column: str, tmp_path: Path)
     [
         ("image,depth\na,b\n", None, ["which column", "image, depth"]),
         ("image,mask\na,b\n", "masc", ["no column 'masc'", "did you mean mask?", "image, mask"]),
-        ("", None, ["none: --column NAME"]),
-        ("\n\n", None, ["none: --column NAME"]),
+        ("", None, ["none: column=NAME"]),
+        ("\n\n", None, ["none: column=NAME"]),
         ("a\x1b[2J,b\n", None, ["a\\x1b[2J, b"]),
         ("mask\nm/0.png\nm/\0.png\n", None, ["line 3", "no row of a table"]),
         ("mask\n" + "x" * 200_000 + "\n", None, ["line 2", "no row of a table"]),

@@ -100,7 +100,7 @@ def test_a_wrong_column_is_an_error_that_lists_them(
     for where in (tmp_path / kind, tmp_path / f"*{Path(kind).suffix}"):
         with pytest.raises(SourceError) as caught:
             ms.scan(where, classes=7, column=column)
-        assert all(text in str(caught.value) for text in [*said, "--column NAME"])
+        assert all(text in str(caught.value) for text in [*said, "column=NAME"])
         assert str(caught.value).isprintable()
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.errors import MaskError, SourceError
+from maskstat.errors import Blank, MaskError, SourceError, call
 from maskstat.files.long_json import JsonMember
 from maskstat.naming import counted, printable, storable
 from maskstat.sources.annotations.drawn_classes import Legend
@@ -254,7 +254,7 @@ class CocoParts:
         if self.panoptic:
             raise SourceError(
                 "its annotations are those of panoptic PNGs",
-                remedy=f"type: maskstat scan FOLDER_OF_PNGS --panoptic {printable(path)}",
+                remedy=f"type: {call('scan', Blank('FOLDER_OF_PNGS'), panoptic=printable(path))}",
             )
         missing = sorted(LISTS - self.found)
         if missing:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 from collections.abc import Iterator
 from itertools import islice
 
-from maskstat.errors import MaskError, SourceError
+from maskstat.errors import MaskError, SourceError, call
 from maskstat.files.long_json import members
 from maskstat.naming import printable, storable
 from maskstat.sources.addresses import without_secrets
@@ -110,22 +109,22 @@ def remedy_for(folder: str) -> str | None:
         found.setdefault(os.path.splitext(path)[1].lower(), []).append(path)
     for path in (*found.get(".yaml", ())[:_TRIED], *found.get(".yml", ())[:_TRIED]):
         if _keys(path) & {*SPLITS}:
-            return f"for YOLO's labels type: maskstat scan {_typed(path)}"
+            return f"for YOLO's labels type: {_scan(path)}"
     for path in found.get(".json", ())[:_TRIED]:
         keys = _keys(path)
         if "shapes" in keys:
             pattern = os.path.join(folder, "**", "*.json")
-            return f"for LabelMe's files type: maskstat scan {_typed(pattern)}"
+            return f"for LabelMe's files type: {_scan(pattern)}"
         if {"images", "annotations"} <= keys:
-            return f"for COCO's annotations type: maskstat scan {_typed(path)}"
+            return f"for COCO's annotations type: {_scan(path)}"
     if any(map(_is_yolo, found.get(".txt", ())[:_TRIED])):
-        return "for YOLO's labels type: maskstat scan data.yaml, the file that names their images"
+        return f"for YOLO's labels type: {_scan('data.yaml')}, the file that names their images"
     return None
 
 
-def _typed(path: str) -> str:
-    """A path as a shell takes it."""
-    return shlex.quote(printable(storable(path)))
+def _scan(path: str) -> str:
+    """What to type to scan this."""
+    return call("scan", printable(storable(path)))
 
 
 def _files_below(folder: str) -> Iterator[str]:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.errors import MaskError, SourceError
+from maskstat.errors import MaskError, SourceError, argument
 from maskstat.files.image_headers import read_image_header
 from maskstat.naming import printable, storable
 from maskstat.sources.annotations.drawn_classes import Legend
@@ -286,7 +286,7 @@ def open_yolo(path: str, selection: Selection) -> YoloSource:
     if not parts:
         raise SourceError(
             "no dataset of YOLO: it names no images under 'train', 'val' or 'test'",
-            remedy="a catalogue of classes goes behind --classes, masks are the SOURCE",
+            remedy=f"a catalogue of classes is for {argument('classes')}, and masks are the source",
         )
     categories = _categories(document)
     root = _root(path, document.get("path"))

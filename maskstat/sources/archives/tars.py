@@ -251,7 +251,7 @@ def _not_a_file(info: tarfile.TarInfo) -> str | None:
     if info.issym() or info.islnk():
         return f"a link to {printable(info.linkname)}: links in archives are not followed"
     if info.sparse is not None or info.type == tarfile.GNUTYPE_SPARSE:
-        return "stored as a sparse file: pack the archive without --sparse"
+        return "stored as a sparse file: pack the archive without tar's option for these"
     if not info.isreg():
         return "not a regular file"
     return None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from typing import NamedTuple
 
-from maskstat.errors import MaskError, SourceError
+from maskstat.errors import Blank, MaskError, SourceError, argument
 from maskstat.naming import did_you_mean, printable, storable
 from maskstat.sources.addresses import without_secrets
 from maskstat.sources.base import REMOTE_READS, BrokenEntry, Entry, Kind, Selection, Source
@@ -206,7 +206,8 @@ class ManifestSource(Source):
         raise SourceError(
             problem,
             where=printable(self.location),
-            remedy=f"{hint}its first line has the columns {listed or 'none'}: --column NAME",
+            remedy=f"{hint}its first line has the columns {listed or 'none'}:"
+            f" {argument('column', Blank('NAME'))}",
         )
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, BinaryIO, NamedTuple
 
-from maskstat.errors import MaskError, MissingExtraError, SourceError
+from maskstat.errors import Blank, MaskError, MissingExtraError, SourceError, argument
 from maskstat.naming import did_you_mean, printable, storable
 from maskstat.sources.base import REMOTE_READS, BrokenEntry, Entry, Kind, Selection, Source
 from maskstat.sources.blobs import Blob, Shard
@@ -173,7 +173,7 @@ class Table:
         listed = ", ".join(
             f"{printable(name)} ({printable(_kind(fields[name]))})" for name in list(fields)[:30]
         )
-        remedy = f"the columns are {listed or 'none'}: --column NAME"
+        remedy = f"the columns are {listed or 'none'}: {argument('column', Blank('NAME'))}"
         if self._asked is not None:
             if self._asked in able:
                 return self._asked
