@@ -225,6 +225,9 @@ class ConfusionMatrix:
 
         Args:
             names: K class names; class_0, class_1, ... where None.
+
+        Raises:
+            ParameterError: another number of names than of classes.
         """
         names = [f"class_{k}" for k in range(len(self))] if names is None else list(names)
         if len(names) != len(self):

@@ -103,7 +103,11 @@ class ClassCatalog:
 
     @classmethod
     def numbered(cls, count: int) -> ClassCatalog:
-        """K classes class_0..class_{K-1} with the raw values 0..K-1."""
+        """K classes class_0..class_{K-1} with the raw values 0..K-1.
+
+        Raises:
+            CatalogError: `count` is not 1 to MAX_CLASSES.
+        """
         if not 1 <= count <= MAX_CLASSES:
             raise CatalogError(f"the number of classes must be 1 to {MAX_CLASSES}, not {count}")
         classes = tuple(ClassInfo(k, f"class_{k}", (k,)) for k in range(count))
@@ -124,6 +128,9 @@ class ClassCatalog:
         model's outputs even where a value in between never occurs; with larger or negative
         values there is one class a value found, in ascending order. 255 counts as the ignore
         index of 8-bit masks, except where the values are just {0, 255}: a binary mask.
+
+        Raises:
+            CatalogError: there would be more than MAX_CLASSES.
         """
         found = sorted(set(values))
         if not found:
