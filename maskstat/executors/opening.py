@@ -25,7 +25,7 @@ _ADDRESS = re.compile(r"((tcp|tls|ws|wss|ucx)://)?(\[[0-9a-fA-F:.%]+\]|[^\s/:\[\
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class ExecutorChoice:
     """Where work is to be done. Nothing is started before `opened`.
 
     Attributes:

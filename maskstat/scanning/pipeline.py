@@ -34,7 +34,7 @@ def scan(asked: ScanRequest) -> StoredScan:
     listing = Listing(
         asked.source
     )  # before there is a store: where nothing is, none should be left
-    with asked.spread.opened(asked.source.reads) as executor:
+    with asked.executor.opened(asked.source.reads) as executor:
         store = Store.in_memory() if asked.db is None else Store.open(asked.db, create=True)
         try:
             info, changes = _run(asked, listing, executor, store)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maskstat.executors.opening import Spread
+from maskstat.executors.opening import ExecutorChoice
 from maskstat.naming import storable
 from maskstat.readers import formats
 from maskstat.readers.options import ReadOptions
@@ -38,7 +38,7 @@ class ScanRequest:
         source: where the masks are; nothing of it is listed yet.
         catalog: the classes; none where they are to be inferred.
         options: how masks are read.
-        spread: where they are counted.
+        executor: where they are counted.
         db: the store's file; None keeps the counts in memory.
         name: of the scan in its store; None takes a free one.
         strict: whether the first mask that fails ends it, by name.
@@ -51,7 +51,7 @@ class ScanRequest:
     source: Source
     catalog: ClassCatalog
     options: ReadOptions
-    spread: Spread
+    executor: ExecutorChoice
     db: str | Path | None = None
     name: str | None = None
     strict: bool = False
@@ -86,10 +86,10 @@ class ScanRequest:
         **reading: Unpack[Reading],
     ) -> ScanRequest:
         """From the options of `maskstat.scan`; raises what it says of them."""
-        spread = Spread(executor, scheduler, workers)
+        chosen = ExecutorChoice(executor, scheduler, workers)
         options = ReadOptions.of(reading, allow_lossy=allow_lossy)
         selection = Selection(tuple(include), tuple(exclude), formats.SUFFIXES)
-        where = from_anywhere(source) if spread.elsewhere else source
+        where = from_anywhere(source) if chosen.elsewhere else source
         found = open_source(where, selection, column=column, split=split)
         catalog = _catalog(classes, options, found).ignoring(*parse_ignored(ignore))
         catalog = interpreting(catalog, options.recorded, nearest_colour)
@@ -97,7 +97,7 @@ class ScanRequest:
             found,
             catalog,
             replace(options, colours=catalog.has_colours),
-            spread,
+            chosen,
             db=db,
             name=storable(name) if name else None,
             strict=strict,

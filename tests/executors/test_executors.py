@@ -16,7 +16,7 @@ from maskstat.errors import ParameterError
 from maskstat.executors import threads
 from maskstat.executors.base import Executor
 from maskstat.executors.chunking import chunked
-from maskstat.executors.opening import COLLECT_EVERY, MAX_WORKERS, SWITCH_SECONDS, Spread
+from maskstat.executors.opening import COLLECT_EVERY, MAX_WORKERS, SWITCH_SECONDS, ExecutorChoice
 from maskstat.executors.threads import ThreadExecutor, usable_cpus
 from tests.support.work_cases import Number, Squares
 
@@ -79,7 +79,7 @@ def test_few_bulky_outcomes_wait(bulky: bool) -> None:
         ({"workers": 0}, "workers", "at least one worker"),
         ({"workers": MAX_WORKERS + 1}, "workers", "at most 1,024, not 1,025"),
         ({"executor": "threats"}, "executor", "is one of threads, dask, not 'threats'"),
-        ({"scheduler": "tcp://h:1"}, "scheduler", "goes with executor=dask"),
+        ({"scheduler": "tcp://h:1"}, "scheduler", "goes with executor='dask'"),
         ({"executor": "dask", "scheduler": "h"}, "scheduler", "an address is like tcp://"),
         (
             {"executor": "dask", "scheduler": "h:1", "workers": 2},
@@ -92,7 +92,7 @@ def test_what_does_not_go_together_is_refused(
     spread: dict[str, str | int], parameter: str, text: str
 ) -> None:
     with pytest.raises(ParameterError, match=text) as caught:
-        Spread(**spread)  # type: ignore[arg-type]
+        ExecutorChoice(**spread)  # type: ignore[arg-type]
     assert caught.value.parameter == parameter
 
 
@@ -108,7 +108,7 @@ def test_what_does_not_go_together_is_refused(
 def test_threads_by_default_one_a_cpu_or_as_many_as_are_worth_reading(
     workers: int | None, reads: int | None, expected: ThreadExecutor
 ) -> None:
-    with Spread(workers=workers).opened(reads) as executor:
+    with ExecutorChoice(workers=workers).opened(reads) as executor:
         assert executor == expected
 
 
@@ -120,7 +120,7 @@ def test_the_interpreter_is_set_for_threads_while_an_executor_is_open(collecting
     during: list[tuple[float, int]] = []
 
     def interrupted() -> None:
-        with Spread().opened(None):
+        with ExecutorChoice().opened(None):
             during.append((sys.getswitchinterval(), gc.get_threshold()[0]))
             raise KeyboardInterrupt
 

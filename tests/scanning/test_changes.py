@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import maskstat as ms
-from maskstat.scanning.changes import Changes, _batches
-from maskstat.sources.base import Entry, FileEntry
+from maskstat.naming import natural_key
+from maskstat.scanning.changes import Changes, Pending, _batches
+from maskstat.scanning.listing import Listing
+from maskstat.scanning.resuming import resumed
+from maskstat.sources.base import Entry, FileEntry, Source
 from maskstat.sources.reading_ahead import StreamedEntry
-from tests.support.scan_cases import npy, write
+from maskstat.store.profiles import MeasuredMask, ProfileKey
+from maskstat.store.records import StoredMask
+from maskstat.store.store import Store
+from maskstat.values.catalog import ClassCatalog
+from maskstat.values.tally import MaskTally
+from tests.support.scan_cases import GREY, npy, write
 
 Opener = Callable[[Path, Path], Path]
 ONE = npy(np.zeros((1, 1), np.uint8))
@@ -113,6 +123,91 @@ def test_names_that_are_equal_once_escaped_fail_in_every_run(tmp_path: Path) -> 
             assert [failure.mask for failure in scan.failures] == [r"x\xff.npy (2)"]
             assert scan.changes is not None
             assert scan.changes.gone == 0
+
+
+class Listed(Source):
+    """Masks of these names and stamps."""
+
+    default_name = location = "listed"
+
+    def __init__(self, stamps: Mapping[str, int], distinct: bool):
+        self.stamps, self.distinct = stamps, distinct
+
+    def entries(self) -> Iterator[Entry]:
+        return (FileEntry(name, "", 1, stamp) for name, stamp in self.stamps.items())
+
+
+names = st.integers(0, 12).map(lambda number: f"m{number}")
+stamps = st.dictionaries(names, st.integers(1, 2), max_size=12)
+
+
+@given(
+    known=stamps,
+    listed=stamps.filter(bool),
+    lossy=st.sets(names),
+    measured=st.none() | st.sets(names),
+    rescan=st.booleans(),
+    distinct=st.booleans(),
+    by_name=st.booleans(),
+)
+def test_what_must_be_read_is_what_sets_say(
+    known: dict[str, int],
+    listed: dict[str, int],
+    lossy: set[str],
+    measured: set[str] | None,
+    rescan: bool,
+    distinct: bool,
+    by_name: bool,
+) -> None:
+    catalog, source = ClassCatalog.numbered(2), Listed(listed, distinct)
+    with Store.in_memory() as store:
+        info = store.begin("listed", source.location, catalog, {})
+        store.write(
+            info,
+            [
+                StoredMask(
+                    MaskTally.of_pixels(
+                        name, np.zeros((1, 1), np.uint8), GREY.lossy() if name in lossy else GREY
+                    ),
+                    1,
+                    stamp,
+                )
+                for name, stamp in known.items()
+            ],
+        )
+        key = None if measured is None else ProfileKey(info, catalog.digest, 4)
+        if key is not None and measured is not None:
+            masks = [MeasuredMask(name, 1, known[name]) for name in measured & known.keys()]
+            assert store.keep_block(key, masks, b"")
+        pending = Pending(
+            store,
+            resumed(store, source, "listed", catalog, {}),
+            Listing(source),
+            refuses=lambda encoding: encoding == GREY.lossy(),
+            rescan=rescan,
+            profile=key,
+        )
+        assert pending.total is None
+        read = [entry.name for entry in pending.entries(by_name=by_name)]
+        assert pending.lacks_some == bool(known.keys() - listed.keys())
+        pending.forget_gone()
+
+        new = listed.keys() - known.keys()
+        both = listed.keys() & known.keys()
+        changed = {n for n in both if rescan or n in lossy or listed[n] != known[n]}
+        again = set() if measured is None else both - changed - measured
+        expected = [name for name in listed if name in new | changed | again]
+        assert read == (sorted(expected, key=natural_key) if by_name else expected)
+        assert pending.total == len(read)
+        assert pending.again == again
+        for lost in range(len(again) + 1):
+            assert pending.changes(lost) == Changes(
+                len(new),
+                len(changed) + lost,
+                len(both - changed) - lost,
+                len(known.keys() - listed.keys()),
+            )
+        assert set(store.names(info)) == both
 
 
 def test_counting_begins_with_the_first_few_masks() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from maskstat.errors import CatalogError, ParameterError, SourceError
-from maskstat.executors.opening import Spread
+from maskstat.executors.opening import ExecutorChoice
 from maskstat.scanning import request
 from maskstat.scanning.request import ScanRequest
 from maskstat.sources.base import Selection, Source
@@ -56,7 +56,7 @@ def test_what_is_wrong_is_said_before_anything_is_listed_or_made(
 def test_it_is_a_value(tmp_path: Path) -> None:
     asked = ScanRequest.of(tmp_path, classes=3, name="\udcff", workers=2)
     assert asked.name == "\\xff"  # as a store can hold it
-    assert asked.spread == Spread(workers=2)
+    assert asked.executor == ExecutorChoice(workers=2)
     with pytest.raises(dataclasses.FrozenInstanceError):
         asked.strict = True  # type: ignore[misc]
 
