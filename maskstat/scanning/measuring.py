@@ -1,7 +1,8 @@
 """Measuring the pixels of masks for a profile, on the threads that decode them.
 
-Threads add up what they measure in parts, and hand a part over with the outcome of its last mask.
-So whoever takes outcomes in has the counts of a part's masks before the part.
+In come entries; out come their counts, and parts of the profile. Threads add up what they measure
+in parts, and hand a part over with the outcome of its last mask. So whoever takes outcomes in has
+the counts of a part's masks before the part.
 """
 
 from __future__ import annotations
