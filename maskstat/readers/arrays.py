@@ -7,6 +7,8 @@ than two is refused unless the user says what it is, but for (H, W, 3 or 4) of b
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -116,66 +118,73 @@ def chosen(array: NDArray[np.generic], plan: ArrayPlan) -> NDArray[np.generic]:
     return array if plan.plane is None else array[plan.plane]
 
 
-def add_array(
-    counter: PixelCounter,
-    array: NDArray[np.generic],
-    plan: ArrayPlan,
-    reader: ChannelReader | None,
-) -> None:
-    """Count a part of an array as `chosen` gives it, cut anywhere but within colours or channels.
+class RawMask(ABC):
+    """A mask of plain numbers in some container: how it is counted, and read, is the same for all.
 
-    `reader` is the mask's own, where the plan has channels.
+    Args:
+        plan: what the array is as a mask.
+        axes: the array's shape.
+        size: bytes that all of it takes in memory.
     """
-    if plan.colours:
-        counter.add_colours(np.asarray(array, np.uint8))
-    elif reader is not None:
-        counter.add(reader.values(array))
-    else:
-        counter.add(array)
+
+    def __init__(self, plan: ArrayPlan, axes: tuple[int, ...], size: int):
+        self.plan, self.axes, self.size = plan, axes, size
+        self._reader: ChannelReader | None = None
+        if plan.channels:
+            at = 0 if plan.channels.endswith("-first") else -1
+            self._reader = ChannelReader(plan.channels, axes[at])
+
+    @abstractmethod
+    def pieces(self) -> Iterator[NDArray[np.generic]]:
+        """All that counts, as `chosen` gives it, cut anywhere but within colours or channels."""
+
+    @abstractmethod
+    def whole(self) -> NDArray[np.generic]:
+        """All of the array in memory."""
+
+    def tally(self, name: str) -> MaskTally:
+        """Count it piece by piece. Raises MaskError."""
+        counter = PixelCounter()
+        for piece in self.pieces():
+            if self.plan.colours:
+                counter.add_colours(np.asarray(piece, np.uint8))
+            else:
+                counter.add(self._values(piece))
+        return counter.finish(name, self.plan.shape, self.plan.encoding)
+
+    def read(self) -> LabelMap:
+        """Its pixels (H, W) of raw values. Raises MaskError, also where it is too large."""
+        plan = self.plan
+        check_decoded(self.size)
+        part = chosen(self.whole(), plan)
+        if plan.colours:
+            return LabelMap(pack_colours(np.asarray(part, np.uint8), plan.colours), plan.encoding)
+        return LabelMap(whole_numbers(self._values(part).reshape(plan.shape)), plan.encoding)
+
+    def _values(self, part: NDArray[np.generic]) -> NDArray[np.generic]:
+        return part if self._reader is None else self._reader.values(part)
 
 
-def channel_reader(plan: ArrayPlan, shape: tuple[int, ...]) -> ChannelReader | None:
-    """A reader of the channels of an array of this shape, where the plan has channels."""
-    if not plan.channels:
-        return None
-    return ChannelReader(plan.channels, shape[0 if plan.channels.endswith("-first") else -1])
+class ArrayInMemory(RawMask):
+    """An array that is in memory. Raises MaskError where it is no mask."""
 
+    def __init__(self, array: NDArray[np.generic], container: str, options: ReadOptions):
+        plan = plan_array(array.shape, array.dtype, container, options)
+        super().__init__(plan, array.shape, 0)
+        self._array = array
 
-def tally_array(
-    array: NDArray[np.generic], name: str, container: str, options: ReadOptions
-) -> MaskTally:
-    """Count an array that is in memory. Raises MaskError."""
-    plan = plan_array(array.shape, array.dtype, container, options)
-    reader, counter = channel_reader(plan, array.shape), PixelCounter()
-    part = chosen(array, plan)
-    if plan.is_plain:
-        counter.add(part)
-    else:
-        rows = max(1, (1 << 24) // max(1, part[:1].size))
-        for first in range(0, len(part), rows):
-            add_array(counter, part[first : first + rows], plan, reader)
-    return counter.finish(name, plan.shape, plan.encoding)
+    def whole(self) -> NDArray[np.generic]:
+        """The array."""
+        return self._array
 
-
-def read_array(array: NDArray[np.generic], container: str, options: ReadOptions) -> LabelMap:
-    """Pixels (H, W) of raw values of an array that is in memory. Raises MaskError."""
-    plan = plan_array(array.shape, array.dtype, container, options)
-    reader, part = channel_reader(plan, array.shape), chosen(array, plan)
-    if plan.colours:
-        return LabelMap(pack_colours(np.asarray(part, np.uint8), plan.colours), plan.encoding)
-    if reader is not None:
-        part = reader.values(part)
-    pixels = part.reshape(plan.shape)
-    if pixels.dtype.kind == "b":
-        return LabelMap(pixels.view(np.uint8), plan.encoding)
-    if pixels.dtype.kind == "f":
-        return LabelMap(whole_numbers(pixels), plan.encoding)
-    if pixels.dtype == np.uint64 and int(pixels.max()) >= 2**63:
-        raise MaskError(f"the value {int(pixels.max())} does not fit a signed 64-bit integer")
-    return LabelMap(
-        pixels.astype(pixels.dtype.newbyteorder("="), copy=False),
-        plan.encoding,
-    )
+    def pieces(self) -> Iterator[NDArray[np.generic]]:
+        """Some rows at a time where they need memory of their own."""
+        part = chosen(self._array, self.plan)
+        rows = len(part)
+        if not self.plan.is_plain:
+            rows = max(1, (1 << 24) // max(1, part[:1].size))
+        for first in range(0, len(part), max(1, rows)):
+            yield part[first : first + rows]
 
 
 def choose_array(names: list[str], options: ReadOptions) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,3 +37,21 @@ def refuse_lossy(kind: str, options: ReadOptions) -> None:
             f" (export masks as PNG; {argument('exclude')} leaves it out,"
             f" {argument('allow_lossy', True)} counts it as it is)"
         )
+
+
+def read_up_to(file: BinaryIO, size: int) -> bytes:
+    """The next `size` bytes, fewer only where the file ends."""
+    # One read of something that is no file on disk may give less than it could.
+    data = file.read(size)
+    while len(data) < size and (more := file.read(size - len(data))):
+        data += more
+    return data
+
+
+def read_at(file: BinaryIO, place: int, size: int) -> bytes:
+    """`size` bytes from a place that somebody's header names; fewer where the file ends."""
+    try:
+        file.seek(place)
+    except (ValueError, OverflowError, OSError):  # beyond what a file can have
+        return b""
+    return read_up_to(file, size)

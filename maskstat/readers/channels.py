@@ -50,10 +50,7 @@ class ChannelReader:
         Raises:
             MaskError: a sample is neither 0, 1 nor 255, or a pixel of a one-hot stack has two.
         """
-        if samples.dtype.kind == "f":
-            samples = whole_numbers(samples)
-        elif samples.dtype.kind == "b":
-            samples = samples.view(np.uint8)
+        samples = whole_numbers(samples)
         present = samples != 0
         if not self._top and present.any():
             self._top = int(samples[present][0])

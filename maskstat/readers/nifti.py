@@ -22,11 +22,9 @@ from numpy.typing import NDArray
 
 from maskstat.errors import MaskError, argument
 from maskstat.naming import printable
-from maskstat.readers.arrays import check_decoded
+from maskstat.readers.arrays import ArrayPlan, RawMask, check_decoded
 from maskstat.readers.base import ALL_OR_ONE, LabelMap, no_page
-from maskstat.readers.channels import ChannelReader
 from maskstat.readers.options import ReadOptions
-from maskstat.readers.tallying import PixelCounter, whole_numbers
 from maskstat.values.tally import Encoding, MaskTally
 
 NEEDS_NIBABEL = 'a NIfTI volume needs nibabel: pip install "maskstat[medical]"'
@@ -66,6 +64,39 @@ class _Volume(NamedTuple):
         return math.prod(self.axes[3:])
 
 
+class _Series(RawMask):
+    """The volumes of an open file that count: slices one below the other."""
+
+    def __init__(self, file: BinaryIO, options: ReadOptions):
+        self._stream = _Stream(file)
+        self._volume = volume = _header(self._stream)
+        self._first, self._last = _chosen(volume, options)
+        volumes = self._last - self._first
+        wide, high, slices = volume.axes[:3]
+        rows = high * slices * (1 if options.channels is not None else volumes)
+        plan = ArrayPlan((rows, wide), _encoding(volume, options), channels=options.channels or "")
+        size = volume.voxels * volumes * max(8, volume.dtype.itemsize)
+        super().__init__(plan, (volume.voxels, volumes), size)
+
+    def pieces(self) -> Iterator[NDArray[np.generic]]:
+        """Voxels as they come; a stack of classes is held in memory, and comes by voxels."""
+        if not self.plan.channels:
+            yield from _voxels(self._stream, self._volume, self._first, self._last)
+            return
+        stack = self.whole()
+        step = max(1, _PIECE // stack.shape[-1])
+        for start in range(0, len(stack), step):
+            yield stack[start : start + step]
+
+    def whole(self) -> NDArray[np.generic]:
+        """All voxels; in a stack of classes, [voxels, classes]."""
+        volume = self._volume
+        if self.plan.channels:
+            check_decoded(volume.voxels * volume.volumes * volume.dtype.itemsize)
+        flat = np.concatenate(list(_voxels(self._stream, volume, self._first, self._last)))
+        return flat.reshape(volume.volumes, -1).T if self.plan.channels else flat
+
+
 def tally(data: bytes, name: str, options: ReadOptions) -> MaskTally:
     """Count a volume piece by piece."""
     return tally_stream(io.BytesIO(data), name, options)
@@ -73,42 +104,12 @@ def tally(data: bytes, name: str, options: ReadOptions) -> MaskTally:
 
 def tally_stream(file: BinaryIO, name: str, options: ReadOptions) -> MaskTally:
     """The same from an open file, read once."""
-    stream = _Stream(file)
-    volume = _header(stream)
-    first, last = _chosen(volume, options)
-    shape, encoding = _shape(volume, last - first, options), _encoding(volume, options)
-    counter = PixelCounter()
-    if options.channels is not None:
-        for values in _channel_values(stream, volume, options):
-            counter.add(values)
-    else:
-        for piece in _voxels(stream, volume, first, last):
-            counter.add(piece)
-    return counter.finish(name, shape, encoding)
+    return _Series(file, options).tally(name)
 
 
 def read(data: bytes, options: ReadOptions) -> LabelMap:
     """The slices one below the other, int64 where values are scaled or floats."""
-    stream = _Stream(io.BytesIO(data))
-    volume = _header(stream)
-    first, last = _chosen(volume, options)
-    shape, encoding = _shape(volume, last - first, options), _encoding(volume, options)
-    check_decoded(volume.voxels * (last - first) * max(8, volume.dtype.itemsize))
-    if options.channels is not None:
-        pieces: list[NDArray[Any]] = list(_channel_values(stream, volume, options))
-    else:
-        pieces = list(_voxels(stream, volume, first, last))
-    pixels = np.concatenate(pieces).reshape(shape)
-    if pixels.dtype.kind == "f":
-        return LabelMap(whole_numbers(pixels), encoding)
-    if pixels.dtype == np.uint64 and int(pixels.max()) >= 2**63:
-        raise MaskError(f"the value {int(pixels.max())} does not fit a signed 64-bit integer")
-    return LabelMap(pixels, encoding)
-
-
-def _shape(volume: _Volume, volumes: int, options: ReadOptions) -> tuple[int, int]:
-    wide, high, slices = volume.axes[:3]
-    return high * slices * (1 if options.channels is not None else volumes), wide
+    return _Series(io.BytesIO(data), options).read()
 
 
 def _encoding(volume: _Volume, options: ReadOptions) -> Encoding:
@@ -280,17 +281,3 @@ def _scaled(voxels: NDArray[np.generic], volume: _Volume) -> NDArray[np.generic]
         raise MaskError("scaled 64-bit voxels would be rounded")
     with np.errstate(over="ignore", invalid="ignore"):
         return voxels.astype(np.float64) * volume.slope + volume.inter
-
-
-def _channel_values(
-    stream: _Stream, volume: _Volume, options: ReadOptions
-) -> Iterator[NDArray[np.int64]]:
-    """Raw values of a stack of volumes. All of it is held in memory. Raises MaskError."""
-    assert options.channels is not None
-    check_decoded(volume.voxels * volume.volumes * volume.dtype.itemsize)
-    reader = ChannelReader(options.channels, volume.volumes)
-    flat = np.concatenate(list(_voxels(stream, volume, 0, volume.volumes)))
-    stack = flat.reshape(volume.volumes, volume.voxels)
-    step = max(1, (1 << 24) // volume.volumes)
-    for start in range(0, volume.voxels, step):
-        yield reader.values(np.moveaxis(stack[:, start : start + step], 0, -1))

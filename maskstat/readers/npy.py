@@ -10,7 +10,7 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
-from maskstat.readers.arrays import read_array, tally_array
+from maskstat.readers.arrays import ArrayInMemory
 from maskstat.readers.base import LabelMap
 from maskstat.readers.options import ReadOptions
 from maskstat.values.tally import MaskTally
@@ -18,12 +18,12 @@ from maskstat.values.tally import MaskTally
 
 def read(data: bytes, options: ReadOptions) -> LabelMap:
     """Raw values as stored. Raises MaskError for objects, fractions, or a wrong number of axes."""
-    return read_array(_array(data), "npy", options)
+    return ArrayInMemory(_array(data), "npy", options).read()
 
 
 def tally(data: bytes, name: str, options: ReadOptions) -> MaskTally:
     """Count without making pixels of another type."""
-    return tally_array(_array(data), name, "npy", options)
+    return ArrayInMemory(_array(data), "npy", options).tally(name)
 
 
 def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:

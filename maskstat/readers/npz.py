@@ -14,7 +14,7 @@ import math
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import IO, BinaryIO, NamedTuple
+from typing import IO, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,19 +22,15 @@ from numpy.typing import NDArray
 from maskstat.errors import MaskError
 from maskstat.naming import printable, storable
 from maskstat.readers.arrays import (
-    ArrayPlan,
-    add_array,
-    channel_reader,
+    ArrayInMemory,
+    RawMask,
     check_decoded,
     choose_array,
     plan_array,
-    read_array,
-    tally_array,
 )
 from maskstat.readers.base import LabelMap
 from maskstat.readers.npy import read_header
 from maskstat.readers.options import ReadOptions
-from maskstat.readers.tallying import PixelCounter
 from maskstat.values.tally import MaskTally
 
 _PIECE = 1 << 24
@@ -43,19 +39,81 @@ _SUFFIX = ".npy"
 _ZARR_MARKS = frozenset({"zarr.json", ".zarray", ".zgroup"})
 
 
-class _Array(NamedTuple):
+class _NpzArray(RawMask):
     """An open member, standing behind its header."""
 
-    name: str
-    stream: IO[bytes]
-    shape: tuple[int, ...]
-    fortran: bool
-    dtype: np.dtype[np.generic]
+    def __init__(self, name: str, stream: IO[bytes], options: ReadOptions):
+        shape, self._fortran, self._dtype = read_header(stream)
+        plan = plan_array(shape, self._dtype, "npz", options)
+        super().__init__(plan, shape, math.prod(shape) * self._dtype.itemsize)
+        self._name, self._stream, self._options = printable(storable(name)), stream, options
+
+    def pieces(self) -> Iterator[NDArray[np.generic]]:
+        """[n] or [n, channels], from the member as it is read; all of it at once where it must."""
+        plan, dtype = self.plan, self._dtype
+        if not self._is_in_order:
+            check_decoded(self.size)
+            yield from ArrayInMemory(self.whole(), "npz", self._options).pieces()
+            return
+        unit = 1 if plan.is_plain else self.axes[-1]
+        step = dtype.itemsize * unit
+        skip, size = 0, self.size
+        if plan.plane is not None:
+            size //= self.axes[plan.leading]
+            skip = plan.plane * size
+        for _ in self._bytes(skip, _PIECE):
+            pass
+        for piece in self._bytes(size, max(1, _PIECE // step) * step):
+            flat = np.frombuffer(piece, dtype)
+            yield flat if unit == 1 else flat.reshape(-1, unit)
+        for _ in self._bytes(self.size - skip - size, _PIECE):
+            pass
+        self._check_end()
+
+    def whole(self) -> NDArray[np.generic]:
+        """In memory, which grows no faster than the member bears out."""
+        data = b"".join(self._bytes(self.size, _PIECE))
+        self._check_end()
+        flat = np.frombuffer(data, self._dtype)
+        return flat.reshape(self.axes, order="F" if self._fortran else "C")
 
     @property
-    def size(self) -> int:
-        """Bytes of its items."""
-        return math.prod(self.shape) * self.dtype.itemsize
+    def _is_in_order(self) -> bool:
+        """Whether what belongs together comes together: planes, colours, channels of a pixel."""
+        plan = self.plan
+        if plan.is_plain and plan.plane is None:
+            return True
+        return not self._fortran and not plan.channels.endswith("-first")
+
+    def _bytes(self, size: int, most: int) -> Iterator[bytes]:
+        """The next `size` bytes, `most` at a time. Raises MaskError where there are fewer."""
+        while size:
+            wanted = min(size, most)
+            try:
+                piece = self._stream.read(wanted)
+            except OSError:
+                raise
+            except Exception as error:  # zlib's, bz2's, lzma's and zipfile's own
+                raise _damaged(self._name) from error
+            if len(piece) < wanted:
+                raise self._wrong_length("fewer")
+            size -= wanted
+            yield piece
+
+    def _check_end(self) -> None:
+        """Raise MaskError where bytes are left, or where the member's checksum is wrong."""
+        try:
+            left = self._stream.read(1)
+        except Exception as error:
+            raise _damaged(self._name) from error
+        if left:
+            raise self._wrong_length("more")
+
+    def _wrong_length(self, amount: str) -> MaskError:
+        return MaskError(
+            f"the array {self._name!r} has {amount} than the {self.size} bytes that its header"
+            " calls for"
+        )
 
 
 def tally(data: bytes, name: str, options: ReadOptions) -> MaskTally:
@@ -66,28 +124,21 @@ def tally(data: bytes, name: str, options: ReadOptions) -> MaskTally:
 def tally_stream(file: BinaryIO, name: str, options: ReadOptions) -> MaskTally:
     """The same from an open, seekable file."""
     with _archive(file) as archive:
-        if is_zarr(archive):
-            from maskstat.readers import zarr
-
-            return zarr.tally_zip(archive, name, options)
-        array = _open(archive, options)
-        plan = plan_array(array.shape, array.dtype, "npz", options)
-        if not _in_order(array, plan):
-            return tally_array(_whole(array), name, "npz", options)
-        reader, counter = channel_reader(plan, array.shape), PixelCounter()
-        for piece in _pieces(array, plan):
-            add_array(counter, piece, plan, reader)
-        return counter.finish(name, plan.shape, plan.encoding)
+        return _mask(archive, options).tally(name)
 
 
 def read(data: bytes, options: ReadOptions) -> LabelMap:
     """Raw values as stored. Raises MaskError as `tally` does, and where memory is not enough."""
     with _archive(io.BytesIO(data)) as archive:
-        if is_zarr(archive):
-            from maskstat.readers import zarr
+        return _mask(archive, options).read()
 
-            return zarr.read_zip(archive, options)
-        return read_array(_whole(_open(archive, options)), "npz", options)
+
+def _mask(archive: zipfile.ZipFile, options: ReadOptions) -> RawMask:
+    if is_zarr(archive):
+        from maskstat.readers import zarr
+
+        return zarr.in_zip(archive, options)
+    return _open(archive, options)
 
 
 def _archive(file: BinaryIO) -> zipfile.ZipFile:
@@ -105,7 +156,7 @@ def is_zarr(archive: zipfile.ZipFile) -> bool:
     return any(name.rpartition("/")[2] in _ZARR_MARKS for name in archive.namelist())
 
 
-def _open(archive: zipfile.ZipFile, options: ReadOptions) -> _Array:
+def _open(archive: zipfile.ZipFile, options: ReadOptions) -> _NpzArray:
     """The array asked for, or the only one. Raises MaskError."""
     members = {
         info.filename.removesuffix(_SUFFIX): info
@@ -125,81 +176,12 @@ def _open(archive: zipfile.ZipFile, options: ReadOptions) -> _Array:
     except Exception as error:
         raise _damaged(name) from error
     try:
-        shape, fortran, dtype = read_header(stream)
+        return _NpzArray(name, stream, options)
     except MaskError as error:
         if isinstance(error.__cause__, (zipfile.BadZipFile, zlib.error)):
             raise _damaged(name) from error
         raise
-    return _Array(name, stream, shape, fortran, dtype)
 
 
 def _damaged(name: str) -> MaskError:
     return MaskError(f"the array {printable(storable(name))!r} is damaged")
-
-
-def _in_order(array: _Array, plan: ArrayPlan) -> bool:
-    """Whether what belongs together comes together: planes, colours, the channels of a pixel."""
-    if plan.is_plain and plan.plane is None:
-        return True
-    return not array.fortran and not plan.channels.endswith("-first")
-
-
-def _pieces(array: _Array, plan: ArrayPlan) -> Iterator[NDArray[np.generic]]:
-    """The items that count, some at a time, [n] or [n, channels]; reads the member to its end."""
-    unit = 1 if plan.is_plain else array.shape[-1]
-    step = array.dtype.itemsize * unit
-    skip, size = 0, array.size
-    if plan.plane is not None:
-        size //= array.shape[plan.leading]
-        skip = plan.plane * size
-    for _ in _bytes(array, skip, _PIECE):
-        pass
-    for piece in _bytes(array, size, max(1, _PIECE // step) * step):
-        flat = np.frombuffer(piece, array.dtype)
-        yield flat if unit == 1 else flat.reshape(-1, unit)
-    for _ in _bytes(array, array.size - skip - size, _PIECE):
-        pass
-    _check_end(array)
-
-
-def _whole(array: _Array) -> NDArray[np.generic]:
-    """The array in memory, which grows no faster than the member bears out."""
-    check_decoded(array.size)
-    data = b"".join(_bytes(array, array.size, _PIECE))
-    _check_end(array)
-    flat = np.frombuffer(data, array.dtype)
-    if not flat.size:
-        raise MaskError("has no pixels")
-    return flat.reshape(array.shape, order="F" if array.fortran else "C")
-
-
-def _bytes(array: _Array, size: int, most: int) -> Iterator[bytes]:
-    """The next `size` bytes, `most` at a time. Raises MaskError where there are fewer."""
-    while size:
-        wanted = min(size, most)
-        try:
-            piece = array.stream.read(wanted)
-        except OSError:
-            raise
-        except Exception as error:  # zlib's, bz2's, lzma's and zipfile's own
-            raise _damaged(array.name) from error
-        if len(piece) < wanted:
-            raise MaskError(
-                f"the array {printable(storable(array.name))!r} has fewer than the {array.size}"
-                " bytes that its header calls for"
-            )
-        size -= wanted
-        yield piece
-
-
-def _check_end(array: _Array) -> None:
-    """Raise MaskError where bytes are left, or where the member's checksum is wrong."""
-    try:
-        left = array.stream.read(1)
-    except Exception as error:
-        raise _damaged(array.name) from error
-    if left:
-        raise MaskError(
-            f"the array {printable(storable(array.name))!r} has more than the {array.size} bytes"
-            " that its header calls for"
-        )

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from maskstat.errors import MaskError
 from maskstat.kernels.engine import BandCounter, current_engine, prepare
 from maskstat.kernels.packed import bytes_per_row
-from maskstat.readers.base import LabelMap
+from maskstat.readers.base import LabelMap, read_up_to
 from maskstat.readers.options import ReadOptions
 from maskstat.values.tally import Encoding, MaskTally
 
@@ -355,21 +355,13 @@ def tally_png_stream(file: BinaryIO, name: str = "") -> MaskTally | None:
     Slower than `tally_png` for files that fit. The file is read to its IEND also where the answer
     is None. Errors of the file itself (OSError) pass through.
     """
-    header = _read_header(_read(file, _HEADER.size))
+    header = _read_header(read_up_to(file, _HEADER.size))
     pieces = _stream_idat(file, header)
     if header.encoding is None:
         for _ in pieces:
             pass
         return None
     return _tally_bands(header, pieces, name)
-
-
-def _read(file: BinaryIO, size: int) -> bytes:
-    """Up to `size` bytes, fewer only where the file ends (one read may give less than it could)."""
-    data = file.read(size)
-    while len(data) < size and (more := file.read(size - len(data))):
-        data += more
-    return data
 
 
 def _stream_idat(file: BinaryIO, header: _Header) -> Iterator[bytes]:
@@ -380,7 +372,7 @@ def _stream_idat(file: BinaryIO, header: _Header) -> Iterator[bytes]:
     order = _Order(header)
     position = _HEADER.size
     while True:
-        start = _read(file, _CHUNK.size)
+        start = read_up_to(file, _CHUNK.size)
         if len(start) < _CHUNK.size:
             raise _ends_early(position)
         length, kind = _CHUNK.unpack(start)
@@ -389,14 +381,14 @@ def _stream_idat(file: BinaryIO, header: _Header) -> Iterator[bytes]:
         order.check(kind, length, position)
         crc, left = _crc32(kind), length
         while left:
-            piece = _read(file, min(left, _PIECE))
+            piece = read_up_to(file, min(left, _PIECE))
             if not piece:
                 raise _ends_early(position)
             crc = _crc32(piece, crc)
             left -= len(piece)
             if kind == b"IDAT":
                 yield piece
-        if _read(file, 4) != _CRC.pack(crc):
+        if read_up_to(file, 4) != _CRC.pack(crc):
             raise _wrong_crc(kind, position)
         if kind == b"IEND":
             return

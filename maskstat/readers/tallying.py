@@ -49,16 +49,12 @@ class PixelCounter:
 
     def add(self, pixels: NDArray[np.generic]) -> None:
         """Count a block of any shape: integers, booleans, or floats that are whole numbers."""
-        if pixels.dtype.kind == "b":
-            pixels = pixels.view(np.uint8)
-        native: np.dtype[Any] = pixels.dtype.newbyteorder("=")
         for band in _bands(pixels):
-            if native.kind == "f":
-                self._add_wide(whole_numbers(band))
-            elif native.itemsize == 1:
-                self._add_bytes(np.asarray(band, native))
+            values = whole_numbers(band)
+            if values.itemsize == 1:
+                self._add_bytes(values)
             else:
-                self._add_wide(np.asarray(band, native))
+                self._add_wide(values)
 
     def add_colours(self, channels: NDArray[np.uint8]) -> None:
         """Count a block of colours, uint8[..., C] with C = 2 (grey, alpha), 3 or 4."""
@@ -74,8 +70,6 @@ class PixelCounter:
 
     def _add_wide(self, band: NDArray[np.integer]) -> None:
         kind = band.dtype
-        if kind == np.uint64 and int(band.max()) >= 2**63:
-            raise MaskError(f"the value {int(band.max())} does not fit a signed 64-bit integer")
         counted = np.dtype(np.uint16 if kind.itemsize == 2 else f"i{kind.itemsize}")
         values, counts = current_engine().value_sums(band.view(counted))
         if kind != counted and kind.itemsize < 8:
@@ -114,9 +108,23 @@ def _bands(pixels: NDArray[np.generic]) -> Iterator[NDArray[np.generic]]:
         yield flat[start : start + _BAND_PIXELS]
 
 
-def whole_numbers(values: NDArray[np.generic]) -> NDArray[np.int64]:
-    """Float labels as int64. Raises MaskError where one is not a whole number."""
-    floats = np.asarray(values)
+def whole_numbers(pixels: NDArray[np.generic]) -> NDArray[np.integer]:
+    """Raw values as integers in this machine's byte order: the one rule for all formats.
+
+    Booleans are 0 and 1, floats become int64, integers keep their type. Raises MaskError where a
+    float is no whole number, or a value does not fit a signed 64-bit integer.
+    """
+    if pixels.dtype.kind == "b":
+        return pixels.view(np.uint8)
+    if pixels.dtype.kind == "f":
+        return _of_floats(pixels)
+    native: NDArray[Any] = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    if native.dtype == np.uint64 and native.size and int(native.max()) >= 2**63:
+        raise MaskError(f"the value {int(native.max())} does not fit a signed 64-bit integer")
+    return native
+
+
+def _of_floats(floats: NDArray[Any]) -> NDArray[np.int64]:
     if floats.dtype.itemsize < 8:
         floats = floats.astype(np.float64)  # 2**63 is beyond float16
     with np.errstate(invalid="ignore"):

@@ -11,6 +11,7 @@ import struct
 from typing import BinaryIO, NamedTuple
 
 from maskstat.errors import MaskError
+from maskstat.readers.base import read_at
 
 _BIG_TIFF = 43
 _MOST_PAGES = 1 << 16
@@ -118,7 +119,7 @@ def read_directory(file: BinaryIO) -> Directory:
     Raises:
         MaskError: there is none, one is cut off, or they go round in a circle.
     """
-    head = _at(file, 0, 16)
+    head = read_at(file, 0, 16)
     order = "<" if head[:1] == b"I" else ">"
     is_big = len(head) >= 4 and struct.unpack_from(f"{order}H", head, 2)[0] == _BIG_TIFF
     try:
@@ -149,13 +150,13 @@ def _read_page(
 ) -> tuple[Page, int]:
     """A page and where the next directory is, 0 for none."""
     count_size, entry_size, link_size = (8, 20, 8) if is_big else (2, 12, 4)
-    head = _at(file, start, count_size)
+    head = read_at(file, start, count_size)
     if len(head) < count_size:
         raise _no_directory()
     (entries,) = struct.unpack(f"{order}{'Q' if is_big else 'H'}", head)
     if entries > _MOST_ENTRIES:
         raise MaskError("corrupt TIFF: a directory of impossible size")
-    body = _at(file, start + count_size, entries * entry_size + link_size)
+    body = read_at(file, start + count_size, entries * entry_size + link_size)
     if len(body) < entries * entry_size + link_size:
         raise MaskError("corrupt TIFF: it ends within its directory")
     tags: dict[int, tuple[int, ...]] = {}
@@ -214,19 +215,7 @@ def _value(file: BinaryIO, order: str, is_big: bool, size: int, entry: bytes, mo
     if count * size <= len(inline):
         return inline[:wanted]
     (place,) = struct.unpack(f"{order}{'Q' if is_big else 'I'}", inline)
-    data = _at(file, place, wanted)
+    data = read_at(file, place, wanted)
     if len(data) < wanted:
         raise MaskError("corrupt TIFF: it ends within a value of its directory")
-    return data
-
-
-def _at(file: BinaryIO, place: int, size: int) -> bytes:
-    """Up to `size` bytes from a place; fewer where the file ends."""
-    try:
-        file.seek(place)
-    except (ValueError, OverflowError, OSError):  # beyond what a file can have
-        return b""
-    data = file.read(size)
-    while len(data) < size and (more := file.read(size - len(data))):
-        data += more
     return data

@@ -56,7 +56,7 @@ def read_mosaic(file: BinaryIO, directory: Directory, options: ReadOptions) -> L
         if mosaic.colours:
             part: NDArray[np.integer] = pack_colours(_bytes(window.pixels), mosaic.colours)
         else:
-            part = _integers(mosaic.values(window.pixels))
+            part = whole_numbers(mosaic.values(window.pixels))
         if whole is None:
             check_decoded(math.prod(mosaic.shape) * part.dtype.itemsize)
             whole = np.empty(mosaic.shape, part.dtype)
@@ -68,16 +68,6 @@ def read_mosaic(file: BinaryIO, directory: Directory, options: ReadOptions) -> L
 
 def _bytes(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
     return np.asarray(pixels, np.uint8)
-
-
-def _integers(pixels: NDArray[np.generic]) -> NDArray[np.integer]:
-    if pixels.dtype.kind == "f":
-        return whole_numbers(pixels)
-    if pixels.dtype.kind == "b":
-        return pixels.view(np.uint8)
-    if pixels.dtype == np.uint64 and int(pixels.max()) >= 2**63:
-        raise MaskError("a value does not fit a signed 64-bit integer")
-    return pixels  # type: ignore[return-value]
 
 
 class _Mosaic:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
 from maskstat.naming import printable
+from maskstat.readers.base import read_at
 from maskstat.readers.tiff_images import IMAGE_CODECS, check_image
 from maskstat.readers.tiff_lzw import decode_lzw
 
@@ -204,13 +205,7 @@ def _nodata(page: Any, dtype: np.dtype[Any]) -> int | None:
 
 def _read(file: BinaryIO, offset: int, size: int) -> bytes:
     """Exactly `size` bytes. Raises MaskError where the file ends before."""
-    try:
-        file.seek(offset)
-    except (ValueError, OverflowError) as error:  # beyond what a file can have
-        raise MaskError("corrupt TIFF: it ends within its pixels") from error
-    data = file.read(size)
-    while len(data) < size and (more := file.read(size - len(data))):
-        data += more
+    data = read_at(file, offset, size)
     if len(data) < size:
         raise MaskError("corrupt TIFF: it ends within its pixels")
     return data

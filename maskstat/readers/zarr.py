@@ -18,18 +18,8 @@ from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
 from maskstat.naming import printable
-from maskstat.readers.arrays import (
-    ArrayPlan,
-    add_array,
-    channel_reader,
-    check_decoded,
-    choose_array,
-    plan_array,
-    read_array,
-)
-from maskstat.readers.base import LabelMap
+from maskstat.readers.arrays import ArrayPlan, RawMask, choose_array, plan_array
 from maskstat.readers.options import ReadOptions
-from maskstat.readers.tallying import PixelCounter
 from maskstat.readers.zarr_guard import check_chunk, codec_names, shard_parts
 from maskstat.values.tally import MaskTally
 
@@ -46,22 +36,35 @@ _MARKS = ("zarr.json", ".zarray", ".zgroup")
 
 def tally_folder(path: str, name: str, options: ReadOptions) -> MaskTally:
     """Count the store in a folder. Raises MaskError."""
-    return _tally(_stores().folder_store(path), name, options)
+    return in_folder(path, options).tally(name)
 
 
-def read_folder(path: str, options: ReadOptions) -> LabelMap:
-    """The pixels of the store in a folder. Raises MaskError."""
-    return _read(_stores().folder_store(path), options)
+def in_folder(path: str, options: ReadOptions) -> RawMask:
+    """The mask that the store in a folder is. Raises MaskError."""
+    return _ZarrArray(_stores().folder_store(path), options)
 
 
-def tally_zip(archive: zipfile.ZipFile, name: str, options: ReadOptions) -> MaskTally:
-    """Count the store in an open zip. Raises MaskError."""
-    return _tally(_stores().zip_store(archive, _root(archive)), name, options)
+def in_zip(archive: zipfile.ZipFile, options: ReadOptions) -> RawMask:
+    """The mask that the store in an open zip is. Raises MaskError."""
+    return _ZarrArray(_stores().zip_store(archive, _root(archive)), options)
 
 
-def read_zip(archive: zipfile.ZipFile, options: ReadOptions) -> LabelMap:
-    """The pixels of the store in an open zip. Raises MaskError."""
-    return _read(_stores().zip_store(archive, _root(archive)), options)
+class _ZarrArray(RawMask):
+    """The array that the user asks for, or the only one."""
+
+    def __init__(self, store: CheckedStore, options: ReadOptions):
+        self._array = _open(store, options)
+        shape, dtype = tuple(self._array.shape), self._array.dtype
+        plan = plan_array(shape, dtype, "zarr", options)
+        super().__init__(plan, shape, math.prod(shape) * dtype.itemsize)
+
+    def pieces(self) -> Iterator[NDArray[np.generic]]:
+        """Parts of the array that are made of whole chunks."""
+        return _blocks(self._array, self.plan)
+
+    def whole(self) -> NDArray[np.generic]:
+        """All chunks."""
+        return _fetch(self._array, (slice(None),) * len(self.axes))
 
 
 def _stores() -> Any:
@@ -78,22 +81,6 @@ def _root(archive: zipfile.ZipFile) -> str:
     marks = [name for name in archive.namelist() if name.rpartition("/")[2] in _MARKS]
     folder = min(marks, key=lambda name: (name.count("/"), name)).rpartition("/")[0]
     return f"{folder}/" if folder else ""
-
-
-def _tally(store: CheckedStore, name: str, options: ReadOptions) -> MaskTally:
-    array = _open(store, options)
-    plan = _plan(array, options)
-    reader, counter = channel_reader(plan, array.shape), PixelCounter()
-    for block in _blocks(array, plan):
-        add_array(counter, block, plan, reader)
-    return counter.finish(name, plan.shape, plan.encoding)
-
-
-def _read(store: CheckedStore, options: ReadOptions) -> LabelMap:
-    array = _open(store, options)
-    _plan(array, options)
-    check_decoded(math.prod(array.shape) * array.dtype.itemsize)
-    return read_array(_fetch(array, (slice(None),) * len(array.shape)), "zarr", options)
 
 
 def _open(store: CheckedStore, options: ReadOptions) -> Any:
@@ -175,10 +162,6 @@ def _guard(store: CheckedStore, array: Any, document: dict[str, Any]) -> None:
             check_chunk(data, names, chunk)
 
     store.check = check
-
-
-def _plan(array: Any, options: ReadOptions) -> ArrayPlan:
-    return plan_array(tuple(array.shape), array.dtype, "zarr", options)
 
 
 def _blocks(array: Any, plan: ArrayPlan) -> Iterator[NDArray[np.generic]]:
