@@ -81,13 +81,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config) -> object:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """With `-n` alone, units of tests that belong together."""
     if config.getoption("dist") != "load":
         return None
     from tests.support.scheduling import Units
 
-    return Units(config)
+    return Units(config, log)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from maskstat import cli, errors
 from maskstat.cli import scan
 from tests.support import option_world
+from tests.support.loops import at_least_one
 from tests.support.option_cases import BEGINNINGS, SHARED, Case
 from tests.support.option_table import HARMLESS, OWN_ROWS_ONLY, TABLE
 from tests.support.paths import ROOT
@@ -135,7 +136,7 @@ def test_every_option_of_every_command_has_its_error() -> None:
     assert set(BEGINNINGS) == set(COMMANDS) - {""}, "a new command needs its beginning"
     lacking = {pair for pair in PARAMETERS if not CASES.get(pair) and pair not in HARMLESS}
     assert not lacking, "a new option needs rows in tests/option_table.py"
-    for pair, reason in HARMLESS.items():
+    for pair, reason in at_least_one(HARMLESS.items()):
         assert getattr(PARAMETERS[pair], "is_flag", False), (
             f"{pair} takes a value, and values can be wrong"
         )
@@ -163,7 +164,7 @@ def test_what_is_wrong_is_said_in_one_line(
     outcome = run(*(word.replace("\\e", "\x1b") for word in split(case.line)))
     assert outcome.code == case.code, outcome.err
     assert_one_line(outcome, prints=case.prints)
-    for word in case.words:
+    for word in at_least_one(case.words):
         assert word in outcome.err
     assert outcome.new.keys() <= {case.made}
 
@@ -195,7 +196,7 @@ def test_flags_take_no_value_and_unknown_options_are_named(run: Run, command: st
 
 
 def test_an_option_without_its_value_is_named(run: Run) -> None:
-    for (command, option), parameter in PARAMETERS.items():
+    for (command, option), parameter in at_least_one(PARAMETERS.items()):
         if parameter.param_type_name == "option" and not parameter.is_flag:
             outcome = run(command, option)
             assert outcome.code == USAGE

@@ -27,6 +27,7 @@ from maskstat.values.catalog_files import catalog_from_mapping
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import Encoding, MaskTally, TallyTable
+from tests.support.loops import at_least_one
 from tests.support.packages import package
 from tests.support.strategies import catalogs, names, tally_lists
 
@@ -182,11 +183,11 @@ def test_no_cell_is_a_formula(first: str) -> None:
     name = f'{first}cmd|"/C calc"!A0\n.png'
     catalog = ClassCatalog((ClassInfo(0, f"{first}1+1", (0,)), ClassInfo(1, "plain", (1,))))
     tallies = [MaskTally.of_pixels(n, np.array([[0, 1]]), GREY) for n in (name, f"'{name}", "b")]
-    for layout in LAYOUTS:
+    for layout in at_least_one(LAYOUTS):
         file = io.BytesIO()
         stream_csv([TallyTable.of(tallies)], catalog, file, layout=layout)
         text = io.StringIO(file.getvalue().decode(), newline="")
-        for row in csv.reader(text, strict=True):
+        for row in at_least_one(csv.reader(text, strict=True)):
             assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in row)
         rows = as_csv([TallyTable.of(tallies)], catalog, layout)
         assert list(dict.fromkeys(row[0] for row in rows[1:])) == [name, f"'{name}", "b"]

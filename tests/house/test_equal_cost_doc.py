@@ -12,6 +12,7 @@ from maskstat.weights import equal_cost
 from maskstat.weights.costs import price_list
 from maskstat.weights.feasibility import meeting_chances
 from tests.support.equal_cost_cases import CAMVID_NAMES, camvid_table, ledger_of, rare_class_table
+from tests.support.loops import at_least_one
 from tests.support.paths import ROOT
 
 DOCUMENT = ROOT / "docs" / "equal-cost.md"
@@ -60,7 +61,7 @@ def test_the_price_table(counts):
     prices = [price_list(ledger, weights) for weights in schemes]
     rows = printed_table("class", "in masks")
     assert tuple(row[0] for row in rows) == CAMVID_NAMES
-    for c, row in enumerate(rows):
+    for c, row in at_least_one(enumerate(rows)):
         assert int(row[1]) == np.count_nonzero(counts[:, c])
         assert agrees(row[2], 100 * prices[0].pixel_accuracy[c])
         assert agrees(row[3], 100 * prices[0].mean_iou[c])
@@ -79,7 +80,7 @@ def test_the_table_of_inverse_frequencies_in_batches_of_one(counts):
     prices = price_list(ledger_of(counts), 1 / counts.sum(axis=0), "torch", epsilon=1e-7)
     rows = printed_table("class", "share")
     assert tuple(row[0] for row in rows) == CAMVID_NAMES
-    for c, row in enumerate(rows):
+    for c, row in at_least_one(enumerate(rows)):
         assert agrees(row[1], prices.shares[c])
         assert agrees(row[2], 1 - prices.shares[c])
         assert agrees(row[3], prices.costs[c])
@@ -93,7 +94,7 @@ def test_the_table_of_weights(counts):
     sampled = [equal_cost.weight_normalised(ledger, size, seed=7).weights for size in (2, 8, 64)]
     rows = printed_table("class", "1/n")
     assert tuple(row[0] for row in rows) == CAMVID_NAMES
-    for c, row in enumerate(rows):
+    for c, row in at_least_one(enumerate(rows)):
         for cell, weights in zip(row[1:3], exact, strict=True):
             assert agrees(cell, weights[c] / weights[3])
         for cell, weights in zip(row[3:], sampled, strict=True):
@@ -107,7 +108,7 @@ def test_the_table_of_batch_sizes():
     with pytest.raises(equal_cost.InfeasibleEqualCost) as caught:
         equal_cost.weight_normalised(ledger_of(table), 5)
     assert caught.value.smallest_batch_size == 6
-    for size, chance, ratio in rows[1:-1]:
+    for size, chance, ratio in at_least_one(rows[1:-1]):
         assert agrees(chance, 100 * meeting_chances(2000, 2000, int(size))[80])
         solved = equal_cost.weight_normalised(ledger_of(table), int(size), stability=0.03, seed=7)
         assert agrees(ratio, solved.weight_ratio, relative=0.12)
@@ -118,7 +119,7 @@ def test_the_table_of_batch_sizes():
 
 
 def test_the_table_of_best_efforts(counts):
-    for limit, cheapest, dearest, which in printed_table("largest ratio", "cheapest"):
+    for limit, cheapest, dearest, which in at_least_one(printed_table("largest ratio", "cheapest")):
         best = equal_cost.best_effort(ledger_of(counts), max_ratio=float(limit))
         assert agrees(cheapest, best.costs.min())
         assert agrees(dearest, best.costs.max())

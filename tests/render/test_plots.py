@@ -44,6 +44,7 @@ from maskstat.statistics.imbalance import imbalance, lorenz_curve
 from maskstat.values.catalog import ClassCatalog
 from maskstat.weights.costs import price_list
 from maskstat.weights.schemes import SCHEMES
+from tests.support.loops import at_least_one
 from tests.support.paths import ROOT
 from tests.support.report_cases import (
     HOSTILE_NAMES,
@@ -87,7 +88,7 @@ def assert_tidy(drawing: Drawing, what: str) -> None:
     """No text overlaps another one or leaves the figure."""
     texts = shown_texts(drawing)
     width, height = drawing.figure.bbox.size
-    for text, box in texts:
+    for text, box in at_least_one(texts):
         inside = box.x0 > -1 and box.y0 > -1 and box.x1 < width + 1 and box.y1 < height + 1
         assert inside, f"{what}: {text!r} leaves the figure"
     boxes = np.array([box.extents for _, box in texts]) * 72 / drawing.figure.dpi  # points
@@ -246,7 +247,7 @@ def test_compare_matches_classes_by_name() -> None:
     values = series_values(figure, from_percent, log=True, column=0, columns=2)
     # The place of 0 is left of the axis and reads as less than anything shown.
     smallest = min(v.histogram.frequency[v.histogram.present].min() for v in views)
-    for view, row in zip(views, values, strict=True):
+    for view, row in at_least_one(zip(views, values, strict=True)):
         frequency = dict(zip(view.catalog.names, view.histogram.frequency, strict=True))
         for label, value in zip(labels, row, strict=True):
             name = next(n for n in ["only here", *names_of(31)] if fitted_alike(n, label))
@@ -271,7 +272,7 @@ def test_lorenz_curves_are_the_data() -> None:
     curves = [line for line in axes.lines if len(line.get_xdata()) == 32]
     assert view.profile is not None
     shared_out = (view.histogram.pixels, view.histogram.masks, view.profile.components)
-    for line, counts in zip(curves, shared_out, strict=True):
+    for line, counts in at_least_one(zip(curves, shared_out, strict=True)):
         x, y = lorenz_curve(counts)
         np.testing.assert_allclose(read(line.get_xdata()), x, atol=1e-9)
         np.testing.assert_allclose(read(line.get_ydata()), y, atol=1e-9)
@@ -364,7 +365,7 @@ def test_hostile_names_are_text(kind: str) -> None:
             assert not any(name.startswith("on") for name in element.attrib)
         # A name that was taken for mathematics would be in pieces.
         written = {(element.text or "").strip() for element in root.iter() if len(element) == 0}
-        for shown, _ in shown_texts(drawing):
+        for shown, _ in at_least_one(shown_texts(drawing)):
             assert {line.strip() for line in shown.split("\n")} <= written, shown
     if kind in ("classes", "weights", "costs"):
         shown = {text for text, _ in shown_texts(drawing)}

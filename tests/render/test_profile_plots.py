@@ -17,6 +17,7 @@ from maskstat.render.plots.files import encoded
 from maskstat.render.plots.heatmaps import heat_figure
 from maskstat.render.plots.plot import draw
 from tests.render.test_plots import ABSENT, assert_tidy, drawn
+from tests.support.loops import at_least_one
 from tests.support.report_cases import view_of
 
 KINDS = ("heatmaps", "components", "adjacency")
@@ -35,7 +36,7 @@ def test_heat_maps_are_scaled_to_their_own_fullest_cell() -> None:
     view = view_of(3)
     heat = np.arange(3 * 16).reshape(3, 4, 4)
     images = heat_figure(view.catalog, heat, order="catalog").figure.axes[0].images
-    for image, cells in zip(images, heat, strict=True):
+    for image, cells in at_least_one(zip(images, heat, strict=True)):
         np.testing.assert_allclose(image.get_array(), cells / cells.max())
 
 
@@ -56,7 +57,7 @@ def test_plots_of_a_scan_are_those_of_its_profile() -> None:
     profile = view.need_profile()
     heat = drawn("heatmaps", view, order="catalog").figure.axes[0].images
     some = np.flatnonzero(profile.class_pixels)
-    for image, k in zip(heat, some, strict=True):
+    for image, k in at_least_one(zip(heat, some, strict=True)):
         cells = profile.heat[k]
         np.testing.assert_allclose(image.get_array(), cells / cells.max())
     numbers = [t.get_text() for t in drawn("components", view).figure.axes[1].texts]

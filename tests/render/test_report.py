@@ -46,6 +46,7 @@ from maskstat.values.tally import TallyTable
 from maskstat.weights.costs import price_list
 from maskstat.weights.schemes import SCHEMES
 from maskstat.weights.table import WeightTable
+from tests.support.loops import at_least_one
 from tests.support.report_cases import (
     HOSTILE_NAMES,
     Page,
@@ -99,12 +100,12 @@ def many_page(many: Scan) -> str:
 def test_document_extends_the_scan_document(hostile: Scan, many: Scan) -> None:
     for each in (hostile, many):
         document = report_document(each)
-        for key, value in scan_document(each).items():
+        for key, value in at_least_one(scan_document(each).items()):
             assert document[key] == value, key
         assert json.loads(json.dumps(document, allow_nan=False)) == document
         histogram = each.histogram
         tables = scheme_weights(histogram)
-        for name, entry in document["weights"]["schemes"].items():
+        for name, entry in at_least_one(document["weights"]["schemes"].items()):
             table = tables[name]
             assert isinstance(table, WeightTable)
             assert entry["weights"] == table.weights.tolist()
@@ -144,18 +145,22 @@ def test_three_forms_carry_the_same_numbers(many: Scan, many_page: str) -> None:
     document = report_document(many)
     tables = Page(many_page).tables
     # HTML: the values that sorting uses are the document's, bit for bit.
-    for row, entry in zip(tables["table-classes"][1:], document["classes"], strict=True):
+    for row, entry in at_least_one(
+        zip(tables["table-classes"][1:], document["classes"], strict=True)
+    ):
         assert int(row[0][0]) == entry["index"]
         assert row[1][1] == entry["name"]
         assert int(row[3][0]) == entry["pixels"] == int(row[3][1].replace(",", ""))
         assert float(row[4][0]) == entry["frequency"]
         assert int(row[5][0]) == entry["masks"]
     groups = document["weights"]["distinct"]
-    for row, entry in zip(tables["table-weights"][1:], document["classes"], strict=True):
+    for row, entry in at_least_one(
+        zip(tables["table-weights"][1:], document["classes"], strict=True)
+    ):
         expected = [document["weights"]["schemes"][g[0]]["weights"][entry["index"]] for g in groups]
         assert [float(value) for value, _ in row[2:]] == expected
-    for row, entry in zip(
-        tables["table-predictors"][1:], document["constant_predictors"], strict=True
+    for row, entry in at_least_one(
+        zip(tables["table-predictors"][1:], document["constant_predictors"], strict=True)
     ):
         scores = [entry[key] for key in ("pixel_accuracy", "mean_iou", "balanced_accuracy")]
         assert [float(value) for value, _ in row[2:5]] == scores
@@ -197,21 +202,21 @@ def test_page_is_well_formed_and_accessible(hostile_page: str, many_page: str) -
         assert all(after <= before + 1 for before, after in pairwise(levels))
         identities = [a["id"] for _, a in page.elements if "id" in a]
         assert len(identities) == len(set(identities))
-        for attributes in page.all("a"):
+        for attributes in at_least_one(page.all("a")):
             assert (attributes["href"] or "")[1:] in identities
         assert len(page.all("table")) == len(page.all("caption"))
         assert all(heading.get("scope") in ("col", "row") for heading in page.all("th"))
         assert all(image.get("alt") for image in page.all("img"))
-        for drawing in page.all("svg"):
+        for drawing in at_least_one(page.all("svg")):
             assert drawing["role"] == "img" and drawing["aria-labelledby"] in identities
-        for region in page.all("section"):
+        for region in at_least_one(page.all("section")):
             assert region["aria-labelledby"] in identities
 
 
 def test_page_needs_and_allows_nothing_from_outside(hostile_page: str, many_page: str) -> None:
     for text in (hostile_page, many_page):
         page = Page(text)
-        for _, attributes in page.elements:
+        for _, attributes in at_least_one(page.elements):
             for name, value in attributes.items():
                 assert not name.startswith("on")
                 if name in ("src", "href", "xlink:href", "action", "data", "poster", "srcset"):
@@ -289,7 +294,7 @@ def style_rules(page: str) -> list[dict[str, str]]:
 def test_contrast_in_every_theme(many_page: str) -> None:
     themes = style_rules(many_page)
     assert len(themes) == 3
-    for theme in themes:
+    for theme in at_least_one(themes):
         assert set(TOKENS.values()) <= set(theme)
         for background in ("paper", "page"):
             for text in ("ink", "muted", "link", "error", "warning", "info"):
@@ -310,7 +315,7 @@ def test_snippets_run(ignore_index: int | None) -> None:
     """The code is valid and its numbers are the weights, whatever the classes are called."""
     code = snippets(HOSTILE_NAMES, WEIGHTS, ignore_index)
     assert set(code) == {"PyTorch", "Keras", "MMSegmentation"}
-    for text in code.values():
+    for text in at_least_one(code.values()):
         tree = ast.parse(text)
         lists = [node for node in ast.walk(tree) if isinstance(node, ast.List)]
         (values,) = [node for node in lists if len(node.elts) == len(WEIGHTS)]
@@ -381,7 +386,7 @@ def test_example_pictures_show_the_class(hostile: Scan, tmp_path: Path) -> None:
     drawn = draw_examples(hostile, chosen)
     palette = example_colours(hostile.catalog)
     assert len({tuple(colour) for colour in palette.tolist()}) == len(palette)
-    for example in drawn:
+    for example in at_least_one(drawn):
         assert example.image is not None
         data = base64.b64decode(example.image.removeprefix("data:image/png;base64,"))
         with Image.open(BytesIO(data)) as picture:
@@ -477,7 +482,9 @@ def test_command_refuses(command: Any, arguments: tuple[str, ...], words: str) -
 
 def test_links_to_sorted_tables_name_real_columns(many_page: str) -> None:
     """Every sortable heading has a key, unique in its table, that a fragment can name."""
-    for table in re.findall(r"<table [^>]*data-sortable>.*?</thead>", many_page, re.DOTALL):
+    for table in at_least_one(
+        re.findall(r"<table [^>]*data-sortable>.*?</thead>", many_page, re.DOTALL)
+    ):
         keys = re.findall(r'data-key="([^"]+)"', table)
         assert len(keys) == len(set(keys)) == table.count("<th ")
         assert all(unquote(key) == key and "." not in key for key in keys)

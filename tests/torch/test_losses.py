@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.loops import at_least_one
+
 torch = pytest.importorskip("torch")
 
 from torch.nn import functional as own  # noqa: E402
@@ -102,7 +104,7 @@ def test_half_precision_is_computed_in_float32(loss: str, dtype: Any) -> None:
 @TWO_CLASSES
 @pytest.mark.parametrize("loss", LABEL_LOSSES)
 def test_one_hot_labels_give_the_same_as_sparse_ones(loss: str) -> None:
-    for case in SPARSE_CASES:
+    for case in at_least_one(SPARSE_CASES):
         if case.loss == loss:
             for reduction in REDUCTIONS:
                 sparse = value_and_gradient(case, reduction)
@@ -115,7 +117,7 @@ def test_one_hot_labels_give_the_same_as_sparse_ones(loss: str) -> None:
 @pytest.mark.parametrize("loss", LOSSES)
 def test_autocast_gives_what_float32_gives(loss: str) -> None:
     """The layer before makes bfloat16 logits; the loss of those is taken in float32."""
-    for case in cases_of(loss)[::5]:
+    for case in at_least_one(cases_of(loss)[::5]):
         logits, target = tensors(case, torch.float32)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             made = own.linear(logits, torch.eye(logits.shape[-1]))

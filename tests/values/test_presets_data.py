@@ -16,6 +16,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from tests.support.loops import at_least_one
 from tests.support.paths import ROOT
 
 PRESETS = ROOT / "maskstat" / "values" / "presets"
@@ -87,7 +88,7 @@ def test_schema(name: str) -> None:
         text = catalogue[key]
         assert isinstance(text, str) and text.strip() == text and text.isprintable()
     assert isinstance(catalogue["classes"], list)
-    for entry in catalogue["classes"]:
+    for entry in at_least_one(catalogue["classes"]):
         assert set(entry) <= CLASS_KEYS and {"name", "colour"} <= set(entry)
         assert len({"value", "values"} & set(entry)) == 1
         assert isinstance(entry["name"], str) and entry["name"].strip() == entry["name"] != ""
@@ -110,7 +111,7 @@ def test_no_value_and_no_matching_colour_means_two_things(name: str) -> None:
     catalogue = load(name)
     values: list[int] = list(catalogue.get("ignore", []))
     colours: list[str] = list(catalogue.get("ignore_colours", []))
-    for position, entry in enumerate(catalogue["classes"]):
+    for position, entry in at_least_one(enumerate(catalogue["classes"])):
         owned = values_of(entry, position)
         assert owned and all(type(value) is int and 0 <= value <= 254 for value in owned)
         values += owned
@@ -129,7 +130,7 @@ def test_a_shared_display_colour_matches_nothing(name: str) -> None:
     """
     classes = load(name)["classes"]
     shown = [entry["colour"] for entry in classes]
-    for entry in classes:
+    for entry in at_least_one(classes):
         if shown.count(entry["colour"]) > 1:
             assert matching_colours(entry) == []
         elif name != "oxford-pet":
