@@ -62,7 +62,7 @@ else:
             scan.weights("median-frequency")
             found = scan.weights("equal-cost").weights.tolist()[:3]
         else:
-            found = scan.equal_cost("torch", batch_size=8).table.weights.tolist()[:3]
+            found = scan.weights("equal-cost", average="batch", batch_size=8).weights.tolist()[:3]
 seconds = time.perf_counter() - start
 status = open("/proc/self/status").read()  # getrusage would begin with what the parent has
 peak = int(status.split("VmHWM:")[1].split()[0]) / 1e3

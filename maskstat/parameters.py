@@ -8,11 +8,13 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from maskstat.errors import ParameterError
-from maskstat.naming import printable
+from maskstat.naming import did_you_mean, printable
+
+Word = TypeVar("Word", bound=str)
 
 
 def defaults(function: Callable[..., Any]) -> dict[str, object]:
@@ -58,6 +60,35 @@ def _converted(name: str, value: object, hint: object) -> object:
             f"{name} must be a number, not {printable(str(value))!r}", parameter="parameters"
         )
     return number
+
+
+def check_word(word: object, known: Sequence[Word], *, parameter: str) -> Word:
+    """The word, where a parameter knows it. Raises ParameterError, with the nearest, otherwise."""
+    for listed in known:
+        if word == listed:
+            return listed
+    raise ParameterError(
+        f"{printable(repr(word))} is not one of {', '.join(known)}",
+        remedy=did_you_mean(str(word), known).rstrip() or None,
+        parameter=parameter,
+    )
+
+
+def refuse_idle(given: Mapping[str, object], *, goes_with: str) -> None:
+    """Raise ParameterError where one of these parameters was given, which would change nothing.
+
+    Args:
+        given: parameters by name; None and False are not given.
+        goes_with: what they need.
+    """
+    for parameter, value in given.items():
+        if value is not None and value is not False:
+            raise ParameterError(f"goes with {goes_with}", parameter=parameter)
+
+
+def several(given: str | Iterable[str]) -> tuple[str, ...]:
+    """Texts of which there may be several; a text alone is one, never a sequence of characters."""
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def parse_whole(text: str) -> int | None:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from maskstat.api.scan import Scan
-from maskstat.regions.profile import DEFAULT_GRID
+from maskstat.executors.choices import ExecutorName
+from maskstat.readers.choices import Channels
 from maskstat.scanning import pipeline, stored_scan
+from maskstat.scanning.listing import splits_of
 from maskstat.scanning.recording import Progress
 from maskstat.scanning.request import ScanRequest
 from maskstat.scanning.stored_scan import Classes
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from maskstat.readers.options import Reading
 
 
 def scan(
@@ -26,84 +23,241 @@ def scan(
     ignore: int | str | Iterable[int | str] = (),
     name: str | None = None,
     db: str | Path | None = None,
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
+    include: str | Iterable[str] = (),
+    exclude: str | Iterable[str] = (),
     allow_lossy: bool = False,
+    pages: int | str | None = None,
+    channels: Channels | None = None,
+    array: str | None = None,
+    value_divisor: int | None = None,
+    divide_all: bool = False,
+    panoptic: str | Path | None = None,
+    nearest_colour: int | None = None,
+    column: str | None = None,
+    split: str | None = None,
     strict: bool = False,
     rescan: bool = False,
     profile: bool = False,
-    grid: int = DEFAULT_GRID,
+    grid: int | None = None,
     workers: int | None = None,
-    column: str | None = None,
-    split: str | None = None,
-    nearest_colour: int | None = None,
-    executor: str = "threads",
+    executor: ExecutorName = "threads",
     scheduler: str | None = None,
     on_progress: Callable[[Progress], None] | None = None,
-    **reading: Unpack[Reading],
 ) -> Scan:
     """Count every mask of a source, exactly.
 
     Args:
         source: a folder (walked recursively), a glob, a single mask, a text list of paths, a
             manifest, an archive, a table, the URL of any of them, or a file of annotations.
-        classes: K, a catalogue, its file or a preset; None takes those that a file of annotations
-            names, and else infers them from the values.
+        classes: K, K names, a catalogue, its file or a preset; None takes those that a file of
+            annotations names, and else infers them from the values.
         ignore: raw values (or "#rrggbb") that no count of classes should hold.
         name: what the scan is called in the store; by default the source's folder.
         db: the store's file; None keeps the counts in memory only.
         include, exclude: shell patterns on names.
         allow_lossy: count JPEG and lossy WebP too.
+        pages: "all" pages of a TIFF, planes of an array or volumes of a series as one mask,
+            "first", or the number of one, from 1.
+        channels: a channel a class, in TIFF, NPY, NPZ, Zarr, NIfTI. "one-hot": the number of the
+            one that is set, -1 for none. "bitmask": the sum of 2^k. With "-first" where an
+            array's channels come first.
+        array: which array of an .npz or a Zarr group.
+        value_divisor: N, where values are class * N + instance: value // N is counted. Values
+            below N are classes already (Cityscapes: 1000).
+        divide_all: divide values below `value_divisor` too.
+        panoptic: COCO's panoptic JSON: masks are PNGs of its segments, and its categories are
+            counted (and the classes, without `classes`).
+        nearest_colour: how far a channel of a mask's colour may be off its class's, 0 to 255.
+        column: where a table or a manifest keeps its masks, where that is not clear.
+        split: only the masks of this split; `scan_splits` scans all of them.
         strict: raise at the first mask that can't be read instead of listing it.
         rescan: decode masks that have not changed too.
         profile: measure the pixels too (`Scan.profile`), of masks that were counted before as well.
-        grid: cells a side of the profile's heat maps.
+        grid: cells a side of the profile's heat maps, 64 by default.
         workers: threads; by default one a usable CPU, more where reading waits for a network.
             With "dask", processes of a cluster on this machine.
-        column: where a table or a manifest keeps its masks, where that is not clear.
-        split: only the masks of this split, as `maskstat.sources.opening.find_splits` names them.
-        nearest_colour: how far a channel of a mask's colour may be off its class's.
         executor: "threads", or "dask": on a cluster.
         scheduler: address of a Dask scheduler; without, "dask" starts a cluster on this machine.
         on_progress: called after every chunk of masks.
-        reading: how masks are read where a file alone does not say: `pages`, `channels`, `array`,
-            `value_divisor`, `divide_all`, `panoptic`; see `maskstat.readers.options.ReadOptions`.
-            Masks that were counted with another reading are read again.
+
+    Masks that were counted with another way of reading (`pages` to `panoptic`) are read again.
 
     Raises:
         SourceError: there are no masks at the source.
         CatalogError: `classes` is malformed.
         StoreError: the store can't be used.
         StrictError: with `strict`, the first mask that failed, by name.
-        ParameterError: an option is out of range.
+        ParameterError: a parameter is out of range, or means nothing beside the others.
         MissingExtraError: the source or the executor needs a package that is not installed.
         ClusterError: a cluster can't be reached, does not fit, or went away.
     """
-    asked = ScanRequest.of(
-        source,
-        classes=classes,
-        ignore=ignore,
-        name=name,
-        db=db,
-        include=include,
-        exclude=exclude,
-        allow_lossy=allow_lossy,
-        strict=strict,
-        rescan=rescan,
-        profile=profile,
-        grid=grid,
-        workers=workers,
-        column=column,
-        split=split,
-        nearest_colour=nearest_colour,
-        executor=executor,
-        scheduler=scheduler,
-        on_progress=on_progress,
-        **reading,
+    return Scan.of(
+        pipeline.scan(
+            ScanRequest.of(
+                source,
+                classes=classes,
+                ignore=ignore,
+                name=name,
+                db=db,
+                include=include,
+                exclude=exclude,
+                allow_lossy=allow_lossy,
+                pages=pages,
+                channels=channels,
+                array=array,
+                value_divisor=value_divisor,
+                divide_all=divide_all,
+                panoptic=panoptic,
+                nearest_colour=nearest_colour,
+                column=column,
+                split=split,
+                strict=strict,
+                rescan=rescan,
+                profile=profile,
+                grid=grid,
+                workers=workers,
+                executor=executor,
+                scheduler=scheduler,
+                on_progress=on_progress,
+            )
+        )
     )
-    return Scan.of(pipeline.scan(asked))
 
 
-def open_scan(db: str | Path, name: str | None = None) -> Scan:
-    """A scan from a store: the one of this name, or the latest. Raises StoreError."""
-    return Scan.of(stored_scan.open_scan(db, name))
+class Splits(Mapping[str, Scan]):
+    """Scans of the splits of a source, by the split's name, training first by custom.
+
+    Attributes:
+        in_no_split: masks that are in no split, and in none of the scans.
+    """
+
+    def __init__(self, scans: Mapping[str, Scan], in_no_split: int):
+        self._scans = dict(scans)
+        self.in_no_split = in_no_split
+
+    def __getitem__(self, split: str) -> Scan:
+        return self._scans[split]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._scans)
+
+    def __len__(self) -> int:
+        return len(self._scans)
+
+    def close(self) -> None:
+        """Close the stores that they read from."""
+        for one in self.values():
+            one.close()
+
+    def __enter__(self) -> Splits:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def scan_splits(
+    source: str | Path,
+    *,
+    classes: Classes | None = None,
+    ignore: int | str | Iterable[int | str] = (),
+    name: str | None = None,
+    db: str | Path | None = None,
+    include: str | Iterable[str] = (),
+    exclude: str | Iterable[str] = (),
+    allow_lossy: bool = False,
+    pages: int | str | None = None,
+    channels: Channels | None = None,
+    array: str | None = None,
+    value_divisor: int | None = None,
+    divide_all: bool = False,
+    panoptic: str | Path | None = None,
+    nearest_colour: int | None = None,
+    column: str | None = None,
+    strict: bool = False,
+    rescan: bool = False,
+    profile: bool = False,
+    grid: int | None = None,
+    workers: int | None = None,
+    executor: ExecutorName = "threads",
+    scheduler: str | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Splits:
+    """Count every mask of a source, one scan a split.
+
+    Splits are folders called train, val, test or the like, or what a manifest's column says.
+
+    Args:
+        source: as in `scan`, and so all others.
+        name: what the scans are called, with the split's name behind it.
+
+    Raises:
+        SourceError: the source has no splits.
+        MaskstatError: as `scan`.
+    """
+    found = splits_of(source, include=include, exclude=exclude, column=column)
+    scans: dict[str, Scan] = {}
+    with ExitStack() as opened:
+        for split in found:
+            if split is None:
+                continue
+            scans[split] = opened.enter_context(
+                scan(
+                    source,
+                    classes=classes,
+                    ignore=ignore,
+                    name=f"{name}-{split}" if name else None,
+                    db=db,
+                    include=include,
+                    exclude=exclude,
+                    allow_lossy=allow_lossy,
+                    pages=pages,
+                    channels=channels,
+                    array=array,
+                    value_divisor=value_divisor,
+                    divide_all=divide_all,
+                    panoptic=panoptic,
+                    nearest_colour=nearest_colour,
+                    column=column,
+                    split=split,
+                    strict=strict,
+                    rescan=rescan,
+                    profile=profile,
+                    grid=grid,
+                    workers=workers,
+                    executor=executor,
+                    scheduler=scheduler,
+                    on_progress=on_progress,
+                )
+            )
+        opened.pop_all()
+    return Splits(scans, found.get(None, 0))
+
+
+def open_scan(
+    db: str | Path,
+    name: str | None = None,
+    *,
+    classes: Classes | None = None,
+    ignore: int | str | Iterable[int | str] = (),
+    nearest_colour: int | None = None,
+) -> Scan:
+    """A scan from a store; nothing is decoded.
+
+    Args:
+        db: the store's file.
+        name: the scan's; None takes the latest.
+        classes, ignore, nearest_colour: read its counts under these, as `scan` takes them.
+
+    Raises:
+        StoreError: the store can't be used, or holds no such scan.
+        CatalogError: `classes` is malformed.
+        ParameterError: something in `ignore` is neither a number nor a colour, or
+            `nearest_colour` is out of range.
+    """
+    with ExitStack() as stack:
+        found = stack.enter_context(Scan.of(stored_scan.open_scan(db, name)))
+        if classes is not None or ignore != () or nearest_colour is not None:
+            found = found.under(classes, ignore, nearest_colour)
+        stack.pop_all()
+    return found

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
 
 from maskstat.api.scan import Scan
 from maskstat.scanning import merging
+from maskstat.scanning.choices import Prefer
 from maskstat.scanning.merging import Merged
 from maskstat.scanning.stored_scan import Classes
 
@@ -30,7 +30,7 @@ def merge(
     name: str | None = None,
     scans: Sequence[str] = (),
     classes: Classes | None = None,
-    prefer: Literal["newest"] | None = None,
+    prefer: Prefer | None = None,
     separate: bool = False,
     allow_incomplete: bool = False,
     force: bool = False,

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
-from maskstat.errors import ParameterError
+from maskstat.errors import ParameterError, StoreError, WeightError
 from maskstat.naming import printable
-from maskstat.scanning.stored_scan import StoredScan
+from maskstat.parameters import several
+from maskstat.scanning import stored_scan
+from maskstat.scanning.stored_scan import Classes, StoredScan
 
 if TYPE_CHECKING:
-    from maskstat.weights.equal_cost_table import EqualCost, Framework
+    from maskstat.api.check import Check
+    from maskstat.api.costs import Costs, GivenWeights
+    from maskstat.files.mask_tables.mask_table import TableFormat, TableLayout
+    from maskstat.render.plots.drawing import Drawing
+    from maskstat.render.plots.plot import Order
+    from maskstat.render.report.report import Format
+    from maskstat.sampling.table import SamplingTable
+    from maskstat.statistics.comparison import Comparison
+    from maskstat.weights.any_scheme import CostMatrix
+    from maskstat.weights.choices import Absent, Average, Normalisation, Unlisted
     from maskstat.weights.table import WeightTable
 
 
@@ -22,41 +35,406 @@ class Scan(StoredScan):
         """The same scan, from the room that reads and writes stores."""
         return cls(stored._store, stored.info, stored._given, stored.changes, stored._grid)
 
-    def export(self, path: str | Path, *, layout: str = "wide", format: str | None = None) -> Path:
-        """Write the table of masks and classes; see `mask_table.write_table`.
+    def weights(
+        self,
+        scheme: str = "equal-cost",
+        *,
+        parameters: Mapping[str, object] | None = None,
+        normalize: Normalisation = "none",
+        clip: tuple[float, float] | None = None,
+        absent: Absent | None = None,
+        unlisted: Unlisted = "refuse",
+        average: Average | None = None,
+        batch_size: int | None = None,
+        seed: int | None = None,
+        cost_matrix: CostMatrix | None = None,
+        best_effort: bool = False,
+        max_ratio: float | None = None,
+    ) -> WeightTable:
+        """Class weights from these counts.
 
-        Raises ParameterError too where `path` is the store itself.
+        Args:
+            scheme: one of `maskstat.schemes()`.
+            parameters: the scheme's own, by name.
+            normalize: what the K weights are divided by: "none", "mean", "sum", "max", "min", or
+                "pixel" (the average labelled pixel weighs 1).
+            clip: lowest and highest weight, applied last; what `absent` sets to zero stays zero.
+            absent: the weight of classes that never occur, before normalisation: "zero", "one",
+                "max" (the largest of the others) or "error". None means "one" where only the
+                number of classes was declared or they were inferred, "error" where they were
+                named.
+            unlisted: "ignore" computes weights although some pixels belong to no class.
+            average: of equal cost: "pixel", the default, for losses that are a plain mean or sum
+                (Keras); "batch" for a mean that every batch divides by its own sum of weights
+                (PyTorch's `CrossEntropyLoss(weight=w)`); see docs/equal-cost.md.
+            batch_size: masks that one process averages over; "batch" needs it.
+            seed: of the random batches, 0 by default.
+            cost_matrix: of equal cost, [K, K] or its file: what a pixel of class c (column) costs
+                the answer i (row).
+            best_effort: for "batch", where exact equal cost is impossible or too extreme: the
+                most equal costs with a largest weight ratio of `max_ratio`.
+            max_ratio: 1000 by default.
+
+        Returns:
+            K weights, finite and >= 0. `solution` says how those for "batch" were found.
+
+        Raises:
+            UnlistedValuesError: pixels have values that are neither classes nor ignored.
+            AbsentClassError: a named class never occurs and no policy was chosen.
+            InfeasibleEqualCost: no weights give equal cost at this batch size.
+            WeightError: nothing is labelled, the formula overflows, the iteration did not
+                converge, or components are counted and there are none to be had.
+            ProfileError: components are counted and were not measured.
+            ParameterError: a word or parameter that means nothing, or not beside the others.
         """
-        from maskstat.files.mask_tables.mask_table import write_table
+        from maskstat.weights.any_scheme import weigh
 
+        return weigh(
+            self.histogram,
+            lambda: self.ledger,
+            scheme,
+            parameters=parameters,
+            average=average,
+            batch_size=batch_size,
+            seed=seed,
+            cost_matrix=cost_matrix,
+            best_effort=best_effort,
+            max_ratio=max_ratio,
+            normalize=normalize,
+            clip=clip,
+            absent=absent,
+            unlisted=unlisted,
+            source=self.source,
+            components=lambda: self.need_profile(of_all=True).components,
+        )
+
+    def all_weights(
+        self,
+        *,
+        normalize: Normalisation = "none",
+        clip: tuple[float, float] | None = None,
+        absent: Absent | None = None,
+        unlisted: Unlisted = "refuse",
+    ) -> dict[str, WeightTable | WeightError]:
+        """The weights of every scheme with its default parameters.
+
+        Args:
+            normalize, clip, absent, unlisted: as in `weights`.
+
+        Returns:
+            By scheme its weights, or why it has none here.
+
+        Raises:
+            UnlistedValuesError: pixels have values that are neither classes nor ignored.
+            WeightError: no scheme has weights here.
+            ParameterError: a word that means nothing.
+        """
+        from maskstat.weights.any_scheme import weigh_all
+
+        return weigh_all(
+            self.histogram,
+            normalize=normalize,
+            clip=clip,
+            absent=absent,
+            unlisted=unlisted,
+            source=self.source,
+            components=lambda: self.need_profile(of_all=True).components,
+        )
+
+    def costs(
+        self,
+        weights: GivenWeights | None = None,
+        *,
+        scheme: str | None = None,
+        average: Average | None = None,
+        batch_size: int | None = None,
+        seed: int | None = None,
+        predictor_confidence: float | None = None,
+    ) -> Costs:
+        """What it costs to answer every pixel with the same class, in nats a labelled pixel.
+
+        Args:
+            weights: a table, K numbers, or a file that `WeightTable.save` wrote; they are scaled
+                so that the average labelled pixel weighs 1.
+            scheme: weights of this scheme instead; without both, equal cost.
+            average: "pixel", the default, or "batch", as in `weights`.
+            batch_size: masks in a batch; "batch" needs it.
+            seed: of the random batches, 0 by default.
+            predictor_confidence: probability that a constant prediction gives its class; by
+                default 1 - 1e-7, where Keras clips.
+
+        Raises:
+            WeightError: weights that do not fit, or there are none.
+            FileFormatError: a file that holds no weights.
+            ParameterError: a word or number that means nothing, or not beside the others.
+        """
+        from maskstat.api.costs import price
+
+        return price(
+            self.histogram,
+            lambda: self.ledger,
+            weights,
+            scheme=scheme,
+            average=average,
+            batch_size=batch_size,
+            seed=seed,
+            predictor_confidence=predictor_confidence,
+            source=self.source,
+        )
+
+    def sampling(
+        self, method: str = "repeat-factor", *, parameters: Mapping[str, object] | None = None
+    ) -> SamplingTable:
+        """How often to draw each mask.
+
+        Args:
+            method: one of `maskstat.sampling_methods()`.
+            parameters: the method's own, by name.
+
+        Raises:
+            WeightError: nothing is labelled, or no solution was found.
+            ParameterError: an unknown method or parameter.
+        """
+        from maskstat.sampling.compute import sample
+
+        return sample(
+            self.ledger,
+            self.catalog.names,
+            method,
+            parameters=parameters,
+            provenance={
+                "source": self.source,
+                "scan": self.name,
+                "catalog": self.catalog.name,
+                "counts_digest": self.histogram.counts_digest(),
+                "unlisted_pixels": self.histogram.unlisted_pixels,
+            },
+        )
+
+    def check(
+        self,
+        *,
+        against: Scan | str | Iterable[Scan | str] = (),
+        images: str | Path | None = None,
+        image_suffix: str = "",
+        mask_suffix: str = "",
+        min_masks: int = 10,
+        min_components: int | None = None,
+    ) -> Check:
+        """What is wrong with this set of masks, errors first.
+
+        Decodes only masks whose counts are equal, and of images just the header.
+
+        Args:
+            against: scans of other splits, or their names in this store: no mask should be in
+                both.
+            images: folder of the images, searched recursively and paired by stem; None leaves
+                images out.
+            image_suffix, mask_suffix: what stems of images and masks end in besides what they
+                share ("_leftImg8bit", "_gtFine_labelIds").
+            min_masks: classes in fewer masks are reported.
+            min_components: classes in fewer connected components are reported, which needs a
+                pixel profile; None is 10 where there is one.
+
+        Raises:
+            ParameterError: a least number is negative, suffixes without images, or `against`
+                names this scan or one twice.
+            ProfileError: `min_components` is given and the scan has no profile.
+            SourceError: `images` holds no image.
+            StoreError: the store holds no scan of a name in `against`.
+        """
+        from maskstat.api.check import Check
+        from maskstat.scanning.checking import check_scan
+
+        with ExitStack() as stack:
+            others = [
+                stack.enter_context(self._other(other))
+                for other in ([against] if isinstance(against, (str, Scan)) else against)
+            ]
+            findings = check_scan(
+                self,
+                against=others,
+                images=images,
+                image_suffix=image_suffix,
+                mask_suffix=mask_suffix,
+                min_masks=min_masks,
+                min_components=min_components,
+            )
+        return Check(
+            self.name,
+            self.source,
+            len(self.ledger),
+            len(self.failures),
+            tuple(other.name for other in others),
+            images is not None,
+            findings,
+        )
+
+    def compare(
+        self,
+        *others: Scan | str,
+        classes: Classes | None = None,
+        ignore: int | str | Iterable[int | str] = (),
+    ) -> Comparison:
+        """How different splits are: class frequencies, presence, sizes, masks in both.
+
+        Args:
+            others: scans, or their names in this store; this one comes first, the training set by
+                custom.
+            classes, ignore: read all of them under these.
+
+        Raises:
+            CatalogError: they are read under different classes.
+            ParameterError: there are no two different scans.
+            StoreError: the store holds no scan of a name.
+        """
+        from maskstat.scanning.checking import compare_scans
+
+        with ExitStack() as stack:
+            scans = [self, *(stack.enter_context(self._other(other)) for other in others)]
+            if classes is not None or ignore != ():
+                scans = [scan.under(classes, ignore) for scan in scans]
+            return compare_scans(scans)
+
+    def plot(
+        self,
+        kind: str,
+        path: str | Path | None = None,
+        *,
+        others: Scan | str | Iterable[Scan | str] = (),
+        log: bool = False,
+        order: Order | None = None,
+        schemes: str | Iterable[str] | None = None,
+        dpi: int = 200,
+    ) -> Drawing:
+        """Draw a figure that is ready for a paper.
+
+        Args:
+            kind: "classes", "rank", "lorenz", "weights", "costs", "cooccurrence", "heatmaps",
+                "components", "adjacency" or "compare".
+            path: the file, .png, .svg or .pdf; None writes none.
+            others: for "compare", the scans to compare with, or their names in this store.
+            log: for "classes", a logarithmic axis of frequencies.
+            order: of the classes, "frequency", the default, or "catalog".
+            schemes: for "weights" and "costs"; several, or one.
+            dpi: pixels an inch, for .png: 36 to 600.
+
+        Returns:
+            The figure, and in words what it shows.
+
+        Raises:
+            ParameterError: an unknown kind, an option that it does not have, or a wrong suffix.
+            WeightError: the kind needs labelled pixels and there are none.
+            ProfileError: the kind needs a pixel profile and there is none.
+            FileFormatError: the file can't be written.
+        """
+        from maskstat.render.plots.plot import check_path, draw, save
+
+        options: dict[str, object] = {}
+        if log:
+            options["log"] = True
+        if order is not None:
+            options["order"] = order
+        if schemes is not None:
+            options["schemes"] = several(schemes)
+        if path is not None:
+            check_path(Path(path))
+        with ExitStack() as stack:
+            views = [
+                self,
+                *(
+                    stack.enter_context(self._other(other))
+                    for other in ([others] if isinstance(others, (str, Scan)) else others)
+                ),
+            ]
+            names = [view.name for view in views]
+            for at, name in enumerate(names):
+                if name in names[:at]:
+                    raise ParameterError(
+                        f"{printable(repr(name))} is named twice", parameter="others"
+                    )
+            drawing = draw(kind, views, **options)
+        if path is not None:
+            save(drawing, path, dpi=dpi)
+        return drawing
+
+    def report(
+        self,
+        path: str | Path | None = None,
+        *,
+        format: Format | None = None,
+        examples: int = 0,
+    ) -> str:
+        """A report in one file that needs nothing else.
+
+        Headline numbers, what needs attention, the classes, plots, weights to paste, and where
+        the numbers come from.
+
+        Args:
+            path: the file; its suffix decides the format. None writes none.
+            format: "html", "md" or "json"; by default the suffix's, or "html".
+            examples: masks to show a class in HTML, 0 to 20; their files are read again.
+
+        Returns:
+            The report's text.
+
+        Raises:
+            ParameterError: a format that there is not, or that is not the suffix's.
+            SourceError: examples are asked for and the source is gone.
+            FileFormatError: the file can't be written.
+        """
+        from maskstat.files.writing import write_atomically
+        from maskstat.render.report.report import format_of, report_text
+
+        path = None if path is None else Path(path)
+        text = report_text(self, format_of(path, format), examples=examples)
+        if path is not None:
+            write_atomically(path, text.encode("utf-8", "backslashreplace"))
+        return text
+
+    def export(
+        self,
+        path: str | Path | BinaryIO,
+        *,
+        layout: TableLayout = "wide",
+        format: TableFormat | None = None,
+    ) -> None:
+        """Write the table of masks and classes, for DuckDB, pandas, Polars and spreadsheets.
+
+        Args:
+            path: a .parquet or .csv file, or a binary file that is open: CSV is written to it.
+            layout: "wide": columns mask, height, width, pixels, ignored, unlisted and one a class
+                (px). "long": mask, class_index, class, pixels, where a mask has pixels of a class.
+            format: "parquet" or "csv"; by default the suffix's.
+
+        Raises:
+            ParameterError: an unknown format or layout, too many classes for a wide table, or
+                `path` is the store itself.
+            MissingExtraError: Parquet needs pyarrow.
+            FileFormatError: the file can't be written.
+        """
+        from maskstat.files.mask_tables.mask_table import stream_table, write_table
+
+        if not isinstance(path, (str, Path)):
+            stream_table(self.tables(), self.catalog, path, layout=layout, format=format)
+            return
         path = Path(path)
         if path.exists() and self._store.path.exists() and path.samefile(self._store.path):
             raise ParameterError(f"{printable(str(path))} is the store itself", parameter="path")
         about = {"scan": self.name, "source": self.source}
-        return write_table(
-            self.tables(), self.catalog, path, layout=layout, format=format, metadata=about
-        )
+        write_table(self.tables(), self.catalog, path, layout=layout, format=format, metadata=about)
 
-    def weights(self, scheme: str = "equal-cost", **options: object) -> WeightTable:
-        """Class weights from these counts; options as in `maskstat.weights.compute`."""
-        from maskstat.weights.compute import compute
-
-        return compute(
-            self.histogram,
-            scheme,
-            source=self.source,
-            components=lambda: self.need_profile(of_all=True).components,
-            **options,  # type: ignore[arg-type]
-        )
-
-    def equal_cost(self, framework: Framework = "keras", **options: object) -> EqualCost:
-        """Equal-cost weights for a framework; options of `weights.equal_cost_table.equal_cost`."""
-        from maskstat.weights.equal_cost_table import equal_cost
-
-        return equal_cost(
-            self.histogram,
-            lambda: self.ledger,
-            framework,
-            source=self.source,
-            **options,  # type: ignore[arg-type]
-        )
+    @contextmanager
+    def _other(self, scan: Scan | str) -> Iterator[StoredScan]:
+        """Another scan: as it is, or by its name in this store, which is closed afterwards."""
+        if isinstance(scan, StoredScan):
+            yield scan
+            return
+        if not self._store.path.exists():
+            raise StoreError(
+                f"is in memory, and there is no store to find {printable(repr(scan))} in",
+                where=printable(self.name),
+                remedy="give the scan itself",
+            )
+        with stored_scan.open_scan(self._store.path, scan) as opened:
+            yield opened

@@ -21,7 +21,7 @@ import numpy as np
 
 from maskstat.errors import MaskError, ParameterError, argument
 from maskstat.naming import counted, printable
-from maskstat.readers.options import CHANNELS
+from maskstat.readers.choices import CHANNELS
 from maskstat.values.tally import Encoding
 
 MEMORY = "memory"  # the container of what no file holds

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -17,9 +16,6 @@ from maskstat.cli.options import (
     print_json,
     stored_scan,
 )
-
-if TYPE_CHECKING:
-    from maskstat.statistics.comparison import Comparison
 
 
 def register(app: typer.Typer) -> None:
@@ -50,60 +46,43 @@ def command(
 
     What differs most comes first. All scans are read under one catalogue.
     """
-    from maskstat.render.terminal.compare_tables import compare_document
-    from maskstat.scanning.checking import compare_scans
+    from maskstat.errors import MaskstatError
+    from maskstat.naming import printable
+    from maskstat.render.terminal.compare_tables import compare_document, compare_tables
+    from maskstat.statistics.comparison import check_limits
 
     limits = _limits(fail_above or [])
-    with ExitStack() as stack:
-        opened = [stack.enter_context(stored_scan(db, name, classes, ignore)) for name in scans]
-        comparison = compare_scans(opened)
+    check_limits(limits)  # a wrong one is said before anything is looked at
+    with stored_scan(db, scans[0], None, None) as first:
+        comparison = first.compare(*scans[1:], classes=classes, ignore=ignore or ())
     document = compare_document(comparison)
     if json:
         print_json(document)
     else:
-        from maskstat.render.terminal.compare_tables import compare_tables
-
         output().print(compare_tables(document))
-    _fail_above(comparison, limits)
+    if above := comparison.above(limits):
+        listing = "; ".join(
+            f"{metric} of {printable(first)} : {printable(second)} is {value:.4g}, above {limit:g}"
+            for metric, first, second, value, limit in above
+        )
+        raise MaskstatError(listing, parameter="fail_above")
     return 0
 
 
 def _limits(fail_above: Sequence[str]) -> dict[str, float]:
-    """Largest allowed value by metric. Raises ParameterError for what is none."""
+    """Largest allowed value by metric. Raises ParameterError for what is no number."""
     from maskstat.errors import ParameterError
-    from maskstat.naming import did_you_mean, printable
+    from maskstat.naming import printable
     from maskstat.parameters import assignments, parse_number
-    from maskstat.statistics.comparison import METRICS
 
     limits: dict[str, float] = {}
     for name, text in assignments(fail_above, parameter="fail_above").items():
-        if name not in METRICS:
-            raise ParameterError(
-                f"no metric is called {printable(name)!r}",
-                where="--fail-above",
-                remedy=f"{did_you_mean(name, METRICS)}known are {', '.join(METRICS)}",
-            )
         limit = parse_number(text)
         if limit is None or limit < 0:
             raise ParameterError(
                 f"{printable(repr(text))} is not a number of at least 0",
-                where=f"--fail-above {name}",
+                parameter="fail_above",
+                where=printable(name),
             )
         limits[name] = limit
     return limits
-
-
-def _fail_above(comparison: Comparison, limits: Mapping[str, float]) -> None:
-    from maskstat.errors import MaskstatError
-    from maskstat.naming import printable
-    from maskstat.statistics.comparison import METRICS
-
-    above = [
-        f"{name} of {printable(pair.first)} : {printable(pair.second)} is"
-        f" {METRICS[name].value(pair):.4g}, above {limit:g}"
-        for pair in comparison.pairs
-        for name, limit in limits.items()
-        if METRICS[name].value(pair) > limit
-    ]
-    if above:
-        raise MaskstatError("; ".join(above), where="--fail-above")

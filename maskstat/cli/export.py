@@ -14,10 +14,12 @@ from maskstat.cli.options import (
     IgnoreOption,
     ScanName,
     announce_written,
+    choice,
+    output_file,
     stored_scan,
 )
 from maskstat.cli.reading import NearestColourOption
-from maskstat.cli.values import file
+from maskstat.files.mask_tables.mask_table import FORMATS, LAYOUTS, TableFormat, TableLayout
 
 _STDOUT = "-"
 
@@ -30,25 +32,17 @@ def register(app: typer.Typer) -> None:
 def command(
     out: Annotated[
         Path | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="FILE",
-            parser=file,
-            help="Write to .parquet or .csv; without, or with -, CSV goes to stdout.",
-        ),
+        output_file("Write to .parquet or .csv; without, or with -, CSV goes to stdout."),
     ] = None,
     format: Annotated[
-        str | None,
-        typer.Option(
-            "--format", metavar="parquet|csv", help="Default: what the suffix of -o says."
-        ),
+        TableFormat | None,
+        choice("--format", known=FORMATS, help="Default: what the suffix of -o says."),
     ] = None,
     layout: Annotated[
-        str,
-        typer.Option(
+        TableLayout,
+        choice(
             "--layout",
-            metavar="wide|long",
+            known=LAYOUTS,
             help="wide: a row a mask, a column a class; long: a row for every class of a mask.",
         ),
     ] = "wide",
@@ -63,19 +57,13 @@ def command(
     Pixels of each class in each mask. The wide layout also has height, width, all pixels, and those
     that are ignored or unlisted; the long one leaves out zeros.
     """
-    from maskstat.errors import ParameterError
-    from maskstat.files.mask_tables.mask_table import check_format, stream_csv
-
     to_stdout = out is None or str(out) == _STDOUT
-    if to_stdout and check_format(format) == "parquet":
-        raise ParameterError("Parquet needs a file", where="--format", remedy="name one with -o")
-    with stored_scan(db, scan, classes, ignore) as chosen:
-        if nearest_colour is not None:
-            chosen = chosen.under(nearest_colour=nearest_colour)
+    with stored_scan(db, scan, classes, ignore, nearest_colour) as chosen:
         if out is None or to_stdout:
             sys.stdout.flush()
-            stream_csv(chosen.tables(), chosen.catalog, sys.stdout.buffer, layout=layout)
+            chosen.export(sys.stdout.buffer, layout=layout, format=format)
             sys.stdout.buffer.flush()
         else:
-            announce_written(chosen.export(out, layout=layout, format=format))
+            chosen.export(out, layout=layout, format=format)
+            announce_written(out)
     return 0

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maskstat.cli import values
-from maskstat.cli.options import JsonOption, announce_written, output, print_json
+from maskstat.cli.options import (
+    JsonOption,
+    announce_written,
+    choice,
+    output,
+    output_file,
+    print_json,
+)
+from maskstat.scanning.choices import PREFER, Prefer
 
 if TYPE_CHECKING:
     from maskstat.scanning.merging import Merged
@@ -24,10 +32,7 @@ def command(
         list[Path],
         typer.Argument(metavar="STORE...", parser=values.file, help="Stores that hold the scans."),
     ],
-    out: Annotated[
-        Path,
-        typer.Option("-o", "--output", metavar="FILE", parser=values.file, help="The new store."),
-    ],
+    out: Annotated[Path, output_file("The new store.")],
     name: Annotated[
         str | None,
         typer.Option(
@@ -54,10 +59,10 @@ def command(
         ),
     ] = None,
     prefer: Annotated[
-        str | None,
-        typer.Option(
+        Prefer | None,
+        choice(
             "--prefer",
-            metavar="newest",
+            known=PREFER,
             help="Of a mask with different counts in two scans, take the one whose file changed "
             "last.",
         ),
@@ -96,7 +101,7 @@ def command(
         name=name,
         scans=scan or (),
         classes=classes,
-        prefer=prefer,  # type: ignore[arg-type]
+        prefer=prefer,
         separate=separate,
         allow_incomplete=allow_incomplete,
         force=force,

@@ -3,23 +3,71 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from maskstat.cli.values import file, number, whole
+from maskstat.cli.values import file, number, whole, word
+from maskstat.files.documents.base import LAYOUTS, Layout
 from maskstat.naming import printable
+from maskstat.weights.choices import AVERAGES, Average
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from maskstat.api.scan import Scan
-    from maskstat.files.documents.base import Layout
-    from maskstat.weights.equal_cost_table import Framework
 
 _WIDTH_WITHOUT_TERMINAL = 240  # files and pipes have no edge to wrap at
+
+
+def choice(
+    *names: str, known: Sequence[str], help: str, also: Mapping[str, str] | None = None
+) -> Any:
+    """An option that takes one of a few words, and completes them.
+
+    Args:
+        names: the option's.
+        known: the words.
+        help: what it does.
+        also: other words for them, which are understood but not shown.
+    """
+    words = (*known, *(also or {}))
+    return typer.Option(
+        *names,
+        metavar="|".join(known),
+        parser=word(known, also or {}),
+        autocompletion=beginning(lambda: words),
+        help=help,
+    )
+
+
+def registered(*names: str, help: str, known: Callable[[], Iterable[str]]) -> Any:
+    """An option that takes a registered name; `known` lists them for completion only."""
+    return typer.Option(*names, metavar="NAME", autocompletion=beginning(known), help=help)
+
+
+def beginning(known: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
+    """Completion: the known words that begin with what was typed."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [text for text in known() if text.startswith(incomplete)]
+
+    return complete
+
+
+def output_file(help: str) -> Any:
+    """The option `-o`."""
+    return typer.Option("-o", "--output", metavar="FILE", parser=file, help=help)
+
+
+def scheme_names() -> Iterable[str]:
+    """Names of the weight schemes."""
+    from maskstat.weights.schemes import SCHEMES
+
+    return SCHEMES
+
 
 Database = Annotated[
     Path | None,
@@ -49,14 +97,29 @@ IgnoreOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-
-ForFramework = Annotated[
-    str | None,
-    typer.Option(
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option("--param", metavar="NAME=VALUE", help="A parameter of the formula. Repeatable."),
+]
+TableOutput = Annotated[Path | None, output_file("Write to .json, .yaml, .csv, .txt or .npy.")]
+TableLayout = Annotated[
+    Layout | None,
+    choice(
+        "--layout",
+        known=LAYOUTS,
+        help="Of the file. full, the default: with names and provenance; list: plain numbers "
+        "(MMSegmentation, torch.tensor); dict: by index (Keras' class_weight).",
+    ),
+]
+AverageOption = Annotated[
+    Average | None,
+    choice(
+        "--average",
         "--for",
-        metavar="keras|torch",
-        help="How the loss is averaged: keras: a plain mean or sum; torch: every batch divided by "
-        "its own sum of weights. Default: keras.",
+        known=AVERAGES,
+        also={"keras": "pixel", "torch": "batch"},
+        help="How the loss is averaged. pixel, the default: a plain mean or sum (--for keras); "
+        "batch: every batch divided by its own sum of weights (--for torch).",
     ),
 ]
 BatchSize = Annotated[
@@ -65,7 +128,7 @@ BatchSize = Annotated[
         "--batch-size",
         metavar="S",
         parser=whole(1),
-        help="For torch: masks that one process averages over.",
+        help="For batches: masks that one process averages over.",
     ),
 ]
 Confidence = Annotated[
@@ -84,86 +147,50 @@ Seed = Annotated[
         "--seed",
         metavar="N",
         parser=whole(0),
-        help="For torch: of the random batches. Default: 0.",
+        help="For batches: of the random ones. Default: 0.",
     ),
 ]
 
 
-def framework_of(given: str | None) -> Framework:
-    """The framework asked for. Raises ParameterError."""
-    from maskstat.errors import ParameterError
-    from maskstat.weights.equal_cost_table import FRAMEWORKS
+def parameters_of(given: list[str] | None) -> dict[str, str]:
+    """The parameters of a formula by name. Raises ParameterError."""
+    from maskstat.parameters import assignments
 
-    for framework in FRAMEWORKS:
-        if given in (None, framework):
-            return framework
-    raise ParameterError(f"is keras or torch, not {printable(repr(given))}", where="--for")
+    return assignments(given or [], parameter="parameters")
 
 
-def refuse_idle(given: Mapping[str, object], *, goes_with: str) -> None:
-    """Raise ParameterError where one of these options was given, which would change nothing.
-
-    Args:
-        given: the options by what they are called; None and False are not given.
-        goes_with: what they need.
-    """
-    from maskstat.errors import ParameterError
-
-    for option, value in given.items():
-        if value is not None and value is not False:
-            raise ParameterError(f"goes with {goes_with}", where=option)
-
-
-def layout_of(given: str | None, out: Path | None) -> Layout:
+def layout_of(layout: Layout | None, out: Path | None) -> Layout:
     """The layout of the file to write. Raises ParameterError, also for a suffix of no format."""
     from maskstat.errors import ParameterError
-    from maskstat.files.documents.base import LAYOUTS
     from maskstat.files.documents.formats import SUFFIXES, no_format
-    from maskstat.naming import did_you_mean
 
+    if out is None and layout is not None:
+        raise ParameterError("goes with -o FILE", parameter="layout")
     if out is not None and out.suffix.lower() not in SUFFIXES:
         raise no_format(out, ParameterError)
-    for layout in LAYOUTS:
-        if given in (None, layout):
-            if out is None:
-                refuse_idle({"--layout": given}, goes_with="-o FILE")
-            return layout
-    raise ParameterError(
-        f"no layout is called {printable(repr(given))}",
-        where="--layout",
-        remedy=f"{did_you_mean(str(given), LAYOUTS)}known are {', '.join(LAYOUTS)}",
-    )
-
-
-def epsilon_of(confidence: float | None) -> float:
-    """What a predictor of this confidence leaves to the other classes. Raises ParameterError."""
-    from maskstat.errors import ParameterError
-    from maskstat.weights.costs import DEFAULT_EPSILON
-
-    if confidence is None:
-        return DEFAULT_EPSILON
-    if not 0 < confidence < 1:
-        raise ParameterError(
-            f"{confidence:g} is no probability above 0 and below 1", where="--predictor-confidence"
-        )
-    return 1.0 - confidence
+    return layout or "full"
 
 
 def database(given: Path | None) -> Path:
-    """The store's path."""
+    """The store's path: the one given, $MASKSTAT_DB, or maskstat.db here."""
     from maskstat.store.default import default_db
 
     return given or default_db()
 
 
 def stored_scan(
-    db: Path | None, name: str | None, classes: str | None, ignore: list[str] | None
+    db: Path | None,
+    name: str | None,
+    classes: str | None,
+    ignore: list[str] | None,
+    nearest_colour: int | None = None,
 ) -> Scan:
     """The scan that the shared options name, under the catalogue they ask for."""
     from maskstat.api.making import open_scan
 
-    scan = open_scan(database(db), name)
-    return scan if classes is None and not ignore else scan.under(classes, ignore or ())
+    return open_scan(
+        database(db), name, classes=classes, ignore=ignore or (), nearest_colour=nearest_colour
+    )
 
 
 def output() -> Console:
@@ -179,10 +206,15 @@ def announce_written(path: Path) -> None:
     typer.echo(f"wrote {printable(str(path))}", err=True)
 
 
+def print_text(text: str) -> None:
+    """On stdout as UTF-8, whatever the terminal's encoding; what UTF-8 can't hold is escaped."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+    sys.stdout.flush()
+
+
 def print_json(document: object) -> None:
-    """One JSON document on stdout; never NaN, and names that UTF-8 can't hold are escaped."""
+    """One JSON document on stdout; never NaN."""
     import json
 
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    sys.stdout.buffer.write((text + "\n").encode("utf-8", "backslashreplace"))
-    sys.stdout.flush()
+    print_text(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,10 +12,15 @@ from maskstat.cli.options import (
     Database,
     IgnoreOption,
     announce_written,
+    beginning,
+    choice,
+    output_file,
+    registered,
+    scheme_names,
     stored_scan,
 )
-from maskstat.cli.values import file, whole
-from maskstat.render.plots.plot import KINDS
+from maskstat.cli.values import whole
+from maskstat.render.plots.plot import KINDS, ORDERS, Order
 
 _KINDS = "; ".join(f"{kind.name}: {kind.summary}" for kind in KINDS.values())
 
@@ -27,13 +31,11 @@ def register(app: typer.Typer) -> None:
 
 
 def command(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help=f"{_KINDS}.")],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "-o", "--output", metavar="FILE", parser=file, help="Ends in .png, .svg or .pdf."
-        ),
+    kind: Annotated[
+        str,
+        typer.Argument(metavar="KIND", autocompletion=beginning(lambda: KINDS), help=f"{_KINDS}."),
     ],
+    out: Annotated[Path, output_file("Ends in .png, .svg or .pdf.")],
     scan: Annotated[
         list[str] | None,
         typer.Option(
@@ -46,15 +48,13 @@ def command(
         bool, typer.Option("--log", help="A logarithmic frequency axis ('classes').")
     ] = False,
     order: Annotated[
-        str | None,
-        typer.Option(
-            "--order", metavar="HOW", help="Of the classes: frequency (default) or catalog."
-        ),
+        Order | None,
+        choice("--order", known=ORDERS, help="Of the classes. Default: frequency."),
     ] = None,
     scheme: Annotated[
         list[str] | None,
-        typer.Option(
-            "--scheme", metavar="NAME", help="Schemes of 'weights' and 'costs'. Repeatable."
+        registered(
+            "--scheme", known=scheme_names, help="Schemes of 'weights' and 'costs'. Repeatable."
         ),
     ] = None,
     dpi: Annotated[
@@ -71,41 +71,11 @@ def command(
 
     Writes a figure that is ready for a paper, and prints what it shows in words.
     """
-    from contextlib import ExitStack
-
-    from maskstat.errors import ParameterError
-    from maskstat.naming import printable
-    from maskstat.render.plots.plot import check_path, draw, save
-
-    given = {"log": log or None, "order": order, "schemes": tuple(scheme) if scheme else None}
-    options = {name: value for name, value in given.items() if value is not None}
-    _check_options(kind, options)
-    check_path(out)
-    twice = [name for at, name in enumerate(scan or ()) if name in (scan or ())[:at]]
-    if twice:
-        raise ParameterError(f"{printable(repr(twice[0]))} is named twice", where="--scan")
-    with ExitStack() as scans:
-        names: Sequence[str | None] = scan or [None]
-        views = [scans.enter_context(stored_scan(db, name, classes, ignore)) for name in names]
-        drawing = draw(kind, views, **options)
-    save(drawing, out, dpi=dpi)
+    first, others = (scan[0], scan[1:]) if scan else (None, [])
+    with stored_scan(db, first, classes, ignore) as chosen:
+        drawing = chosen.plot(
+            kind, out, others=others, log=log, order=order, schemes=scheme, dpi=dpi
+        )
     typer.echo(drawing.description)
     announce_written(out)
     return 0
-
-
-def _check_options(kind: str, options: Mapping[str, object]) -> None:
-    """Raise ParameterError where there is no such plot, or it has no such option."""
-    from maskstat.errors import ParameterError
-    from maskstat.render.plots.plot import options_of_kind
-
-    called = {"schemes": "--scheme"}
-    known = options_of_kind(kind)
-    for option in options:
-        if option not in known:
-            listed = ", ".join(called.get(name, f"--{name}") for name in known)
-            raise ParameterError(
-                f"the plot {kind} has no such option",
-                where=called.get(option, f"--{option}"),
-                remedy=f"it has: {listed or 'none'}",
-            )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
 
-from maskstat.cli.options import JsonOption, output, print_json
+from maskstat.cli.options import JsonOption, beginning, output, print_json
 
 
 def register(app: typer.Typer) -> None:
@@ -14,9 +15,18 @@ def register(app: typer.Typer) -> None:
     app.command("presets")(command)
 
 
+def _names() -> Iterable[str]:
+    from maskstat.values.presets import preset_names
+
+    return preset_names()
+
+
 def command(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Print this preset's YAML.")
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", autocompletion=beginning(_names), help="Print this preset's YAML."
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> int:
@@ -24,26 +34,18 @@ def command(
 
     With a name, print that one: a YAML file to start from.
     """
-    from maskstat.values.catalog_files import load_preset
-    from maskstat.values.presets import preset_names, preset_text
+    from maskstat.api.listing import preset, presets
 
     if name is not None:
-        catalog = load_preset(name)
+        chosen = preset(name)
         if json:
-            print_json(catalog.to_dict())
+            print_json(chosen.catalog.to_dict())
         else:
-            typer.echo(preset_text(name), nl=False)
+            typer.echo(chosen.text, nl=False)
         return 0
-    import yaml
-
-    documents = [yaml.safe_load(preset_text(preset)) for preset in preset_names()]
     rows = [
-        {
-            "preset": document["name"],
-            "classes": len(document["classes"]),
-            "title": document["title"],
-        }
-        for document in documents
+        {"preset": entry.name, "classes": len(entry.catalog), "title": entry.title}
+        for entry in presets().values()
     ]
     if json:
         print_json(rows)

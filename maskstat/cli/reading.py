@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from maskstat.cli.options import choice
 from maskstat.cli.values import file, whole
+from maskstat.readers.choices import CHANNELS, Channels
 
 PagesOption = Annotated[
     str | None,
@@ -19,10 +21,10 @@ PagesOption = Annotated[
     ),
 ]
 ChannelsOption = Annotated[
-    str | None,
-    typer.Option(
+    Channels | None,
+    choice(
         "--channels",
-        metavar="one-hot|bitmask",
+        known=CHANNELS,
         help="A channel a class, in TIFF, NPY, NPZ, Zarr, NIfTI. one-hot: the number of the one "
         "that is set, -1 for none. bitmask: the sum of 2^k. With -first where an array's channels "
         "come first.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,16 +14,13 @@ from maskstat.cli.options import (
     JsonOption,
     ScanName,
     announce_written,
-    print_json,
+    choice,
+    output_file,
+    print_text,
     stored_scan,
 )
-from maskstat.cli.values import file, whole
-
-if TYPE_CHECKING:
-    from maskstat.api.scan import Scan
-
-FORMATS = ("html", "md", "json")
-_SUFFIXES = {".html": "html", ".htm": "html", ".md": "md", ".markdown": "md", ".json": "json"}
+from maskstat.cli.values import whole
+from maskstat.render.report.report import FORMATS, Format
 
 
 def register(app: typer.Typer) -> None:
@@ -34,18 +31,14 @@ def register(app: typer.Typer) -> None:
 def command(
     out: Annotated[
         Path | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="FILE",
-            parser=file,
-            help="Write here; .html, .md or .json decides the format. Without it Markdown and JSON "
-            "are printed and HTML goes to report.html.",
+        output_file(
+            "Write here; .html, .md or .json decides the format. Without it Markdown and JSON are "
+            "printed and HTML goes to report.html."
         ),
     ] = None,
-    form: Annotated[
-        str | None,
-        typer.Option("--format", metavar="html|md|json", help="Default: html, or FILE's suffix."),
+    format: Annotated[
+        Format | None,
+        choice("--format", known=FORMATS, help="Default: html, or FILE's suffix."),
     ] = None,
     examples: Annotated[
         int,
@@ -70,77 +63,15 @@ def command(
     """
     from maskstat.errors import ParameterError
 
-    chosen = _format(out, form, json=json)
-    if examples and chosen != "html":
-        raise ParameterError(f"a report in {chosen} has no pictures", where="--examples")
-    with stored_scan(db, scan, classes, ignore) as opened:
-        if chosen == "json" and out is None:
-            from maskstat.render.documents.report import report_document
-
-            print_json(report_document(opened))
-            return 0
-        text = _text(opened, chosen, examples)
-    if out is None and chosen == "md":
-        _print(text)
-        return 0
-    from maskstat.files.writing import write_atomically
-
-    path = out or Path("report.html")
-    write_atomically(path, text.encode("utf-8", "backslashreplace"))
-    announce_written(path)
+    if json and format not in {None, "json"}:
+        raise ParameterError(f"--json and --format {format} contradict", parameter="format")
+    if json:
+        format = "json"
+    path = out or (Path("report.html") if format in {None, "html"} else None)
+    with stored_scan(db, scan, classes, ignore) as chosen:
+        text = chosen.report(path, format=format, examples=examples)
+    if path is None:
+        print_text(text)
+    else:
+        announce_written(path)
     return 0
-
-
-def _format(out: Path | None, form: str | None, *, json: bool) -> str:
-    from maskstat.errors import ParameterError
-    from maskstat.naming import printable
-
-    if form is not None and form not in FORMATS:
-        raise ParameterError(
-            f"no report format is called {printable(form)!r}",
-            where="--format",
-            remedy="known are html, md or json",
-        )
-    asked = "json" if json and form is None else form
-    if json and asked != "json":
-        raise ParameterError(f"--json and --format {asked} contradict", where="--format")
-    usual = None if out is None else _SUFFIXES.get(out.suffix.lower())
-    if asked is not None and usual not in {None, asked}:
-        raise ParameterError(
-            f"its suffix means {usual}, and {asked} is asked for",
-            where=printable(str(out)),
-            remedy="choose one of the two",
-        )
-    if asked is not None or out is None:
-        return asked or "html"
-    if usual is None:
-        raise ParameterError(
-            f"no report format has the suffix {printable(out.suffix)!r}",
-            where=printable(str(out)),
-            remedy="end it in .html, .md or .json, or give --format",
-        )
-    return usual
-
-
-def _text(scan: Scan, form: str, examples: int) -> str:
-    if form == "html":
-        from maskstat.render.report.html import report_html
-
-        return report_html(scan, examples=examples)
-    if form == "md":
-        from maskstat.render.report.markdown import report_markdown
-
-        return report_markdown(scan)
-    import json
-
-    from maskstat.render.documents.report import report_document
-
-    return json.dumps(report_document(scan), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _print(text: str) -> None:
-    """On stdout as UTF-8, whatever the terminal's encoding."""
-    import sys
-
-    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
-    sys.stdout.flush()

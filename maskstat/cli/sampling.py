@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
@@ -12,14 +12,18 @@ from maskstat.cli.options import (
     Database,
     IgnoreOption,
     JsonOption,
+    Parameters,
     ScanName,
+    TableLayout,
+    TableOutput,
     announce_written,
     layout_of,
     output,
+    parameters_of,
     print_json,
+    registered,
     stored_scan,
 )
-from maskstat.cli.values import file
 
 
 def register(app: typer.Typer) -> None:
@@ -27,41 +31,27 @@ def register(app: typer.Typer) -> None:
     app.command("sampling")(command)
 
 
+def _methods() -> Iterable[str]:
+    from maskstat.sampling.methods import METHODS
+
+    return METHODS
+
+
 def command(
     method: Annotated[
         str | None,
-        typer.Option(
+        registered(
             "--method",
-            metavar="NAME",
+            known=_methods,
             help="repeat-factor, the default, inverse-frequency or target-mix.",
         ),
     ] = None,
-    param: Annotated[
-        list[str] | None,
-        typer.Option("--param", metavar="NAME=VALUE", help="A method's parameter. Repeatable."),
-    ] = None,
+    param: Parameters = None,
     methods: Annotated[
         bool, typer.Option("--methods", help="List the methods with formulas and parameters.")
     ] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="FILE",
-            parser=file,
-            help="Write to .csv, .json, .yaml, .txt or .npy.",
-        ),
-    ] = None,
-    layout: Annotated[
-        str | None,
-        typer.Option(
-            "--layout",
-            metavar="full|list|dict",
-            help="Of the file. full, the default: with mask names and provenance; list: the "
-            "weights; dict: by position.",
-        ),
-    ] = None,
+    out: TableOutput = None,
+    layout: TableLayout = None,
     scan: ScanName = None,
     db: Database = None,
     classes: ClassesOption = None,
@@ -74,39 +64,24 @@ def command(
     uses. -o writes a row a mask, in natural order of the names: its name and its probability
     or repeat factor.
     """
-    from maskstat.errors import ParameterError
-    from maskstat.parameters import assignments
-    from maskstat.sampling.compute import sample
-
     if methods:
-        for option, value in {
-            "--method": method,
-            "--param": param,
-            "-o": out,
-            "--layout": layout,
-            "--scan": scan,
-            "--db": db,
-            "--classes": classes,
-            "--ignore": ignore,
-        }.items():
-            if value is not None and value != []:
-                raise ParameterError("--methods lists the methods, of no scan", where=option)
+        _refuse_beside_methods(
+            method=method,
+            parameters=param,
+            out=out,
+            layout=layout,
+            scan=scan,
+            db=db,
+            classes=classes,
+            ignore=ignore,
+        )
         _list_methods(json=json)
         return 0
     form = layout_of(layout, out)
+    parameters = parameters_of(param)
     with stored_scan(db, scan, classes, ignore) as chosen:
-        table = sample(
-            chosen.ledger,
-            chosen.catalog.names,
-            "repeat-factor" if method is None else method,
-            params=assignments(param or [], parameter="parameters"),
-            provenance={
-                "source": chosen.source,
-                "scan": chosen.name,
-                "catalog": chosen.catalog.name,
-                "counts_digest": chosen.histogram.counts_digest(),
-                "unlisted_pixels": chosen.histogram.unlisted_pixels,
-            },
+        table = chosen.sampling(
+            "repeat-factor" if method is None else method, parameters=parameters
         )
         catalog = chosen.catalog
     if out is not None:
@@ -122,24 +97,33 @@ def command(
     return 0
 
 
+def _refuse_beside_methods(**given: object) -> None:
+    from maskstat.errors import ParameterError
+
+    for parameter, value in given.items():
+        if value is not None and value != []:
+            raise ParameterError("--methods lists the methods, of no scan", parameter=parameter)
+
+
 def _list_methods(*, json: bool) -> None:
-    if json:
-        from maskstat.sampling.methods import METHODS
+    from maskstat.api.listing import sampling_methods
 
-        print_json(
-            [
-                {
-                    "method": entry.name,
-                    "formula": entry.formula,
-                    "summary": entry.summary,
-                    "unit": entry.unit,
-                    "parameters": entry.parameters,
-                    "source": entry.source,
-                }
-                for entry in METHODS.values()
-            ]
-        )
+    methods = sampling_methods()
+    if not json:
+        from maskstat.render.terminal.sampling_tables import method_table
+
+        output().print(method_table())
         return
-    from maskstat.render.terminal.sampling_tables import method_table
-
-    output().print(method_table())
+    print_json(
+        [
+            {
+                "method": entry.name,
+                "formula": entry.formula,
+                "summary": entry.summary,
+                "unit": entry.unit,
+                "parameters": entry.parameters,
+                "source": entry.source,
+            }
+            for entry in methods.values()
+        ]
+    )

@@ -15,10 +15,10 @@ from maskstat.cli.options import (
     Database,
     IgnoreOption,
     JsonOption,
+    choice,
     database,
     output,
     print_json,
-    refuse_idle,
 )
 from maskstat.cli.reading import (
     ArrayOption,
@@ -29,6 +29,7 @@ from maskstat.cli.reading import (
     PagesOption,
     PanopticOption,
 )
+from maskstat.executors.choices import EXECUTORS, ExecutorName
 from maskstat.naming import counted, printable
 
 if TYPE_CHECKING:
@@ -138,10 +139,10 @@ def command(
         ),
     ] = None,
     executor: Annotated[
-        str,
-        typer.Option(
+        ExecutorName,
+        choice(
             "--executor",
-            metavar="threads|dask",
+            known=EXECUTORS,
             help="Where masks are counted: here, or on a Dask cluster; without --scheduler, one of "
             "--workers processes on this machine.",
         ),
@@ -163,54 +164,49 @@ def command(
     again decodes only what is new or changed. Exit code 3 means that some masks could not be
     counted; they are listed with their reasons.
     """
-    from maskstat.api.making import scan
-    from maskstat.regions.profile import DEFAULT_GRID
+    from maskstat.api.making import Splits, scan, scan_splits
     from maskstat.render.documents.scan import scan_document
-    from maskstat.scanning.listing import splits_of
 
-    if not profile:
-        refuse_idle({"--grid": grid}, goes_with="--profile")
-    selected = {"include": include or (), "exclude": exclude or (), "column": column}
-    splits = splits_of(source, **selected) if split else {}  # type: ignore[arg-type]
-    documents = []
-    chosen: list[str | None] = [one for one in splits if one is not None]
-    for one in chosen or [None]:
-        with _progress() as on_progress:
-            result = scan(
-                source,
-                classes=classes,
-                ignore=ignore or (),
-                name=f"{name}-{one}" if name and one else name,
-                db=database(db),
-                allow_lossy=allow_lossy,
-                strict=strict,
-                rescan=rescan,
-                profile=profile,
-                grid=DEFAULT_GRID if grid is None else grid,
-                workers=workers,
-                executor=executor,
-                scheduler=scheduler,
-                split=one,
-                nearest_colour=nearest_colour,
-                pages=pages,
-                channels=channels,
-                array=array,
-                value_divisor=value_divisor,
-                divide_all=divide_all,
-                panoptic=panoptic,
-                on_progress=on_progress,
-                **selected,  # type: ignore[arg-type]
-            )
-        with result:
-            documents.append(scan_document(result))
-        if not json:
-            _print(documents[-1], of_splits=split)
+    with _progress() as on_progress:
+        found = (scan_splits if split else scan)(
+            source,
+            classes=classes,
+            ignore=ignore or (),
+            name=name,
+            db=database(db),
+            include=include or (),
+            exclude=exclude or (),
+            allow_lossy=allow_lossy,
+            pages=pages,
+            channels=channels,
+            array=array,
+            value_divisor=value_divisor,
+            divide_all=divide_all,
+            panoptic=panoptic,
+            nearest_colour=nearest_colour,
+            column=column,
+            strict=strict,
+            rescan=rescan,
+            profile=profile,
+            grid=grid,
+            workers=workers,
+            executor=executor,
+            scheduler=scheduler,
+            on_progress=on_progress,
+        )
+    with found:
+        scans = list(found.values()) if isinstance(found, Splits) else [found]
+        documents = [scan_document(one) for one in scans]
+    in_no_split = found.in_no_split if isinstance(found, Splits) else 0
     if split and json:
-        print_json({"scans": documents, "in_no_split": splits.get(None, 0)})
+        print_json({"scans": documents, "in_no_split": in_no_split})
     elif json:
         print_json(documents[0])
-    elif splits.get(None):
-        output().print(f"{counted(splits[None], 'mask')} in no split and in none of these scans")
+    else:
+        for document in documents:
+            _print(document, of_splits=split)
+        if in_no_split:
+            output().print(f"{counted(in_no_split, 'mask')} in no split and in none of these scans")
     return SOME_FAILED if any(document["failures"] for document in documents) else 0
 
 
@@ -245,6 +241,8 @@ def _progress() -> Iterator[Callable[[Progress], None] | None]:
         task = bar.add_task("scan", total=None, speed="")
 
         def show(progress: Progress) -> None:
+            if progress.done < bar.tasks[task].completed:  # the next split
+                bar.reset(task, speed="")
             elapsed = bar.tasks[task].elapsed or 0
             speed = f"{progress.pixels / elapsed / 1e6:,.0f} MPix/s" if elapsed > 0.2 else ""
             if progress.failed:

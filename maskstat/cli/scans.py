@@ -25,29 +25,17 @@ def command(
 
     The last one listed is the one that other commands take by default.
     """
+    from maskstat.api.stores import remove_scan, scans
     from maskstat.errors import ParameterError
     from maskstat.naming import printable
-    from maskstat.store.store import Store
 
     if remove is not None and json:
-        raise ParameterError("goes with the list: --remove prints none", where="--json")
-    with Store.open(database(db)) as store:
-        if remove is not None:
-            store.remove(store.find(remove))
-            typer.echo(f"removed {printable(remove)}", err=True)
-            return 0
-        rows = [
-            {
-                "scan": info.name,
-                "masks": store.mask_count(info),
-                "failures": len(store.failures(info)),
-                "classes": info.catalog.name,
-                "complete": info.complete,
-                "updated": info.updated,
-                "source": info.source,
-            }
-            for info in store.scans()
-        ]
+        raise ParameterError("goes with the list: --remove prints none", parameter="json")
+    if remove is not None:
+        remove_scan(database(db), remove)
+        typer.echo(f"removed {printable(remove)}", err=True)
+        return 0
+    rows = [record.to_document() for record in scans(database(db))]
     if json:
         print_json(rows)
         return 0

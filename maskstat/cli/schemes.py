@@ -19,8 +19,9 @@ def command(json: JsonOption = False) -> int:
     N: all labelled pixels; p_c = n_c / N; m_c: masks that contain c; H_c: all pixels of those
     masks; K: classes that occur.
     """
-    from maskstat.weights.schemes import SCHEMES
+    from maskstat.api.listing import schemes
 
+    known = schemes()
     if json:
         print_json(
             [
@@ -31,7 +32,7 @@ def command(json: JsonOption = False) -> int:
                     "parameters": scheme.parameters,
                     "source": scheme.source,
                 }
-                for scheme in SCHEMES.values()
+                for scheme in known.values()
             ]
         )
         return 0

@@ -37,10 +37,8 @@ def command(
     """
     from maskstat.render.documents.scan import scan_document
 
-    stored = stored_scan(db, scan, classes, ignore)
-    if nearest_colour is not None:
-        stored = stored.under(nearest_colour=nearest_colour)
-    document = scan_document(stored)
+    with stored_scan(db, scan, classes, ignore, nearest_colour) as stored:
+        document = scan_document(stored)
     if json:
         print_json(document)
     else:

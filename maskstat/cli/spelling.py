@@ -11,9 +11,9 @@ from maskstat.naming import printable
 # Options and commands that are not called as their parameters, functions and methods are.
 _OPTIONS = {
     "epsilon": "--predictor-confidence",
-    "framework": "--for",
-    "max_ratio": "--best-effort",
     "methods": "--method",
+    "others": "--scan",
+    "out": "-o",
     "output": "-o",
     "parameters": "--param",
     "path": "-o",
@@ -48,8 +48,6 @@ def _words(parameter: str, value: object) -> list[str]:
     option = _OPTIONS.get(parameter, f"--{parameter.replace('_', '-')}")
     if value is None or value is True:
         return [option]
-    if parameter == "max_ratio":
-        option += " --max-ratio"
     if isinstance(value, Mapping):  # of a scheme's or method's own parameters
         named = [k if inner is None else f"{k}={_word(inner)}" for k, inner in value.items()]
         return [word for inner in named for word in (option, inner)]

@@ -1,4 +1,4 @@
-"""What option texts may say: whole numbers, numbers, files, patterns, names.
+"""What option texts may say: whole numbers, numbers, words, files, patterns, names.
 
 Each is a `parser` of Typer's: it gets the text (or the default, as it is) and raises BadParameter,
 to which the command line adds the option's name.
@@ -6,12 +6,12 @@ to which the command line adds the option's name.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import typer
 
-from maskstat.naming import printable
+from maskstat.naming import did_you_mean, printable
 from maskstat.parameters import parse_number, parse_whole
 
 LARGEST = (1 << 63) - 1
@@ -38,6 +38,23 @@ def number(text: str) -> float:
     if value is None:
         raise typer.BadParameter(f"{_shown(text)} is no finite number")
     return value
+
+
+def word(known: Sequence[str], also: Mapping[str, str]) -> Callable[[str], str]:
+    """A parser of a few words; `also` has other words for them."""
+
+    def parse(text: str) -> str:
+        if text in known:
+            return text
+        if text in also:
+            return also[text]
+        near = did_you_mean(text, known).rstrip()
+        others = f" (or {', '.join(also)})" if also else ""
+        raise typer.BadParameter(
+            f"{_shown(text)} is not one of {', '.join(known)}{others}{near and '; '}{near}"
+        )
+
+    return parse
 
 
 def file(text: str) -> Path:

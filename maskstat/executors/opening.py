@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 from maskstat.errors import ParameterError, argument
 from maskstat.executors.base import Executor
+from maskstat.executors.choices import EXECUTORS, ExecutorName
 from maskstat.executors.threads import ThreadExecutor, usable_cpus
 from maskstat.naming import printable
+from maskstat.parameters import check_word
 
-EXECUTORS = ("threads", "dask")
 MAX_WORKERS = 1024
 SWITCH_SECONDS = 0.0003
 COLLECT_EVERY = 50_000  # objects that a scan may make between two collections of garbage
@@ -29,7 +30,7 @@ class ExecutorChoice:
     """Where work is to be done. Nothing is started before `opened`.
 
     Attributes:
-        executor: one of `EXECUTORS`.
+        executor: one of `choices.EXECUTORS`.
         scheduler: address of a Dask scheduler; None starts a cluster on this machine.
         workers: threads, or processes of that cluster; by default one a usable CPU.
 
@@ -37,7 +38,7 @@ class ExecutorChoice:
         ParameterError: there is no such executor, or options that do not go together.
     """
 
-    executor: str = "threads"
+    executor: ExecutorName = "threads"
     scheduler: str | None = None
     workers: int | None = None
 
@@ -47,11 +48,7 @@ class ExecutorChoice:
                 f"takes at least one worker and at most {MAX_WORKERS:,}, not {self.workers:,}",
                 parameter="workers",
             )
-        if self.executor not in EXECUTORS:
-            raise ParameterError(
-                f"is one of {', '.join(EXECUTORS)}, not {printable(repr(self.executor))[:60]}",
-                parameter="executor",
-            )
+        check_word(self.executor, EXECUTORS, parameter="executor")
         if self.scheduler is None:
             return
         if self.executor == "threads":

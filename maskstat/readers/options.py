@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from maskstat.errors import Blank, MaskError, ParameterError, argument
 from maskstat.kernels.runs import add_up
 from maskstat.naming import printable, storable
+from maskstat.parameters import check_word
+from maskstat.readers.choices import CHANNELS
 from maskstat.values.tally import Encoding, MaskTally
 
 if TYPE_CHECKING:
     from maskstat.readers.panoptic import Panoptic
 
 Pages = Literal["all"] | int
-CHANNELS = ("one-hot", "bitmask", "one-hot-first", "bitmask-first")
 STACKED = frozenset({"tiff", "npy", "npz", "zarr", "nifti"})  # containers of pages and channels
 NAMED = frozenset({"npz", "zarr"})  # containers of named arrays
 
@@ -88,11 +89,8 @@ class ReadOptions:
             needed = argument("value_divisor", Blank("N"))
             raise ParameterError(f"needs {needed}", parameter="divide_all")
         channels = reading.get("channels")
-        if channels is not None and (not isinstance(channels, str) or channels not in CHANNELS):
-            raise ParameterError(
-                f"is one of {', '.join(CHANNELS)}, not {printable(repr(channels))}",
-                parameter="channels",
-            )
+        if channels is not None:
+            channels = check_word(channels, CHANNELS, parameter="channels")
         array = reading.get("array")
         panoptic = reading.get("panoptic")
         if panoptic is not None and divisor is not None:

@@ -13,24 +13,11 @@ import numpy as np
 
 from maskstat.errors import WeightError
 from maskstat.parameters import bind
-from maskstat.sampling.methods import METHODS, Method, find_method, target_shares
-from maskstat.sampling.mix import effective_masks, expected_mix, expected_presence
-from maskstat.sampling.table import ClassMix, SamplingTable, load_sampling
+from maskstat.sampling.methods import find_method, target_shares
+from maskstat.sampling.mix import expected_mix, expected_presence
+from maskstat.sampling.table import ClassMix, SamplingTable
 from maskstat.values.ledger import MaskLedger
 from maskstat.version import __version__
-
-__all__ = [
-    "METHODS",
-    "ClassMix",
-    "Method",
-    "SamplingTable",
-    "effective_masks",
-    "expected_mix",
-    "expected_presence",
-    "find_method",
-    "load_sampling",
-    "sample",
-]
 
 
 def sample(
@@ -38,7 +25,7 @@ def sample(
     classes: Sequence[str],
     method: str = "repeat-factor",
     *,
-    params: Mapping[str, object] | None = None,
+    parameters: Mapping[str, object] | None = None,
     provenance: Mapping[str, object] | None = None,
 ) -> SamplingTable:
     """Sampling weights of every mask.
@@ -46,8 +33,8 @@ def sample(
     Args:
         ledger: mask x class counts.
         classes: K class names.
-        method: one of `METHODS`.
-        params: the method's parameters.
+        method: one of `methods.METHODS`.
+        parameters: the method's parameters.
         provenance: what is known about the origin of the counts.
 
     Raises:
@@ -55,20 +42,20 @@ def sample(
         WeightError: nothing is labelled, or no solution was found.
     """
     chosen = find_method(method)
-    parameters = bind(chosen.function, params or {}, owner=f"method {chosen.name}")
+    bound = bind(chosen.function, parameters or {}, owner=f"method {chosen.name}")
     before = expected_mix(ledger, np.ones(len(ledger)))
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        weights = chosen.function(ledger, **parameters)
+        weights = chosen.function(ledger, **bound)
         if chosen.unit == "probability":
             weights = weights / weights.sum()
     if not np.isfinite(weights).all():
-        spelled = ", ".join(f"{name}={value}" for name, value in parameters.items())
+        spelled = ", ".join(f"{name}={value}" for name, value in bound.items())
         raise WeightError(
             f"method {chosen.name} overflows under {spelled}", remedy="choose milder parameters"
         )
     target = None
-    if "target" in parameters:
-        target = target_shares(ledger, parameters["target"]).tolist()  # type: ignore[arg-type]
+    if "target" in bound:
+        target = target_shares(ledger, bound["target"]).tolist()  # type: ignore[arg-type]
     mix = tuple(
         ClassMix(name, *numbers)
         for name, *numbers in zip(
@@ -86,7 +73,7 @@ def sample(
         weights,
         chosen.name,
         chosen.unit,
-        parameters,
+        bound,
         mix,
         {**(provenance or {}), "maskstat": __version__},
     )

@@ -31,6 +31,7 @@ from maskstat.errors import (
 from maskstat.executors.threads import map_chunks, usable_cpus
 from maskstat.files.image_headers import ImageHeader, image_header
 from maskstat.naming import counted, natural_key, printable
+from maskstat.parameters import refuse_idle
 from maskstat.readers import formats
 from maskstat.readers.tallying import count_pixels
 from maskstat.showing import one_line
@@ -84,6 +85,11 @@ def check_scan(
     for parameter, least in (("min_masks", min_masks), ("min_components", min_components)):
         if least is not None and least < 0:
             raise ParameterError("must not be negative", parameter=parameter)
+    if images is None:
+        refuse_idle(
+            {"image_suffix": image_suffix or None, "mask_suffix": mask_suffix or None},
+            goes_with=argument("images", Blank("DIR")),
+        )
     if any(other.name == scan.name for other in against):
         raise ParameterError(
             f"{printable(scan.name)!r} is the scan to check itself", parameter="against"

@@ -5,12 +5,13 @@ In comes a source; out goes a `Listing`, which gives its masks as they are found
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
 from maskstat.errors import SourceError, argument
 from maskstat.naming import counted, printable
+from maskstat.parameters import several
 from maskstat.readers import formats
 from maskstat.sources.base import Entry, Selection, Source, lightly
 from maskstat.sources.locations import location_of
@@ -74,8 +75,8 @@ def _nothing(source: Source) -> SourceError:
 def splits_of(
     source: str | Path,
     *,
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
+    include: str | Iterable[str] = (),
+    exclude: str | Iterable[str] = (),
     column: str | None = None,
 ) -> dict[str | None, int]:
     """The splits of a source, for `scan`'s `split`, and the masks of each; None: those in none.
@@ -83,7 +84,7 @@ def splits_of(
     Raises:
         SourceError: it has no splits, or there is nothing at all.
     """
-    selection = Selection(tuple(include), tuple(exclude), formats.SUFFIXES)
+    selection = Selection(several(include), several(exclude), formats.SUFFIXES)
     found = find_splits(source, selection, column=column)
     if not any(found):
         raise SourceError(

@@ -14,13 +14,15 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from maskstat.errors import ParameterError, StoreError, argument
 from maskstat.files.writing import replacing
 from maskstat.naming import counted, did_you_mean, printable, storable
+from maskstat.parameters import check_word
 from maskstat.regions.profile import smallest_of
 from maskstat.regions.profile_bytes import from_bytes, to_bytes
+from maskstat.scanning.choices import PREFER, Prefer
 from maskstat.scanning.stored_scan import Classes, StoredScan, interpreting
 from maskstat.showing import one_line
 from maskstat.sources.identities import Place, common_base, merged_at, name_below, place_of
@@ -72,7 +74,7 @@ def merge(
     name: str | None = None,
     scans: Sequence[str] = (),
     classes: Classes | None = None,
-    prefer: Literal["newest"] | None = None,
+    prefer: Prefer | None = None,
     separate: bool = False,
     allow_incomplete: bool = False,
     force: bool = False,
@@ -87,10 +89,8 @@ def merge(
             f"{len(paths)} stores are more than {MAX_STORES} at once",
             remedy="merge them in groups, then the results: that gives the same scan",
         )
-    if prefer not in (None, "newest"):
-        raise ParameterError(
-            f"is newest, or left out, not {printable(repr(prefer))}", parameter="prefer"
-        )
+    if prefer is not None:
+        check_word(prefer, PREFER, parameter="prefer")
     catalog = None if classes is None else load_catalog(classes)
     _check_target(target, force=force)
     # The stores that are read are closed when the new one takes its place: it may be one of them.

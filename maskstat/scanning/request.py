@@ -5,13 +5,16 @@ In come the options of `maskstat.scan`; out goes a `ScanRequest`, which no later
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from maskstat.errors import argument
+from maskstat.executors.choices import ExecutorName
 from maskstat.executors.opening import ExecutorChoice
 from maskstat.naming import storable
+from maskstat.parameters import refuse_idle, several
 from maskstat.readers import formats
 from maskstat.readers.options import ReadOptions
 from maskstat.regions.profile import DEFAULT_GRID
@@ -69,26 +72,29 @@ class ScanRequest:
         ignore: int | str | Iterable[int | str] = (),
         name: str | None = None,
         db: str | Path | None = None,
-        include: Sequence[str] = (),
-        exclude: Sequence[str] = (),
+        include: str | Iterable[str] = (),
+        exclude: str | Iterable[str] = (),
         allow_lossy: bool = False,
         strict: bool = False,
         rescan: bool = False,
         profile: bool = False,
-        grid: int = DEFAULT_GRID,
+        grid: int | None = None,
         workers: int | None = None,
         column: str | None = None,
         split: str | None = None,
         nearest_colour: int | None = None,
-        executor: str = "threads",
+        executor: ExecutorName = "threads",
         scheduler: str | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         **reading: Unpack[Reading],
     ) -> ScanRequest:
         """From the options of `maskstat.scan`; raises what it says of them."""
+        if not profile:
+            refuse_idle({"grid": grid}, goes_with=argument("profile", True))
+        cells = DEFAULT_GRID if grid is None else grid
         chosen = ExecutorChoice(executor, scheduler, workers)
         options = ReadOptions.of(reading, allow_lossy=allow_lossy)
-        selection = Selection(tuple(include), tuple(exclude), formats.SUFFIXES)
+        selection = Selection(several(include), several(exclude), formats.SUFFIXES)
         where = from_anywhere(source) if chosen.elsewhere else source
         found = open_source(where, selection, column=column, split=split)
         catalog = _catalog(classes, options, found).ignoring(*parse_ignored(ignore))
@@ -102,8 +108,8 @@ class ScanRequest:
             name=storable(name) if name else None,
             strict=strict,
             rescan=rescan,
-            grid=grid if profile else None,
-            measurer=Measurer.for_scan(catalog, grid) if profile else None,
+            grid=cells if profile else None,
+            measurer=Measurer.for_scan(catalog, cells) if profile else None,
             on_progress=on_progress,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +29,7 @@ from maskstat.values.known import known
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import TallyTable, value_label
 
-Classes = ClassCatalog | int | str | Path
+Classes = ClassCatalog | int | str | Path | Sequence[str]
 Self = TypeVar("Self", bound="StoredScan")
 
 

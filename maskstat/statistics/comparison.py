@@ -7,17 +7,18 @@ of one video are not independent either: read effect sizes first, p-values secon
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import Blank, MaskstatError, ParameterError, argument, call
 from maskstat.frames import data_frame
-from maskstat.naming import counted, printable
+from maskstat.naming import counted, did_you_mean, printable
 from maskstat.showing import cut, html, one_line
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.tally import IntArray
@@ -198,6 +199,49 @@ class Comparison:
         missing = present.any(axis=0) & ~present.all(axis=0)
         share = np.max([pair.js_shares for pair in self.pairs], axis=0)
         return tuple(np.lexsort((-share, ~missing, ~present.any(axis=0))).tolist())
+
+    def above(self, fail_above: Mapping[str, float]) -> tuple[Excess, ...]:
+        """Where a metric is larger than a limit.
+
+        Args:
+            fail_above: largest allowed value by metric: js, psi, cramers-v, missing, resolution
+                or leakage.
+
+        Raises:
+            ParameterError: no metric is called so, or a limit is not a number of at least 0.
+        """
+        check_limits(fail_above)
+        return tuple(
+            Excess(name, pair.first, pair.second, value, limit)
+            for pair in self.pairs
+            for name, limit in fail_above.items()
+            if (value := float(METRICS[name].value(pair))) > limit
+        )
+
+
+class Excess(NamedTuple):
+    """A metric of two splits that is above its limit."""
+
+    metric: str
+    first: str
+    second: str
+    value: float
+    limit: float
+
+
+def check_limits(fail_above: Mapping[str, float]) -> None:
+    """Raise ParameterError where a limit is of no metric, or not a number of at least 0."""
+    for name, limit in fail_above.items():
+        if name not in METRICS:
+            raise ParameterError(
+                f"no metric is called {printable(name)!r}",
+                parameter="fail_above",
+                remedy=f"{did_you_mean(name, METRICS)}known are {', '.join(METRICS)}",
+            )
+        if not 0 <= limit < math.inf:
+            raise ParameterError(
+                f"{limit:g} is not a number of at least 0", parameter="fail_above", where=name
+            )
 
 
 Leaks = Mapping[tuple[str, str], Sequence[tuple[tuple[str, ...], tuple[str, ...]]]]

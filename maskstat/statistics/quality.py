@@ -15,8 +15,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.errors import Blank, argument, call, spelled
-from maskstat.naming import natural_key
+from maskstat.errors import Blank, ParameterError, argument, call, spelled
+from maskstat.naming import did_you_mean, natural_key, printable
 from maskstat.regions.profile import PixelProfile
 from maskstat.showing import one_line
 from maskstat.values.catalog import UNLISTED, ClassCatalog
@@ -233,6 +233,28 @@ KINDS: dict[str, FindingKind] = {
         ),
     )
 }
+
+
+def chosen_kinds(words: str | Iterable[str]) -> frozenset[str]:
+    """The kinds that these words ask for: kinds, "error", or "warning", which includes errors.
+
+    Raises:
+        ParameterError: a word is neither a kind nor one of these two.
+    """
+    kinds: set[str] = set()
+    for word in [words] if isinstance(words, str) else words:
+        if word in {"error", "warning"}:
+            wanted = {"error"} if word == "error" else {"error", "warning"}
+            kinds.update(kind.name for kind in KINDS.values() if kind.severity in wanted)
+        elif word in KINDS:
+            kinds.add(word)
+        else:
+            raise ParameterError(
+                f"{printable(word)!r} is neither a severity nor a kind of finding",
+                parameter="fail_on",
+                remedy=f"{did_you_mean(word, KINDS)}known are error, warning, {', '.join(KINDS)}",
+            )
+    return frozenset(kinds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from maskstat.errors import CatalogError, call
-from maskstat.naming import did_you_mean, printable
+from maskstat.naming import counted, did_you_mean, printable
 from maskstat.parameters import parse_whole
 from maskstat.values.catalog import MAX_CLASSES, ClassCatalog, ClassInfo
 from maskstat.values.presets import preset_names, preset_text
@@ -49,12 +49,12 @@ _KNOWN_KEYS = {
 _KNOWN_CLASS_KEYS = {"name", "value", "values", "colour", "color", "colours", "colors"}
 
 
-def load_catalog(classes: ClassCatalog | int | str | Path) -> ClassCatalog:
+def load_catalog(classes: ClassCatalog | int | str | Path | Sequence[str]) -> ClassCatalog:
     """The catalogue that somebody means by `classes`.
 
-    A number K (values 0..K-1), a preset name, or the path of a YAML/JSON catalogue, of a text
-    list of names (LabelMe's `__ignore__` and `_background_` included) or of a CVAT/VOC
-    `labelmap.txt`. A file wins over a preset of the same name.
+    A number K (values 0..K-1), K names (of the same values), a preset name, or the path of a
+    YAML/JSON catalogue, of a text list of names (LabelMe's `__ignore__` and `_background_`
+    included) or of a CVAT/VOC `labelmap.txt`. A file wins over a preset of the same name.
 
     Raises:
         CatalogError: neither a number nor a file nor a preset, or the file is malformed.
@@ -63,6 +63,8 @@ def load_catalog(classes: ClassCatalog | int | str | Path) -> ClassCatalog:
         return classes
     if isinstance(classes, int) and not isinstance(classes, bool):
         return _numbered(classes)
+    if isinstance(classes, Sequence) and not isinstance(classes, str):
+        return catalog_from_mapping(list(classes), name=counted(len(classes), "name"))
     text = str(classes)
     number = parse_whole(text)
     if number is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,41 +18,29 @@ from maskstat.errors import (
     call,
 )
 from maskstat.naming import counted, printable
+from maskstat.parameters import check_word
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.known import known
 from maskstat.values.tally import IntArray
 from maskstat.version import __version__
-from maskstat.weights.normalise import NORMALISATIONS, normalise
-from maskstat.weights.schemes import SCHEMES, ClassCounts, FloatArray, Scheme, find_scheme
-from maskstat.weights.table import WeightTable, load_weights
+from maskstat.weights.choices import ABSENT, UNLISTED, Absent, Normalisation, Unlisted
+from maskstat.weights.normalise import normalise
+from maskstat.weights.schemes import ClassCounts, FloatArray, find_scheme
+from maskstat.weights.table import WeightTable
 
-__all__ = [
-    "NORMALISATIONS",
-    "SCHEMES",
-    "ClassCounts",
-    "Scheme",
-    "WeightTable",
-    "compute",
-    "find_scheme",
-    "load_weights",
-    "present_counts",
-    "refuse_unlisted",
-    "resolve_absent",
-]
-
-Absent = Literal["zero", "one", "max", "error"]
-ABSENT_POLICIES: tuple[Absent, ...] = ("zero", "one", "max", "error")
+if TYPE_CHECKING:
+    from maskstat.weights.equal_cost import EqualCostWeights
 
 
 def compute(
     histogram: ClassHistogram,
     scheme: str = "equal-cost",
     *,
-    params: Mapping[str, object] | None = None,
-    normalize: str = "none",
+    parameters: Mapping[str, object] | None = None,
+    normalize: Normalisation = "none",
     clip: tuple[float, float] | None = None,
     absent: Absent | None = None,
-    unlisted: Literal["refuse", "ignore"] = "refuse",
+    unlisted: Unlisted = "refuse",
     source: str | None = None,
     components: Callable[[], IntArray] | None = None,
 ) -> WeightTable:
@@ -61,8 +49,8 @@ def compute(
     Args:
         histogram: counts of K classes.
         scheme: one of `SCHEMES`.
-        params: the scheme's parameters.
-        normalize: one of `NORMALISATIONS`, over all K classes.
+        parameters: the scheme's parameters.
+        normalize: one of `choices.NORMALISATIONS`, over all K classes.
         clip: lowest and highest weight, applied last; what `absent` sets to zero stays zero.
         absent: the weight of classes that never occur, before normalisation: "zero", "one",
             "max" (the largest of the others) or "error". None means "one" where only the number
@@ -83,14 +71,13 @@ def compute(
         ParameterError: unknown scheme, parameter, normalisation or policy.
     """
     chosen = find_scheme(scheme)
-    parameters = chosen.bind(params or {})
-    if unlisted != "ignore":
-        refuse_unlisted(histogram)
+    bound = chosen.bind(parameters or {})
+    heed_unlisted(histogram, unlisted)
     policy = resolve_absent(histogram, absent)
     counts = present_counts(histogram, components)
     try:
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            raw = chosen.function(counts, **parameters)
+            raw = chosen.function(counts, **bound)
     except UnknownCountsError as error:
         raise UnknownCountsError(
             error.problem, where=f"scheme {chosen.name}", remedy=error.remedy
@@ -99,7 +86,7 @@ def compute(
         histogram,
         raw,
         chosen.name,
-        parameters,
+        bound,
         policy=policy,
         normalize=normalize,
         clip=clip,
@@ -115,10 +102,11 @@ def finish(
     parameters: Mapping[str, object],
     *,
     policy: Absent,
-    normalize: str = "none",
+    normalize: Normalisation = "none",
     clip: tuple[float, float] | None = None,
     source: str | None = None,
     reduction: str | None = None,
+    solution: EqualCostWeights | None = None,
 ) -> WeightTable:
     """A table from the raw weights [P] of the classes that occur. Raises like `compute`."""
     present = histogram.present
@@ -159,6 +147,7 @@ def finish(
             "maskstat": __version__,
         },
         histogram.unit,
+        solution,
     )
 
 
@@ -187,9 +176,10 @@ def present_counts(
     )
 
 
-def refuse_unlisted(histogram: ClassHistogram) -> None:
-    """Raise UnlistedValuesError where pixels have values that nobody explained."""
-    if not histogram.unlisted:
+def heed_unlisted(histogram: ClassHistogram, unlisted: Unlisted) -> None:
+    """Raise UnlistedValuesError where pixels have values that nobody explained, unless ignored."""
+    check_word(unlisted, UNLISTED, parameter="unlisted")
+    if not histogram.unlisted or unlisted == "ignore":
         return
     shown = [
         f"{value} ({counted(count.pixels, 'pixel')} in {counted(count.masks, 'mask')},"
@@ -206,14 +196,10 @@ def refuse_unlisted(histogram: ClassHistogram) -> None:
     )
 
 
-def resolve_absent(histogram: ClassHistogram, absent: str | None) -> Absent:
+def resolve_absent(histogram: ClassHistogram, absent: Absent | None) -> Absent:
     """The policy for absent classes. Raises AbsentClassError where the user must choose one."""
-    if absent is not None and absent not in ABSENT_POLICIES:
-        raise ParameterError(
-            f"no policy is called {printable(absent)!r}",
-            parameter="absent",
-            remedy=f"known are {', '.join(ABSENT_POLICIES)}",
-        )
+    if absent is not None:
+        check_word(absent, ABSENT, parameter="absent")
     missing = [histogram.catalog.names[k] for k in np.flatnonzero(~histogram.present)]
     if absent is None:
         # Somebody who gave only K declared a model's outputs, not what the data should hold.
@@ -224,7 +210,7 @@ def resolve_absent(histogram: ClassHistogram, absent: str | None) -> Absent:
             f"{len(missing)} of {len(histogram.catalog)} classes never occur: {names}",
             remedy=f"choose their weight with {argument('absent')}: zero, one or max",
         )
-    return absent  # type: ignore[return-value]
+    return absent
 
 
 def _checked_clip(clip: tuple[float, float]) -> tuple[float, float]:

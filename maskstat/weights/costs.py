@@ -7,13 +7,13 @@ reward; its accuracy, mean IoU and balanced accuracy show what a metric is worth
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from maskstat.errors import ParameterError, WeightError
-from maskstat.naming import counted, printable
+from maskstat.naming import counted
+from maskstat.parameters import check_word
 from maskstat.showing import one_line, span
 from maskstat.weights.batches import (
     BatchDrawer,
@@ -23,10 +23,8 @@ from maskstat.weights.batches import (
     MaskRows,
     sample_of_passes,
 )
+from maskstat.weights.choices import AVERAGES, Average
 from maskstat.weights.matrix_scaling import mean_covariance, parts, second_moments
-
-Reduction = Literal["keras", "torch"]
-REDUCTIONS: tuple[Reduction, ...] = ("keras", "torch")
 
 DEFAULT_EPSILON = 1e-7
 """Keras clips probabilities at this distance from 0 and 1."""
@@ -37,15 +35,15 @@ class PriceList:
     """Costs of the constant predictors, in nats a labelled pixel, and their metrics.
 
     Attributes:
-        reduction: "keras" (a mean over pixels: weighted losses are added and divided by the
-            number of labelled pixels) or "torch" (every batch divided by its sum of weights).
-        batch_size: masks in a batch; no matter to "keras".
+        average: "pixel" (a mean over pixels: weighted losses are added and divided by the number
+            of labelled pixels) or "batch" (every batch divided by its sum of weights).
+        batch_size: masks in a batch; no matter to "pixel".
         epsilon: the predictor gives its class 1 - epsilon, every other epsilon / (K - 1).
         occurs: bool[K], classes with at least one labelled pixel.
         frequency: float64[K], p, share of each class among labelled pixels.
-        shares: float64[K], share of each class in the weight of all pixels ("keras": p_c w_c
-            normalised) or of the average batch ("torch"). Sums to 1.
-        scale: the weight of an average pixel: sum_c p_c w_c for "keras", 1 for "torch".
+        shares: float64[K], share of each class in the weight of all pixels ("pixel": p_c w_c
+            normalised) or of the average batch ("batch"). Sums to 1.
+        scale: the weight of an average pixel: sum_c p_c w_c for "pixel", 1 for "batch".
         costs: float64[K], scale * (b - (b - a) shares), with a = -ln(1 - epsilon) for a right
             and b = -ln(epsilon / (K - 1)) for a wrong pixel.
         standard_errors: float64[K], of the costs, from the drawing of batches; 0 where all
@@ -62,7 +60,7 @@ class PriceList:
         left_out: batches left out since they have no labelled pixel or weigh nothing (0/0).
     """
 
-    reduction: Reduction
+    average: Average
     batch_size: int
     epsilon: float
     occurs: npt.NDArray[np.bool_]
@@ -82,7 +80,7 @@ class PriceList:
     def __repr__(self) -> str:
         return one_line(
             self,
-            self.reduction,
+            self.average,
             counted(len(self.costs), "class"),
             f"{span(self.costs)} nats a pixel",
         )
@@ -102,13 +100,25 @@ class PriceList:
     def effective_weights(self) -> FloatArray:
         """float64[K], shares / p: the weight an average pixel of each class really has.
 
-        Equal to w up to scale for "keras". For "torch" a pixel also counts the more the less
+        Equal to w up to scale for "pixel". For "batch" a pixel also counts the more the less
         weight its batch has; under equal cost this is 1 / (K p_c), whatever the batch size.
         Classes that do not occur have 0.
         """
         weights = np.zeros(len(self.shares))
         weights[self.occurs] = self.shares[self.occurs] / self.frequency[self.occurs]
         return weights
+
+
+def epsilon_of(confidence: float | None) -> float:
+    """What a predictor of this confidence leaves to the other classes. Raises ParameterError."""
+    if confidence is None:
+        return DEFAULT_EPSILON
+    if not 0 < confidence < 1:
+        raise ParameterError(
+            f"{confidence:g} is no probability above 0 and below 1",
+            parameter="predictor_confidence",
+        )
+    return 1.0 - confidence
 
 
 def wrong_and_right(class_count: int, epsilon: float) -> tuple[float, float]:
@@ -121,7 +131,7 @@ def wrong_and_right(class_count: int, epsilon: float) -> tuple[float, float]:
         raise ParameterError(
             f"a predictor of {class_count} classes that gives its own {1 - epsilon:g} has no "
             "finite cost or does not prefer it",
-            parameter="epsilon",
+            parameter="predictor_confidence",
             remedy=f"its confidence must lie above {1 / class_count:.3g} and below 1",
         )
     right = -float(np.log1p(-epsilon))
@@ -153,13 +163,13 @@ def linear_price_list(
     table = _checked_weights(weights, frequency)
     scale = float(frequency @ table)
     shares, errors = frequency * table / scale, np.zeros(len(totals))
-    return _price_list("keras", 1, epsilon, frequency, shares, scale, errors, 0, 0)
+    return _price_list("pixel", 1, epsilon, frequency, shares, scale, errors, 0, 0)
 
 
 def price_list(
     ledger: LedgerLike,
     weights: npt.ArrayLike | None = None,
-    reduction: Reduction = "keras",
+    average: Average = "pixel",
     *,
     batch_size: int = 1,
     epsilon: float = DEFAULT_EPSILON,
@@ -167,25 +177,20 @@ def price_list(
 ) -> PriceList:
     """Costs of all constant predictors under these weights (None: no weights).
 
-    "keras" is `linear_price_list` of the ledger's totals. For "torch" all batches are averaged
+    "pixel" is `linear_price_list` of the ledger's totals. For "batch" all batches are averaged
     where there are few (a batch size of 1, one batch of everything), otherwise at least 2,048
     seeded random ones.
 
     Raises:
         WeightError: no labelled pixel, or all labelled pixels weigh 0.
-        ParameterError: unknown reduction, weights of another length, negative or not finite, a
+        ParameterError: unknown average, weights of another length, negative or not finite, a
             batch size below 1, or an epsilon outside its range.
     """
-    if reduction not in REDUCTIONS:
-        raise ParameterError(
-            f"no reduction is called {printable(repr(reduction))}",
-            parameter="reduction",
-            remedy="keras or torch",
-        )
+    check_word(average, AVERAGES, parameter="average")
     rows = MaskRows.of(ledger)
     totals = rows.spread_out(rows.totals.astype(np.float64))
     drawer = BatchDrawer(rows, batch_size, seed)
-    if reduction == "keras":
+    if average == "pixel":
         linear = linear_price_list(totals, weights, epsilon=epsilon)
         return replace(linear, batch_size=drawer.batch_size)
     frequency = totals / totals.sum()
@@ -194,7 +199,7 @@ def price_list(
     drawn = drawer.every_batch() if drawer.enumerable else sample_of_passes(drawer)
     mean, deviation, weighing = _sampled_shares(drawn, table[rows.present])
     return _price_list(
-        "torch",
+        "batch",
         drawer.batch_size,
         epsilon,
         frequency,
@@ -217,7 +222,7 @@ def _checked_weights(weights: npt.ArrayLike | None, frequency: FloatArray) -> Fl
 
 
 def _price_list(
-    reduction: Reduction,
+    average: Average,
     batch_size: int,
     epsilon: float,
     frequency: FloatArray,
@@ -232,7 +237,7 @@ def _price_list(
     occurs = frequency > 0
     entropy = -float(shares[shares > 0] @ np.log(shares[shares > 0]))
     return PriceList(
-        reduction=reduction,
+        average=average,
         batch_size=batch_size,
         epsilon=epsilon,
         occurs=occurs,

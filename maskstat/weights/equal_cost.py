@@ -78,6 +78,8 @@ class EqualCostWeights:
             None where none is nearer than any set that leaves out one class.
         smallest_batch_size: the first at which equal cost is possible.
         max_ratio: the limit that a best effort was given.
+        relaxations: what larger batches would allow; looked for by `any_scheme.weigh` where the
+            weights are near the border, else empty.
     """
 
     weights: FloatArray
@@ -94,6 +96,7 @@ class EqualCostWeights:
     tightest: TightSet | None
     smallest_batch_size: int
     max_ratio: float | None = None
+    relaxations: tuple[Relaxation, ...] = ()
 
     __repr__ = one_line
 
@@ -377,7 +380,7 @@ def _solve_sampled(
         raise WeightError(
             f"with batch size {drawer.batch_size} equal cost is possible, but so narrowly that "
             f"{count:,} random batches do not show it",
-            remedy=f"choose a larger batch size or {argument('max_ratio')}",
+            remedy=f"choose a larger batch size or {argument('best_effort', True)}",
         )
     return solved
 

@@ -144,7 +144,7 @@ def scale(batches: Batches, targets: FloatArray, start: FloatArray | None = None
             "the equal-cost weights did not converge: after "
             f"{_SINKHORN_STEPS + steps} iterations a class still misses its share by "
             f"{point.deviation:.1e} of it",
-            remedy=f"choose a larger batch size or {argument('max_ratio')}",
+            remedy=f"choose a larger batch size or {argument('best_effort', True)}",
         )
     logs = point.logs.copy()
     for block in np.unique(blocks):

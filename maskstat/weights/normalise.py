@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from maskstat.errors import ParameterError
-from maskstat.naming import did_you_mean, printable
+from maskstat.parameters import check_word
+from maskstat.weights.choices import NORMALISATIONS, Normalisation
 from maskstat.weights.schemes import FloatArray
 
 # Each gives the number that all weights are divided by.
-NORMALISATIONS: dict[str, Callable[[FloatArray, FloatArray], float]] = {
+_DIVISORS: dict[Normalisation, Callable[[FloatArray, FloatArray], float]] = {
     "none": lambda weights, frequency: 1.0,
     "mean": lambda weights, frequency: float(weights.mean()),
     "sum": lambda weights, frequency: float(weights.sum()),
@@ -20,7 +20,7 @@ NORMALISATIONS: dict[str, Callable[[FloatArray, FloatArray], float]] = {
     "pixel": lambda weights, frequency: float(frequency @ weights),
 }
 
-MEANING = {
+MEANING: dict[Normalisation, str] = {
     "none": "as the formula gives them",
     "mean": "mean weight 1",
     "sum": "weights sum to 1",
@@ -30,18 +30,13 @@ MEANING = {
 }
 
 
-def normalise(weights: FloatArray, frequency: FloatArray, how: str) -> FloatArray:
+def normalise(weights: FloatArray, frequency: FloatArray, how: Normalisation) -> FloatArray:
     """Scale weights [K] (some positive) under pixel frequencies [K]; ratios are kept.
 
     Raises:
         ParameterError: no normalisation is called `how`.
     """
-    if how not in NORMALISATIONS:
-        raise ParameterError(
-            f"no normalisation is called {printable(how)!r}",
-            parameter="normalize",
-            remedy=f"{did_you_mean(how, NORMALISATIONS)}known are {', '.join(NORMALISATIONS)}",
-        )
+    check_word(how, NORMALISATIONS, parameter="normalize")
     # Dividing by the largest first keeps sums of huge weights finite.
     relative = weights if how == "none" else weights / weights.max()
-    return np.asarray(relative / NORMALISATIONS[how](relative, frequency))
+    return np.asarray(relative / _DIVISORS[how](relative, frequency))

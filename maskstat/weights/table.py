@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,14 +22,17 @@ from maskstat.values.tally import IntArray
 from maskstat.weights.schemes import FloatArray
 
 if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
     from pandas import DataFrame
+
+    from maskstat.weights.equal_cost import EqualCostWeights
 
 FORMAT = "maskstat weights"
 SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class WeightTable:
+class WeightTable(Mapping[str, float]):
     """K class weights and their provenance.
 
     Attributes:
@@ -46,6 +49,11 @@ class WeightTable:
         clip: bounds that were applied last, or None.
         provenance: source, masks, counts digest, version and whatever else tells them apart.
         unit: "shares" where only shares of the classes were known: files then hold these.
+        solution: of equal cost under PyTorch's mean, how it was found and how far to trust it;
+            None for all others, and where it comes from a file.
+
+    A mapping: `weights["road"]` is the weight of one class, `dict(weights)` are all by name, and
+    `numpy.asarray(weights)` is float64[K].
     """
 
     names: tuple[str, ...]
@@ -59,6 +67,8 @@ class WeightTable:
     clip: tuple[float, float] | None = None
     provenance: Mapping[str, object] = field(default_factory=dict)
     unit: Unit = "pixels"
+    solution: EqualCostWeights | None = field(default=None, repr=False)
+    _index: Mapping[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not len(self.names) == self.weights.size == self.pixels.size:
@@ -67,6 +77,7 @@ class WeightTable:
             raise ValueError("weights must be finite and not negative")
         for array in (self.weights, self.pixels):
             array.flags.writeable = False
+        object.__setattr__(self, "_index", {name: k for k, name in enumerate(self.names)})
 
     def __len__(self) -> int:
         return len(self.names)
@@ -81,6 +92,23 @@ class WeightTable:
 
     def _repr_html_(self) -> str | None:
         return html(self)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __getitem__(self, name: str) -> float:
+        return float(self.weights[self._index[name]])
+
+    # Two tables of equal weights may have been made from different counts.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False and dtype is not None and np.dtype(dtype) != self.weights.dtype:
+            raise ValueError("another type needs a copy")
+        if copy is None:
+            return np.asarray(self.weights, dtype)
+        return np.array(self.weights, dtype, copy=copy)
 
     @property
     def frequency(self) -> FloatArray:

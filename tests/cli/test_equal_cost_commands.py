@@ -68,7 +68,7 @@ def test_best_effort_prints_the_costs_that_remain(run: Any, tmp_path: Path) -> N
     table = load_weights(tmp_path / "w.json")
     assert table.weights.max() / table.weights.min() <= 50 * (1 + 1e-12)
     assert table.reduction == "weight-normalised"
-    assert table.parameters == {"for": "torch", "batch_size": 1, "seed": 0, "max_ratio": 50.0}
+    assert table.parameters == {"average": "batch", "batch_size": 1, "seed": 0, "max_ratio": 50.0}
 
 
 def test_keras_is_the_default_and_closed(run: Any, tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_costs_draws(run: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["weights", "--for", "jax"], 2, "keras or torch"),
+        (["weights", "--for", "jax"], 2, "pixel, batch (or keras, torch)"),
         (["weights", "--for", "torch"], 2, "--batch-size"),
         (["weights", "--for", "torch", "--batch-size", "0"], 2, "--batch-size"),
         (["weights", "--best-effort"], 2, "exact answer"),

@@ -16,12 +16,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import maskstat as ms
-from maskstat import cli
+from maskstat import Scan, cli
 from maskstat.errors import FileFormatError, MissingExtraError, ParameterError
 from maskstat.files.mask_tables import csv as csv_module
 from maskstat.files.mask_tables import parquet
 from maskstat.files.mask_tables.columns import FIXED, LONG, blocks, column_names
-from maskstat.files.mask_tables.mask_table import LAYOUTS, MAX_WIDE, stream_csv, write_table
+from maskstat.files.mask_tables.mask_table import (
+    LAYOUTS,
+    MAX_WIDE,
+    TableLayout,
+    stream_table,
+    write_table,
+)
 from maskstat.values.catalog import ClassCatalog, ClassInfo
 from maskstat.values.catalog_files import catalog_from_mapping
 from maskstat.values.histogram import ClassHistogram
@@ -36,10 +42,10 @@ pq = package("pyarrow.parquet", reason="needs maskstat[parquet]")
 GREY = Encoding("png", "grey", 8)
 
 
-def as_csv(tables: list[TallyTable], catalog: ClassCatalog, layout: str) -> list[list[Any]]:
+def as_csv(tables: list[TallyTable], catalog: ClassCatalog, layout: TableLayout) -> list[list[Any]]:
     """Header and rows of the CSV; numbers as numbers, names as they were."""
     file = io.BytesIO()
-    stream_csv(tables, catalog, file, layout=layout)
+    stream_table(tables, catalog, file, layout=layout)
     text = io.StringIO(file.getvalue().decode(), newline="")
     header, *rows = csv.reader(text, quoting=csv.QUOTE_NONNUMERIC, strict=True)
     read = [[c.removeprefix("'") if isinstance(c, str) else int(c) for c in row] for row in rows]
@@ -47,7 +53,7 @@ def as_csv(tables: list[TallyTable], catalog: ClassCatalog, layout: str) -> list
 
 
 def as_parquet(
-    path: Path, tables: list[TallyTable], catalog: ClassCatalog, layout: str
+    path: Path, tables: list[TallyTable], catalog: ClassCatalog, layout: TableLayout
 ) -> list[list[Any]]:
     """The same of the Parquet file."""
     write_table(tables, catalog, path, layout=layout)
@@ -134,20 +140,25 @@ def stored(tmp_path: Path, forty_masks: Path) -> Path:
     return tmp_path / "s.db"
 
 
+def exported(scan: Scan, path: Path, *, layout: TableLayout = "wide") -> Path:
+    scan.export(path, layout=layout)
+    return path
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_row_groups_change_nothing(
-    stored: Path, tmp_path: Path, layout: str, monkeypatch: pytest.MonkeyPatch
+    stored: Path, tmp_path: Path, layout: TableLayout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ms.open_scan(stored) as scan:
-        whole = pq.read_table(scan.export(tmp_path / "one.parquet", layout=layout))
+        whole = pq.read_table(exported(scan, tmp_path / "one.parquet", layout=layout))
         monkeypatch.setattr(parquet, "_GROUP_ROWS", 7)
-        cut = pq.ParquetFile(scan.export(tmp_path / "many.parquet", layout=layout))
+        cut = pq.ParquetFile(exported(scan, tmp_path / "many.parquet", layout=layout))
         assert cut.metadata.num_row_groups >= 6
         assert cut.read().equals(whole)
         assert max(cut.metadata.row_group(n).num_rows for n in range(6)) <= 7
-        text = scan.export(tmp_path / "one.csv", layout=layout).read_bytes()
+        text = exported(scan, tmp_path / "one.csv", layout=layout).read_bytes()
         monkeypatch.setattr(csv_module, "_CELLS", 30)
-        assert scan.export(tmp_path / "many.csv", layout=layout).read_bytes() == text
+        assert exported(scan, tmp_path / "many.csv", layout=layout).read_bytes() == text
 
 
 def test_the_same_scan_gives_the_same_bytes_in_the_order_of_the_store(
@@ -155,7 +166,7 @@ def test_the_same_scan_gives_the_same_bytes_in_the_order_of_the_store(
 ) -> None:
     with ms.open_scan(stored) as scan:
         for name in ("t.csv", "t.parquet"):
-            first, again = scan.export(tmp_path / name), scan.export(tmp_path / f"2{name}")
+            first, again = exported(scan, tmp_path / name), exported(scan, tmp_path / f"2{name}")
             assert first.read_bytes() == again.read_bytes()
         read = pq.read_table(tmp_path / "t.parquet")
         assert read["mask"].to_pylist() == sorted(read["mask"].to_pylist())
@@ -166,7 +177,7 @@ def test_the_same_scan_gives_the_same_bytes_in_the_order_of_the_store(
 
 def test_the_schema_says_which_scan_and_classes(stored: Path, tmp_path: Path) -> None:
     with ms.open_scan(stored) as scan:
-        schema = pq.read_schema(scan.export(tmp_path / "t.parquet"))
+        schema = pq.read_schema(exported(scan, tmp_path / "t.parquet"))
         about = json.loads(schema.metadata[parquet.KEY])
         assert catalog_from_mapping(about["catalog"], name="classes") == scan.catalog
         assert (about["scan"], about["source"], about["layout"]) == (
@@ -185,7 +196,7 @@ def test_no_cell_is_a_formula(first: str) -> None:
     tallies = [MaskTally.of_pixels(n, np.array([[0, 1]]), GREY) for n in (name, f"'{name}", "b")]
     for layout in at_least_one(LAYOUTS):
         file = io.BytesIO()
-        stream_csv([TallyTable.of(tallies)], catalog, file, layout=layout)
+        stream_table([TallyTable.of(tallies)], catalog, file, layout=layout)
         text = io.StringIO(file.getvalue().decode(), newline="")
         for row in at_least_one(csv.reader(text, strict=True)):
             assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in row)
@@ -201,7 +212,7 @@ def test_a_terminal_sees_no_control_characters() -> None:
     table = TallyTable.of([MaskTally.of_pixels("\x1b[2J.png", np.array([[0]]), GREY)])
     for kind, found in ((Terminal, False), (io.BytesIO, True)):
         file = kind()
-        stream_csv([table], ClassCatalog.numbered(1), file)
+        stream_table([table], ClassCatalog.numbered(1), file)
         assert (b"\x1b" in file.getvalue()) == found
         assert not file.closed
 
@@ -290,8 +301,8 @@ def test_the_command(stored: Path, tmp_path: Path, capfd: pytest.CaptureFixture[
     ("arguments", "code", "said"),
     [
         (["-o", "t.xlsx"], 2, "name a .parquet or .csv file"),
-        (["-o", "t.csv", "--format", "xlsx"], 2, "'xlsx' is no format: parquet or csv"),
-        (["--format", "xlsx"], 2, "--format: 'xlsx' is no format: parquet or csv"),
+        (["-o", "t.csv", "--format", "xlsx"], 2, "'xlsx' is not one of parquet, csv"),
+        (["--format", "xlsx"], 2, "'xlsx' is not one of parquet, csv"),
         (["--format", "parquet"], 2, "Parquet needs a file; name one with -o"),
         (["--layout", "broad"], 2, "--layout: 'broad' is no layout: wide or long"),
         (["-o", "t.csv", "--layout", "broad"], 2, "'broad' is no layout"),

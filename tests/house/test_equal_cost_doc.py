@@ -77,7 +77,7 @@ def test_the_price_table(counts):
 
 
 def test_the_table_of_inverse_frequencies_in_batches_of_one(counts):
-    prices = price_list(ledger_of(counts), 1 / counts.sum(axis=0), "torch", epsilon=1e-7)
+    prices = price_list(ledger_of(counts), 1 / counts.sum(axis=0), "batch", epsilon=1e-7)
     rows = printed_table("class", "share")
     assert tuple(row[0] for row in rows) == CAMVID_NAMES
     for c, row in at_least_one(enumerate(rows)):

@@ -75,7 +75,7 @@ def test_camvid_counts(train: Scan) -> None:
 def test_camvid_weights(
     train: Scan, scheme: str, parameters: dict[str, float] | dict[str, str], column: int
 ) -> None:
-    table = train.weights(scheme, params=parameters)
+    table = train.weights(scheme, parameters=parameters)
     assert printed(table.weights) == list(COLUMNS[column])
 
 

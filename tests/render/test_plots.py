@@ -229,9 +229,9 @@ def test_cost_markers_show_the_price_list(count: int) -> None:
 def test_any_price_lists_can_be_drawn() -> None:
     """Also those of a weight-normalised mean, whose batches matter."""
     view = view_of(5)
-    plain = price_list(view.ledger, None, "torch")
-    weighted = price_list(view.ledger, [1.0, 2.0, 3.0, 4.0, 5.0], "torch")
-    drawing = draw_prices(view, {"no weights": plain, "$mine$ <1>": weighted})
+    plain = price_list(view.ledger, None, "batch")
+    weighted = price_list(view.ledger, [1.0, 2.0, 3.0, 4.0, 5.0], "batch")
+    drawing = draw_prices(view.histogram, {"no weights": plain, "$mine$ <1>": weighted})
     assert_tidy(drawing, "prices")
     values = series_values(drawing.figure, from_number, log=False, column=0, columns=1)
     order = np.argsort(-view.histogram.pixels, kind="stable")
@@ -460,10 +460,10 @@ def test_errors_say_what_to_do(tmp_path: Path) -> None:
     view = view_of(3)
     cases: list[tuple[Callable[[], object], str]] = [
         (lambda: draw("clases", [view]), "did you mean classes"),
-        (lambda: draw("compare", [view]), "--scan train --scan val"),
+        (lambda: draw("compare", [view]), "name two or more"),
         (lambda: draw("classes", [view, view]), "plot compare"),
-        (lambda: draw("lorenz", [view], log=True), "no option 'log'"),
-        (lambda: draw("classes", [view], order="name"), "frequency or catalog"),
+        (lambda: draw("lorenz", [view], log=True), "lorenz has no such option"),
+        (lambda: draw("classes", [view], order="name"), "not one of frequency, catalog"),
         (lambda: draw("weights", [view], schemes=("sqr",)), "did you mean sqrt"),
         (lambda: save(draw("classes", [view]), tmp_path / "a.gif"), "known are .png"),
     ]

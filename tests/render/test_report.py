@@ -469,7 +469,7 @@ def test_command_writes_three_forms(command: Any, tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (("-o", "report.docx"), "end it in .html, .md or .json"),
-        (("--format", "pdf"), "html, md or json"),
+        (("--format", "pdf"), "not one of html, md, json"),
         (("--json", "--format", "md"), "contradict"),
         (("--json", "--examples", "2"), "no pictures"),
     ],

@@ -47,7 +47,7 @@ labels = [f"class_{k}" for k in range(CLASSES)]
 def sampled(table: Table, method: str, **params: object) -> SamplingTable:
     ledger = ledger_of(table)
     names = [f"class_{k}" for k in range(ledger.class_count)]
-    return sample(ledger, names, method, params=params)
+    return sample(ledger, names, method, parameters=params)
 
 
 # Laws of every method

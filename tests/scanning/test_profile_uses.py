@@ -51,7 +51,7 @@ def plain() -> Scan:
 
 
 def test_weights_by_components(sample: Scan, plain: Scan) -> None:
-    options: dict[str, Any] = {"params": {"count": "components", "beta": 0.9}}
+    options: dict[str, Any] = {"parameters": {"count": "components", "beta": 0.9}}
     table = sample.weights("effective-number", **options)
     components = sample.need_profile().components
     assert table.weights == pytest.approx(0.1 / (1 - 0.9**components))
@@ -64,7 +64,7 @@ def test_weights_by_components(sample: Scan, plain: Scan) -> None:
 def test_absent_classes_need_no_components(tmp_path: Path) -> None:
     np.save(tmp_path / "m.npy", np.array([[0, 1, 0]]))
     with ms.scan(tmp_path, classes=3, profile=True) as some:
-        table = some.weights("effective-number", params={"count": "components"}, absent="zero")
+        table = some.weights("effective-number", parameters={"count": "components"}, absent="zero")
     assert table.weights.tolist() == pytest.approx([0.001 / (1 - 0.999**2), 1.0, 0.0])
 
 

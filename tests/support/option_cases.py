@@ -89,11 +89,11 @@ _TABLES = "known are .json, .yaml, .yml, .csv, .txt, .npy"
 TABLES = files((".json", ".csv"), 2, _TABLES)
 PLOTS = files((".png",), 2, "known are .png, .svg, .pdf")
 LAYOUT = (
-    usage("-o x.json --layout pretty", "--layout", "called 'pretty'", "known are full, list, dict"),
+    usage("-o x.json --layout pretty", "--layout", "'pretty' is not one of full, list, dict"),
     usage("-o x.json --layout lists", "did you mean list?"),
-    usage("-o x.json --layout ''", "--layout", "no layout is called ''"),
+    usage("-o x.json --layout ''", "--layout", "'' is not one of full"),
     usage("-o x.json --layout 'a\\eb'", "--layout", "a\\x1bb"),
-    usage("--layout pretty", "--layout", "no layout is called 'pretty'"),
+    usage("--layout pretty", "--layout", "'pretty' is not one of full"),
     usage("--layout list", "--layout", "goes with -o FILE"),
     failure("-o x.npy --layout dict", "x.npy", "can't hold the layout dict", ".json holds all"),
     failure("-o x.txt --layout dict", "x.txt", "can't hold the layout dict", ".json holds all"),
@@ -196,20 +196,22 @@ SHARED: dict[str, tuple[Case, ...]] = {
         usage("--ignore ''", "--ignore", "'' is neither a whole number nor a colour"),
     ),
     "--nearest-colour": wholes("--nearest-colour", "from 0 to 255", -1, 256),
-    "--for": (
-        usage("--for jax", "--for", "is keras or torch, not 'jax'"),
-        usage("--for ''", "--for", "is keras or torch, not ''"),
-        usage("--for 'a\\eb'", "--for", "a\\x1bb"),
-        usage("--for torch", "--for torch", "depend", "--batch-size 8"),
+    "--average": (
+        usage("--average jax", "--average", "'jax' is not one of pixel, batch (or keras, torch)"),
+        usage("--for batc", "did you mean batch?"),
+        usage("--average ''", "--average", "'' is not one of"),
+        usage("--average 'a\\eb'", "--average", "a\\x1bb"),
+        usage("--average batch", "--average", "depend", "--batch-size 8"),
+        usage("--for torch", "--average", "depend", "--batch-size 8"),
     ),
     "--batch-size": (
-        *wholes("--for torch --batch-size", "from 1 on", 0, -1),
-        usage("--batch-size 4", "--batch-size", "goes with --for torch"),
-        usage("--for keras --batch-size 4", "--batch-size", "goes with --for torch"),
+        *wholes("--average batch --batch-size", "from 1 on", 0, -1),
+        usage("--batch-size 4", "--batch-size", "goes with --average batch"),
+        usage("--average pixel --batch-size 4", "--batch-size", "goes with --average batch"),
     ),
     "--seed": (
         *wholes("--for torch --batch-size 2 --seed", "from 0 on", -1),
-        usage("--seed 3", "--seed", "goes with --for torch"),
+        usage("--seed 3", "--seed", "goes with --average batch"),
     ),
     "--predictor-confidence": (
         *numbers("--predictor-confidence"),

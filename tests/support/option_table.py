@@ -62,9 +62,9 @@ WEIGHTS: dict[str, tuple[Case, ...]] = {
         usage("--compare --param c=3", "--param", "--compare shows all schemes"),
     ),
     "--normalize": (
-        usage("--normalize l2", "--normalize", "called 'l2'", "known are none, mean"),
+        usage("--normalize l2", "--normalize", "'l2' is not one of none, mean"),
         usage("--normalize summ", "did you mean sum?"),
-        usage("--normalize ''", "--normalize", "called ''"),
+        usage("--normalize ''", "--normalize", "'' is not one of"),
         usage("--normalize 'a\\eb'", "--normalize", "x1bb"),
     ),
     "--clip": (
@@ -78,14 +78,15 @@ WEIGHTS: dict[str, tuple[Case, ...]] = {
         usage("--clip 'a\\eb:1'", "--clip", "a\\x1bb"),
     ),
     "--absent": (
-        usage("--absent maybe", "--absent", "called 'maybe'", "known are zero, one, max, error"),
-        usage("--absent ''", "--absent", "called ''"),
+        usage("--absent maybe", "--absent", "'maybe' is not one of zero, one, max, error"),
+        usage("--absent ''", "--absent", "'' is not one of"),
         failure("--absent error", "class_2", "--absent: zero, one or max"),
         failure("--classes named.yaml", "pole", "--absent: zero, one or max"),
     ),
-    "--for": (
-        usage("--scheme enet --for torch", "--for", "goes with --scheme equal-cost"),
-        usage("--compare --for torch", "--for", "goes with --scheme equal-cost"),
+    "--average": (
+        usage("--scheme enet --average batch", "--average", "goes with --scheme equal-cost"),
+        usage("--scheme enet --for torch", "--average", "goes with --scheme equal-cost"),
+        usage("--compare --for torch", "--average", "--compare shows all schemes"),
     ),
     "--batch-size": (
         usage("--scheme enet --batch-size 5", "--batch-size", "goes with --scheme equal-cost"),
@@ -120,8 +121,8 @@ WEIGHTS: dict[str, tuple[Case, ...]] = {
         usage("--max-ratio 10", "--max-ratio", "goes with --best-effort"),
     ),
     "--unlisted": (
-        usage("--unlisted maybe", "--unlisted", "is 'refuse' or 'ignore', not 'maybe'"),
-        usage("--unlisted ''", "--unlisted", "not ''"),
+        usage("--unlisted maybe", "--unlisted", "'maybe' is not one of refuse, ignore"),
+        usage("--unlisted ''", "--unlisted", "'' is not one of"),
         usage("--unlisted 'a\\eb'", "--unlisted", "a\\x1bb"),
         failure("--scan odd", "9 (1 pixel in 1 mask", "200", "--ignore 9 --ignore 200"),
     ),
@@ -272,8 +273,8 @@ PLOT: dict[str, tuple[Case, ...]] = {
     ),
     "--log": (usage("plot rank -o x.png --log", "--log", "plot rank has no such", "it has: none"),),
     "--order": (
-        usage("--order size", "--order", "no order is called 'size'", "frequency or catalog"),
-        usage("--order ''", "--order", "no order is called ''"),
+        usage("--order size", "--order", "'size' is not one of frequency, catalog"),
+        usage("--order ''", "--order", "'' is not one of"),
         usage("plot rank -o x.png --order catalog", "--order", "plot rank has no such option"),
     ),
     "--scheme": (
@@ -298,8 +299,8 @@ REPORT: dict[str, tuple[Case, ...]] = {
         )
     ),
     "--format": (
-        usage("report --format pdf", "--format", "called 'pdf'", "html, md or json"),
-        usage("report --format ''", "--format", "called ''"),
+        usage("report --format pdf", "--format", "'pdf' is not one of html, md, json"),
+        usage("report --format ''", "--format", "'' is not one of"),
         usage("report --format 'a\\eb'", "--format", "x1bb"),
         usage("report --format html -o x.md", "x.md", "its suffix means md, and html is asked for"),
     ),
@@ -359,8 +360,8 @@ MERGE: dict[str, tuple[Case, ...]] = {
         failure("--scan masks --scan colours", "colours", "--classes says which to take"),
     ),
     "--prefer": (
-        usage("--prefer oldest", "--prefer", "is newest, or left out, not 'oldest'"),
-        usage("--prefer ''", "--prefer", "not ''"),
+        usage("--prefer oldest", "--prefer", "'oldest' is not one of newest"),
+        usage("--prefer ''", "--prefer", "'' is not one of"),
     ),
     "--separate": (
         usage(
@@ -386,14 +387,14 @@ EXPORT: dict[str, tuple[Case, ...]] = {
         missing("export -o x.parquet", "pyarrow", "parquet"),
     ),
     "--format": (
-        usage("--format xlsx", "--format", "'xlsx' is no format: parquet or csv"),
-        usage("--format ''", "--format", "'' is no format"),
+        usage("--format xlsx", "--format", "'xlsx' is not one of parquet, csv"),
+        usage("--format ''", "--format", "'' is not one of"),
         usage("--format parquet", "--format", "Parquet needs a file", "-o"),
         usage("--format csv -o x.parquet", "x.parquet", "means parquet, and csv is asked for"),
     ),
     "--layout": (
-        usage("--layout x", "--layout", "'x' is no layout: wide or long"),
-        usage("-o x.csv --layout ''", "--layout", "'' is no layout"),
+        usage("--layout x", "--layout", "'x' is not one of wide, long"),
+        usage("-o x.csv --layout ''", "--layout", "'' is not one of"),
         usage("--classes 5000", "5,000 classes", "4,096 columns", "--layout long"),
     ),
 }

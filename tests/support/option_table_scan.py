@@ -82,9 +82,9 @@ SCAN: dict[str, tuple[Case, ...]] = {
         _stopped("scan volume --pages 7", "stack.npy", "has 2 planes: there is no --pages 7"),
     ),
     "--channels": (
-        usage("--channels rgb", "--channels", "is one of one-hot, bitmask", "not 'rgb'"),
-        usage("--channels ''", "--channels", "not ''"),
-        usage("--channels 'a\\eb'", "--channels", "not 'a\\x1bb'"),
+        usage("--channels rgb", "--channels", "'rgb' is not one of one-hot, bitmask"),
+        usage("--channels ''", "--channels", "'' is not one of"),
+        usage("--channels 'a\\eb'", "--channels", "'a\\x1bb' is not one of"),
     ),
     "--array": (
         _stopped("scan arrays --array c", "two.npz", "has no array 'c'", "a, b"),
@@ -126,8 +126,8 @@ SCAN: dict[str, tuple[Case, ...]] = {
         usage("--grid 5", "--grid", "goes with --profile"),
     ),
     "--executor": (
-        usage("--executor x", "--executor", "is one of threads, dask, not 'x'"),
-        usage("--executor ''", "--executor", "is one of threads, dask, not ''"),
+        usage("--executor x", "--executor", "'x' is not one of threads, dask"),
+        usage("--executor ''", "--executor", "'' is not one of threads, dask"),
         missing(f"scan masks --executor dask {_STRICT}", "distributed", "dask"),
     ),
     "--scheduler": (

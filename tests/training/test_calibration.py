@@ -156,7 +156,7 @@ def test_what_to_undo_after_a_weight_normalised_loss():
     np.testing.assert_allclose(
         unweight_probabilities(normalised(mass), WEIGHTS), normalised(joint), rtol=1e-9
     )
-    effective = price_list(ledger_of(counts), WEIGHTS, "torch").effective_weights
+    effective = price_list(ledger_of(counts), WEIGHTS, "batch").effective_weights
     blind = normalised(mass.sum(axis=0))
     np.testing.assert_allclose(
         unweight_probabilities(blind, effective), normalised(joint.sum(axis=0)), rtol=1e-9

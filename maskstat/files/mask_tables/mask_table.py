@@ -10,13 +10,16 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import BinaryIO, Literal, Protocol, cast
+from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol, cast
 
 from maskstat.errors import ParameterError, argument
 from maskstat.files.writing import replacing
 from maskstat.naming import printable
-from maskstat.values.catalog import ClassCatalog
-from maskstat.values.tally import TallyTable
+from maskstat.parameters import check_word
+
+if TYPE_CHECKING:
+    from maskstat.values.catalog import ClassCatalog
+    from maskstat.values.tally import TallyTable
 
 TableFormat = Literal["parquet", "csv"]
 TableLayout = Literal["wide", "long"]
@@ -41,8 +44,8 @@ def write_table(
     catalog: ClassCatalog,
     path: Path,
     *,
-    layout: str = "wide",
-    format: str | None = None,
+    layout: TableLayout = "wide",
+    format: TableFormat | None = None,
     metadata: Mapping[str, object] | None = None,
 ) -> Path:
     """Write the table of these masks; the file appears whole or not at all.
@@ -63,39 +66,42 @@ def write_table(
     """
     writer = _writer(_format_of(path, format), layout, catalog)
     with replacing(path) as file:
-        writer.write(tables, catalog, file, cast(TableLayout, layout), metadata or {})
+        writer.write(tables, catalog, file, layout, metadata or {})
     return path
 
 
-def stream_csv(
-    tables: Iterable[TallyTable], catalog: ClassCatalog, file: BinaryIO, *, layout: str = "wide"
+def stream_table(
+    tables: Iterable[TallyTable],
+    catalog: ClassCatalog,
+    file: BinaryIO,
+    *,
+    layout: TableLayout = "wide",
+    format: TableFormat | None = None,
 ) -> None:
     """Write the same as CSV to an open file. Raises ParameterError as `write_table`."""
-    writer = _writer("csv", layout, catalog)
-    writer.write(tables, catalog, file, cast(TableLayout, layout), {})
-
-
-def check_format(given: str | None) -> str | None:
-    """What was given, where it is a format or nothing. Raises ParameterError."""
-    if given is not None and given not in FORMATS:
+    if format is not None:
+        check_word(format, FORMATS, parameter="format")
+    if format == "parquet":
         raise ParameterError(
-            f"{printable(given)!r} is no format: {' or '.join(FORMATS)}", parameter="format"
+            "Parquet needs a file", parameter="format", remedy=f"name one with {argument('path')}"
         )
-    return given
+    writer = _writer("csv", layout, catalog)
+    writer.write(tables, catalog, file, layout, {})
 
 
-def _format_of(path: Path, given: str | None) -> str:
+def _format_of(path: Path, given: TableFormat | None) -> str:
     """The format asked for, or that of the suffix. Raises ParameterError."""
     known = " or ".join(FORMATS)
     suffix = path.suffix.lower().removeprefix(".")
-    if check_format(given) is not None:
+    if given is not None:
+        check_word(given, FORMATS, parameter="format")
         if suffix in FORMATS and suffix != given:
             raise ParameterError(
                 f"its suffix means {suffix}, and {given} is asked for",
                 where=printable(str(path)),
                 remedy="choose one of the two",
             )
-        return str(given)
+        return given
     if suffix not in FORMATS:
         raise ParameterError(
             f"the suffix of {printable(path.name)!r} is no format",
@@ -105,11 +111,8 @@ def _format_of(path: Path, given: str | None) -> str:
     return suffix
 
 
-def _writer(format: str, layout: str, catalog: ClassCatalog) -> _Writer:
-    if layout not in LAYOUTS:
-        raise ParameterError(
-            f"{printable(layout)!r} is no layout: {' or '.join(LAYOUTS)}", parameter="layout"
-        )
+def _writer(format: str, layout: TableLayout, catalog: ClassCatalog) -> _Writer:
+    check_word(layout, LAYOUTS, parameter="layout")
     if layout == "wide" and len(catalog) > MAX_WIDE:
         raise ParameterError(
             f"{len(catalog):,} classes are more than the {MAX_WIDE:,} columns of a wide table",

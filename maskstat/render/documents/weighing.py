@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from maskstat.errors import WeightError
 from maskstat.values.histogram import ClassHistogram
+from maskstat.weights.choices import Absent, Normalisation
 from maskstat.weights.compute import compute
 from maskstat.weights.costs import PriceList, linear_price_list
 from maskstat.weights.schemes import SCHEMES, find_scheme
 from maskstat.weights.table import WeightTable
 
-NORMALISATION = "pixel"
-ABSENT: Literal["one"] = "one"
+NORMALISATION: Normalisation = "pixel"
+ABSENT: Absent = "one"
 
 
 def scheme_weights(

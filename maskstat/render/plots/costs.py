@@ -21,6 +21,8 @@ from maskstat.render.plots.rows import (
 from maskstat.render.plots.scale import Scale
 from maskstat.render.plots.style import drawing_style, order_of, plain_tick
 from maskstat.render.plots.weights import scheme_series
+from maskstat.values.catalog import ClassCatalog
+from maskstat.values.histogram import ClassHistogram
 from maskstat.weights.costs import PriceList
 
 DEFAULT_SCHEMES = ("equal-cost", "median-frequency", "sqrt", "uniform")
@@ -49,14 +51,14 @@ def draw(
     if not groups:
         raise WeightError(str(next(iter(tables.values()))))
     prices = scheme_prices(view.histogram, {group.names[0]: group.table for group in groups})
-    return _dots(view, [group.names for group in groups], list(prices.values()), order)
+    return _dots(view.histogram, [group.names for group in groups], list(prices.values()), order)
 
 
 @drawing_style()
 def draw_prices(
-    view: ScanView, prices: Mapping[str, PriceList], *, order: str = "frequency"
+    histogram: ClassHistogram, prices: Mapping[str, PriceList], *, order: str = "frequency"
 ) -> Drawing:
-    """The same of any price lists of the view's scan, by what they are called.
+    """The same of any price lists of these counts, by what they are called.
 
     The one called "no weights" is drawn in ink.
 
@@ -64,18 +66,21 @@ def draw_prices(
         ParameterError: an unknown order.
     """
     names = [("uniform",) if name == "no weights" else (name,) for name in prices]
-    return _dots(view, names, list(prices.values()), order)
+    return _dots(histogram, names, list(prices.values()), order)
 
 
 def _dots(
-    view: ScanView, names: Sequence[Sequence[str]], prices: Sequence[PriceList], order: str
+    histogram: ClassHistogram,
+    names: Sequence[Sequence[str]],
+    prices: Sequence[PriceList],
+    order: str,
 ) -> Drawing:
-    occurs = view.histogram.present
+    occurs = histogram.present
     series = scheme_series(names, [np.where(occurs, price.costs, np.nan) for price in prices])
-    rows, note = shown_rows(order_of(view.histogram.pixels, order))
+    rows, note = shown_rows(order_of(histogram.pixels, order))
     width = 250.0 if rows.size > 80 else 340.0
     sheet = row_sheet(
-        view.catalog,
+        histogram.catalog,
         rows,
         (Column("cost of always answering this class\n(nats a labelled pixel)", width),),
         legend=series_entries(series),
@@ -84,17 +89,17 @@ def _dots(
     shown = np.array([s.values[rows] for s in series])
     scale = Scale.over(shown[~np.isnan(shown)], width)
     draw_series(sheet, series, scale, plain_tick)
-    return Drawing(sheet.figure, _description(view, series))
+    return Drawing(sheet.figure, _description(histogram.catalog, series))
 
 
-def _description(view: ScanView, series: list[Series]) -> str:
+def _description(catalog: ClassCatalog, series: list[Series]) -> str:
     parts = []
     for s in series:
-        cheapest = printable(view.catalog.names[int(np.nanargmin(s.values))])
+        cheapest = printable(catalog.names[int(np.nanargmin(s.values))])
         low, high = np.nanmin(s.values), np.nanmax(s.values)
         spread = f"{low:.4g} ({cheapest}) to {high:.4g}"
         parts.append(f"{s.label} {spread if high - low > 1e-9 * high else f'{low:.4g} for all'}")
     return (
-        f"What answering every pixel with one of {counted(len(view.catalog), 'class')} costs, in"
+        f"What answering every pixel with one of {counted(len(catalog), 'class')} costs, in"
         f" nats a labelled pixel, by scheme: {'; '.join(parts)}."
     )

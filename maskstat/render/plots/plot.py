@@ -11,7 +11,7 @@ import importlib
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from maskstat.errors import Blank, ParameterError, argument
 from maskstat.naming import did_you_mean, printable
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from maskstat.render.plots.drawing import Drawing, ScanView
 
 SUFFIXES = (".png", ".svg", ".pdf")
+Order = Literal["frequency", "catalog"]
+ORDERS: tuple[Order, ...] = ("frequency", "catalog")
 
 
 class Kind(NamedTuple):
@@ -71,13 +73,13 @@ def draw(name: str, views: Sequence[ScanView], **options: object) -> Drawing:
     if kind.several and len(views) < 2:
         raise ParameterError(
             f"{name} compares scans and got {len(views)}",
-            parameter="views",
-            remedy=f"name two or more: {argument('views', [Blank('train'), Blank('val')])}",
+            parameter="others",
+            remedy=f"name two or more: {argument('others', [Blank('train'), Blank('val')])}",
         )
     if not kind.several and len(views) != 1:
         raise ParameterError(
             f"{name} shows one scan and got {len(views)}",
-            parameter="views",
+            parameter="others",
             remedy="the plot compare shows several",
         )
     for view in views:
@@ -92,8 +94,9 @@ def draw(name: str, views: Sequence[ScanView], **options: object) -> Drawing:
     for option in options:
         if option not in known:
             raise ParameterError(
-                f"the plot {name} has no option {printable(option)!r}",
-                remedy=f"it has: {', '.join(known) or 'none'}",
+                f"the plot {name} has no such option",
+                parameter=option,
+                remedy=f"it has: {', '.join(map(argument, known)) or 'none'}",
             )
     from maskstat.render.plots.style import drawing_style
 
@@ -106,12 +109,6 @@ def options_of(function: object) -> tuple[str, ...]:
     """The keyword-only parameters of a kind's function: its options."""
     signature = inspect.signature(function)  # type: ignore[arg-type]
     return tuple(p.name for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY)
-
-
-def options_of_kind(name: str) -> tuple[str, ...]:
-    """What a kind of plot may be told. Raises ParameterError where there is no such kind."""
-    kind = find_kind(name)
-    return options_of(importlib.import_module(f"maskstat.render.plots.{kind.name}").draw)
 
 
 def check_path(path: Path) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.naming import printable
+from maskstat.parameters import check_word
 from maskstat.values.catalog import ClassCatalog
 
 POINTS_PER_INCH = 72
@@ -220,13 +221,6 @@ def plain_tick(value: float) -> str:
 
 def order_of(pixels: Sequence[int] | NDArray[np.int64], order: str) -> NDArray[np.int64]:
     """Class indices from the most to the least frequent, or as the catalogue has them."""
-    from maskstat.errors import ParameterError
-
-    if order not in ("frequency", "catalog"):
-        raise ParameterError(
-            f"no order is called {printable(order)!r}",
-            parameter="order",
-            remedy="frequency or catalog",
-        )
+    check_word(order, ("frequency", "catalog"), parameter="order")
     counts = np.asarray(pixels)
     return np.argsort(-counts, kind="stable") if order == "frequency" else np.arange(counts.size)

@@ -1,8 +1,8 @@
-"""Findings as one JSON document and as a table."""
+"""Findings as a table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -11,41 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from maskstat.naming import counted, printable
-from maskstat.scanning.stored_scan import StoredScan
-from maskstat.statistics.quality import SEVERITIES, Finding
-from maskstat.version import __version__
+from maskstat.statistics.quality import SEVERITIES
 
-SCHEMA = 1
 _SHOWN = 3
 _STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
-
-
-def check_document(
-    scan: StoredScan,
-    findings: Sequence[Finding],
-    *,
-    against: Sequence[str] = (),
-    images: bool = False,
-) -> dict[str, Any]:
-    """Everything that was found; plain JSON types, no NaN.
-
-    Keys: `schema`, `maskstat`, `scan`, `source`, `masks`, `failures`, `against`, `images` (whether
-    they were looked at), `errors`, `warnings`, `infos` (how many kinds were found) and `findings`
-    (kind, severity, count, what, meaning, advice, files, details).
-    """
-    severities = [finding.severity for finding in findings]
-    return {
-        "schema": SCHEMA,
-        "maskstat": __version__,
-        "scan": scan.name,
-        "source": scan.source,
-        "masks": len(scan.ledger),
-        "failures": len(scan.failures),
-        "against": list(against),
-        "images": images,
-        **{f"{severity}s": severities.count(severity) for severity in SEVERITIES},
-        "findings": [finding.to_dict() for finding in findings],
-    }
 
 
 def check_tables(document: Mapping[str, Any], *, note: str = "") -> RenderableType:

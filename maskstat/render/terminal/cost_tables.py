@@ -1,4 +1,4 @@
-"""What constant predictions cost, as tables and as one JSON document."""
+"""What constant predictions cost, as tables."""
 
 from __future__ import annotations
 
@@ -13,55 +13,11 @@ from rich.text import Text
 from maskstat.errors import Blank, argument, spelled
 from maskstat.naming import counted, printable
 from maskstat.render.terminal.tables import new_table, share
-from maskstat.values.catalog import ClassCatalog
-from maskstat.weights.costs import PriceList, wrong_and_right
-from maskstat.weights.equal_cost import EqualCostWeights, Relaxation
+from maskstat.weights.costs import wrong_and_right
+from maskstat.weights.equal_cost import EqualCostWeights
 from maskstat.weights.table import WeightTable
 
 _EQUAL = 1e-9  # costs that differ by less, relatively, are called equal
-
-
-def cost_document(catalog: ClassCatalog, plain: PriceList, weighted: PriceList, label: str) -> Any:
-    """All costs; plain JSON types.
-
-    Args:
-        catalog: the classes.
-        plain: prices under no weights.
-        weighted: prices under the weights that `label` names.
-    """
-
-    def summary(prices: PriceList) -> dict[str, object]:
-        return {
-            "spread": prices.spread,
-            "relative_spread": prices.relative_spread,
-            "best_constant_loss": prices.soft_loss,
-            "average_pixel_weight": prices.scale,
-        }
-
-    return {
-        "for": weighted.reduction,
-        "batch_size": weighted.batch_size if weighted.reduction == "torch" else None,
-        "predictor_confidence": 1.0 - weighted.epsilon,
-        "weights": label,
-        "unit": "nats a labelled pixel",
-        "unweighted": summary(plain),
-        "weighted": summary(weighted),
-        "classes": [
-            {
-                "index": info.index,
-                "name": info.name,
-                "occurs": bool(plain.occurs[info.index]),
-                "cost_unweighted": float(plain.costs[info.index]),
-                "cost": float(weighted.costs[info.index]),
-                "standard_error": float(weighted.standard_errors[info.index]),
-                "best_constant_probability": float(weighted.soft_predictor[info.index]),
-                "pixel_accuracy": float(plain.pixel_accuracy[info.index]),
-                "mean_iou": float(plain.mean_iou[info.index]),
-                "balanced_accuracy": float(plain.balanced_accuracy[info.index]),
-            }
-            for info in catalog.classes
-        ],
-    }
 
 
 def cost_table(document: dict[str, Any]) -> RenderableType:
@@ -96,7 +52,7 @@ def _plus_minus(error: float) -> str:
 
 def _cost_notes(document: dict[str, Any]) -> Iterable[str]:
     average = "a plain mean (Keras)"
-    if document["for"] == "torch":
+    if document["average"] == "batch":
         batches = counted(document["batch_size"], "mask")
         average = f"PyTorch's weighted mean over batches of {batches}"
     yield (
@@ -138,18 +94,16 @@ def linear_notes(weights: WeightTable, epsilon: float) -> RenderableType:
     return Text(
         f"{text} under a plain mean (Keras), at a confidence of {1 - epsilon:.7g};"
         " PyTorch's weighted mean needs its own weights:"
-        f" {spelled(argument('framework', 'torch'))} {spelled(argument('batch_size', Blank('S')))}"
+        f" {spelled(argument('average', 'batch'))} {spelled(argument('batch_size', Blank('S')))}"
     )
 
 
-def equal_cost_notes(
-    solution: EqualCostWeights, names: Sequence[str], relaxed: Sequence[Relaxation]
-) -> RenderableType:
+def equal_cost_notes(solution: EqualCostWeights, names: Sequence[str]) -> RenderableType:
     """How equal-cost weights for PyTorch's mean were found and how far to trust them."""
     lines = [*_solution_lines(solution, names)]
-    if relaxed:
+    if solution.relaxations:
         lines.append("Larger batches relax it:")
-        for step in relaxed:
+        for step in solution.relaxations:
             ratio = "-" if step.weight_ratio is None else f"{step.weight_ratio:,.4g}"
             lines.append(
                 f"  batch size {step.batch_size}: largest weight ratio {ratio}, slack"

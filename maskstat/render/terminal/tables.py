@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from maskstat.errors import argument, spelled
+from maskstat.errors import WeightError, argument, spelled
 from maskstat.naming import counted, printable
 from maskstat.render.terminal.profile_tables import profile_lines, unmeasured_lines
 from maskstat.values.catalog import ClassCatalog
@@ -275,7 +275,9 @@ def _weight_notes(weights: WeightTable) -> Iterable[str]:
         )
 
 
-def compare_table(tables: Mapping[str, WeightTable | str], catalog: ClassCatalog) -> RenderableType:
+def compare_table(
+    tables: Mapping[str, WeightTable | WeightError], catalog: ClassCatalog
+) -> RenderableType:
     """All schemes side by side; a scheme that has no weights here says why below."""
     usable = {name: table for name, table in tables.items() if isinstance(table, WeightTable)}
     table = new_table(("#", "right"), ("class", "left"), ("share", "right"))
@@ -292,7 +294,7 @@ def compare_table(tables: Mapping[str, WeightTable | str], catalog: ClassCatalog
             share(frequency) if frequency else "never",
             *(f"{weights.weights[info.index]:.4g}" for weights in usable.values()),
         )
-    reasons = [f"{name}: {why}" for name, why in tables.items() if isinstance(why, str)]
+    reasons = [f"{name}: {why}" for name, why in tables.items() if isinstance(why, WeightError)]
     return Group(table, Text("\n".join(reasons))) if reasons else table
 
 

@@ -1,0 +1,63 @@
+"""Check: what is wrong with a scanned set of masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+from maskstat.statistics.quality import Finding, chosen_kinds
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Check(Sequence[Finding]):
+    """Findings, errors first: a sequence of them.
+
+    Attributes:
+        scan: name of the scan.
+        source: where its masks are.
+        masks: masks counted.
+        failures: masks that could not be counted.
+        against: names of the scans that it was checked against.
+        images: whether images were looked at.
+        findings: what was found.
+    """
+
+    scan: str
+    source: str
+    masks: int
+    failures: int
+    against: tuple[str, ...]
+    images: bool
+    findings: tuple[Finding, ...]
+
+    def __len__(self) -> int:
+        return len(self.findings)
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.findings)
+
+    @overload
+    def __getitem__(self, index: int) -> Finding: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Finding]: ...
+    def __getitem__(self, index: int | slice) -> Finding | Sequence[Finding]:
+        return self.findings[index]
+
+    def failing(self, fail_on: str | Iterable[str]) -> tuple[Finding, ...]:
+        """The findings of these kinds.
+
+        Args:
+            fail_on: kinds, "error", or "warning" (which includes errors).
+
+        Raises:
+            ParameterError: a word is neither.
+        """
+        kinds = chosen_kinds(fail_on)
+        return tuple(finding for finding in self.findings if finding.kind in kinds)
+
+    def to_document(self) -> dict[str, Any]:
+        """Everything `maskstat check --json` prints; plain JSON types."""
+        from maskstat.render.documents.check import check_document
+
+        return check_document(self)

@@ -1,0 +1,58 @@
+"""What there is to choose from: weight schemes, sampling methods, catalogues of public datasets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from maskstat.values.catalog import ClassCatalog
+from maskstat.values.catalog_files import load_preset
+from maskstat.values.presets import preset_names, preset_text
+
+if TYPE_CHECKING:
+    from maskstat.sampling.methods import Method
+    from maskstat.weights.schemes import Scheme
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """The catalogue of a public dataset.
+
+    Attributes:
+        name: what `classes` calls it.
+        title: the dataset.
+        text: its YAML, a file to start from.
+        catalog: its classes.
+    """
+
+    name: str
+    title: str
+    text: str
+    catalog: ClassCatalog
+
+
+def schemes() -> dict[str, Scheme]:
+    """The weight schemes by name: formula, parameters with defaults, source."""
+    from maskstat.weights.schemes import SCHEMES
+
+    return dict(SCHEMES)
+
+
+def sampling_methods() -> dict[str, Method]:
+    """The sampling methods by name: formula, unit, parameters with defaults, source."""
+    from maskstat.sampling.methods import METHODS
+
+    return dict(METHODS)
+
+
+def presets() -> dict[str, Preset]:
+    """The catalogues of public datasets by name."""
+    return {name: preset(name) for name in preset_names()}
+
+
+def preset(name: str) -> Preset:
+    """One of `presets()`. Raises CatalogError, with the nearest name, where there is none."""
+    import yaml
+
+    catalog, text = load_preset(name), preset_text(name)
+    return Preset(name, str(yaml.safe_load(text)["title"]), text, catalog)

@@ -1,0 +1,10 @@
+"""The words that say how masks are read; no heavy import."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Channels = Literal["one-hot", "bitmask", "one-hot-first", "bitmask-first"]
+CHANNELS: tuple[Channels, ...] = ("one-hot", "bitmask", "one-hot-first", "bitmask-first")
+"""How several channels make one value: the number of the one that is set, or the sum of 2^k. With
+"-first" where an array's channels are its first axis rather than its last."""

@@ -1,0 +1,217 @@
+"""Class weights by any scheme: one entry, also to equal cost under both averages of a loss."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from maskstat.errors import ParameterError, UnlistedValuesError, WeightError, argument
+from maskstat.parameters import check_word, refuse_idle
+from maskstat.values.histogram import ClassHistogram
+from maskstat.values.ledger import MaskLedger
+from maskstat.values.tally import IntArray
+from maskstat.weights.choices import AVERAGES, Absent, Average, Normalisation, Unlisted
+from maskstat.weights.compute import (
+    compute,
+    finish,
+    heed_unlisted,
+    present_counts,
+    resolve_absent,
+)
+from maskstat.weights.cost_matrix import read_cost_matrix
+from maskstat.weights.equal_cost import best_effort as most_equal
+from maskstat.weights.equal_cost import linear, relaxations, weight_normalised
+from maskstat.weights.schemes import SCHEMES, find_scheme
+from maskstat.weights.schemes import equal_cost as closed_form
+from maskstat.weights.table import WeightTable
+
+EQUAL_COST = "equal-cost"
+DEFAULT_MAX_RATIO = 1000.0
+# What `WeightTable.reduction` says of weights for each average.
+_REDUCTIONS: dict[Average, str] = {"pixel": "linear", "batch": "weight-normalised"}
+
+CostMatrix = npt.ArrayLike | str | os.PathLike[str]
+
+
+def weigh(
+    histogram: ClassHistogram,
+    ledger: Callable[[], MaskLedger],
+    scheme: str = EQUAL_COST,
+    *,
+    parameters: Mapping[str, object] | None = None,
+    average: Average | None = None,
+    batch_size: int | None = None,
+    seed: int | None = None,
+    cost_matrix: CostMatrix | None = None,
+    best_effort: bool = False,
+    max_ratio: float | None = None,
+    normalize: Normalisation = "none",
+    clip: tuple[float, float] | None = None,
+    absent: Absent | None = None,
+    unlisted: Unlisted = "refuse",
+    source: str | None = None,
+    components: Callable[[], IntArray] | None = None,
+) -> WeightTable:
+    """Class weights from exact counts; see `maskstat.api.scan.Scan.weights`.
+
+    Args:
+        histogram: counts of K classes.
+        ledger: gives the mask x class counts; asked only where batches matter.
+        source: where the counts are from, for the table's provenance.
+        components: gives int64[K], connected components, where a scheme is asked to count them.
+    """
+    bound = find_scheme(scheme).bind(parameters or {})
+    if scheme != EQUAL_COST:
+        refuse_idle(
+            {
+                "average": average,
+                "batch_size": batch_size,
+                "cost_matrix": cost_matrix,
+                "best_effort": best_effort,
+                "max_ratio": max_ratio,
+                "seed": seed,
+            },
+            goes_with=argument("scheme", EQUAL_COST),
+        )
+        return compute(
+            histogram,
+            scheme,
+            parameters=bound,
+            normalize=normalize,
+            clip=clip,
+            absent=absent,
+            unlisted=unlisted,
+            source=source,
+            components=components,
+        )
+    asked = check_average(average, batch_size, seed)
+    limit = _limit(asked, best_effort, max_ratio)
+    matrix = _matrix(cost_matrix, len(histogram.catalog))
+    if limit is not None and matrix is not None:
+        raise ParameterError(
+            f"does not go with {argument('best_effort', True)}", parameter="cost_matrix"
+        )
+    if asked == "batch" and batch_size is None:
+        raise ParameterError(
+            "PyTorch's mean divides by each batch's weights, so its answer depends on the batch",
+            parameter="average",
+            remedy=f"say how many masks one process averages over: {argument('batch_size', 8)}",
+        )
+    heed_unlisted(histogram, unlisted)
+    policy = resolve_absent(histogram, absent)
+    counts = present_counts(histogram)
+    names = histogram.catalog.names
+    solution = None
+    said: dict[str, object] = {"average": asked}
+    if asked == "pixel" or batch_size is None:
+        if matrix is None:
+            raw = closed_form(counts)
+        else:
+            raw = linear(histogram.pixels, cost_matrix=matrix, names=names)[histogram.present]
+    else:
+        said |= {"batch_size": batch_size, "seed": seed or 0}
+        if limit is not None:
+            said["max_ratio"] = limit
+            solution = most_equal(ledger(), batch_size, max_ratio=limit, seed=seed or 0)
+        else:
+            solution = weight_normalised(
+                ledger(), batch_size, seed=seed or 0, cost_matrix=matrix, names=names
+            )
+            if solution.is_near_border:
+                solution = replace(solution, relaxations=relaxations(ledger()))
+        raw = solution.weights[histogram.present]
+    if matrix is not None:
+        said["cost_matrix"] = np.asarray(matrix, np.float64).tolist()
+    return finish(
+        histogram,
+        raw,
+        EQUAL_COST,
+        said,
+        policy=policy,
+        normalize=normalize,
+        clip=clip,
+        source=source,
+        reduction=_REDUCTIONS[asked],
+        solution=solution,
+    )
+
+
+def weigh_all(
+    histogram: ClassHistogram,
+    *,
+    normalize: Normalisation = "none",
+    clip: tuple[float, float] | None = None,
+    absent: Absent | None = None,
+    unlisted: Unlisted = "refuse",
+    source: str | None = None,
+    components: Callable[[], IntArray] | None = None,
+) -> dict[str, WeightTable | WeightError]:
+    """By scheme its weights, default parameters, or why it has none; see `Scan.all_weights`.
+
+    Raises:
+        UnlistedValuesError: pixels have values that are neither classes nor ignored.
+        WeightError: no scheme has weights here.
+        ParameterError: a word that means nothing.
+    """
+    tables: dict[str, WeightTable | WeightError] = {}
+    for name in SCHEMES:
+        try:
+            tables[name] = compute(
+                histogram,
+                name,
+                normalize=normalize,
+                clip=clip,
+                absent=absent,
+                unlisted=unlisted,
+                source=source,
+                components=components,
+            )
+        except UnlistedValuesError:
+            raise
+        except WeightError as error:
+            tables[name] = error
+    first = next(iter(tables.values()))
+    if isinstance(first, WeightError) and all(isinstance(t, WeightError) for t in tables.values()):
+        raise first
+    return tables
+
+
+def check_average(average: Average | None, batch_size: int | None, seed: int | None) -> Average:
+    """The average asked for, "pixel" where none is.
+
+    Raises:
+        ParameterError: there is no such average, or it knows no batches and one of their options
+            is given.
+    """
+    if average is not None:
+        check_word(average, AVERAGES, parameter="average")
+    if average != "batch":
+        refuse_idle(
+            {"batch_size": batch_size, "seed": seed}, goes_with=argument("average", "batch")
+        )
+    return average or "pixel"
+
+
+def _limit(average: Average, best_effort: bool, max_ratio: float | None) -> float | None:
+    """The largest weight ratio of a best effort, None where an exact answer is wanted."""
+    if not best_effort:
+        refuse_idle({"max_ratio": max_ratio}, goes_with=argument("best_effort", True))
+        return None
+    if average == "pixel":
+        raise ParameterError(
+            "a plain mean always has an exact answer",
+            parameter="best_effort",
+            remedy="leave it out",
+        )
+    return DEFAULT_MAX_RATIO if max_ratio is None else max_ratio
+
+
+def _matrix(given: CostMatrix | None, class_count: int) -> npt.ArrayLike | None:
+    if isinstance(given, (str, os.PathLike)):
+        return read_cost_matrix(Path(given), class_count)
+    return given
