@@ -10,7 +10,7 @@
       WeightError               weights can't be computed from these counts
         UnlistedValuesError     values that are neither classes nor ignored
         AbsentClassError        declared classes never occur
-        UnknownCountsError      they are asked for what was not counted
+        UnknownCountsError      given counts know nothing of masks
         InfeasibleEqualCost     no weights make all costs equal at this batch size
       ProfileError              the pixel profile is not there, or not of all masks
       FileFormatError           a file is not in a form that maskstat knows

@@ -11,6 +11,7 @@ from maskstat.naming import printable
 # Options and commands that are not called as their parameters, functions and methods are.
 _OPTIONS = {
     "epsilon": "--predictor-confidence",
+    "kind": "KIND",
     "methods": "--method",
     "others": "--scan",
     "out": "-o",
@@ -18,8 +19,9 @@ _OPTIONS = {
     "parameters": "--param",
     "path": "-o",
     "scans": "--scan",
-    "source": "SOURCE",
     "schemes": "--scheme",
+    "source": "SOURCE",
+    "stores": "STORE",
     "views": "--scan",
 }
 _COMMANDS = {"open_scan": "show"}

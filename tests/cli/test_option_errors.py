@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from maskstat import cli, errors
 from maskstat.cli import scan
+from maskstat.cli.spelling import AsCommands
 from tests.support import option_world
 from tests.support.loops import at_least_one
 from tests.support.option_cases import BEGINNINGS, SHARED, Case
@@ -74,6 +75,7 @@ class Outcome(NamedTuple):
     out: str
     err: str
     new: dict[str, bytes]
+    error: errors.MaskstatError | None = None
 
 
 Run = Callable[..., Outcome]
@@ -90,13 +92,23 @@ def run(
     world: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[Run]:
     """Run a command line in that folder; files that it makes are gone afterwards."""
-    monkeypatch.setattr(cli, "app", APP)  # as Typer puts it together, but once for all runs
+    raised: list[errors.MaskstatError] = []
+
+    def app(*words: Any, **options: Any) -> Any:
+        try:
+            return APP(*words, **options)  # as Typer puts it together, but once for all runs
+        except errors.MaskstatError as error:
+            raised.append(error)
+            raise
+
+    monkeypatch.setattr(cli, "app", app)
     monkeypatch.chdir(world)
     monkeypatch.delenv("MASKSTAT_DB", raising=False)
     before = contents(world)
 
     def run(*arguments: str) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["maskstat", *arguments])
+        raised.clear()
         code = cli.run(list(arguments))
         after = contents(world)
         changed = [name for name, state in after.items() if before.get(name) != state]
@@ -104,7 +116,7 @@ def run(
         for name in new:
             (world / name).unlink()
         out, err = capfd.readouterr()
-        return Outcome(code, out, err, new)
+        return Outcome(code, out, err, new, raised[0] if raised else None)
 
     yield run
     assert contents(world) == before
@@ -167,6 +179,11 @@ def test_what_is_wrong_is_said_in_one_line(
     for word in at_least_one(case.words):
         assert word in outcome.err
     assert outcome.new.keys() <= {case.made}
+    if outcome.error is not None and outcome.error.parameter is not None:
+        option = AsCommands().argument(outcome.error.parameter, None)
+        assert option in outcome.err
+        given = COMMANDS[case.line.split(" ")[0]].params
+        assert option in {o for p in given for o in (*p.opts, str(p.metavar).rstrip("."))}
 
 
 def split(line: str) -> list[str]:
