@@ -15,6 +15,7 @@ from maskstat.version import __version__
 
 if TYPE_CHECKING:
     from maskstat.api.counting import MaskCounter, count
+    from maskstat.api.given_counts import from_counts
     from maskstat.api.making import open_scan, scan
     from maskstat.api.merging import merge
     from maskstat.api.scan import Scan
@@ -45,6 +46,7 @@ __all__ = [
     "WeightTable",
     "__version__",
     "count",
+    "from_counts",
     "load_catalog",
     "load_sampling",
     "load_weights",
@@ -69,6 +71,7 @@ _HOMES = {
     "Scan": "api.scan",
     "WeightTable": "weights.table",
     "count": "api.counting",
+    "from_counts": "api.given_counts",
     "load_catalog": "values.catalog_files",
     "load_sampling": "sampling.table",
     "load_weights": "weights.table",

@@ -45,7 +45,7 @@ def amounts(numbers: Mapping[str, object], unit: Given | None = None) -> tuple[I
             f"is {', '.join(GIVEN[:-1])} or {GIVEN[-1]}, not {printable(repr(unit))[:60]}",
             parameter="unit",
         )
-    values = [_number(name, number) for name, number in numbers.items()]
+    values = [_number(name, number, "counts") for name, number in numbers.items()]
     names = list(numbers)
     with localcontext() as context:
         context.prec = 400  # exact: numbers have 308 digits before the point at most
@@ -54,7 +54,7 @@ def amounts(numbers: Mapping[str, object], unit: Given | None = None) -> tuple[I
             raise ParameterError("there is nothing to weigh: every class has 0", parameter="counts")
         found = _unit(values, total) if unit is None else unit
         if found == "counts":
-            return _counts(names, values), found
+            return _whole(names, values, "counts"), found
         whole = Decimal(100 if found == "percent" else 1)
         if total > whole + _slack(values, whole):
             raise ParameterError(f"they sum to {total:.10g}, more than {whole}", parameter="counts")
@@ -69,26 +69,36 @@ def in_proportion(shares: Sequence[float]) -> IntArray:
         return _scaled([f"class_{k}" for k in range(len(values))], values)
 
 
-def _number(name: str, given: object) -> Decimal:
-    where = f"class {printable(name)}"
+def whole_numbers(numbers: Mapping[str, object], parameter: str) -> IntArray:
+    """int64[K], what is given beside the counts, as `parameter` says. Raises ParameterError."""
+    values = [_number(name, number, parameter) for name, number in numbers.items()]
+    return _whole(list(numbers), values, parameter)
+
+
+def _number(name: str, given: object, parameter: str) -> Decimal:
+    def refused(problem: str, remedy: str | None = None) -> ParameterError:
+        where = f"class {printable(name)[:60]}"
+        return ParameterError(problem, where=where, remedy=remedy, parameter=parameter)
+
     if isinstance(given, (bool, np.bool_)) or given is None:
-        raise ParameterError(f"{given} is no count", where=where)
+        raise refused(f"{given} is no count")
     text = given.strip() if isinstance(given, str) else str(given)
-    if isinstance(given, str) and (not text.isascii() or "_" in text):
-        text = "no number"
-    percent = text.endswith("%")
+    shown = printable(text[:40])
     try:
+        if not text.isascii() or "_" in text:
+            raise InvalidOperation
         value = Decimal(text)
     except InvalidOperation:
-        shown = printable(text)[:40]
-        hint = "leave the sign out and say that they are percentages" if percent else None
-        raise ParameterError(f"{shown!r} is no number", where=where, remedy=hint) from None
+        signed = "%" in text
+        raise refused(
+            f"{shown!r} is no number", "write percentages without the sign" if signed else None
+        ) from None
     if not value.is_finite():
-        raise ParameterError(f"{printable(text)[:40]} is no count", where=where)
+        raise refused(f"{shown} is no count")
     if value < 0:
-        raise ParameterError(f"{printable(text)[:40]} is negative", where=where)
+        raise refused(f"{shown} is negative")
     if value > _LARGEST:
-        raise ParameterError(f"{value:.4g} is more than fits 63 bits", where=where)
+        raise refused(f"{value:.4g} is more than 64 bits hold")
     return value
 
 
@@ -129,14 +139,16 @@ def _decimals(values: Sequence[Decimal]) -> int:
     return max(max(0, -int(value.normalize().as_tuple().exponent)) for value in values)
 
 
-def _counts(names: Sequence[str], values: Sequence[Decimal]) -> IntArray:
+def _whole(names: Sequence[str], values: Sequence[Decimal], parameter: str) -> IntArray:
     for name, value in zip(names, values, strict=True):
         if value != value.to_integral_value():
             raise ParameterError(
-                f"{value:.10g} is no whole number of pixels", where=f"class {printable(name)}"
+                f"{value:.10g} is no whole number",
+                where=f"class {printable(name)[:60]}",
+                parameter=parameter,
             )
     if sum(values) > _LARGEST:
-        raise ParameterError("together they are more than fits 63 bits", parameter="counts")
+        raise ParameterError("together they are more than 64 bits hold", parameter=parameter)
     return np.array([int(value) for value in values], np.int64)
 
 
@@ -147,6 +159,7 @@ def _scaled(names: Sequence[str], shares: Sequence[Decimal]) -> IntArray:
         if share and not number:
             raise ParameterError(
                 f"a share of {share:.4g} is too small to be told from 0",
-                where=f"class {printable(name)}",
+                where=f"class {printable(name)[:60]}",
+                parameter="counts",
             )
     return np.array(scaled, np.int64)

@@ -147,7 +147,9 @@ class ClassHistogram:
         if known(self, "total_pixels") == 0:
             return other
         if "shares" in {self.unit, other.unit}:
-            raise UnknownCountsError("shares do not add: of how many pixels they are is unknown")
+            raise UnknownCountsError(
+                "shares do not add: the number of pixels they are of is unknown"
+            )
 
         def total(name: str) -> Any:
             mine, others = known(self, name), known(other, name)

@@ -10,14 +10,14 @@ T = TypeVar("T")
 
 
 _WHAT = {
-    "masks": "in how many masks each class is",
-    "image_pixels": "how many pixels the masks with each class have",
-    "labelled_image_pixels": "how many labelled pixels the masks with each class have",
-    "ignored": "what is ignored",
-    "mask_count": "how many masks there are",
-    "single_class_masks": "how many masks have a single class",
-    "unlabelled_masks": "how many masks have no labelled pixel",
-    "total_pixels": "how many pixels there are with those of no class",
+    "masks": "the number of masks with each class",
+    "image_pixels": "the number of pixels in the masks with each class",
+    "labelled_image_pixels": "the number of labelled pixels in the masks with each class",
+    "ignored": "the number of ignored pixels",
+    "mask_count": "the number of masks",
+    "single_class_masks": "the number of masks with a single class",
+    "unlabelled_masks": "the number of masks without a labelled pixel",
+    "total_pixels": "the number of all pixels",
 }
 _GIVABLE = {"masks", "image_pixels", "mask_count"}
 
@@ -39,9 +39,11 @@ class Known(Generic[T]):
             return None  # the default of the field
         value: T | None = instance.__dict__[self._name]
         if value is None:
-            also = f", or give it with the counts: {self._name}" if self._name in _GIVABLE else ""
+            shares = instance.__dict__.get("unit") == "shares"
+            givable = _GIVABLE - ({"image_pixels"} if shares else set())
+            also = f", or give it with the counts: {self._name}" if self._name in givable else ""
             raise UnknownCountsError(
-                f"these are counts that were given, and {_WHAT[self._name]} is unknown",
+                f"{_WHAT[self._name]} is unknown: counts were given, no masks",
                 remedy=f"scan the masks{also}",
             )
         return value
@@ -53,8 +55,8 @@ class Known(Generic[T]):
 def of_shares() -> UnknownCountsError:
     """What to raise where numbers of pixels are needed and only their shares are known."""
     return UnknownCountsError(
-        "these are shares that were given, and of how many pixels is unknown",
-        remedy="give counts instead, or scan the masks",
+        "the number of pixels is unknown: shares were given",
+        remedy="give counts, or scan the masks",
     )
 
 

@@ -137,8 +137,15 @@ class WeightTable(Mapping[str, float]):
         return write_document(self.to_document(), Path(path), layout)
 
     def to_pandas(self) -> DataFrame:
-        """A row a class: pixels, weights. Raises MissingExtraError without pandas."""
-        return data_frame({"pixels": self.pixels, "weights": self.weights}, {"class": self.names})
+        """A row a class: pixels (or shares), weights. Raises MissingExtraError without pandas."""
+        return data_frame(
+            {self.unit: self._amounts, "weights": self.weights}, {"class": self.names}
+        )
+
+    @property
+    def _amounts(self) -> IntArray | FloatArray:
+        """[K], what `unit` says."""
+        return self.frequency if self.unit == "shares" else self.pixels
 
     def to_document(self) -> Document:
         """What files hold."""
@@ -153,10 +160,9 @@ class WeightTable(Mapping[str, float]):
             "clip": None if self.clip is None else list(self.clip),
             "provenance": dict(self.provenance),
         }
-        amounts = self.frequency if self.unit == "shares" else self.pixels
         columns: dict[str, Sequence[object]] = {
             "classes": list(self.names),
-            self.unit: amounts.tolist(),
+            self.unit: self._amounts.tolist(),
             "weights": self.weights.tolist(),
         }
         return Document(metadata, columns, values="weights")

@@ -25,7 +25,7 @@ def dumps(document: Document, layout: Layout) -> bytes:
 def loads(data: bytes, values: str) -> Document:
     """Read any of the layouts. Raises ValueError where it is not YAML."""
     try:
-        return from_object(yaml.load(data, Loader=_Loader), values)
+        return from_object(yaml.load(data, Loader=Loader), values)
     except yaml.YAMLError as error:
         raise ValueError("not YAML") from error
 
@@ -46,7 +46,7 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
 _Dumper.add_representer(str, _represent_text)
 
 
-class _Loader(yaml.SafeLoader):
+class Loader(yaml.SafeLoader):
     """Refuses aliases: a few of them can stand for more values than fit into any memory."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:

@@ -22,6 +22,7 @@ from maskstat.statistics.cooccurrence import mask_variety
 from maskstat.statistics.imbalance import ClassGroups, groups_by_share, imbalance
 from maskstat.statistics.mask_shapes import mask_forms
 from maskstat.values.catalog import DEFAULT_IGNORE
+from maskstat.values.known import known
 from maskstat.weights.schemes import SCHEMES
 from maskstat.weights.table import WeightTable
 
@@ -42,29 +43,17 @@ def report_document(scan: StoredScan) -> dict[str, Any]:
     null where there is one), `findings` (as `maskstat check` lists them, without opening files),
     `ignore_index`, `weights` (by scheme, scaled so that the average pixel weighs 1), `costs` (of
     constant predictions by scheme), `constant_predictors` (their metrics by class) and
-    `provenance`.
+    `provenance`. Of given counts, keys that say what masks are like are null, findings too.
     """
     document = scan_document(scan)
     histogram = scan.histogram
     tables = scheme_weights(histogram, source=scan.source)
-    forms = mask_forms(scan.tables())
-    document["sizes"] = [
-        {"width": width, "height": height, "masks": count} for height, width, count in forms.sizes
-    ]
-    document["aspect"] = None if forms.aspect is None else asdict(forms.aspect)
-    document["value_types"] = [
-        {"value_type": name, "masks": count} for name, count in forms.value_types
-    ]
-    document["variety"] = asdict(mask_variety(scan.ledger))
-    document["variety"]["masks_by_classes"] = list(document["variety"]["masks_by_classes"])
-    document["mask_imbalance"] = imbalance_document(imbalance(histogram.masks))
+    document |= _unknown_masks() if histogram.unknown else _of_masks(scan)
+    masks = known(histogram, "masks")
+    document["mask_imbalance"] = None if masks is None else imbalance_document(imbalance(masks))
     document["groups"] = _groups(scan, groups_by_share(histogram.pixels))
     profile = scan.profile
     document["places"] = None if profile is None else place_document(profile)
-    document["profile_command"] = None if profile is not None else spelled(scan.profile_call)
-    document["findings"] = [
-        finding.to_dict() for finding in counted_findings(scan, min_masks=MIN_MASKS)
-    ]
     document["ignore_index"] = _ignore_index(scan)
     document["weights"] = _weights(tables)
     prices = scheme_prices(histogram, tables)
@@ -83,6 +72,30 @@ def report_document(scan: StoredScan) -> dict[str, Any]:
     return document
 
 
+def _of_masks(scan: StoredScan) -> dict[str, Any]:
+    """What masks are like, each by itself."""
+    forms = mask_forms(scan.tables())
+    variety = asdict(mask_variety(scan.ledger))
+    variety["masks_by_classes"] = list(variety["masks_by_classes"])
+    return {
+        "sizes": [
+            {"width": width, "height": height, "masks": count}
+            for height, width, count in forms.sizes
+        ],
+        "aspect": None if forms.aspect is None else asdict(forms.aspect),
+        "value_types": [{"value_type": name, "masks": count} for name, count in forms.value_types],
+        "variety": variety,
+        "profile_command": None if scan.profile is not None else spelled(scan.profile_call),
+        "findings": [finding.to_dict() for finding in counted_findings(scan, min_masks=MIN_MASKS)],
+    }
+
+
+def _unknown_masks() -> dict[str, Any]:
+    """The same where counts were given."""
+    keys = ("sizes", "aspect", "value_types", "variety", "profile_command", "findings")
+    return dict.fromkeys(keys)
+
+
 def _groups(scan: StoredScan, groups: ClassGroups) -> dict[str, Any]:
     names = scan.catalog.names
     listed: dict[str, Any] = {
@@ -95,7 +108,8 @@ def _groups(scan: StoredScan, groups: ClassGroups) -> dict[str, Any]:
 def _ignore_index(scan: StoredScan) -> int | None:
     """The one label that a loss has to leave out: 255 where it is ignored, or the only other."""
     ignored = set(scan.catalog.ignored_values)
-    if DEFAULT_IGNORE in ignored or DEFAULT_IGNORE in scan.histogram.ignored:
+    found = known(scan.histogram, "ignored") or {}
+    if DEFAULT_IGNORE in ignored or DEFAULT_IGNORE in found:
         return DEFAULT_IGNORE
     outside = sorted(value for value in ignored if not 0 <= value < len(scan.catalog))
     return outside[0] if len(outside) == 1 else None

@@ -28,9 +28,14 @@ def scan_document(scan: StoredScan) -> dict[str, Any]:
     nearest listed one: class and largest channel difference), `imbalance`, `absent_classes`,
     `single_class_masks`, `unlabelled_masks`, `failures` (mask, reason), `profile` (see
     `profile_document`; null where nothing was measured) and, after a scan, `changes`.
+
+    Of counts that were given (`maskstat.from_counts`) much is unknown: those keys are null, and
+    `unknown` lists them. `unit` is "shares" where only the shares of the classes are known.
     """
     histogram = scan.histogram
     catalog = scan.catalog
+    shares = histogram.unit == "shares"
+    ignored = known(histogram, "ignored")
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "maskstat": __version__,
@@ -44,18 +49,22 @@ def scan_document(scan: StoredScan) -> dict[str, Any]:
             "nearest_colour": catalog.nearest_colour,
         },
         "reading": dict(scan.info.reading),
-        "masks": histogram.mask_count,
-        "total_pixels": histogram.total_pixels,
-        "labelled_pixels": histogram.labelled_pixels,
+        "unit": histogram.unit,
+        "unknown": list(histogram.unknown),
+        "masks": known(histogram, "mask_count"),
+        "total_pixels": known(histogram, "total_pixels"),
+        "labelled_pixels": None if shares else histogram.labelled_pixels,
         "classes": class_records(histogram),
-        "ignored": {str(value): count.pixels for value, count in histogram.ignored.items()},
+        "ignored": None
+        if ignored is None
+        else {str(value): count.pixels for value, count in ignored.items()},
         "unlisted": {str(value): count.pixels for value, count in histogram.unlisted.items()},
         "unlisted_values": _unlisted_values(scan),
         "ignored_by_default": _ignored_by_default(scan),
         "imbalance": imbalance_document(imbalance(histogram.pixels)),
         "absent_classes": [catalog.names[k] for k in np.flatnonzero(~histogram.present)],
-        "single_class_masks": histogram.single_class_masks,
-        "unlabelled_masks": histogram.unlabelled_masks,
+        "single_class_masks": known(histogram, "single_class_masks"),
+        "unlabelled_masks": known(histogram, "unlabelled_masks"),
         "failures": [{"mask": f.mask, "reason": f.reason} for f in scan.failures],
         "profile": profile_document(scan),
     }
@@ -74,9 +83,10 @@ def scan_document(scan: StoredScan) -> dict[str, Any]:
 
 def class_records(histogram: ClassHistogram) -> list[dict[str, Any]]:
     """The rows of `classes`; null where something is unknown of counts that were given."""
-    columns = {"pixels": histogram.pixels.tolist()}
-    for name in ("masks", "image_pixels"):
-        counts = known(histogram, name)
+    columns = {}
+    for name in ("pixels", "masks", "image_pixels"):
+        shares = name == "pixels" and histogram.unit == "shares"
+        counts = None if shares else known(histogram, name)
         columns[name] = [None] * len(histogram.catalog) if counts is None else counts.tolist()
     columns["frequency"] = histogram.frequency.tolist()
     return [
@@ -111,5 +121,5 @@ def _unlisted_values(scan: StoredScan) -> list[dict[str, Any]]:
 
 def _ignored_by_default(scan: StoredScan) -> list[int]:
     """[255] where it is ignored although nobody asked."""
-    found = 255 in scan.histogram.ignored
+    found = 255 in (known(scan.histogram, "ignored") or {})
     return [255] if found and 255 not in scan.catalog.ignored_values else []

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from maskstat.naming import counted, printable
-from maskstat.render.plots.drawing import Drawing, ScanView
+from maskstat.render.plots.drawing import Drawing, ScanView, presence_of
 from maskstat.render.plots.rows import Column, row_sheet, shown_rows
 from maskstat.render.plots.scale import Scale, set_x_axis
 from maskstat.render.plots.style import (
@@ -29,6 +29,8 @@ _GAP = 3.0
 def draw(view: ScanView, *, log: bool = False, order: str = "frequency") -> Drawing:
     """Bars of pixel frequency in class colours; beside them the share of masks with the class.
 
+    Without them where nobody knows how many masks have it.
+
     Args:
         view: the scan.
         log: a logarithmic frequency axis.
@@ -36,20 +38,18 @@ def draw(view: ScanView, *, log: bool = False, order: str = "frequency") -> Draw
     """
     histogram = view.histogram
     frequency = histogram.frequency
-    presence = histogram.masks / max(histogram.mask_count, 1)
+    presence = presence_of(histogram)
     rows, note = shown_rows(order_of(histogram.pixels, order))
     many = rows.size > 42
     widths = (150.0, 72.0) if many and rows.size > 80 else (260.0, 110.0)
-    sheet = row_sheet(
-        view.catalog,
-        rows,
-        (Column("share of labelled pixels", widths[0]), Column("share of masks", widths[1])),
-        note=note,
-    )
     colours = class_colours(view.catalog)
-    for column, (values, tints) in enumerate(
-        ((frequency, colours), (presence, [NEUTRAL] * len(colours)))
-    ):
+    columns = [Column("share of labelled pixels", widths[0])]
+    bars = [(frequency, colours)]
+    if presence is not None:
+        columns.append(Column("share of masks", widths[1]))
+        bars.append((presence, [NEUTRAL] * len(colours)))
+    sheet = row_sheet(view.catalog, rows, columns, note=note)
+    for column, (values, tints) in enumerate(bars):
         scale = _bar_scale(values[rows], widths[column], log=log and column == 0)
         for panel in sheet.panels:
             _bars(panel.axes[column], panel.rows, values, scale, tints)
@@ -106,4 +106,6 @@ def _description(view: ScanView, frequency: np.ndarray, *, log: bool) -> str:
     text += " on a logarithmic axis" if log else ""
     text += f", most frequent: {listed}" if listed else ""
     text += f"; {counted(absent, 'class')} never occur" if absent else ""
+    if presence_of(histogram) is None:
+        return f"{text}. The share of masks is unknown."
     return f"{text}. Beside them the share of the {counted(histogram.mask_count, 'mask')}."

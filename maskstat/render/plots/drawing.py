@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from maskstat.errors import ProfileError
 from maskstat.naming import printable
 from maskstat.regions.profile import PixelProfile
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.histogram import ClassHistogram
+from maskstat.values.known import known
 from maskstat.values.ledger import MaskLedger
 
 if TYPE_CHECKING:
@@ -70,3 +74,9 @@ class Drawing:
 
     figure: Figure
     description: str
+
+
+def presence_of(histogram: ClassHistogram) -> NDArray[np.float64] | None:
+    """float64[K], the share of masks that contain each class; None where it is unknown."""
+    masks, count = known(histogram, "masks"), known(histogram, "mask_count")
+    return None if masks is None or count is None else masks / max(count, 1)

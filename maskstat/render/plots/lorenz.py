@@ -17,6 +17,7 @@ from maskstat.render.plots.style import (
     percent_tick,
 )
 from maskstat.statistics.imbalance import imbalance, lorenz_curve
+from maskstat.values.known import known
 from maskstat.values.tally import IntArray
 
 _SIDE = 270.0
@@ -25,13 +26,14 @@ _SIDE = 270.0
 def draw(view: ScanView) -> Drawing:
     """Cumulative share of pixels, and of presences in masks, against the share of classes.
 
-    Of connected components too, where the scan has a pixel profile.
+    Of masks where they are known, and of connected components where the scan has a pixel profile.
     """
     histogram, profile = view.histogram, view.profile
     curves: list[tuple[str, IntArray, str, Line]] = [
         ("pixels", histogram.pixels, ACCENT, "-"),
-        ("masks", histogram.masks, SECOND, (0, (6, 2))),
     ]
+    if (masks := known(histogram, "masks")) is not None:
+        curves.append(("masks", masks, SECOND, (0, (6, 2))))
     if profile is not None:
         curves.append(("components", profile.components, SERIES[2], (0, (2, 1.5))))
     figure = figure_of(_SIDE + 68, _SIDE + 46)

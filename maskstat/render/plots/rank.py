@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from maskstat.naming import counted, printable
-from maskstat.render.plots.drawing import Drawing, ScanView
+from maskstat.render.plots.drawing import Drawing, ScanView, presence_of
 from maskstat.render.plots.scale import Scale, set_x_axis, set_y_axis
 from maskstat.render.plots.style import (
     INK,
@@ -20,6 +20,7 @@ from maskstat.render.plots.style import (
     figure_of,
     fitted,
     order_of,
+    percent,
     percent_tick,
     plain_tick,
     text_width,
@@ -35,24 +36,28 @@ def draw(view: ScanView) -> Drawing:
     """Pixels of each class by rank on a logarithmic axis, with the share of masks below.
 
     Vertical lines stand where the most frequent classes together reach 50, 80 (the head) and
-    95% (without the tail) of the labelled pixels.
+    95% (without the tail) of the labelled pixels. Of given counts, what is unknown is left out:
+    the masks, and where they are shares, the numbers of pixels.
     """
     histogram = view.histogram
     order = order_of(histogram.pixels, "frequency")
     pixels = histogram.pixels[order]
+    shares = histogram.unit == "shares"
+    heights, tick = (histogram.frequency[order], percent_tick) if shares else (pixels, plain_tick)
+    presence = presence_of(histogram)
     across = Scale.over([1, order.size], _WIDTH, margin=10)
-    up = Scale.over(pixels, _PIXELS, log=True, margin=14)
-    widest = max((text_width(label, SMALL) for _, label in up.ticks(plain_tick)), default=0.0)
+    up = Scale.over(heights, _PIXELS, log=True, margin=14)
+    widest = max((text_width(label, SMALL) for _, label in up.ticks(tick)), default=0.0)
     left = widest + 32
-    figure = figure_of(left + _WIDTH + 12, _PIXELS + _MASKS + 74)
-    top = axes_at(figure, left, _MASKS + 50, _WIDTH, _PIXELS)
-    below = axes_at(figure, left, 36, _WIDTH, _MASKS)
+    room = 0.0 if presence is None else _MASKS + 14
+    figure = figure_of(left + _WIDTH + 12, _PIXELS + room + 60)
+    top = axes_at(figure, left, room + 36, _WIDTH, _PIXELS)
     x = across(np.arange(1, order.size + 1))
-    y = up(pixels)
-    set_y_axis(top, up, plain_tick)
+    y = up(heights)
+    set_y_axis(top, up, tick)
     top.set_xlim(0, _WIDTH)
     top.set_xticks([])
-    top.set_ylabel("labelled pixels")
+    top.set_ylabel("share of labelled pixels" if shares else "labelled pixels")
     reached = _mark_shares(top, across, pixels)
     colours = [class_colours(view.catalog)[k] for k in order]
     size = 26 if order.size <= 42 else 14
@@ -60,15 +65,18 @@ def draw(view: ScanView) -> Drawing:
     top.plot(x[some], y[some], color=NEUTRAL, linewidth=0.8, zorder=2)
     top.scatter(x, y, s=size, c=colours, edgecolors=INK, linewidths=0.4, zorder=3, clip_on=False)
     _name_points(top, [view.catalog.names[k] for k in order], x, y)
-    presence = histogram.masks[order] / max(histogram.mask_count, 1)
-    height = Scale(0.0, 1.0, _MASKS)
-    set_x_axis(below, across, _rank_tick, grid=False)
-    set_y_axis(below, height, percent_tick)
-    bar = max(0.6, min(14.0, 0.72 * (x[1] - x[0]))) if order.size > 1 else 14.0
-    below.bar(x, height(presence), width=bar, color=NEUTRAL, linewidth=0, zorder=2)
-    below.set_ylabel("share of masks")
-    below.set_xlabel("rank of the class by pixels")
-    for axes in (top, below):
+    panels = [top]
+    if presence is not None:
+        below = axes_at(figure, left, 36, _WIDTH, _MASKS)
+        height = Scale(0.0, 1.0, _MASKS)
+        set_y_axis(below, height, percent_tick)
+        bar = max(0.6, min(14.0, 0.72 * (x[1] - x[0]))) if order.size > 1 else 14.0
+        below.bar(x, height(presence[order]), width=bar, color=NEUTRAL, linewidth=0, zorder=2)
+        below.set_ylabel("share of masks")
+        panels.append(below)
+    set_x_axis(panels[-1], across, _rank_tick, grid=False)
+    panels[-1].set_xlabel("rank of the class by pixels")
+    for axes in panels:
         axes.yaxis.set_label_coords(-(left - 12) / _WIDTH, 0.5)
     return Drawing(figure, _description(view, reached))
 
@@ -139,9 +147,15 @@ def _description(view: ScanView, reached: list[tuple[float, int]]) -> str:
     text = f"Pixels of {counted(len(view.catalog), 'class')} by rank, on a logarithmic axis"
     if parts:
         first, last = order[0], order[int(view.histogram.present.sum()) - 1]
-        pixels, names = view.histogram.pixels, view.catalog.names
-        text += (
-            f", from {printable(names[first])} with {pixels[first]:,} to {printable(names[last])}"
-            f" with {pixels[last]:,}. {'; '.join(parts)}"
+        names, shares = view.catalog.names, view.histogram.unit == "shares"
+        most, least = (
+            percent(view.histogram.frequency[k]) if shares else f"{view.histogram.pixels[k]:,}"
+            for k in (first, last)
         )
+        text += (
+            f", from {printable(names[first])} with {most} to {printable(names[last])}"
+            f" with {least}. {'; '.join(parts)}"
+        )
+    if presence_of(view.histogram) is None:
+        return f"{text}. The share of masks is unknown."
     return f"{text}. Below, the share of masks that contain the class of that rank."

@@ -48,8 +48,12 @@ def said_of(document: Mapping[str, Any]) -> dict[str, Any]:
                 "listed": wording.finding_items(finding),
                 "advice": wording.sentence(finding["advice"]),
             }
-            for finding in document["findings"]
+            for finding in document["findings"] or ()
         ],
+        "no_findings": wording.no_findings(document),
+        "place": wording.place(document),
+        "class_columns": wording.class_columns(document),
+        "class_rows": wording.class_rows(document),
         "group_of": wording.group_of(document),
         "ignored": wording.ignored_values(document),
         "measures": wording.MEASURES,

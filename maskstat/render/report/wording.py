@@ -9,6 +9,7 @@ from maskstat.naming import counted, printable
 from maskstat.render.documents.report import MIN_MASKS
 from maskstat.render.plots.style import percent
 from maskstat.render.terminal.profile_tables import profile_lines, unmeasured_lines
+from maskstat.render.terminal.tables import given_counts
 from maskstat.statistics.quality import MIN_COMPONENTS
 
 SHOWN = 12
@@ -37,9 +38,15 @@ def headline(document: Mapping[str, Any]) -> list[Fact]:
     classes = document["classes"]
     occur = len(classes) - len(document["absent_classes"])
     total, labelled = document["total_pixels"], document["labelled_pixels"]
-    facts = [
-        Fact("masks", f"{document['masks']:,}", _sizes(document["sizes"])),
-        Fact("pixels", f"{total:,}", f"{percent(labelled / total)} labelled" if total else ""),
+    facts = []
+    if (masks := document["masks"]) is not None:
+        facts.append(Fact("masks", f"{masks:,}", _sizes(document["sizes"])))
+    if total is not None:
+        note = f"{percent(labelled / total)} labelled" if total and labelled is not None else ""
+        facts.append(Fact("pixels", f"{total:,}", note))
+    elif labelled is not None:
+        facts.append(Fact("labelled pixels", f"{labelled:,}", "as given"))
+    facts += [
         Fact(
             "classes that occur",
             f"{occur:,}",
@@ -48,7 +55,7 @@ def headline(document: Mapping[str, Any]) -> list[Fact]:
     ]
     measures = document["imbalance"]
     if measures["ratio"] is not None:
-        largest = max(classes, key=lambda row: row["pixels"])
+        largest = max(classes, key=lambda row: row["frequency"])
         facts += [
             Fact("imbalance ratio", number(measures["ratio"]), "largest over smallest class"),
             Fact(
@@ -62,10 +69,10 @@ def headline(document: Mapping[str, Any]) -> list[Fact]:
                 f"{printable(largest['name'])}: the accuracy of always answering it",
             ),
         ]
-    if variety := document["variety"]["classes"]:
+    if (of_masks := document["variety"]) and (variety := of_masks["classes"]):
         note = f"from {variety['least']:g} to {variety['most']:g}"
         facts.append(Fact("classes a mask, median", f"{variety['median']:g}", note))
-    if len(document["sizes"]) > 1 and (aspect := document["aspect"]):
+    if document["sizes"] and len(document["sizes"]) > 1 and (aspect := document["aspect"]):
         note = f"width over height, from {aspect['least']:.3g} to {aspect['most']:.3g}"
         facts.append(Fact("aspect ratio, median", f"{aspect['median']:.3g}", note))
     if types := document["value_types"]:
@@ -79,7 +86,9 @@ def headline(document: Mapping[str, Any]) -> list[Fact]:
 
 def imbalances(document: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     """What imbalance is measured by, with its measures."""
-    measured = [("by pixels", document["imbalance"]), ("by masks", document["mask_imbalance"])]
+    measured = [("by pixels", document["imbalance"])]
+    if document["mask_imbalance"] is not None:
+        measured.append(("by masks", document["mask_imbalance"]))
     if (profile := document["profile"]) and "imbalance" in profile:
         measured.append(("by components", profile["imbalance"]))
     return measured
@@ -95,6 +104,45 @@ def profile_notes(document: Mapping[str, Any]) -> list[str]:
             f" {document['profile_command']}"
         )
     return notes
+
+
+_CLASS_COLUMNS = (
+    ("pixels", "pixels", "labelled_pixels"),
+    ("share", "share", None),
+    ("masks", "masks", "masks"),
+    ("presence", "in masks", "mask_count"),
+    ("there", "share there", "image_pixels"),
+)
+
+
+def class_columns(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Key and heading of the numbers of classes that are known."""
+    unknown = {*document["unknown"]}
+    if "masks" in unknown:
+        unknown.add("mask_count")
+    return [(key, label) for key, label, needs in _CLASS_COLUMNS if needs not in unknown]
+
+
+def class_rows(document: Mapping[str, Any]) -> list[tuple[tuple[float | str, str], ...]]:
+    """A row a class under `class_columns`: numbers to sort by, and how they are written."""
+    masks = document["masks"]
+    rows = []
+    for row in document["classes"]:
+        there = row["pixels"] / row["image_pixels"] if row["image_pixels"] else None
+        present = percent(row["masks"] / masks) if row["masks"] is not None and masks else ""
+        cells: dict[str, tuple[float | str, str]] = {
+            "pixels": _count(row["pixels"]),
+            "share": (row["frequency"], percent(row["frequency"]) if row["frequency"] else "never"),
+            "masks": _count(row["masks"]),
+            "presence": (_count(row["masks"])[0], present),
+            "there": ("", "") if there is None else (there, percent(there)),
+        }
+        rows.append(tuple(cells[key] for key, _ in class_columns(document)))
+    return rows
+
+
+def _count(number: int | None) -> tuple[float | str, str]:
+    return ("", "") if number is None else (number, f"{number:,}")
 
 
 class ProfileRow(NamedTuple):
@@ -153,7 +201,7 @@ def profile_rows(document: Mapping[str, Any]) -> list[ProfileRow]:
     return rows
 
 
-def _sizes(sizes: Sequence[Mapping[str, int]]) -> str:
+def _sizes(sizes: Sequence[Mapping[str, int]] | None) -> str:
     if not sizes:
         return ""
     first = f"{sizes[0]['width']:,} × {sizes[0]['height']:,}"
@@ -242,8 +290,21 @@ def ignored_values(document: Mapping[str, Any]) -> str:
     total = document["total_pixels"] or 1
     return ", ".join(
         f"{printable(value)} ({percent(pixels / total)})"
-        for value, pixels in document["ignored"].items()
+        for value, pixels in (document["ignored"] or {}).items()
     )
+
+
+def no_findings(document: Mapping[str, Any]) -> str:
+    """What to say where nothing needs attention."""
+    if document["findings"] is None:
+        return sentence(given_counts(document))
+    return "Nothing that the counts could show."
+
+
+def place(document: Mapping[str, Any]) -> str:
+    """Where the counts are from."""
+    source = printable(document["source"])
+    return f"Masks in {source}" if document["findings"] is not None else f"From {source}"
 
 
 def groups(document: Mapping[str, Any]) -> str:

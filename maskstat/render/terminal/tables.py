@@ -47,51 +47,69 @@ def new_table(*columns: tuple[str, str]) -> Table:
 
 
 def class_table(classes: Sequence[Mapping[str, Any]], masks: int | None) -> Table:
-    """A row a class; without what its masks say where `masks`, their number, is unknown."""
+    """A row a class; what is null in all of them, or needs an unknown `masks`, has no column."""
     coloured = any(row["colour"] for row in classes)
     swatch = [("", "left")] if coloured else []
-    in_masks = ("masks", "in masks", "share there")
+    known = {name for row in classes for name, value in row.items() if value is not None}
+    columns = {
+        "pixels": "pixels" in known,
+        "share": True,
+        "": True,
+        "masks": "masks" in known,
+        "in masks": "masks" in known and masks is not None,
+        "share there": "image_pixels" in known,
+    }
+    shown = [name for name, has in columns.items() if has]
     table = new_table(
         ("#", "right"),
         *swatch,
         ("class", "left"),
-        ("pixels", "right"),
-        ("share", "right"),
-        ("", "left"),
-        *((heading, "right") for heading in in_masks if masks is not None),
+        *((name, "right" if name else "left") for name in shown),
     )
     largest = max((row["frequency"] for row in classes), default=0) or 1
     for row in classes:
+        there = row["pixels"] / row["image_pixels"] if row["image_pixels"] else None
         cells: list[str | Text] = [str(row["index"])]
         if coloured:
             cells.append(Text("██", style=row["colour"]) if row["colour"] else "")
-        cells += [
-            Text(printable(row["name"])),
-            f"{row['pixels']:,}",
-            share(row["frequency"]) if row["pixels"] else "never",
-            Text(bar(row["frequency"] / largest), style="cyan"),
-        ]
-        if masks is not None:
-            there = row["pixels"] / row["image_pixels"] if row["image_pixels"] else None
-            cells += [
-                f"{row['masks']:,}",
-                share(row["masks"] / masks) if masks else "",
-                "" if there is None else share(there),
-            ]
-        table.add_row(*cells)
+        numbers: dict[str, str | Text] = {
+            "pixels": _count(row["pixels"]),
+            "share": share(row["frequency"]) if row["frequency"] else "never",
+            "": Text(bar(row["frequency"] / largest), style="cyan"),
+            "masks": _count(row["masks"]),
+            "in masks": share(row["masks"] / masks) if row["masks"] is not None and masks else "",
+            "share there": "" if there is None else share(there),
+        }
+        table.add_row(*cells, Text(printable(row["name"])), *(numbers[name] for name in shown))
     return table
 
 
+def _count(number: int | None) -> str:
+    return "" if number is None else f"{number:,}"
+
+
+def given_counts(document: Mapping[str, Any]) -> str:
+    """What to say of counts that were given: what is unknown."""
+    what = "Shares" if document["unit"] == "shares" else "Counts"
+    unknown = ", ".join(name.replace("_", " ") for name in document["unknown"])
+    return f"{what} that were given: unknown are {unknown}"
+
+
 def _totals(document: Mapping[str, Any]) -> Text:
-    total = document["total_pixels"]
+    total, masks, labelled = (document[key] for key in ("total_pixels", "masks", "labelled_pixels"))
     measures = document["imbalance"]
-    lines = [
-        f"{counted(document['masks'], 'mask')}, {counted(total, 'pixel')},"
-        f" {document['labelled_pixels']:,} labelled"
+    known = [
+        None if masks is None else counted(masks, "mask"),
+        None if total is None else counted(total, "pixel"),
+        None if labelled is None else f"{labelled:,} labelled",
     ]
     for what in ("ignored", "unlisted"):
-        if pixels := sum(document[what].values()):
-            lines[0] += f", {pixels:,} {what} ({share(pixels / total)})"
+        if pixels := sum((document[what] or {}).values()):
+            part = "" if total is None else f" ({share(pixels / total)})"
+            known.append(f"{pixels:,} {what}{part}")
+    lines = [", ".join(part for part in known if part is not None)]
+    if not lines[0]:
+        lines.clear()
     if measures["ratio"] is not None:
         line = f"Imbalance ratio {measures['ratio']:,.6g} (largest / smallest class that occurs)"
         if measures["normalised_entropy"] is not None:
@@ -107,6 +125,8 @@ def _totals(document: Mapping[str, Any]) -> Text:
 
 
 def _notes(document: Mapping[str, Any]) -> Iterable[str]:
+    if document["unknown"]:
+        yield given_counts(document)
     catalog = document["catalog"]
     if catalog["origin"] == "inferred" and document["classes"]:
         found = counted(len(document["classes"]), "class")
@@ -168,7 +188,7 @@ def _unlisted(document: Mapping[str, Any]) -> Group:
         ("masks", "right"),
         ("first mask", "left"),
     )
-    rows = document["unlisted_values"]
+    rows, total = document["unlisted_values"], document["total_pixels"]
     colours = [row for row in rows if row.get("nearest")]
     if colours:
         table.add_column("nearest colour", overflow="fold")
@@ -176,7 +196,7 @@ def _unlisted(document: Mapping[str, Any]) -> Group:
         table.add_row(
             str(row["value"]),
             f"{row['pixels']:,}",
-            share(row["pixels"] / document["total_pixels"]),
+            "" if total is None else share(row["pixels"] / total),
             f"{row['masks']:,}",
             Text(printable(row["first"] or "")),
             *([Text(_nearest(row))] if colours else []),
