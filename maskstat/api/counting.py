@@ -60,6 +60,10 @@ class MaskCounter:
     ):
         catalog = ClassCatalog.to_infer() if classes is None else load_catalog(classes)
         self._catalog = interpreting(catalog.ignoring(*parse_ignored(ignore)), {}, nearest_colour)
+        self._explains = (
+            self._catalog.has_colours,
+            any(info.values for info in self._catalog.classes),
+        )
         self._named: dict[str, MaskTally] = {}
         self._unnamed: list[MaskTally] = []
 
@@ -96,12 +100,8 @@ class MaskCounter:
             ParameterError: it can't be told where the masks are, a name comes twice, or there are
                 more or fewer names than masks.
         """
-        reading = Reading.of(
-            channels,
-            colours=self._catalog.has_colours,
-            indices=any(info.values for info in self._catalog.classes),
-            allow_lossy=allow_lossy,
-        )
+        colours, indices = self._explains
+        reading = Reading.of(channels, colours=colours, indices=indices, allow_lossy=allow_lossy)
         given = [names] if isinstance(names, str) else names
         named = len(given) if isinstance(given, (list, tuple)) else None
         tallies = all_tallies(masks, reading, key=key, named=named)

@@ -65,9 +65,9 @@ def shape_of(array: Any) -> tuple[int, ...]:
 
 def type_of(array: Any) -> np.dtype[Any]:
     """NumPy's name for the type of an array's items. Raises MaskError where there is none."""
-    name = str(array.dtype).removeprefix("torch.")
     if isinstance(array.dtype, np.dtype):
         return array.dtype
+    name = str(array.dtype).removeprefix("torch.")
     try:
         return np.dtype({"bfloat16": "float16"}.get(name, name))
     except TypeError:

@@ -70,8 +70,10 @@ def axes_of(thing: Any) -> str:
     """Whether a thing is "one" mask or "several", as far as its axes tell; "" where they don't."""
     if not is_array(thing):
         return "one"
-    axes = len(thing.shape)
-    return {2: "one", 3: "several"}.get(axes, "")
+    try:
+        return {2: "one", 3: "several"}.get(len(shape_of(thing)), "")
+    except MaskError:
+        return ""
 
 
 def _array(array: Any, reading: Reading, named: int | None) -> Iterator[MaskTally]:
