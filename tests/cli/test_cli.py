@@ -6,9 +6,11 @@ import json
 import os
 import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import yaml
 
 from maskstat import cli, load_weights
 from maskstat.values.presets import preset_names
+from tests.support.cluster_cases import eventually
 from tests.support.loops import at_least_one
 from tests.support.paths import ROOT
 
@@ -329,7 +332,16 @@ from maskstat.cli import run
 sys.exit(run(["scan", "masks", "--classes", "3"]))
 """
     process = _subprocess(script, tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
-    time.sleep(1.6)
+
+    def has_begun() -> bool:
+        try:
+            uri = f"{(tmp_path / 'maskstat.db').as_uri()}?mode=ro"
+            with closing(sqlite3.connect(uri, uri=True)) as connection:
+                return connection.execute("SELECT 1 FROM mask").fetchone() is not None
+        except sqlite3.OperationalError:
+            return False
+
+    assert eventually(has_begun)
     sent = time.monotonic()
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
