@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 import maskstat as ms
-from maskstat.cli import as_option, run
+from maskstat.cli import run
 from maskstat.errors import ClusterError, MissingExtraError, ParameterError, StrictError
 from maskstat.executors import clusters, dask
 from maskstat.regions.profile_bytes import to_bytes
@@ -43,6 +43,7 @@ from tests.support.packages import needs
 from tests.support.paths import SUPPORT
 from tests.support.scan_cases import grey_png, pixels_of, write
 from tests.support.source_cases import SOURCES, Files
+from tests.support.typed import typed
 
 pytestmark = [
     needs("distributed", "needs maskstat[dask]"),
@@ -440,7 +441,7 @@ def test_options_that_mean_nothing(
     where = SOURCES["folder"](tmp_path, MASKS)
     with pytest.raises(ParameterError) as found:
         ms.scan(where, **options)
-    assert found.value.said(as_option) == said
+    assert typed(found.value.text) == said
     assert "--" not in str(found.value)
     words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
     assert run(["scan", where, "--db", str(tmp_path / "s.db"), *words]) == 2

@@ -14,6 +14,7 @@ from maskstat.scanning.listing import Listing
 from maskstat.sources.base import Entry, FileEntry, Selection, Source
 from maskstat.sources.opening import open_source
 from tests.support.scan_cases import write
+from tests.support.typed import typed
 
 NAMES = [f"{split}/m{number}.png" for split in ("train", "val") for number in range(3)]
 
@@ -67,7 +68,7 @@ def test_where_no_mask_is_the_error_names_what_was_found_and_what_to_do(tmp_path
         Listing(source_of(tmp_path))
     assert str(caught.value).startswith(f"{tmp_path}: no masks found; masks end in .bmp, ")
     assert str(caught.value).endswith("; see include, exclude")
-    assert caught.value.said(lambda name, _: f"--{name}").endswith("; see --include, --exclude")
+    assert typed(caught.value.text).endswith("; see --include, --exclude")
     for name in NAMES:
         write(tmp_path / name, b"")
     with pytest.raises(SourceError, match=r"no masks found \(6 files of other kinds\); masks end"):
