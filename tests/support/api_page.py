@@ -157,7 +157,9 @@ def type_text(node: ast.expr | None, module: str) -> str:
     text = ast.unparse(Spelled().visit(ast.parse(ast.unparse(node), mode="eval").body))
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         text = node.value
-    return quoted(re.sub(r"\b(?:np|npt|numpy)\.", "", text))
+    text = re.sub(r"\b(?:np|npt|numpy)\.", "", text)
+    text = re.sub(r"ndarray\[tuple\[[\w, ]*\], dtype\[(\w+)\]\]", r"NDArray[\1]", text)
+    return quoted(text)
 
 
 def default_text(node: ast.expr, module: str) -> str:
@@ -359,7 +361,7 @@ def sections() -> Iterator[tuple[str, str, list[str]]]:
         names = [
             name
             for room in rooms
-            for name in sorted(homes, key=lambda name: (homes[name], line_of(name)))
+            for name in sorted(homes, key=lambda name: (homes[name], *order_of(name)))
             if name in left and f"{homes[name]}.".startswith(f"{room}.")
         ]
         left -= set(names)
@@ -368,9 +370,11 @@ def sections() -> Iterator[tuple[str, str, list[str]]]:
     assert not left, f"add the homes of {sorted(left)} to a section of tests/support/api_page.py"
 
 
-def line_of(name: str) -> int:
-    node = find_offered("maskstat", name).node
-    return 0 if node is None else node.lineno
+def order_of(name: str) -> tuple[bool, int]:
+    """As names are defined, but of what makes scans the functions before their values."""
+    module, node = find_offered("maskstat", name)
+    line = 0 if node is None else node.lineno
+    return module.startswith("maskstat.api") and isinstance(node, ast.ClassDef), line
 
 
 def handed_out() -> dict[str, Place]:
