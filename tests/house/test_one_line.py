@@ -14,6 +14,7 @@ import pytest
 
 import maskstat
 from maskstat import errors
+from maskstat.api.counting import MaskCounter
 from maskstat.regions.profile import PixelProfile
 from maskstat.sampling.table import ClassMix, SamplingTable
 from maskstat.scanning.stored_scan import StoredScan
@@ -57,7 +58,11 @@ def values() -> Iterator[type]:
                     yield value
 
 
-VALUES = sorted(values(), key=lambda value: (value.__module__, value.__name__))
+OFFERED = {kind for name in maskstat.__all__ if isinstance(kind := getattr(maskstat, name), type)}
+SCANS_AND_ERRORS = {kind for kind in OFFERED if issubclass(kind, (Exception, StoredScan))}
+VALUES = sorted(
+    {*values(), *OFFERED} - SCANS_AND_ERRORS, key=lambda value: (value.__module__, value.__name__)
+)
 
 names = tuple(f"{TEXT}{number}" for number in range(MANY))
 counts = np.ones(MANY, np.int64)
@@ -71,6 +76,8 @@ table = TallyTable(names, shapes, (encoding,) * MANY, np.arange(MANY + 1), count
 histogram = ClassHistogram.of(catalog, table)
 ledger = MaskLedger.of(catalog, table)
 few = ClassCatalog(catalog.classes[:3])
+counter = MaskCounter(classes=few)
+counter.update([np.ones((1, 1), np.uint8)], names=[TEXT])
 prices: dict[str, Any] = {
     field.name: floats if field.type == "FloatArray" else 1
     for field in dataclasses.fields(PriceList)
@@ -78,6 +85,7 @@ prices: dict[str, Any] = {
 
 # Values that say more than their fields' sizes, as large and as hostile as they get.
 LARGE: dict[type, object] = {
+    MaskCounter: counter,
     ClassCounts: ClassCounts(counts),
     ClassCatalog: catalog,
     ClassHistogram: histogram,
@@ -157,11 +165,7 @@ def test_there_are_values_to_look_at() -> None:
     assert len(VALUES) > 40
     assert set().union(*HANDED_OUT.values()) <= {kind.__name__ for kind in VALUES}
     assert {ClassHistogram, MaskLedger, WeightTable, SamplingTable, ValueCount} <= set(VALUES)
-    offered = {
-        value for name in maskstat.__all__ if isinstance(value := getattr(maskstat, name), type)
-    }
-    others = {kind for kind in offered if not issubclass(kind, (Exception, StoredScan))}
-    assert others <= set(VALUES)
+    assert len(OFFERED) > 10
 
 
 @pytest.mark.parametrize("kind", VALUES, ids=lambda kind: kind.__name__)
