@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
+from maskstat.frames import data_frame
+from maskstat.naming import counted
+from maskstat.showing import cut, one_line
 from maskstat.statistics.quality import Finding, chosen_kinds
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +36,17 @@ class Check(Sequence[Finding]):
     against: tuple[str, ...]
     images: bool
     findings: tuple[Finding, ...]
+
+    def __repr__(self) -> str:
+        found = counted(len(self), "kind") if self.findings else "nothing"
+        checked = counted(self.masks + self.failures, "mask")
+        return one_line(self, cut(self.scan), checked, f"{found} found")
+
+    def _repr_html_(self) -> str:
+        from maskstat.render.notebook import to_html
+        from maskstat.render.terminal.check_tables import check_tables
+
+        return to_html(check_tables(self.to_document()))
 
     def __len__(self) -> int:
         return len(self.findings)
@@ -55,6 +72,18 @@ class Check(Sequence[Finding]):
         """
         kinds = chosen_kinds(fail_on)
         return tuple(finding for finding in self.findings if finding.kind in kinds)
+
+    def to_pandas(self) -> DataFrame:
+        """A row a finding, errors first: severity, count, what, meaning, advice, files.
+
+        Raises MissingExtraError where pandas is not installed.
+        """
+        rows = [finding.to_dict() for finding in self.findings]
+        names = ("severity", "count", "what", "meaning", "advice", "files")
+        return data_frame(
+            {name: [row[name] for row in rows] for name in names},
+            {"kind": [row["kind"] for row in rows]},
+        )
 
     def to_document(self) -> dict[str, Any]:
         """Everything `maskstat check --json` prints; plain JSON types."""

@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from maskstat.errors import ParameterError, WeightError, argument
+from maskstat.frames import data_frame
 from maskstat.naming import counted, printable
+from maskstat.showing import cut, one_line, span
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.ledger import MaskLedger
 from maskstat.weights.any_scheme import EQUAL_COST, check_average, weigh
@@ -22,6 +24,8 @@ from maskstat.weights.normalise import normalise
 from maskstat.weights.table import WeightTable, load_weights
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from maskstat.render.plots.drawing import Drawing
 
 GivenWeights = WeightTable | npt.ArrayLike | str | os.PathLike[str]
@@ -45,10 +49,30 @@ class Costs:
     plain: PriceList
     weighted: PriceList
 
+    def __repr__(self) -> str:
+        classes = counted(len(self.histogram.catalog), "class")
+        return one_line(self, cut(self.label), classes, f"{span(self.weighted.costs)} nats a pixel")
+
+    def _repr_html_(self) -> str:
+        from maskstat.render.notebook import to_html
+        from maskstat.render.terminal.cost_tables import cost_table
+
+        return to_html(cost_table(self.to_document()))
+
     @property
     def average(self) -> Average:
         """How the loss is averaged: "pixel" (Keras) or "batch" (PyTorch)."""
         return self.weighted.average
+
+    def to_pandas(self) -> DataFrame:
+        """A row a class: what `maskstat costs --json` says of each.
+
+        Columns: index, occurs, cost_unweighted, cost, standard_error, best_constant_probability,
+        pixel_accuracy, mean_iou, balanced_accuracy. Raises MissingExtraError without pandas.
+        """
+        rows = self.to_document()["classes"]
+        columns = {name: [row[name] for row in rows] for name in rows[0] if name != "name"}
+        return data_frame(columns, {"class": [row["name"] for row in rows]})
 
     def to_document(self) -> dict[str, Any]:
         """Everything `maskstat costs --json` prints; plain JSON types."""

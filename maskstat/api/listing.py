@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from maskstat.showing import one_line
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.catalog_files import load_preset
 from maskstat.values.presets import preset_names, preset_text
@@ -29,6 +30,8 @@ class Preset:
     title: str
     text: str
     catalog: ClassCatalog
+
+    __repr__ = one_line
 
 
 def schemes() -> dict[str, Scheme]:

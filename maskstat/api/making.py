@@ -14,6 +14,7 @@ from maskstat.scanning.listing import splits_of
 from maskstat.scanning.recording import Progress
 from maskstat.scanning.request import ScanRequest
 from maskstat.scanning.stored_scan import Classes
+from maskstat.showing import cut, one_line
 
 
 def scan(
@@ -134,6 +135,9 @@ class Splits(Mapping[str, Scan]):
     def __init__(self, scans: Mapping[str, Scan], in_no_split: int):
         self._scans = dict(scans)
         self.in_no_split = in_no_split
+
+    def __repr__(self) -> str:
+        return one_line(self, *(cut(split, 20) for split in self))
 
     def __getitem__(self, split: str) -> Scan:
         return self._scans[split]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from maskstat.showing import one_line
 from maskstat.store.store import Store
 
 
@@ -30,6 +31,8 @@ class ScanRecord:
     complete: bool
     updated: str
     source: str
+
+    __repr__ = one_line
 
     def to_document(self) -> dict[str, Any]:
         """A row of `maskstat scans --json`; plain JSON types."""

@@ -228,6 +228,9 @@ class Excess(NamedTuple):
     value: float
     limit: float
 
+    def __repr__(self) -> str:
+        return one_line(self)
+
 
 def check_limits(fail_above: Mapping[str, float]) -> None:
     """Raise ParameterError where a limit is of no metric, or not a number of at least 0."""

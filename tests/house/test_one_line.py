@@ -14,12 +14,15 @@ import pytest
 
 import maskstat
 from maskstat import errors
+from maskstat.api.check import Check
+from maskstat.api.costs import Costs
 from maskstat.api.counting import MaskCounter
 from maskstat.regions.profile import PixelProfile
 from maskstat.sampling.table import ClassMix, SamplingTable
 from maskstat.scanning.stored_scan import StoredScan
 from maskstat.showing import LINE, cut, one_line
 from maskstat.statistics.comparison import Comparison, Split
+from maskstat.statistics.quality import Finding
 from maskstat.training.metrics import ConfidenceHistogram, ConfusionMatrix
 from maskstat.values.catalog import ClassCatalog, ClassInfo
 from maskstat.values.histogram import ClassHistogram, ValueCount
@@ -33,6 +36,7 @@ ROOMS = ("values", "weights", "sampling", "statistics", "regions", "training", "
 # What a scan hands out of the rooms that make it.
 HANDED_OUT = {
     "scanning": {"Changes", "Duplicates", "Member", "ProfileState", "Progress", "Shard"},
+    "render": {"Drawing"},
     "store": {"Failure", "ScanInfo"},
 }
 MANY = 200_000
@@ -83,8 +87,12 @@ prices: dict[str, Any] = {
     for field in dataclasses.fields(PriceList)
 }
 
+price_list = PriceList(**{**prices, "average": "pixel"})
+
 # Values that say more than their fields' sizes, as large and as hostile as they get.
 LARGE: dict[type, object] = {
+    Check: Check(HOSTILE, HOSTILE, MANY, MANY, names, True, (Finding("lossy", MANY, names),) * 99),
+    Costs: Costs(histogram, HOSTILE, price_list, price_list),
     MaskCounter: counter,
     ClassCounts: ClassCounts(counts),
     ClassCatalog: catalog,
@@ -93,7 +101,7 @@ LARGE: dict[type, object] = {
     MaskTally: MaskTally(HOSTILE, (1, MANY), encoding, counts.cumsum(), counts),
     TallyTable: table,
     WeightTable: WeightTable(catalog.names, floats, counts[:CLASSES], HOSTILE, {HOSTILE: HOSTILE}),
-    PriceList: PriceList(**{**prices, "reduction": "keras"}),
+    PriceList: price_list,
     SamplingTable: SamplingTable(
         names, np.ones(MANY), HOSTILE, HOSTILE, mix=(ClassMix(HOSTILE, 1, 1, None, 1, 1),)
     ),
@@ -115,7 +123,7 @@ EMPTY: tuple[object, ...] = (
     PriceList(
         **{
             name: np.empty(0) if isinstance(value, np.ndarray) else value
-            for name, value in {**prices, "reduction": "keras"}.items()
+            for name, value in {**prices, "average": "pixel"}.items()
         }
     ),
     SamplingTable((), np.empty(0), "", ""),

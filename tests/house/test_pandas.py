@@ -9,14 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from maskstat.api.check import Check
+from maskstat.api.costs import Costs
 from maskstat.errors import MissingExtraError
 from maskstat.sampling.table import SamplingTable
 from maskstat.statistics.comparison import METRICS, Split, compare_splits
+from maskstat.statistics.quality import Finding
 from maskstat.training.metrics import ConfusionMatrix
 from maskstat.values.catalog import ClassCatalog, ClassInfo
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import Encoding, MaskTally, TallyTable
+from maskstat.weights.costs import price_list
 from maskstat.weights.table import WeightTable
 
 GREY = Encoding("png", "grey", 8)
@@ -39,6 +43,9 @@ def split(name: str) -> Split:
 
 
 COMPARISON = compare_splits([split("train"), split("val"), split("test")])
+CHECK = Check("train", "masks", 2, 0, (), False, (Finding("lossy", 2, LEDGER.names),))
+PRICES = price_list(LEDGER)
+COSTS = Costs(HISTOGRAM, "no weights", PRICES, PRICES)
 TABLES: dict[str, Callable[[], Any]] = {
     "histogram": HISTOGRAM.to_pandas,
     "ledger": LEDGER.to_pandas,
@@ -46,6 +53,8 @@ TABLES: dict[str, Callable[[], Any]] = {
     "sampling": SAMPLING.to_pandas,
     "comparison": COMPARISON.to_pandas,
     "confusion": CONFUSION.to_pandas,
+    "check": CHECK.to_pandas,
+    "costs": COSTS.to_pandas,
 }
 
 
@@ -105,6 +114,17 @@ def test_a_confusion_matrix_is_square() -> None:
     assert frame.loc["a", "b"] == 1
     assert frame.loc["b", "a"] == 0
     assert CONFUSION.to_pandas().loc[1, 1] == 2
+
+
+def test_findings_have_a_row_each_and_costs_a_row_a_class() -> None:
+    frame = CHECK.to_pandas()
+    assert frame.loc["lossy", ["severity", "count"]].tolist() == ["error", 2]
+    assert frame.loc["lossy", "files"] == ["x.png", "y.png"]
+    assert Check("train", "masks", 2, 0, (), False, ()).to_pandas().empty
+    costs = COSTS.to_pandas()
+    assert costs["cost"].tolist() == PRICES.costs.tolist()
+    assert costs.loc["road", "pixel_accuracy"] == 7 / 8
+    assert costs["occurs"].dtype == bool
 
 
 @pytest.mark.parametrize("make", TABLES.values(), ids=TABLES)

@@ -11,11 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.text import Text
 
 import maskstat
+from maskstat.api.check import Check
+from maskstat.api.costs import Costs
 from maskstat.render import notebook
+from maskstat.render.terminal.check_tables import check_tables
+from maskstat.render.terminal.cost_tables import cost_table
 from maskstat.render.terminal.tables import new_table
 from maskstat.sampling.compute import sample
 from maskstat.scanning.checking import compare_scans
@@ -85,7 +89,18 @@ def values(scans: tuple[maskstat.Scan, maskstat.Scan]) -> dict[str, object]:
         "sampling": sample(first.ledger, CATALOG.names, "repeat-factor"),
         "comparison": compare_scans(scans),
         "catalog": CATALOG,
+        "check": first.check(min_masks=2),
+        "costs": first.costs(),
     }
+
+
+def printed(value: object) -> RenderableType | None:
+    """What the commands print."""
+    if isinstance(value, Check):
+        return check_tables(value.to_document())
+    if isinstance(value, Costs):
+        return cost_table(value.to_document())
+    return notebook.tables(value)
 
 
 def words(text: str) -> Counter[str]:
@@ -95,7 +110,17 @@ def words(text: str) -> Counter[str]:
 
 @pytest.mark.parametrize(
     "name",
-    ["scan", "histogram", "given histogram", "weights", "sampling", "comparison", "catalog"],
+    [
+        "scan",
+        "histogram",
+        "given histogram",
+        "weights",
+        "sampling",
+        "comparison",
+        "catalog",
+        "check",
+        "costs",
+    ],
 )
 def test_a_notebook_says_what_the_command_line_prints(
     scans: tuple[maskstat.Scan, maskstat.Scan], name: str
@@ -107,7 +132,7 @@ def test_a_notebook_says_what_the_command_line_prints(
     assert page.tags["td"] >= 6
     assert html.replace("\n", "").isprintable()
     console = Console(width=500, record=True, file=StringIO())
-    shown = notebook.tables(value)
+    shown = printed(value)
     assert shown is not None
     console.print(shown)
     assert words(page.text) == words(console.export_text())

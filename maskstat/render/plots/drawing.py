@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from maskstat.errors import ProfileError
 from maskstat.naming import printable
 from maskstat.regions.profile import PixelProfile
+from maskstat.showing import one_line
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.known import known
@@ -74,6 +75,8 @@ class Drawing:
 
     figure: Figure
     description: str
+
+    __repr__ = one_line
 
 
 def presence_of(histogram: ClassHistogram) -> NDArray[np.float64] | None:
