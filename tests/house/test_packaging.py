@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -12,7 +15,8 @@ import pytest
 
 from maskstat import __version__
 from maskstat.values.presets import preset_names
-from tests.support.paths import ROOT
+from tests.support.loops import at_least_one
+from tests.support.paths import ROOT, TESTS
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +49,6 @@ def test_wheel(built: Path) -> None:
 
 
 def test_sdist(built: Path) -> None:
-    (sdist,) = built.glob("*.tar.gz")
-    with tarfile.open(sdist) as archive:
-        names = {name.partition("/")[2] for name in archive.getnames()}
     assert {
         "pyproject.toml",
         "README.md",
@@ -59,4 +60,65 @@ def test_sdist(built: Path) -> None:
         "sample_masks/classes.yaml",
         "docs/architecture.md",
         "maskstat/py.typed",
-    } <= names
+    } <= of_the_sdist(built)
+
+
+def of_the_sdist(built: Path) -> set[str]:
+    """Paths in it, below its folder."""
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        return {name.partition("/")[2] for name in archive.getnames()}
+
+
+def test_what_the_tests_import_and_read_is_in_the_sdist(built: Path) -> None:
+    names = of_the_sdist(built)
+    there = {name.partition("/")[0] for name in names}
+    sources = at_least_one(TESTS.rglob("*.py"))
+    used = set()
+    for path in sources:
+        text = path.read_text(encoding="utf-8")
+        used |= set(re.findall(r'\bROOT / "([^"/]+)"', text))
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Import):
+                used |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                used.add(str(node.module).partition(".")[0])
+    used = {name for name in used if (ROOT / name).exists()}
+    assert {"maskstat", "tests", "examples", "benchmarks", "docs", "sample_masks"} <= used <= there
+    for top in used:
+        files = [path for path in (ROOT / top).rglob("*") if path.is_file()]
+        kept = {
+            path.relative_to(ROOT).as_posix() for path in files if "__pycache__" not in path.parts
+        }
+        assert kept <= names, sorted(kept - names)
+
+
+@pytest.mark.slow
+def test_tests_of_the_sdist_pass_where_it_is_unpacked(built: Path, tmp_path: Path) -> None:
+    """Some of each kind: documents, examples, fixtures, children; no real masks beside it."""
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (folder,) = tmp_path.iterdir()
+    some = [
+        "tests/house/test_architecture.py::test_every_room_has_a_level",
+        "tests/house/test_docs.py::test_links_lead_somewhere",
+        "tests/house/test_docs.py::test_blocks_do_what_they_say[tables.md]",
+        "tests/house/test_imbalanced_subsets.py",
+        "tests/house/test_suite.py::test_frameworks_are_imported_by_who_is_marked",
+        "tests/store/test_store.py",
+        "tests/weights/test_equal_cost_frameworks.py",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *some],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder), "CI": "true"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"\d+ passed, \d+ skipped", done.stdout)
+    assert "real masks are absent" in done.stdout

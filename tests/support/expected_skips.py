@@ -1,8 +1,8 @@
 """A test that is skipped for a reason that nobody expects is a failure: where CI is set.
 
-A skip hides a test. On CI, and with `--expected-skips` anywhere, a reason must match a pattern of
-tests/expected_skips.txt; any other is a failure of the test or, where a whole file skips itself,
-an error of that file.
+A skip hides a test. On CI, and with `--expected-skips FILE` anywhere, a reason must match a pattern
+of the list, which on CI is tests/expected_skips.txt; any other is a failure of the test or, where a
+whole file skips itself, an error of that file.
 """
 
 from __future__ import annotations
@@ -24,12 +24,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """The option, which CI=true stands for."""
     parser.addoption(
         "--expected-skips",
-        nargs="?",
         type=Path,
-        const=LIST,
         default=LIST if os.environ.get("CI", "").lower() in ("1", "true") else None,
         metavar="FILE",
-        help="fail tests that are skipped for a reason that is not in tests/expected_skips.txt",
+        help="fail tests that are skipped for a reason that no pattern of FILE finds; on CI "
+        "tests/expected_skips.txt",
     )
 
 
