@@ -22,9 +22,10 @@ from maskstat.files.count_tables import (
 from maskstat.naming import did_you_mean, printable
 from maskstat.scanning.stored_scan import Classes, StoredScan, parse_ignored
 from maskstat.store.records import Failure, ScanInfo
-from maskstat.values.amounts import Given, amounts, whole_numbers
+from maskstat.values.amounts import amounts, whole_numbers
 from maskstat.values.catalog import DEFAULT_IGNORE, ClassCatalog, ClassInfo
 from maskstat.values.catalog_files import catalog_from_mapping, load_catalog
+from maskstat.values.given import Given
 from maskstat.values.histogram import ClassHistogram, ValueCount
 from maskstat.values.known import known
 from maskstat.values.tally import IntArray
@@ -273,6 +274,8 @@ def _read(counts: object) -> tuple[GivenTable, str]:
     """The table, and the path of its file, or ""."""
     if isinstance(counts, str) and (numbers := numbers_of(counts)) is not None:
         return GivenTable(numbers), ""
+    if counts == "":
+        raise ParameterError("an empty text is no file's name", parameter="counts")
     if isinstance(counts, (str, Path)):
         return read_count_table(Path(counts)), str(counts)
     return table_of(counts), ""
@@ -353,8 +356,9 @@ def _rows_of_names(names: Sequence[str], catalog: ClassCatalog) -> list[int]:
     for name in names:
         if name not in at:
             raise CatalogError(
-                f"{printable(name)[:60]!r} is counted, and is no class of {catalog.name}",
+                f"the counts have a class {printable(name)[:60]!r}, and these have none",
                 remedy=did_you_mean(name, at).removesuffix(" ") or None,
+                parameter="classes",
             )
     for name in catalog.names:
         if name not in set(names):

@@ -12,18 +12,20 @@ from maskstat.cli.options import (
     BatchSize,
     ClassesOption,
     Confidence,
+    CountsOption,
     Database,
     IgnoreOption,
     JsonOption,
     ScanName,
     Seed,
+    UnitOption,
     announce_written,
+    counted_scan,
     output,
     output_file,
     print_json,
     registered,
     scheme_names,
-    stored_scan,
 )
 from maskstat.cli.values import file
 
@@ -57,6 +59,8 @@ def command(
     db: Database = None,
     classes: ClassesOption = None,
     ignore: IgnoreOption = None,
+    counts: CountsOption = None,
+    unit: UnitOption = None,
     json: JsonOption = False,
 ) -> int:
     """Show what it costs to answer always with one class.
@@ -68,7 +72,7 @@ def command(
 
     if out is not None:
         check_path(out)
-    with stored_scan(db, scan, classes, ignore) as chosen:
+    with counted_scan(counts, unit, db, scan, classes, ignore) as chosen:
         costs = chosen.costs(
             weights,
             scheme=scheme,

@@ -12,6 +12,7 @@ import typer
 from maskstat.cli.values import file, number, whole, word
 from maskstat.files.documents.base import LAYOUTS, Layout
 from maskstat.naming import printable
+from maskstat.values.given import GIVEN, Given
 from maskstat.weights.choices import AVERAGES, Average
 
 if TYPE_CHECKING:
@@ -95,6 +96,19 @@ IgnoreOption = Annotated[
     typer.Option(
         "--ignore", metavar="VALUE", help="A raw value or '#rrggbb' to leave out. Repeatable."
     ),
+]
+CountsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--counts",
+        metavar="FILE|N,N,...",
+        help="Instead of a scan: counts or shares that you have, a name and a number a class "
+        "(CSV, TSV, JSON, YAML; a full weight file), or numbers in the order of the classes.",
+    ),
+]
+UnitOption = Annotated[
+    Given | None,
+    choice("--unit", known=GIVEN, help="What --counts are, where they could be two of these."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Parameters = Annotated[
@@ -191,6 +205,28 @@ def stored_scan(
     return open_scan(
         database(db), name, classes=classes, ignore=ignore or (), nearest_colour=nearest_colour
     )
+
+
+def counted_scan(
+    counts: str | None,
+    unit: Given | None,
+    db: Path | None,
+    name: str | None,
+    classes: str | None,
+    ignore: list[str] | None,
+) -> Scan:
+    """The scan of counts that were given, or else the stored one. Raises ParameterError."""
+    from maskstat.errors import argument
+    from maskstat.parameters import refuse_idle
+
+    if counts is None:
+        refuse_idle({"unit": unit}, goes_with=argument("counts"))
+        return stored_scan(db, name, classes, ignore)
+    from maskstat.api.given_counts import from_counts
+
+    refuse_idle({"scan": name, "db": db}, goes_with=f"a stored scan, not {argument('counts')}")
+    scan = from_counts(counts, classes=classes, unit=unit)
+    return scan.under(ignore=ignore) if ignore else scan
 
 
 def output() -> Console:

@@ -14,6 +14,7 @@ from maskstat.cli.options import (
     BatchSize,
     ClassesOption,
     Confidence,
+    CountsOption,
     Database,
     IgnoreOption,
     JsonOption,
@@ -22,15 +23,16 @@ from maskstat.cli.options import (
     Seed,
     TableLayout,
     TableOutput,
+    UnitOption,
     announce_written,
     choice,
+    counted_scan,
     layout_of,
     output,
     parameters_of,
     print_json,
     registered,
     scheme_names,
-    stored_scan,
 )
 from maskstat.cli.values import file, number
 from maskstat.naming import printable
@@ -128,6 +130,8 @@ def command(
     db: Database = None,
     classes: ClassesOption = None,
     ignore: IgnoreOption = None,
+    counts: CountsOption = None,
+    unit: UnitOption = None,
     json: JsonOption = False,
 ) -> int:
     """Turn a scan into class weights.
@@ -153,7 +157,7 @@ def command(
     form = layout_of(layout, out)
     parameters, bounds = parameters_of(param), _clip(clip)
     epsilon_of(confidence)  # one that is no probability is said before anything is computed
-    chosen = stored_scan(db, scan, classes, ignore)
+    chosen = counted_scan(counts, unit, db, scan, classes, ignore)
     try:
         if compare:
             tables = chosen.all_weights(

@@ -22,7 +22,7 @@ import numpy as np
 from maskstat.errors import FileFormatError, ParameterError
 from maskstat.naming import printable
 from maskstat.parameters import parse_number
-from maskstat.values.amounts import Given
+from maskstat.values.given import Given
 
 MAX_FILE_BYTES = 64 << 20
 SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".yaml", ".yml")

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation, localcontext
-from typing import Literal, get_args
 
 import numpy as np
 
 from maskstat.errors import ParameterError, argument
 from maskstat.naming import printable
+from maskstat.values.given import GIVEN, Given
 from maskstat.values.tally import IntArray
-
-Given = Literal["counts", "shares", "percent"]
-GIVEN: tuple[Given, ...] = get_args(Given)
 
 _LARGEST = 2**63 - 1
 _DIGITS = 18  # of shares: as many as whole numbers of 64 bits hold

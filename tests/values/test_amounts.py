@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskstat.errors import ParameterError
-from maskstat.values.amounts import GIVEN, amounts, in_proportion, whole_numbers
+from maskstat.values.amounts import amounts, in_proportion, whole_numbers
+from maskstat.values.given import GIVEN
 
 
 def named(numbers: list[object]) -> dict[str, object]:
