@@ -1,4 +1,4 @@
-"""The fast way to measure regions: loads the kernels of `regions`, and sizes their buffers.
+"""The fast way to measure regions: loads the kernels of `region_walk`, and sizes their buffers.
 
 Importing this module imports Numba. Kernels for pixels of one byte are loaded or compiled with it,
 those for two bytes when the first such mask turns up.
@@ -12,7 +12,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from maskstat.kernels import forest, region_types, regions
+from maskstat.kernels import forest, region_types, region_walk
 from maskstat.kernels.compiling import loaded
 from maskstat.kernels.region_types import (
     Adjacency,
@@ -64,7 +64,7 @@ def _walk(pixel: types.Integer):
         _INT64,
         _INT64,
     )
-    return loaded(regions.walk, signature)
+    return loaded(region_walk.walk, signature)
 
 
 _walk(types.uint8)
@@ -100,13 +100,13 @@ def measure_image(
     most = min(image.size, region_types.MAX_PIECES + width)
     room = min(most, max(_FIRST_NODES, width))
     nodes, sizes = np.empty(room * forest.FIELDS, np.int32), np.empty(room, np.int64)
-    state = np.zeros(regions.STATE, np.int64)
+    state = np.zeros(region_walk.STATE, np.int64)
     log = _EdgeLog(width) if labels > _MATRIX_LABELS else None
-    state[regions.LOGGED] = -1 if log is None else 0
+    state[region_walk.LOGGED] = -1 if log is None else 0
     heat = np.empty((labels, grid, grid), np.int64)
     moments, border = np.zeros((labels, 2), np.int64), np.zeros(labels, np.int64)
     edges = np.zeros(labels * labels if log is None else 0, np.int64)
-    rows = np.empty((3, 2 * (width + regions.SPARE)), np.int32)
+    rows = np.empty((3, 2 * (width + region_walk.SPARE)), np.int32)
     before = (image.reshape(-1), height, width, number_of, labels, grid, state, *rows)
     marks = np.empty(2 * ((width + 63) >> 6), np.uint64)
     behind = (
@@ -120,10 +120,10 @@ def measure_image(
     )
     walk = _walk(types.uint8 if image.dtype == np.uint8 else types.uint16)
     while not walk(*before, marks, nodes, sizes, *behind):
-        count = int(state[regions.NODES])
+        count = int(state[region_walk.NODES])
         if log is not None:
-            log.drain(int(state[regions.LOGGED]))
-            state[regions.LOGGED] = 0
+            log.drain(int(state[region_walk.LOGGED]))
+            state[region_walk.LOGGED] = 0
         if sizes.size - count < width:
             if sizes.size == most < image.size:
                 raise too_many_pieces()
@@ -132,8 +132,8 @@ def measure_image(
         pairs = edges.nonzero()[0]
         edges = edges[pairs]
     else:
-        pairs, edges = log.finish(int(state[regions.LOGGED]))
-    four, eight = _components(nodes, sizes, int(state[regions.NODES]), outside)
+        pairs, edges = log.finish(int(state[region_walk.LOGGED]))
+    four, eight = _components(nodes, sizes, int(state[region_walk.NODES]), outside)
     adjacency = Adjacency(*np.divmod(pairs, labels), edges)
     return RegionCounts(np.arange(labels), heat, moments, border, adjacency, four, eight)
 

@@ -1,7 +1,7 @@
 """Where the labels of one mask lie, what they touch, and in how many pieces: exact integers.
 
-`measure` runs the kernels of `maskstat.kernels.regions` or, where these are not wanted or cannot be
-had, NumPy and SciPy, which take many times longer. Both give the same answers.
+`measure` runs the kernels of `maskstat.kernels.region_walk` or, where these are not wanted or
+cannot be had, NumPy and SciPy, which take many times longer. Both give the same answers.
 
 Memory beside the result: 40 bytes for each run that no run of its label touches from above (a
 *piece*), as much again while that buffer grows, and little else. The result takes 8 G^2 bytes a

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from maskstat.errors import MaskError, argument
 from maskstat.naming import printable
-from maskstat.readers.arrays import ArrayPlan, RawMask, check_decoded
 from maskstat.readers.base import ALL_OR_ONE, LabelMap, no_page
 from maskstat.readers.options import ReadOptions
+from maskstat.readers.raw_masks import ArrayPlan, RawMask, check_decoded
 from maskstat.values.tally import Encoding, MaskTally
 
 NEEDS_NIBABEL = 'a NIfTI volume needs nibabel: pip install "maskstat[medical]"'

@@ -10,9 +10,9 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
-from maskstat.readers.arrays import ArrayInMemory
 from maskstat.readers.base import LabelMap
 from maskstat.readers.options import ReadOptions
+from maskstat.readers.raw_masks import ArrayInMemory
 from maskstat.values.tally import MaskTally
 
 

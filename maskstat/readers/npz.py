@@ -21,16 +21,16 @@ from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
 from maskstat.naming import printable, storable
-from maskstat.readers.arrays import (
+from maskstat.readers.base import LabelMap
+from maskstat.readers.npy import read_header
+from maskstat.readers.options import ReadOptions
+from maskstat.readers.raw_masks import (
     ArrayInMemory,
     RawMask,
     check_decoded,
     choose_array,
     plan_array,
 )
-from maskstat.readers.base import LabelMap
-from maskstat.readers.npy import read_header
-from maskstat.readers.options import ReadOptions
 from maskstat.values.tally import MaskTally
 
 _PIECE = 1 << 24

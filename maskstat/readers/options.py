@@ -6,8 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import fspath
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,18 +23,9 @@ if TYPE_CHECKING:
 
 Pages = Literal["all"] | int
 STACKED = frozenset({"tiff", "npy", "npz", "zarr", "nifti"})  # containers of pages and channels
+# What a user says where a file alone does not say how it is read, and what a store records of it.
+SAID = frozenset({"pages", "channels", "array", "value_divisor", "divide_all", "panoptic"})
 NAMED = frozenset({"npz", "zarr"})  # containers of named arrays
-
-
-class Reading(TypedDict, total=False):
-    """How masks are read where a file alone does not say; see `ReadOptions`."""
-
-    pages: int | str | None
-    channels: str | None
-    array: str | None
-    value_divisor: int | None
-    divide_all: bool
-    panoptic: str | Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +58,14 @@ class ReadOptions:
     def of(
         cls, reading: Mapping[str, object], *, allow_lossy: bool = False, colours: bool = False
     ) -> ReadOptions:
-        """Check what the user said (the keys of `Reading`) and load what it names.
+        """Check what the user said, by the names in `SAID`, and load what it names.
 
         Raises:
             ParameterError: an option means nothing, or not beside another one.
             FileFormatError: the panoptic file is none.
             TypeError: there is no such option.
         """
-        unknown = reading.keys() - Reading.__annotations__.keys()
+        unknown = reading.keys() - SAID
         if unknown:
             raise TypeError(f"there is no option {min(unknown)!r}")
         divisor = reading.get("value_divisor")

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
 from maskstat.naming import printable
-from maskstat.readers.arrays import ArrayPlan, RawMask, choose_array, plan_array
 from maskstat.readers.options import ReadOptions
+from maskstat.readers.raw_masks import ArrayPlan, RawMask, choose_array, plan_array
 from maskstat.readers.zarr_guard import check_chunk, codec_names, shard_parts
 from maskstat.values.tally import MaskTally
 

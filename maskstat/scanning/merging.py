@@ -38,7 +38,7 @@ _NAMED = 3  # masks that an error names
 _DEFAULT_NAME = "merged"
 
 
-class Shard(NamedTuple):
+class MergedShard(NamedTuple):
     """One of the scans that were merged: its store, name and location, masks and failures."""
 
     store: str
@@ -61,7 +61,7 @@ class Merged(StoredScan):
         profiles_left: whether a pixel profile stayed behind.
     """
 
-    shards: tuple[Shard, ...] = ()
+    shards: tuple[MergedShard, ...] = ()
     mask_count: int = 0
     overlapping: int = 0
     profiles_left: bool = False
@@ -151,11 +151,11 @@ class _Part:
             self.failed += 1
             yield failure
 
-    def described(self) -> Shard:
+    def described(self) -> MergedShard:
         """What the result says about it, once its failures were read."""
         info = self.info
         masks = self.store.mask_count(info)
-        return Shard(str(self.store.path), info.name, info.source, masks, self.failed)
+        return MergedShard(str(self.store.path), info.name, info.source, masks, self.failed)
 
 
 def _check_target(target: Path, *, force: bool) -> None:

@@ -27,9 +27,6 @@ from maskstat.values.catalog import ClassCatalog
 from maskstat.values.catalog_files import catalog_from_categories, load_catalog
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from maskstat.readers.options import Reading
     from maskstat.scanning.recording import Progress
 
 
@@ -82,18 +79,31 @@ class ScanRequest:
         workers: int | None = None,
         column: str | None = None,
         split: str | None = None,
+        pages: int | str | None = None,
+        channels: str | None = None,
+        array: str | None = None,
+        value_divisor: int | None = None,
+        divide_all: bool = False,
+        panoptic: str | Path | None = None,
         nearest_colour: int | None = None,
         executor: ExecutorName = "threads",
         scheduler: str | None = None,
         on_progress: Callable[[Progress], None] | None = None,
-        **reading: Unpack[Reading],
     ) -> ScanRequest:
         """From the options of `maskstat.scan`; raises what it says of them."""
         if not profile:
             refuse_idle({"grid": grid}, goes_with=argument("profile", True))
         cells = DEFAULT_GRID if grid is None else grid
         chosen = ExecutorChoice(executor, scheduler, workers)
-        options = ReadOptions.of(reading, allow_lossy=allow_lossy)
+        said = {
+            "pages": pages,
+            "channels": channels,
+            "array": array,
+            "value_divisor": value_divisor,
+            "divide_all": divide_all,
+            "panoptic": panoptic,
+        }
+        options = ReadOptions.of(said, allow_lossy=allow_lossy)
         selection = Selection(several(include), several(exclude), formats.SUFFIXES)
         where = from_anywhere(source) if chosen.elsewhere else source
         found = open_source(where, selection, column=column, split=split)

@@ -282,7 +282,7 @@ def _nothing(where: str) -> None:
     return None
 
 
-class Kind(NamedTuple):
+class SourceKind(NamedTuple):
     """What a module says of its kind of source; `opening.kinds` has all of them.
 
     Attributes:

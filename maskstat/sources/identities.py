@@ -15,8 +15,8 @@ from typing import Literal, NamedTuple
 
 from maskstat.naming import natural_key
 from maskstat.sources.base import Entry
-from maskstat.sources.local.files import file_entry, fits
-from maskstat.sources.locations import fixed_folder, is_url, options_of
+from maskstat.sources.local.named_files import file_entry
+from maskstat.sources.locations import fits, fixed_folder, is_url, options_of
 from maskstat.sources.opening import names_are_paths
 
 IN_MEMORY = "memory"  # the source of masks that no file holds; every other one is absolute

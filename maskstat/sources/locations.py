@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -149,6 +151,15 @@ def fixed_folder(pattern: str) -> str:
     """The folder above the first wildcard or brace of a pattern, or above a plain path."""
     magic = _MAGIC[is_url(pattern)].search(pattern)
     return os.path.dirname(pattern[: magic.start()] if magic else pattern)
+
+
+def fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether a path matches a pattern, part by part; `**` is any number of folders."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(fits(parts[at:], pattern[1:]) for at in range(len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and fits(parts[1:], pattern[1:])
 
 
 def expand_braces(text: str) -> list[str]:

@@ -1,8 +1,8 @@
 """Where masks come from. A source lists entries; an entry has a name and can be read.
 
-One module a kind of source, which says by a `Kind` what it takes and opens that; the first one that
-takes what the user gave has it. Readers know nothing of sources, and sources nothing of formats
-beyond the suffixes that are worth a look.
+One module a kind of source, which says by a `SourceKind` what it takes and opens that; the first
+one that takes what the user gave has it. Readers know nothing of sources, and sources nothing of
+formats beyond the suffixes that are worth a look.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from maskstat.errors import ParameterError, SourceError
 from maskstat.naming import printable, storable
-from maskstat.sources.base import Entry, Kind, Selection, Source
+from maskstat.sources.base import Entry, Selection, Source, SourceKind
 from maskstat.sources.locations import Given, options_of, with_options
 from maskstat.sources.split_names import in_order
 from maskstat.values.catalog import ClassCatalog
@@ -92,7 +92,7 @@ def find_splits(
     return {split: found[split] for split in ordered if found[split]}
 
 
-def kinds() -> Iterator[Kind]:
+def kinds() -> Iterator[SourceKind]:
     """Every kind of source, in the order in which they are asked, imported when it is time."""
     from maskstat.sources.local import folders
 
@@ -110,9 +110,9 @@ def kinds() -> Iterator[Kind]:
     from maskstat.sources.remote import objects
 
     yield objects.KIND
-    from maskstat.sources.local import files
+    from maskstat.sources.local import named_files
 
-    yield from (files.LIST, files.SINGLE, files.PATTERN)
+    yield from (named_files.LIST, named_files.SINGLE, named_files.PATTERN)
 
 
 def names_are_paths(location: str) -> bool:

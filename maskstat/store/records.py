@@ -21,7 +21,8 @@ class ScanInfo:
 
     `catalog` has no classes where they are inferred; `complete` is False while a run is under way
     or after one that was interrupted; `created` and `updated` are UTC in ISO 8601. `reading` is
-    what the user said about how masks are to be read, as `maskstat.readers.options.Reading`.
+    what the user said about how masks are to be read, as
+    `maskstat.readers.options.ReadOptions.of` takes it.
     """
 
     id: int

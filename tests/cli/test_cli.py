@@ -325,7 +325,7 @@ import sys, time
 from maskstat.sources.base import FileEntry
 load = FileEntry.load
 def slow(entry):
-    time.sleep(0.01)
+    time.sleep(0.05)
     return load(entry)
 FileEntry.load = slow
 from maskstat.cli import run

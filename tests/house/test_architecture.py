@@ -265,6 +265,59 @@ def known(name: str) -> bool:
     return is_module(name) or (name.count(".") > 1 and is_module(name.rpartition(".")[0]))
 
 
+# --- one name means one thing -------------------------------------------------------------------
+
+# Rooms that are twins by design: the same class for two frameworks, and what both build on.
+TWINS = {"torch", "keras", "training"}
+# Rooms whose modules are called like what they call or show: a command, a plot, a document.
+FACES = {"api", "cli", "render"}
+# Other names that modules of several rooms have, and what they mean in each of them.
+SHARED_NAMES = {
+    "base": "what the modules of a room share",
+    "formats": "the table of a room's formats, one module each",
+    "opening": "chooses among a room's kinds",
+    "choices": "the words that a room's parameters take, without what they need",
+    "csv": "a format",
+    "npy": "a format",
+    "parquet": "a format",
+    "compute": "a room's own computation, by a registered scheme or method",
+    "table": "what that computation gives",
+    "store": "the room, and in it the class",
+}
+
+
+def public_classes(sources: Mapping[str, str]) -> dict[str, set[str]]:
+    """Where each public class is defined; all twins are one place."""
+    found: dict[str, set[str]] = {}
+    for module, source in sources.items():
+        place = "twins" if room_of(module) in TWINS else module
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, set()).add(place)
+    return found
+
+
+def test_a_class_name_is_one_class() -> None:
+    found = public_classes(texts())
+    assert len(found) > 100
+    assert {name: places for name, places in found.items() if len(places) > 1} == {}
+
+
+def test_a_second_class_of_a_name_is_seen() -> None:
+    mutated = texts()
+    mutated["maskstat.store.rows"] += "\nclass LabelMap:\n    pass\n"
+    assert public_classes(mutated)["LabelMap"] == {"maskstat.readers.base", "maskstat.store.rows"}
+
+
+def test_a_module_name_is_one_module_or_on_the_list() -> None:
+    found: dict[str, list[str]] = {}
+    for module, _ in modules():
+        if room_of(module) not in TWINS | FACES:
+            found.setdefault(module.rpartition(".")[2], []).append(module)
+    twice = {name: places for name, places in found.items() if len(places) > 1}
+    assert twice.keys() == SHARED_NAMES.keys(), twice
+
+
 def test_frameworks_are_imported_in_their_own_rooms_only() -> None:
     homes = {
         "torch": {"torch"},

@@ -35,7 +35,7 @@ from maskstat.weights.table import WeightTable
 ROOMS = ("values", "weights", "sampling", "statistics", "regions", "training", "api")
 # What a scan hands out of the rooms that make it.
 HANDED_OUT = {
-    "scanning": {"Changes", "Duplicates", "Member", "ProfileState", "Progress", "Shard"},
+    "scanning": {"Changes", "Duplicates", "Member", "ProfileState", "Progress", "MergedShard"},
     "render": {"Drawing"},
     "store": {"Failure", "ScanInfo"},
 }

@@ -42,7 +42,7 @@ from maskstat.sources.annotations.rasterising import (
 )
 from maskstat.sources.annotations.texts import read_text
 from maskstat.sources.base import BrokenEntry, Entry, Selection, Source
-from maskstat.sources.local.files import GlobSource
+from maskstat.sources.local.named_files import GlobSource
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.catalog_files import read_catalog
 

@@ -15,7 +15,7 @@ from maskstat.files.long_json import members
 from maskstat.naming import printable, storable
 from maskstat.sources.addresses import without_secrets
 from maskstat.sources.annotations.texts import read_text
-from maskstat.sources.base import Kind, Selection, Source
+from maskstat.sources.base import Selection, Source, SourceKind
 from maskstat.sources.locations import Given
 
 SUFFIXES = (".json", ".yaml", ".yml")
@@ -162,4 +162,4 @@ def _is_yolo(path: str) -> bool:
     return len(numbers) >= 5 and all(0 <= number <= 1 for number in numbers[1:])
 
 
-KIND = Kind(takes=_takes, open=_open, remedy=remedy_for)
+KIND = SourceKind(takes=_takes, open=_open, remedy=remedy_for)

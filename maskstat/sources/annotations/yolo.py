@@ -34,8 +34,8 @@ from maskstat.sources.annotations.rasterising import (
 )
 from maskstat.sources.annotations.texts import read_text
 from maskstat.sources.base import BrokenEntry, Entry, Selection, Source
-from maskstat.sources.local.files import ListSource
 from maskstat.sources.local.folders import FolderSource
+from maskstat.sources.local.named_files import ListSource
 from maskstat.values.catalog import MAX_CLASSES, ClassCatalog
 
 SPLITS = ("train", "val", "test")

@@ -13,7 +13,7 @@ from maskstat.naming import printable, storable
 from maskstat.sources.archives.member_names import ARCHIVE_SUFFIXES, ONE_MASK_SUFFIXES
 from maskstat.sources.archives.tars import tar_members
 from maskstat.sources.archives.zips import zip_members
-from maskstat.sources.base import REMOTE_READS, BrokenEntry, Entry, Kind, Selection, Source
+from maskstat.sources.base import REMOTE_READS, BrokenEntry, Entry, Selection, Source, SourceKind
 from maskstat.sources.blobs import Shard
 from maskstat.sources.locations import is_url, last_part, location_of, shards_name
 from maskstat.sources.reading_ahead import read_ahead
@@ -87,7 +87,7 @@ class ArchiveSource(Source):
             yield BrokenEntry(name, location_of(shard.where), reason=error.problem)
 
 
-KIND = Kind(
+KIND = SourceKind(
     takes=lambda given: (
         given.ends_in(ARCHIVE_SUFFIXES)
         and not given.ends_in(ONE_MASK_SUFFIXES)

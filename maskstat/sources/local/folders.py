@@ -21,9 +21,9 @@ from maskstat.sources.base import (
     MAX_IN_MEMORY,
     Entry,
     FileEntry,
-    Kind,
     Selection,
     Source,
+    SourceKind,
     too_large,
 )
 
@@ -209,7 +209,7 @@ def _entry(item: os.DirEntry[str], name: str) -> FileEntry:
     return FileEntry(storable(name), item.path, status.st_size, status.st_mtime_ns)
 
 
-KIND = Kind(
+KIND = SourceKind(
     takes=lambda given: given.is_folder and not is_store(given.text),
     open=lambda given, selection: FolderSource(given.text, selection),
 )

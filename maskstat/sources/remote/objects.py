@@ -17,11 +17,11 @@ from typing import BinaryIO, cast
 from maskstat.errors import MaskError, MaskstatError
 from maskstat.naming import natural_key, storable
 from maskstat.sources.addresses import parse_address
-from maskstat.sources.base import REMOTE_READS, BrokenEntry, Entry, Kind, Selection, Source
+from maskstat.sources.base import REMOTE_READS, BrokenEntry, Entry, Selection, Source, SourceKind
 from maskstat.sources.blobs import Shard
-from maskstat.sources.local.files import fits
 from maskstat.sources.locations import (
     expand_braces,
+    fits,
     fixed_folder,
     last_part,
     location_of,
@@ -292,7 +292,7 @@ def _entries(connection: Connection, listed: Iterable[tuple[str, Facts]]) -> Ite
         )
 
 
-KIND = Kind(
+KIND = SourceKind(
     takes=lambda given: given.is_url,
     open=lambda given, selection: RemoteSource(given.text, selection),
 )

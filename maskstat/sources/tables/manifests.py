@@ -14,8 +14,8 @@ from typing import NamedTuple
 from maskstat.errors import Blank, MaskError, SourceError, argument
 from maskstat.naming import did_you_mean, printable, storable
 from maskstat.sources.addresses import without_secrets
-from maskstat.sources.base import REMOTE_READS, BrokenEntry, Entry, Kind, Selection, Source
-from maskstat.sources.local.files import file_entry
+from maskstat.sources.base import REMOTE_READS, BrokenEntry, Entry, Selection, Source, SourceKind
+from maskstat.sources.local.named_files import file_entry
 from maskstat.sources.locations import ends_in, is_url, location_of, shards_name, with_options
 from maskstat.sources.shards import open_blob
 from maskstat.sources.split_names import split_of
@@ -222,7 +222,7 @@ def _first(known: Iterable[str], columns: Sequence[str]) -> int | None:
     return next((names.index(name) for name in known if name in names), None)
 
 
-KIND = Kind(
+KIND = SourceKind(
     takes=lambda given: given.ends_in(MANIFEST_SUFFIXES) and given.is_one,
     open=lambda given, selection: ManifestSource(given.text, selection, given.column),
     has_columns=True,

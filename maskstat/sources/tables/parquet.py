@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from maskstat.errors import Blank, MaskError, MissingExtraError, SourceError, argument
 from maskstat.naming import did_you_mean, printable, storable
-from maskstat.sources.base import REMOTE_READS, BrokenEntry, Entry, Kind, Selection, Source
+from maskstat.sources.base import REMOTE_READS, BrokenEntry, Entry, Selection, Source, SourceKind
 from maskstat.sources.blobs import Blob, Shard
 from maskstat.sources.locations import is_url, last_part, location_of, shards_name, with_options
 from maskstat.sources.reading_ahead import CARRIED_MAX, StreamedEntry, read_ahead
@@ -334,7 +334,7 @@ class TableSource(Source):
                 yield StreamedEntry(name, place, len(content), stamp, row, table, carried)
 
 
-KIND = Kind(
+KIND = SourceKind(
     takes=lambda given: given.ends_in(TABLE_SUFFIXES) and given.is_one_or_many,
     open=lambda given, selection: TableSource(given.text, selection, given.column),
     has_columns=True,

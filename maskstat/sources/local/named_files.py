@@ -6,16 +6,15 @@ import glob
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import cache
 from itertools import takewhile
 from pathlib import Path
 
 from maskstat.errors import SourceError
 from maskstat.naming import natural_key, printable, storable
-from maskstat.sources.base import Entry, FileEntry, Kind, Selection, Source
+from maskstat.sources.base import Entry, FileEntry, Selection, Source, SourceKind
 from maskstat.sources.local.folders import FolderSource, StoreEntry, is_store, store_entry
-from maskstat.sources.locations import ends_in, is_url
+from maskstat.sources.locations import ends_in, fits, is_url
 
 LIST_SUFFIXES = (".txt", ".lst")
 
@@ -99,15 +98,6 @@ class GlobSource(Source):
                 yield file_entry(path, os.path.relpath(path, self._root()).replace(os.sep, "/"))
 
 
-def fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Whether a path matches a pattern, part by part; `**` is any number of folders."""
-    if not pattern:
-        return not parts
-    if pattern[0] == "**":
-        return any(fits(parts[at:], pattern[1:]) for at in range(len(parts) + 1))
-    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and fits(parts[1:], pattern[1:])
-
-
 @dataclass
 class ListSource(Source):
     """A text file with one path a line, relative to the list's folder; "#" starts a comment.
@@ -172,16 +162,16 @@ def file_entry(path: str, name: str) -> FileEntry | StoreEntry:
     return FileEntry(storable(name), path, status.st_size, status.st_mtime_ns)
 
 
-LIST = Kind(
+LIST = SourceKind(
     takes=lambda given: given.is_file and given.ends_in(LIST_SUFFIXES),
     open=lambda given, selection: ListSource(given.text, selection),
     names_are_paths=lambda where: not is_url(where) and ends_in(where, LIST_SUFFIXES),
 )
-SINGLE = Kind(
+SINGLE = SourceKind(
     takes=lambda given: given.is_file or given.is_folder,  # one that is a store of chunks
     open=lambda given, _: SingleSource(given.text),
 )
-PATTERN = Kind(
+PATTERN = SourceKind(
     takes=lambda given: given.is_pattern,
     open=lambda given, selection: GlobSource(given.text, selection),
 )
