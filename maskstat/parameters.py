@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -86,9 +87,15 @@ def refuse_idle(given: Mapping[str, object], *, goes_with: str) -> None:
             raise ParameterError(f"goes with {goes_with}", parameter=parameter)
 
 
-def several(given: str | Iterable[str]) -> tuple[str, ...]:
-    """Texts of which there may be several; a text alone is one, never a sequence of characters."""
-    return (given,) if isinstance(given, str) else tuple(given)
+def several(given: object) -> tuple[Any, ...]:
+    """Things of which there may be several, or one alone.
+
+    A text or a path is one thing, never a sequence of characters. (A type checker does not help: a
+    `str` is an `Iterable[str]`.)
+    """
+    if isinstance(given, (str, bytes, os.PathLike)) or not isinstance(given, Iterable):
+        return (given,)
+    return tuple(given)
 
 
 def parse_whole(text: str) -> int | None:

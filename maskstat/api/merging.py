@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from maskstat.api.scan import Scan
@@ -24,11 +24,11 @@ class MergedScan(Scan, Merged):
 
 
 def merge(
-    stores: Iterable[str | Path],
+    stores: str | Path | Iterable[str | Path],
     output: str | Path,
     *,
     name: str | None = None,
-    scans: Sequence[str] = (),
+    scans: str | Iterable[str] = (),
     classes: Classes | None = None,
     prefer: Prefer | None = None,
     separate: bool = False,

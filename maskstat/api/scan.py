@@ -247,10 +247,7 @@ class Scan(StoredScan):
         from maskstat.scanning.checking import check_scan
 
         with ExitStack() as stack:
-            others = [
-                stack.enter_context(self._other(other))
-                for other in ([against] if isinstance(against, (str, Scan)) else against)
-            ]
+            others = [stack.enter_context(self._other(other)) for other in (several(against))]
             findings = check_scan(
                 self,
                 against=others,
@@ -342,10 +339,7 @@ class Scan(StoredScan):
         with ExitStack() as stack:
             views = [
                 self,
-                *(
-                    stack.enter_context(self._other(other))
-                    for other in ([others] if isinstance(others, (str, Scan)) else others)
-                ),
+                *(stack.enter_context(self._other(other)) for other in (several(others))),
             ]
             names = [view.name for view in views]
             for at, name in enumerate(names):

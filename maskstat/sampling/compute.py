@@ -7,12 +7,12 @@ an epoch before and after, and the effective number of masks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from maskstat.errors import WeightError
-from maskstat.parameters import bind
+from maskstat.parameters import bind, several
 from maskstat.sampling.methods import find_method, target_shares
 from maskstat.sampling.mix import expected_mix, expected_presence
 from maskstat.sampling.table import ClassMix, SamplingTable
@@ -22,7 +22,7 @@ from maskstat.version import __version__
 
 def sample(
     ledger: MaskLedger,
-    classes: Sequence[str],
+    classes: str | Iterable[str],
     method: str = "repeat-factor",
     *,
     parameters: Mapping[str, object] | None = None,
@@ -41,6 +41,7 @@ def sample(
         ParameterError: unknown method or parameter.
         WeightError: nothing is labelled, or no solution was found.
     """
+    classes = several(classes)
     chosen = find_method(method)
     bound = bind(chosen.function, parameters or {}, owner=f"method {chosen.name}")
     before = expected_mix(ledger, np.ones(len(ledger)))

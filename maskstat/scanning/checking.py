@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, combinations
@@ -31,7 +31,7 @@ from maskstat.errors import (
 from maskstat.executors.threads import map_chunks, usable_cpus
 from maskstat.files.image_headers import ImageHeader, image_header
 from maskstat.naming import counted, natural_key, printable
-from maskstat.parameters import refuse_idle
+from maskstat.parameters import refuse_idle, several
 from maskstat.readers import formats
 from maskstat.readers.tallying import count_pixels
 from maskstat.showing import one_line
@@ -58,7 +58,7 @@ Result = TypeVar("Result")
 def check_scan(
     scan: StoredScan,
     *,
-    against: Sequence[StoredScan] = (),
+    against: StoredScan | Iterable[StoredScan] = (),
     images: str | Path | None = None,
     image_suffix: str = "",
     mask_suffix: str = "",
@@ -90,6 +90,7 @@ def check_scan(
             {"image_suffix": image_suffix or None, "mask_suffix": mask_suffix or None},
             goes_with=argument("images", Blank("DIR")),
         )
+    against = several(against)
     if any(other.name == scan.name for other in against):
         raise ParameterError(
             f"{printable(scan.name)!r} is the scan to check itself", parameter="against"

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from maskstat.errors import ParameterError, StoreError, argument
 from maskstat.files.writing import replacing
 from maskstat.naming import counted, did_you_mean, printable, storable
-from maskstat.parameters import check_word
+from maskstat.parameters import check_word, several
 from maskstat.regions.profile import smallest_of
 from maskstat.regions.profile_bytes import from_bytes, to_bytes
 from maskstat.scanning.choices import PREFER, Prefer
@@ -68,11 +68,11 @@ class Merged(StoredScan):
 
 
 def merge(
-    stores: Iterable[str | Path],
+    stores: str | Path | Iterable[str | Path],
     output: str | Path,
     *,
     name: str | None = None,
-    scans: Sequence[str] = (),
+    scans: str | Iterable[str] = (),
     classes: Classes | None = None,
     prefer: Prefer | None = None,
     separate: bool = False,
@@ -80,7 +80,8 @@ def merge(
     force: bool = False,
 ) -> Merged:
     """Merge scans from several stores into one scan in a new store; see `maskstat.merge`."""
-    paths = [Path(path) for path in stores]
+    paths = [Path(path) for path in several(stores)]
+    scans = several(scans)
     target = Path(output)
     if not paths:
         raise ParameterError("name the stores to merge")

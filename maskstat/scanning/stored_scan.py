@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from maskstat.errors import Blank, CatalogError, ParameterError, ProfileError, SourceError, call
 from maskstat.naming import counted, printable
-from maskstat.parameters import parse_whole
+from maskstat.parameters import parse_whole, several
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.panoptic import VOID
 from maskstat.regions.profile import PixelProfile
@@ -29,7 +29,7 @@ from maskstat.values.known import known
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import TallyTable, value_label
 
-Classes = ClassCatalog | int | str | Path | Sequence[str]
+Classes = ClassCatalog | int | str | Path | Iterable[str]
 Self = TypeVar("Self", bound="StoredScan")
 
 
@@ -301,8 +301,7 @@ def parse_ignored(ignore: int | str | Iterable[int | str]) -> tuple[list[int], l
     """Raw values and colours to ignore, from numbers and "#rrggbb". Raises ParameterError."""
     values: list[int] = []
     colours: list[int] = []
-    # A lone "255" must not be taken for the values 2 and 5.
-    for item in [ignore] if isinstance(ignore, (int, str)) else ignore:
+    for item in several(ignore):
         text = str(item).strip()
         try:
             if text.startswith("#"):

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from typing import BinaryIO, NamedTuple
 
 from maskstat.errors import MaskError
+from maskstat.parameters import several
 from maskstat.sources.locations import Given
 from maskstat.sources.split_names import in_order, split_of
 from maskstat.values.catalog import ClassCatalog
@@ -163,6 +164,10 @@ class Selection:
     exclude: tuple[str, ...] = ()
     suffixes: frozenset[str] = field(default_factory=frozenset)
     split: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "include", several(self.include))
+        object.__setattr__(self, "exclude", several(self.exclude))
 
     def takes(self, name: str) -> bool:
         """Whether a file of this name is a candidate."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from maskstat.errors import Blank, ParameterError, argument, call, spelled
 from maskstat.naming import did_you_mean, natural_key, printable
+from maskstat.parameters import several
 from maskstat.regions.profile import PixelProfile
 from maskstat.showing import one_line
 from maskstat.values.catalog import UNLISTED, ClassCatalog
@@ -242,7 +243,7 @@ def chosen_kinds(words: str | Iterable[str]) -> frozenset[str]:
         ParameterError: a word is neither a kind nor one of these two.
     """
     kinds: set[str] = set()
-    for word in [words] if isinstance(words, str) else words:
+    for word in several(words):
         if word in {"error", "warning"}:
             wanted = {"error"} if word == "error" else {"error", "warning"}
             kinds.update(kind.name for kind in KINDS.values() if kind.severity in wanted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch.utils.data import ConcatDataset, DistributedSampler, Subset
 
 from maskstat.errors import ParameterError
 from maskstat.naming import printable
+from maskstat.parameters import several
 from maskstat.sampling.matching import match_names
 from maskstat.sampling.table import SamplingTable, load_sampling
 from maskstat.values.tally import IntArray
@@ -127,7 +128,7 @@ def sampler(
     source: str | Path | SamplingTable,
     dataset: Any,
     *,
-    names: Sequence[str | os.PathLike[str]] | None = None,
+    names: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None = None,
     key: Callable[[str], str] | None = None,
     samples: int | None = None,
     seed: int = 0,
@@ -202,7 +203,7 @@ def item_names(dataset: Any) -> list[str] | None:
 def _rows(
     table: SamplingTable,
     dataset: Any,
-    names: Sequence[str | os.PathLike[str]] | None,
+    names: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None,
     key: Callable[[str], str] | None,
 ) -> IntArray:
     """The row of the table of every item."""
@@ -216,7 +217,9 @@ def _rows(
                 remedy="use the full layout of .csv or .json, which names the masks",
             )
         return np.arange(items)
-    known = item_names(dataset) if names is None else [str(os.fspath(name)) for name in names]
+    known = (
+        item_names(dataset) if names is None else [str(os.fspath(name)) for name in several(names)]
+    )
     if known is None:
         raise ParameterError(
             "the data set does not list names of its items",

@@ -9,7 +9,7 @@ None in `to_dict`, never 0 and never an error.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ import numpy.typing as npt
 from maskstat.errors import ParameterError
 from maskstat.frames import data_frame
 from maskstat.naming import counted
+from maskstat.parameters import several
 from maskstat.showing import one_line
 from maskstat.values.tally import IntArray
 
@@ -208,7 +209,7 @@ class ConfusionMatrix:
             return math.nan
         return float(self.support[occurs] @ self.iou[occurs]) / int(self.counts.sum())
 
-    def to_pandas(self, classes: Sequence[str] | None = None) -> DataFrame:
+    def to_pandas(self, classes: str | Iterable[str] | None = None) -> DataFrame:
         """The counts: a row a true class, a column a predicted one.
 
         Args:
@@ -217,10 +218,10 @@ class ConfusionMatrix:
         Raises:
             MissingExtraError: pandas is not installed.
         """
-        named = range(len(self.counts)) if classes is None else classes
+        named = range(len(self.counts)) if classes is None else several(classes)
         return data_frame(np.array(self.counts), {"class": named}, named)
 
-    def to_dict(self, names: Sequence[str] | None = None) -> dict[str, object]:
+    def to_dict(self, names: str | Iterable[str] | None = None) -> dict[str, object]:
         """Counts and measures as plain lists and numbers for JSON; None where undefined.
 
         Args:
@@ -229,9 +230,11 @@ class ConfusionMatrix:
         Raises:
             ParameterError: another number of names than of classes.
         """
-        names = [f"class_{k}" for k in range(len(self))] if names is None else list(names)
-        if len(names) != len(self):
-            raise ParameterError(f"{len(names)} names do not fit {len(self)} classes")
+        called = [f"class_{k}" for k in range(len(self))] if names is None else [*several(names)]
+        if len(called) != len(self):
+            raise ParameterError(
+                f"{len(called)} names do not fit {len(self)} classes", parameter="names"
+            )
         scalars = (
             "accuracy",
             "balanced_accuracy",
@@ -240,7 +243,7 @@ class ConfusionMatrix:
             "frequency_weighted_iou",
         )
         return {
-            "classes": names,
+            "classes": called,
             "counts": self.counts.tolist(),
             "ignored": self.ignored,
             **{name: _plain(getattr(self, name)) for name in scalars},

@@ -17,8 +17,9 @@ The mapping form (YAML or JSON), of which every key but `classes` may be left ou
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ _KNOWN_KEYS = {
 _KNOWN_CLASS_KEYS = {"name", "value", "values", "colour", "color", "colours", "colors"}
 
 
-def load_catalog(classes: ClassCatalog | int | str | Path | Sequence[str]) -> ClassCatalog:
+def load_catalog(classes: ClassCatalog | int | str | Path | Iterable[str]) -> ClassCatalog:
     """The catalogue that somebody means by `classes`.
 
     A number K (values 0..K-1), K names (of the same values), a preset name, or the path of a
@@ -57,14 +58,15 @@ def load_catalog(classes: ClassCatalog | int | str | Path | Sequence[str]) -> Cl
     included) or of a CVAT/VOC `labelmap.txt`. A file wins over a preset of the same name.
 
     Raises:
-        CatalogError: neither a number nor a file nor a preset, or the file is malformed.
+        CatalogError: neither a number nor a file nor a preset, the file is malformed, or names are
+            none, no texts, or come twice.
     """
     if isinstance(classes, ClassCatalog):
         return classes
     if isinstance(classes, int) and not isinstance(classes, bool):
         return _numbered(classes)
-    if isinstance(classes, Sequence) and not isinstance(classes, str):
-        return catalog_from_mapping(list(classes), name=counted(len(classes), "name"))
+    if isinstance(classes, Iterable) and not isinstance(classes, (str, bytes, os.PathLike)):
+        return _named(list(classes))
     text = str(classes)
     number = parse_whole(text)
     if number is not None:
@@ -90,6 +92,17 @@ def load_catalog(classes: ClassCatalog | int | str | Path | Sequence[str]) -> Cl
 def _numbered(count: int) -> ClassCatalog:
     try:
         return ClassCatalog.numbered(count)
+    except CatalogError as error:
+        raise CatalogError(error.problem, parameter="classes", remedy=error.remedy) from None
+
+
+def _named(names: list[object]) -> ClassCatalog:
+    """Names as a file would list them: classes that never occur are no accident."""
+    try:
+        for name in names:
+            if not isinstance(name, str) or not name.strip():
+                raise CatalogError(f"a list of classes holds their names, not {_shown(name)}")
+        return catalog_from_mapping(names, name=counted(len(names), "name"))
     except CatalogError as error:
         raise CatalogError(error.problem, parameter="classes", remedy=error.remedy) from None
 

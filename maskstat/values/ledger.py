@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from maskstat.frames import data_frame
 from maskstat.naming import counted, natural_key
+from maskstat.parameters import several
 from maskstat.showing import one_line
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.tally import IntArray, TallyTable
@@ -103,7 +104,7 @@ class MaskLedger:
         table[np.repeat(np.arange(len(self)), self.class_counts), self.classes] = self.pixels
         return table
 
-    def to_pandas(self, classes: Sequence[str] | None = None) -> DataFrame:
+    def to_pandas(self, classes: str | Iterable[str] | None = None) -> DataFrame:
         """A row a mask, a column a class: pixels. Not sparse: 8 bytes for each of B x K.
 
         Args:
@@ -112,7 +113,7 @@ class MaskLedger:
         Raises:
             MissingExtraError: pandas is not installed.
         """
-        headings = range(self.class_count) if classes is None else classes
+        headings = range(self.class_count) if classes is None else several(classes)
         return data_frame(self.dense(), {"mask": self.names}, headings)
 
     def take(self, rows: Iterable[int]) -> MaskLedger:

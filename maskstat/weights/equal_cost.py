@@ -16,13 +16,14 @@ for every eps. Costs are therefore given in units in which a wrong pixel costs 1
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from maskstat.errors import ParameterError, WeightError, argument
+from maskstat.parameters import several
 from maskstat.showing import one_line
 from maskstat.weights import feasibility
 from maskstat.weights.batches import (
@@ -169,7 +170,7 @@ def linear(
     pixels: npt.ArrayLike,
     *,
     cost_matrix: npt.ArrayLike | None = None,
-    names: Sequence[str] | None = None,
+    names: str | Iterable[str] | None = None,
 ) -> FloatArray:
     """Equal-cost weights for sums and fixed means: w_c proportional to share_c / n_c.
 
@@ -192,7 +193,8 @@ def linear(
     present = np.flatnonzero(counts)
     if not present.size:
         raise WeightError("no mask has a labelled pixel, so there is nothing to weigh")
-    targets = equal_cost_shares(cost_matrix, present, len(counts), names)
+    called = None if names is None else several(names)
+    targets = equal_cost_shares(cost_matrix, present, len(counts), called)
     weights = np.zeros(len(counts))
     weights[present] = targets * (counts.sum() / counts[present])
     return weights
@@ -204,7 +206,7 @@ def weight_normalised(
     *,
     seed: int = 0,
     cost_matrix: npt.ArrayLike | None = None,
-    names: Sequence[str] | None = None,
+    names: str | Iterable[str] | None = None,
     stability: float = STABILITY,
 ) -> EqualCostWeights:
     """Equal-cost weights for PyTorch's weighted mean over batches of `batch_size` masks.
@@ -223,8 +225,9 @@ def weight_normalised(
     """
     rows = MaskRows.of(ledger)
     drawer = BatchDrawer(rows, batch_size, seed)
-    targets = equal_cost_shares(cost_matrix, rows.present, rows.class_count, names)
-    _demand_feasible(rows, drawer.batch_size, targets, names)
+    called = None if names is None else several(names)
+    targets = equal_cost_shares(cost_matrix, rows.present, rows.class_count, called)
+    _demand_feasible(rows, drawer.batch_size, targets, called)
     if drawer.batch_size == rows.mask_count:
         logs = np.log(targets) - np.log(rows.totals.astype(np.float64))
         none = np.zeros(len(targets), np.int64)

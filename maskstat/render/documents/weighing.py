@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from maskstat.errors import WeightError
+from maskstat.parameters import several
 from maskstat.values.histogram import ClassHistogram
 from maskstat.weights.choices import Absent, Normalisation
 from maskstat.weights.compute import compute
@@ -20,7 +21,10 @@ ABSENT: Absent = "one"
 
 
 def scheme_weights(
-    histogram: ClassHistogram, schemes: Sequence[str] | None = None, *, source: str | None = None
+    histogram: ClassHistogram,
+    schemes: str | Iterable[str] | None = None,
+    *,
+    source: str | None = None,
 ) -> dict[str, WeightTable | str]:
     """Weights by scheme with default parameters, or the reason why a scheme has none here.
 
@@ -31,7 +35,7 @@ def scheme_weights(
         ParameterError: an unknown scheme.
     """
     tables: dict[str, WeightTable | str] = {}
-    for name in SCHEMES if schemes is None else schemes:
+    for name in SCHEMES if schemes is None else several(schemes):
         find_scheme(name)
         try:
             tables[name] = compute(

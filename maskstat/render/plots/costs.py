@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -31,7 +31,7 @@ DEFAULT_SCHEMES = ("equal-cost", "median-frequency", "sqrt", "uniform")
 def draw(
     view: ScanView,
     *,
-    schemes: Sequence[str] | None = None,
+    schemes: str | Iterable[str] | None = None,
     order: str = "frequency",
 ) -> Drawing:
     """Costs of the constant predictors in nats a labelled pixel, one dot a class and scheme.

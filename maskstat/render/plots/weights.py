@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -28,7 +28,7 @@ _LINES: tuple[Line, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)))
 
 
 def draw(
-    view: ScanView, *, schemes: Sequence[str] | None = None, order: str = "frequency"
+    view: ScanView, *, schemes: str | Iterable[str] | None = None, order: str = "frequency"
 ) -> Drawing:
     """Weights that are scaled so that the average labelled pixel weighs 1, on a logarithmic axis.
 
