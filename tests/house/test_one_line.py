@@ -17,6 +17,7 @@ from maskstat import errors
 from maskstat.api.check import Check
 from maskstat.api.costs import Costs
 from maskstat.api.counting import MaskCounter
+from maskstat.api.making import Splits
 from maskstat.regions.profile import PixelProfile
 from maskstat.sampling.table import ClassMix, SamplingTable
 from maskstat.scanning.stored_scan import StoredScan
@@ -91,6 +92,7 @@ price_list = PriceList(**{**prices, "average": "pixel"})
 
 # Values that say more than their fields' sizes, as large and as hostile as they get.
 LARGE: dict[type, object] = {
+    Splits: Splits(dict.fromkeys(names), 0),
     Check: Check(HOSTILE, HOSTILE, MANY, MANY, names, True, (Finding("lossy", MANY, names),) * 99),
     Costs: Costs(histogram, HOSTILE, price_list, price_list),
     MaskCounter: counter,

@@ -306,6 +306,11 @@ def blocks() -> Iterator[str]:
         "`import maskstat as ms` offers all names of this page but those of the last two sections."
         " Shapes are written `float64[K]`: K numbers, one a class; B counts masks."
     )
+    yield (
+        "`repr` of a value is one line, whatever it holds. In notebooks scans, histograms, weights,"
+        " costs, samplings, findings and comparisons are shown as the tables that the command line"
+        " prints, and `to_pandas()` gives a table of their numbers (`pip install pandas`)."
+    )
     parts = list(sections())
     titles = [(title, [f"`{name}`" for name in names]) for title, _, names in parts]
     titles += [("What these give", [])]
