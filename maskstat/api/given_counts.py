@@ -192,9 +192,12 @@ def from_counts(
 ) -> Scan:
     """A scan of counts that you already have: weights, costs and plots without counting again.
 
-        from_counts({"road": 5587, "car": 802, "sign": 11})
-        from_counts([52.1, 30.2, 17.7], classes=["road", "car", "sign"])
-        from_counts("counts.csv")
+        >>> import maskstat as ms
+        >>> scan = ms.from_counts({"road": 5587, "car": 802, "sign": 11})
+        >>> scan.weights("sqrt", normalize="max").weights.round(4)
+        array([0.0444, 0.1171, 1.    ])
+        >>> ms.from_counts([52.1, 30.2, 17.7], classes=["road", "car", "sign"]).histogram
+        <ClassHistogram 3 classes, unknown masks, shares>
 
     Whole numbers are counts of pixels. Fractions that sum to 1 are shares, to 100 percentages,
     within the rounding of their digits; shares stay shares: `histogram.unit` says so, and how many

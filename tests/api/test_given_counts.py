@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import inspect
 import json
 import re
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import maskstat as ms
+from maskstat.api import given_counts
 from maskstat.errors import (
     AbsentClassError,
     CatalogError,
@@ -466,3 +468,11 @@ def test_everything_of_the_face_is_where_it_says() -> None:
     assert repr(ms.from_counts([0.5, 0.5]).histogram) == (
         "<ClassHistogram 2 classes, unknown masks, shares>"
     )
+
+
+def test_the_examples_do_what_they_say() -> None:
+    found = doctest.DocTestFinder(recurse=False).find(given_counts.from_counts, globs={})
+    assert found[0].examples
+    runner = doctest.DocTestRunner()
+    runner.run(found[0])
+    assert runner.failures == 0
