@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import re
 import subprocess
@@ -87,10 +88,16 @@ def imports(node: ast.AST) -> Iterator[tuple[str, int]]:
             yield from imports(child)
 
 
+@functools.cache
+def imports_of(source: str) -> tuple[tuple[str, int], ...]:
+    """Those of a file; the tests ask for the same ones again and again."""
+    return tuple(imports(ast.parse(source)))
+
+
 def inner_imports() -> Iterator[tuple[str, str, str]]:
     """(room, imported room, where) for every import within the package."""
     for module, path in modules():
-        for name, line in imports(ast.parse(path.read_text(encoding="utf-8"))):
+        for name, line in imports_of(path.read_text(encoding="utf-8")):
             if name == "maskstat" or not name.startswith("maskstat."):
                 continue
             if room_of(name) not in LEVEL and not is_module(name):
@@ -152,21 +159,31 @@ def by_name(node: ast.AST) -> Iterator[tuple[str, int]]:
             raise AssertionError(f"line {call.lineno}: what is imported here can't be told")
 
 
+@functools.cache
+def taken_by(source: str) -> tuple[set[str], list[tuple[str, list[str]]], list[str]]:
+    """Of a file: all that it imports, `from A import B, C` as (A, [B, C]), and those by name."""
+    tree = ast.parse(source)
+    from_modules = [
+        (str(node.module), [alias.name for alias in node.names])
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+    ]
+    named = {name for name, _ in imports_of(source)}
+    return named, from_modules, [text for text, _ in by_name(tree)]
+
+
 def file_graph(sources: Mapping[str, str]) -> dict[str, set[str]]:
     """Which modules each module imports at any time, by any means; not for type checkers alone."""
     graph: dict[str, set[str]] = {}
     for module, source in sources.items():
-        tree = ast.parse(source)
-        named = {name for name, _ in imports(tree)}
+        named, from_modules, by_text = taken_by(source)
         # `from package.module import name` gives both names; the longer one is no module, mostly.
         edges = {name for name in named if name in sources}
         # `from package import module` takes the module, and nothing that the package defines.
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and node.module in edges:
-                taken = {f"{node.module}.{alias.name}" for alias in node.names}
-                if taken <= sources.keys():
-                    edges.discard(node.module)
-        for text, _ in by_name(tree):
+        for package, names in from_modules:
+            if {f"{package}.{name}" for name in names} <= sources.keys():
+                edges.discard(package)
+        for text in by_text:
             if text.endswith("*"):
                 folder = text[:-1]
                 edges |= {
@@ -254,7 +271,7 @@ def test_the_house_is_not_imported_through_its_door() -> None:
         f"{path.relative_to(ROOT)}:{line}"
         for module, path in modules()
         if module != "maskstat"
-        for name, line in imports(ast.parse(path.read_text(encoding="utf-8")))
+        for name, line in imports_of(path.read_text(encoding="utf-8"))
         if name == "maskstat" or (name.startswith("maskstat.") and not known(name))
     ]
     assert wrong == []
@@ -328,7 +345,7 @@ def test_frameworks_are_imported_in_their_own_rooms_only() -> None:
     wrong = [
         f"{path.relative_to(PACKAGE.parent)}:{line} imports {name}"
         for module, path in modules()
-        for name, line in imports(ast.parse(path.read_text(encoding="utf-8")))
+        for name, line in imports_of(path.read_text(encoding="utf-8"))
         if (top := name.split(".")[0]) in homes and room_of(module) not in homes[top]
     ]
     assert wrong == []
