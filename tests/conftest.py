@@ -30,13 +30,19 @@ settings.load_profile("reproducible")
 
 # Markers of all tests of a file or folder; pyproject.toml says what they mean.
 FILES_OF = {
-    "torch": ["torch", "house/test_examples.py", "house/test_training_doc.py"],
+    "torch": [
+        "torch",
+        "arrays/test_torch.py",
+        "house/test_examples.py",
+        "house/test_training_doc.py",
+    ],
     "keras": ["keras"],
     "dask": ["executors/test_dask.py", "executors/test_dask_scan.py"],
     "browser": ["render/test_report_browser.py"],
     "server": ["sources/test_remote.py", "sources/test_s3.py"],
     "extra": [
         "torch",
+        "arrays/test_torch.py",
         "keras",
         "executors/test_dask.py",
         "executors/test_dask_scan.py",

@@ -150,8 +150,8 @@ class Duplicates:
 
     Attributes:
         groups: two or more masks each, all pixels equal; in natural order.
-        stale: masks with equal counts that could not be compared, because their files are gone or
-            have changed since the scan.
+        stale: masks with equal counts that could not be compared, because their files are gone,
+            have changed since the scan, or never were.
     """
 
     groups: tuple[tuple[Member, ...], ...]
@@ -288,10 +288,13 @@ def _check_duplicates(scan: StoredScan, against: Sequence[StoredScan]) -> list[F
             for mask, others in leaks
         )
         findings.append(Finding("leakage", len(leaks), tuple(m for m, _ in leaks), records))
-    if found.stale:
-        records = tuple({"scan": member.scan, "mask": member.mask} for member in found.stale)
-        names = tuple(member.mask for member in found.stale)
-        findings.append(Finding("stale", len(names), names, records))
+    without_files = {each.name for each in (scan, *against) if not each.has_files}
+    for kind, never_had_any in (("stale", False), ("no-file", True)):
+        members = [m for m in found.stale if (m.scan in without_files) == never_had_any]
+        if members:
+            records = tuple({"scan": member.scan, "mask": member.mask} for member in members)
+            names = tuple(member.mask for member in members)
+            findings.append(Finding(kind, len(names), names, records))
     return findings
 
 

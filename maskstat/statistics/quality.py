@@ -191,6 +191,13 @@ KINDS: dict[str, FindingKind] = {
             "scan again",
         ),
         FindingKind(
+            "no-file",
+            "info",
+            "mask",
+            "has the size and counts of another, and no file whose pixels could be compared",
+            "save the masks and scan the files to see whether they are the same",
+        ),
+        FindingKind(
             "single-class",
             "info",
             "mask",

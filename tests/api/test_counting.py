@@ -222,12 +222,13 @@ def test_everything_that_needs_no_files_works(tmp_path: Path) -> None:
     masks = np.random.default_rng(0).integers(0, 4, (6, 20, 30))
     scan = ms.count(masks, classes=4, name="mine")
     assert (scan.name, scan.source, scan.has_files) == ("mine", "memory", False)
-    weights = scan.weights("median-frequency")
-    assert len(weights.weights) == 4
-    assert scan.equal_cost().table.weights.shape == (4,)
+    assert len(scan.weights("median-frequency").weights) == 4
+    assert len(scan.weights("equal-cost").weights) == 4
+    assert len(scan.sampling("repeat-factor").weights) == 6
     again = scan.under(3, ignore=[3])
     assert pixels(again) == pixels(scan)[:3]
     assert again.histogram.ignored_pixels == pixels(scan)[3]
+    assert "mine" in scan.report(tmp_path / "report.html")
     scan.export(tmp_path / "table.csv")
     assert (tmp_path / "table.csv").read_text(encoding="utf-8").count("\n") == 7
 
@@ -239,6 +240,19 @@ def test_what_needs_files_says_so() -> None:
     with pytest.raises(ProfileError, match="counted in memory have no pixel profile"):
         scan.need_profile()
     assert scan.profile is None
+    with pytest.raises(SourceError, match="counted in memory"):
+        scan.report(examples=1)
+    assert "these were counted in memory" in scan.report()
+    assert "what adds one" not in scan.report(format="md")
+
+
+def test_a_check_says_what_it_could_not_compare() -> None:
+    scan = ms.count([MASK, MASK, MASK[:1]], classes=3)
+    found = {finding.kind: finding.files for finding in scan.check()}
+    assert found["no-file"] == ("0", "1")
+    assert "stale" not in found
+    assert "duplicate" not in found
+    assert "no-file" not in {finding.kind for finding in ms.count(MASK, classes=3).check()}
 
 
 # --- what may be counted ----------------------------------------------------------------------

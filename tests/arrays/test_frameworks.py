@@ -118,6 +118,7 @@ def test_a_data_set_of_tensorflow() -> None:
     assert np.array_equal(found.ledger.dense(), expected.ledger.dense())
 
 
+@pytest.mark.extra
 def test_tensorflow() -> None:
     tf = pytest.importorskip("tensorflow")
     expected = ms.count(LABELS, classes=4)

@@ -40,8 +40,8 @@ def report_document(scan: StoredScan) -> dict[str, Any]:
     (width over height), `value_types` (how masks store values), `variety` (classes, pixels,
     labelled pixels and entropy a mask), `mask_imbalance`, `groups` (head, medium, tail, absent),
     `places` (see `place_document`; null without a profile), `profile_command` (what adds a profile;
-    null where there is one), `findings` (as `maskstat check` lists them, without opening files),
-    `ignore_index`, `weights` (by scheme, scaled so that the average pixel weighs 1), `costs` (of
+    null where there is one, or no file), `findings` (as `maskstat check` lists them, without
+    opening files), `ignore_index`, `weights` (by scheme, scaled so that the average pixel weighs 1), `costs` (of
     constant predictions by scheme), `constant_predictors` (their metrics by class) and
     `provenance`. Of given counts, keys that say what masks are like are null, findings too.
     """
@@ -85,7 +85,9 @@ def _of_masks(scan: StoredScan) -> dict[str, Any]:
         "aspect": None if forms.aspect is None else asdict(forms.aspect),
         "value_types": [{"value_type": name, "masks": count} for name, count in forms.value_types],
         "variety": variety,
-        "profile_command": None if scan.profile is not None else spelled(scan.profile_call),
+        "profile_command": (
+            None if scan.profile is not None or not scan.has_files else spelled(scan.profile_call)
+        ),
         "findings": [finding.to_dict() for finding in counted_findings(scan, min_masks=MIN_MASKS)],
     }
 

@@ -103,6 +103,11 @@ def profile_notes(document: Mapping[str, Any]) -> list[str]:
             "Heat maps, components, borders and adjacency need a pixel profile; what adds one:"
             f" {document['profile_command']}"
         )
+    elif profile is None and document["findings"] is not None:
+        notes.append(
+            "Heat maps, components, borders, adjacency and examples need files of masks; these were"
+            " counted in memory."
+        )
     return notes
 
 
