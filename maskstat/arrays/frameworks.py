@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from maskstat.errors import MaskError
 from maskstat.naming import printable
 
+_BFLOAT16 = "bfloat16"  # a type that NumPy has from others only
 _PIECE_BYTES = 64 << 20  # of an array that is fetched piece by piece
 
 
@@ -59,24 +60,25 @@ def shape_of(array: Any) -> tuple[int, ...]:
     except (TypeError, ValueError):
         raise MaskError(
             f"a {_kind(array)} without a shape",
-            remedy="count what a model is fed, outside of its graph",
+            remedy="count outside of graphs and compiled functions",
         ) from None
 
 
 def type_of(array: Any) -> np.dtype[Any]:
     """NumPy's name for the type of an array's items. Raises MaskError where there is none."""
-    if isinstance(array.dtype, np.dtype):
-        return array.dtype
-    name = str(array.dtype).removeprefix("torch.")
-    try:
-        return np.dtype({"bfloat16": "float16"}.get(name, name))
-    except TypeError:
-        kind = getattr(array.dtype, "as_numpy_dtype", None)  # TensorFlow's
-        if isinstance(kind, type):
-            return np.dtype(kind)
-        raise MaskError(
-            f"array of type {printable(name)[:60]} where whole numbers are expected"
-        ) from None
+    found = array.dtype
+    if not isinstance(found, np.dtype):
+        name = str(found).removeprefix("torch.")
+        try:
+            found = np.dtype({"bfloat16": "float16"}.get(name, name))
+        except TypeError:
+            kind = getattr(found, "as_numpy_dtype", None)  # TensorFlow's
+            if not isinstance(kind, type):
+                raise MaskError(
+                    f"array of type {printable(name)[:60]} where whole numbers are expected"
+                ) from None
+            found = np.dtype(kind)
+    return np.dtype(np.float16) if found.name == _BFLOAT16 else found
 
 
 def is_elsewhere(array: object) -> bool:
@@ -91,18 +93,17 @@ def to_numpy(array: Any) -> NDArray[np.generic]:
     try:
         if is_tensor(array):
             array = array.detach().cpu()
-            if str(array.dtype) == "torch.bfloat16":
-                array = array.float()
-            found: NDArray[np.generic] = array.numpy()
-            return found
-        if hasattr(array, "__array__"):
-            return np.asarray(array)
-        return np.from_dlpack(array)
+            array = (array.float() if str(array.dtype) == "torch.bfloat16" else array).numpy()
+        found = np.asarray(array) if hasattr(array, "__array__") else np.from_dlpack(array)
+        return found.astype(np.float32) if found.dtype.name == _BFLOAT16 else found
     except MemoryError:
         raise
     except Exception as error:  # frameworks raise anything
         fact = " ".join(str(error).split())[:120]
-        raise MaskError(f"a {_kind(array)} that NumPy can't take ({fact})") from error
+        raise MaskError(
+            f"a {_kind(array)} that NumPy can't take ({fact})",
+            remedy="count outside of graphs and compiled functions, and what is in reach of NumPy",
+        ) from error
 
 
 def pieces(array: Any) -> Iterator[Any]:

@@ -41,9 +41,9 @@ def report_document(scan: StoredScan) -> dict[str, Any]:
     labelled pixels and entropy a mask), `mask_imbalance`, `groups` (head, medium, tail, absent),
     `places` (see `place_document`; null without a profile), `profile_command` (what adds a profile;
     null where there is one, or no file), `findings` (as `maskstat check` lists them, without
-    opening files), `ignore_index`, `weights` (by scheme, scaled so that the average pixel weighs 1), `costs` (of
-    constant predictions by scheme), `constant_predictors` (their metrics by class) and
-    `provenance`. Of given counts, keys that say what masks are like are null, findings too.
+    opening files), `ignore_index`, `weights` (by scheme, scaled so that the average pixel weighs
+    1), `costs` (of constant predictions by scheme), `constant_predictors` (their metrics by class)
+    and `provenance`. Of given counts, keys that say what masks are like are null, findings too.
     """
     document = scan_document(scan)
     histogram = scan.histogram
