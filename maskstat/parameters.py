@@ -52,8 +52,10 @@ def _converted(name: str, value: object, hint: object) -> object:
         if value in choices:
             return value
         raise ParameterError(
-            f"{name} is one of {', '.join(choices)}, not {printable(str(value))}",
+            f"{printable(repr(value))} is not one of {', '.join(choices)}",
             parameter="parameters",
+            where=name,
+            remedy=did_you_mean(str(value), choices).rstrip() or None,
         )
     number = parse_number(value) if isinstance(value, str) else _finite(value)
     if number is None:

@@ -12,6 +12,7 @@ from maskstat.arrays.items import Key, all_tallies
 from maskstat.arrays.layouts import Reading
 from maskstat.errors import ParameterError, SourceError
 from maskstat.naming import counted, printable, storable
+from maskstat.readers.choices import Channels
 from maskstat.scanning.in_memory import scan_of_tallies
 from maskstat.scanning.stored_scan import Classes, interpreting, parse_ignored
 from maskstat.values.catalog import ClassCatalog
@@ -83,7 +84,7 @@ class MaskCounter:
         *,
         names: str | Iterable[str] | None = None,
         key: Key | None = None,
-        channels: str | None = None,
+        channels: Channels | None = None,
         allow_lossy: bool = False,
     ) -> None:
         """Count a mask, a batch, or everything that comes; all of it, or nothing on an error.
@@ -161,7 +162,7 @@ def count(
     ignore: int | str | Iterable[int | str] = (),
     names: str | Iterable[str] | None = None,
     key: Key | None = None,
-    channels: str | None = None,
+    channels: Channels | None = None,
     nearest_colour: int | None = None,
     allow_lossy: bool = False,
     name: str = "memory",

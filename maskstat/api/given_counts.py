@@ -248,7 +248,7 @@ def _histogram(
     """What the table and the parameters of `from_counts` say. Raises like it."""
     catalog, keys = _catalog(table, classes)
     numbers = {str(key): number for key, number in zip(keys, table.numbers, strict=True)}
-    values, kind = amounts(numbers, unit or table.unit)
+    values, kind = amounts(numbers, table.unit if unit is None else unit)
     rows = _placed(keys, catalog)
     beside = {}
     for what, given in (("masks", masks), ("image_pixels", image_pixels)):

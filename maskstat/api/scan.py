@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from maskstat.api.check import Check
     from maskstat.api.costs import Costs, GivenWeights
     from maskstat.files.mask_tables.mask_table import TableFormat, TableLayout
+    from maskstat.render.plots.choices import Order
     from maskstat.render.plots.drawing import Drawing
-    from maskstat.render.plots.plot import Order
     from maskstat.render.report.report import Format
     from maskstat.sampling.table import SamplingTable
     from maskstat.statistics.comparison import Comparison

@@ -19,8 +19,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from maskstat.errors import MaskError, ParameterError, argument
-from maskstat.naming import counted, printable
+from maskstat.errors import MaskError, argument
+from maskstat.naming import counted
+from maskstat.parameters import check_word
 from maskstat.readers.choices import CHANNELS
 from maskstat.values.tally import Encoding
 
@@ -50,11 +51,8 @@ class Reading(NamedTuple):
         cls, channels: str | None, *, colours: bool, indices: bool, allow_lossy: bool
     ) -> Reading:
         """Check what the user said. Raises ParameterError."""
-        if channels is not None and channels not in CHANNELS:
-            raise ParameterError(
-                f"is one of {', '.join(CHANNELS)}, not {printable(repr(channels))[:60]}",
-                parameter="channels",
-            )
+        if channels is not None:
+            check_word(channels, CHANNELS, parameter="channels")
         return cls(channels, colours, indices, allow_lossy)
 
 

@@ -20,7 +20,8 @@ from maskstat.cli.options import (
     stored_scan,
 )
 from maskstat.cli.values import whole
-from maskstat.render.plots.plot import KINDS, ORDERS, Order
+from maskstat.render.plots.choices import ORDERS, Order
+from maskstat.render.plots.plot import KINDS
 
 _KINDS = "; ".join(f"{kind.name}: {kind.summary}" for kind in KINDS.values())
 

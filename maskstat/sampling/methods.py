@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 Unit = Literal["probability", "repeat factor"]
+UNITS: tuple[Unit, ...] = ("probability", "repeat factor")
 Target = Literal["uniform", "sqrt"]
 
 

@@ -16,6 +16,7 @@ from maskstat.executors.opening import ExecutorChoice
 from maskstat.naming import storable
 from maskstat.parameters import refuse_idle, several
 from maskstat.readers import formats
+from maskstat.readers.choices import Channels
 from maskstat.readers.options import ReadOptions
 from maskstat.regions.profile import DEFAULT_GRID
 from maskstat.scanning.measuring import Measurer
@@ -80,7 +81,7 @@ class ScanRequest:
         column: str | None = None,
         split: str | None = None,
         pages: int | str | None = None,
-        channels: str | None = None,
+        channels: Channels | None = None,
         array: str | None = None,
         value_divisor: int | None = None,
         divide_all: bool = False,

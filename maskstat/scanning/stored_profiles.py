@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from maskstat.errors import ParameterError
 from maskstat.regions.profile import PixelProfile
 from maskstat.regions.profile_bytes import from_bytes, to_bytes
 from maskstat.showing import one_line
@@ -58,10 +57,7 @@ def stored_profile(store: Store, scan: ScanInfo, catalog: ClassCatalog, grid: in
             return from_bytes(catalog, kept)
         # Read first: whatever another process changes meanwhile makes this sum out of date.
         revision = store.profile_revision(key)
-        try:
-            total = PixelProfile.empty(catalog, grid)
-        except ParameterError as error:  # a grid that no profile has
-            raise ValueError(str(error)) from error
+        total = PixelProfile.empty(catalog, grid)
         blocks = 0
         for content in store.blocks(key):
             total += from_bytes(catalog, content)

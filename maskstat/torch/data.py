@@ -15,8 +15,9 @@ from torch.utils.data import ConcatDataset, DistributedSampler, Subset
 
 from maskstat.errors import ParameterError
 from maskstat.naming import printable
-from maskstat.parameters import several
+from maskstat.parameters import check_word, several
 from maskstat.sampling.matching import match_names
+from maskstat.sampling.methods import UNITS, Unit
 from maskstat.sampling.table import SamplingTable, load_sampling
 from maskstat.values.tally import IntArray
 
@@ -57,7 +58,7 @@ class MaskSampler(DistributedSampler[int]):
         self,
         dataset: Any,
         weights: FloatArray,
-        unit: str,
+        unit: Unit,
         *,
         samples: int | None = None,
         seed: int = 0,
@@ -69,7 +70,7 @@ class MaskSampler(DistributedSampler[int]):
         if seed < 0:
             raise ParameterError(f"a seed is a whole number of at least 0, not {seed}")
         super().__init__(dataset, num_replicas=world_size, rank=rank, seed=seed)
-        self.unit = unit
+        self.unit: Unit = check_word(unit, UNITS, parameter="unit")
         if unit == "repeat factor":
             wanted = self._prepare_repeats(weights, samples)
         else:
@@ -179,7 +180,9 @@ def sampler(
             world_size=world_size,
         )
     except ParameterError as error:
-        raise ParameterError(error.problem, where=where, remedy=error.remedy) from error
+        raise ParameterError(
+            error.problem, where=where, remedy=error.remedy, parameter=error.parameter
+        ) from error
 
 
 def item_names(dataset: Any) -> list[str] | None:
@@ -230,10 +233,11 @@ def _rows(
     return match_names(known if key is None else [key(name) for name in known], table.names)
 
 
-def _unit(table: SamplingTable) -> str:
+def _unit(table: SamplingTable) -> Unit:
     """What the weights are; files of numbers alone do not say, but the two never look alike."""
-    if table.unit in {"probability", "repeat factor"}:
-        return table.unit
+    for unit in UNITS:
+        if table.unit == unit:
+            return unit
     if math.isclose(float(table.weights.sum()), 1.0, rel_tol=1e-6):
         return "probability"
     if (table.weights >= 1).all():

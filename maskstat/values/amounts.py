@@ -9,6 +9,7 @@ import numpy as np
 
 from maskstat.errors import ParameterError, argument
 from maskstat.naming import printable
+from maskstat.parameters import check_word
 from maskstat.values.given import GIVEN, Given
 from maskstat.values.tally import IntArray
 
@@ -37,11 +38,8 @@ def amounts(numbers: Mapping[str, object], unit: Given | None = None) -> tuple[I
         ParameterError: what is no number, negative, or too large; all are 0; fractions sum to
             neither; or numbers could be two of these things and `unit` does not say which.
     """
-    if unit is not None and unit not in GIVEN:
-        raise ParameterError(
-            f"is {', '.join(GIVEN[:-1])} or {GIVEN[-1]}, not {printable(repr(unit))[:60]}",
-            parameter="unit",
-        )
+    if unit is not None:
+        check_word(unit, GIVEN, parameter="unit")
     values = [_number(name, number, "counts") for name, number in numbers.items()]
     names = list(numbers)
     with localcontext() as context:

@@ -6,8 +6,9 @@ import warnings
 from pathlib import Path
 from typing import Literal
 
-from maskstat.errors import Blank, ParameterError, WeightError, call, spelled
+from maskstat.errors import Blank, WeightError, call, spelled
 from maskstat.naming import printable
+from maskstat.parameters import check_word
 from maskstat.weights.table import WeightTable, load_weights
 
 Reduction = Literal["mean", "sum", "none", "weighted-mean"]
@@ -46,12 +47,7 @@ def fitting_table(
         WeightError: it has another number of classes than the model.
         ParameterError: no reduction is called that.
     """
-    if reduction not in _AVERAGE:
-        raise ParameterError(
-            f"no reduction is called {printable(str(reduction))!r}",
-            parameter="reduction",
-            remedy=f"known are {', '.join(_AVERAGE)}",
-        )
+    check_word(reduction, tuple(_AVERAGE), parameter="reduction")
     table = source if isinstance(source, WeightTable) else load_weights(source)
     where = None if isinstance(source, WeightTable) else printable(str(source))
     if class_count is not None and class_count != len(table):

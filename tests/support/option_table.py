@@ -51,14 +51,20 @@ WEIGHTS: dict[str, tuple[Case, ...]] = {
         usage("--scheme log --param mu=-0", "--param mu", "must be positive"),
         failure("--scheme log --param mu=1e308", "mu=1e+308", "milder parameters"),
         usage("--scheme effective-number --param beta=1", "--param beta", "below 1"),
-        usage("--scheme effective-number --param count=x", "masks, pixels, components, not x"),
+        usage(
+            "--scheme effective-number --param count=x",
+            "count: 'x' is not one of masks",
+        ),
         failure(
             "--scheme effective-number --param count=components",
             "no pixel profile",
             "type: maskstat scan",
             "--profile",
         ),
-        usage("--scheme median-frequency --param image_pixels=x", "all, labelled, not x"),
+        usage(
+            "--scheme median-frequency --param image_pixels=x",
+            "image_pixels: 'x' is not one of",
+        ),
         usage("--compare --param c=3", "--param", "--compare shows all schemes"),
     ),
     "--normalize": (
@@ -177,8 +183,8 @@ SAMPLING: dict[str, tuple[Case, ...]] = {
         failure("--param threshold=1e308", "threshold=1e+308", "milder parameters"),
         usage("--method inverse-frequency --param power=-1", "--param power", "not be negative"),
         usage("--method target-mix --param effective=2", "--param effective", "from 0 to 1"),
-        usage("--method target-mix --param target=x", "uniform, sqrt, not x"),
-        usage("--method target-mix --param distance=x", "kl, squares, not x"),
+        usage("--method target-mix --param target=x", "target: 'x' is not one of uniform, sqrt"),
+        usage("--method target-mix --param distance=x", "distance: 'x' is not one of kl, squares"),
     ),
     "--methods": tuple(
         usage(f"--methods {text}", text.split()[0], "--methods lists the methods")

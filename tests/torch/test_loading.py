@@ -61,7 +61,7 @@ def test_what_a_type_cannot_hold_is_refused() -> None:
     for value in (1e30, 1e-30):
         with pytest.raises(WeightError, match="does not fit"):
             load_weights(table(weights=[1.0, value]), dtype=torch.float16)
-    with pytest.raises(ParameterError, match="no reduction"):
+    with pytest.raises(ParameterError, match=r"reduction: .* is not one of"):
         load_weights(table(), reduction="average")
 
 

@@ -31,7 +31,12 @@ REFUSED: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
     "negative soft labels": (logits34, logits34 - 1, {}, "soft labels must be"),
     "NaN in soft labels": (logits34, logits34 * torch.nan, {}, "soft labels must be"),
     "labels to be learnt": (logits34, (logits34 + 1).requires_grad_(), {}, "constants"),
-    "no such reduction": (logits34, labels4, {"reduction": "average"}, "no reduction 'average'"),
+    "no such reduction": (
+        logits34,
+        labels4,
+        {"reduction": "average"},
+        "reduction: 'average' is not",
+    ),
     "negative weight": (logits34, labels4, {"weight": [1, -1, 1]}, "weight must be finite"),
     "NaN weight": (logits34, labels4, {"weight": [1, np.nan, 1]}, "weight must be finite"),
     "too many weights": (logits34, labels4, {"weight": [1, 1, 1, 1]}, "does not fit logits of 3"),
@@ -77,7 +82,7 @@ def test_options_refused(loss: str, options: dict[str, Any], message: str) -> No
         (logits34, {"alpha": -1.0}, "alpha is -1"),
         (logits34, {"beta": np.inf}, "beta is inf"),
         (logits34, {"weight": [1.0]}, "does not fit logits of 3 classes"),
-        (logits34, {"reduction": "batch"}, "no reduction"),
+        (logits34, {"reduction": "batch"}, "reduction: 'batch' is not one of"),
     ],
 )
 def test_heat_maps_refused(heat: Any, options: dict[str, Any], message: str) -> None:

@@ -225,7 +225,7 @@ def test_refused() -> None:
         ComplementObjectiveTraining(sgd, torch.optim.LBFGS(model.parameters()))
     with pytest.raises(ParameterError, match="one number"):
         ComplementObjectiveTraining(sgd, sgd, reduction="none")
-    with pytest.raises(ParameterError, match="no reduction"):
+    with pytest.raises(ParameterError, match=r"reduction: .* is not one of"):
         ComplementObjectiveTraining(sgd, sgd, reduction="batch")
     with pytest.raises(ParameterError, match="weight must be"):
         ComplementObjectiveTraining(sgd, sgd, weight=[1.0, -1.0])

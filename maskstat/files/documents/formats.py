@@ -19,6 +19,7 @@ from maskstat.errors import FileFormatError, MaskstatError
 from maskstat.files.documents.base import LAYOUTS, Document, Layout
 from maskstat.files.writing import write_atomically
 from maskstat.naming import printable
+from maskstat.parameters import check_word
 
 MAX_FILE_BYTES = 256 << 20
 
@@ -37,15 +38,11 @@ def write_document(document: Document, path: Path, layout: Layout = "full") -> P
     """Write atomically in the format of the suffix.
 
     Raises:
-        FileFormatError: unknown suffix or layout, a layout the format can't hold, not writable.
+        FileFormatError: unknown suffix, a layout the format can't hold, not writable.
+        ParameterError: unknown layout.
     """
     module = _module(path)
-    if layout not in LAYOUTS:
-        raise FileFormatError(
-            f"no layout is called {printable(layout)!r}",
-            parameter="layout",
-            remedy=f"known are {', '.join(LAYOUTS)}",
-        )
+    check_word(layout, LAYOUTS, parameter="layout")
     if layout not in module.LAYOUTS:
         raise FileFormatError(
             f"a {path.suffix} file can't hold the layout {layout}",

@@ -17,6 +17,7 @@ from keras import ops
 from keras.backend import standardize_dtype
 
 from maskstat.errors import ParameterError
+from maskstat.parameters import check_word
 
 Tensor: TypeAlias = Any
 """Of whatever backend Keras runs on, or what it makes tensors of."""
@@ -293,9 +294,7 @@ def finite(value: float, name: str, least: float = -math.inf) -> float:
 
 
 def standard_reduction(reduction: str | None) -> str:
-    if reduction not in REDUCTIONS:
+    if reduction is not None:
         names = [name for name in REDUCTIONS if name is not None]
-        raise ParameterError(
-            f"there is no reduction {reduction!r}", remedy=f"there are: {', '.join(names)}"
-        )
+        check_word(reduction, names, parameter="reduction")
     return REDUCTIONS[reduction]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from maskstat.naming import counted, printable
+from maskstat.render.plots.choices import Order
 from maskstat.render.plots.drawing import Drawing, ScanView, presence_of
 from maskstat.render.plots.rows import Column, row_sheet, shown_rows
 from maskstat.render.plots.scale import Scale, set_x_axis
@@ -26,7 +27,7 @@ from maskstat.values.tally import IntArray
 _GAP = 3.0
 
 
-def draw(view: ScanView, *, log: bool = False, order: str = "frequency") -> Drawing:
+def draw(view: ScanView, *, log: bool = False, order: Order = "frequency") -> Drawing:
     """Bars of pixel frequency in class colours; beside them the share of masks with the class.
 
     Without them where nobody knows how many masks have it.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from maskstat.naming import counted, printable
+from maskstat.render.plots.choices import Order
 from maskstat.render.plots.drawing import Drawing, ScanView
 from maskstat.render.plots.rows import (
     Column,
@@ -22,7 +23,7 @@ from maskstat.render.plots.style import SERIES, order_of, percent_tick
 from maskstat.values.catalog import ClassCatalog, ClassInfo
 
 
-def draw(views: Sequence[ScanView], *, order: str = "frequency") -> Drawing:
+def draw(views: Sequence[ScanView], *, order: Order = "frequency") -> Drawing:
     """Pixel frequency and share of masks of every class in every scan; a bar spans each row.
 
     Classes are matched by name. 0 has a place of its own left of the logarithmic axis; a class

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskstat.naming import counted, printable
+from maskstat.render.plots.choices import Order
 from maskstat.render.plots.drawing import Drawing, ScanView
 from maskstat.render.plots.rows import Column, row_sheet, shown_rows
 from maskstat.render.plots.scale import Scale, set_x_axis
@@ -27,7 +28,7 @@ from maskstat.values.catalog import ClassCatalog
 _GAP = 3.0
 
 
-def draw(view: ScanView, *, order: str = "frequency") -> Drawing:
+def draw(view: ScanView, *, order: Order = "frequency") -> Drawing:
     """Components of a scan's pixel profile, joined by edges and corners.
 
     Raises:
@@ -39,7 +40,7 @@ def draw(view: ScanView, *, order: str = "frequency") -> Drawing:
 
 @drawing_style()
 def component_figure(
-    catalog: ClassCatalog, sizes: npt.NDArray[np.integer], *, order: str = "frequency"
+    catalog: ClassCatalog, sizes: npt.NDArray[np.integer], *, order: Order = "frequency"
 ) -> Drawing:
     """Size distribution and number of the components of every class.
 

@@ -9,6 +9,7 @@ import numpy as np
 from maskstat.errors import WeightError
 from maskstat.naming import counted, printable
 from maskstat.render.documents.weighing import distinct, scheme_prices, scheme_weights
+from maskstat.render.plots.choices import Order
 from maskstat.render.plots.drawing import Drawing, ScanView
 from maskstat.render.plots.rows import (
     Column,
@@ -32,7 +33,7 @@ def draw(
     view: ScanView,
     *,
     schemes: str | Iterable[str] | None = None,
-    order: str = "frequency",
+    order: Order = "frequency",
 ) -> Drawing:
     """Costs of the constant predictors in nats a labelled pixel, one dot a class and scheme.
 
@@ -56,7 +57,7 @@ def draw(
 
 @drawing_style()
 def draw_prices(
-    histogram: ClassHistogram, prices: Mapping[str, PriceList], *, order: str = "frequency"
+    histogram: ClassHistogram, prices: Mapping[str, PriceList], *, order: Order = "frequency"
 ) -> Drawing:
     """The same of any price lists of these counts, by what they are called.
 
@@ -73,7 +74,7 @@ def _dots(
     histogram: ClassHistogram,
     names: Sequence[Sequence[str]],
     prices: Sequence[PriceList],
-    order: str,
+    order: Order,
 ) -> Drawing:
     occurs = histogram.present
     series = scheme_series(names, [np.where(occurs, price.costs, np.nan) for price in prices])

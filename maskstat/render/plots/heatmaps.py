@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskstat.naming import counted, printable
+from maskstat.render.plots.choices import Order
 from maskstat.render.plots.drawing import Drawing, ScanView
 from maskstat.render.plots.style import (
     GRID,
@@ -32,7 +33,7 @@ MOST_CLASSES = 240
 _EDGE, _GAP, _BAR_LENGTH, _BAR = 8.0, 8.0, 90.0, 7.0
 
 
-def draw(view: ScanView, *, order: str = "frequency") -> Drawing:
+def draw(view: ScanView, *, order: Order = "frequency") -> Drawing:
     """Heat maps of a scan's pixel profile.
 
     Raises:
@@ -49,7 +50,7 @@ def heat_figure(
     heat: npt.NDArray[np.generic],
     *,
     aspect: float = 1.0,
-    order: str = "frequency",
+    order: Order = "frequency",
 ) -> Drawing:
     """Small multiples of spatial heat maps.
 

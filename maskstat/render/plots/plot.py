@@ -11,7 +11,7 @@ import importlib
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from maskstat.errors import Blank, ParameterError, argument
 from maskstat.naming import did_you_mean, printable
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from maskstat.render.plots.drawing import Drawing, ScanView
 
 SUFFIXES = (".png", ".svg", ".pdf")
-Order = Literal["frequency", "catalog"]
-ORDERS: tuple[Order, ...] = ("frequency", "catalog")
 
 
 class Kind(NamedTuple):

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from maskstat.naming import printable
 from maskstat.parameters import check_word
+from maskstat.render.plots.choices import ORDERS, Order
 from maskstat.values.catalog import ClassCatalog
 
 POINTS_PER_INCH = 72
@@ -219,8 +220,8 @@ def plain_tick(value: float) -> str:
     return str(np.format_float_positional(round(value, 12), trim="-"))
 
 
-def order_of(pixels: Sequence[int] | NDArray[np.int64], order: str) -> NDArray[np.int64]:
+def order_of(pixels: Sequence[int] | NDArray[np.int64], order: Order) -> NDArray[np.int64]:
     """Class indices from the most to the least frequent, or as the catalogue has them."""
-    check_word(order, ("frequency", "catalog"), parameter="order")
+    check_word(order, ORDERS, parameter="order")
     counts = np.asarray(pixels)
     return np.argsort(-counts, kind="stable") if order == "frequency" else np.arange(counts.size)

@@ -9,6 +9,7 @@ import numpy as np
 from maskstat.errors import WeightError
 from maskstat.naming import counted
 from maskstat.render.documents.weighing import Group, distinct, scheme_weights
+from maskstat.render.plots.choices import Order
 from maskstat.render.plots.drawing import Drawing, ScanView
 from maskstat.render.plots.rows import (
     Column,
@@ -28,7 +29,7 @@ _LINES: tuple[Line, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)))
 
 
 def draw(
-    view: ScanView, *, schemes: str | Iterable[str] | None = None, order: str = "frequency"
+    view: ScanView, *, schemes: str | Iterable[str] | None = None, order: Order = "frequency"
 ) -> Drawing:
     """Weights that are scaled so that the average labelled pixel weighs 1, on a logarithmic axis.
 

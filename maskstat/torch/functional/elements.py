@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from maskstat.errors import ParameterError
+from maskstat.parameters import check_word
 
 Reduction: TypeAlias = Literal["none", "sum", "mean", "weighted-mean"]
 PerClass: TypeAlias = Tensor | npt.ArrayLike | Sequence[float]
@@ -134,10 +135,7 @@ def widened(logits: Tensor) -> Tensor:
 
 
 def check_reduction(reduction: str) -> None:
-    if reduction not in REDUCTIONS:
-        raise ParameterError(
-            f"there is no reduction {reduction!r}", remedy=f"there are: {', '.join(REDUCTIONS)}"
-        )
+    check_word(reduction, REDUCTIONS, parameter="reduction")
 
 
 def check_logits(logits: Tensor) -> int:
