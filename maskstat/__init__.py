@@ -4,7 +4,16 @@ import maskstat as ms
 
 scan = ms.scan("masks", classes=31)
 scan.histogram, scan.ledger
-scan.weights("median-frequency").save("weights.yaml")
+weights = scan.weights("sqrt", normalize="pixel")
+weights["class_3"], dict(weights), weights.save("weights.yaml")
+scan.weights("equal-cost", average="batch", batch_size=8)
+scan.costs(), scan.check(), scan.sampling("repeat-factor")
+scan.plot("classes", "classes.png"), scan.report("report.html")
+
+ms.scan("masks", classes=31, db="maskstat.db")  # counts once, however often it is asked
+ms.scans("maskstat.db"), ms.open_scan("maskstat.db", "masks")
+
+Whatever the command line does is a function here or a method of `Scan`, by the same words.
 """
 
 from __future__ import annotations
@@ -14,35 +23,54 @@ from typing import TYPE_CHECKING
 from maskstat.version import __version__
 
 if TYPE_CHECKING:
+    from maskstat.api.check import Check
+    from maskstat.api.costs import Costs
     from maskstat.api.counting import MaskCounter, count
     from maskstat.api.given_counts import from_counts
-    from maskstat.api.making import open_scan, scan
+    from maskstat.api.listing import Preset, preset, presets, sampling_methods, schemes
+    from maskstat.api.making import Splits, open_scan, scan, scan_splits
     from maskstat.api.merging import merge
     from maskstat.api.scan import Scan
+    from maskstat.api.stores import ScanRecord, remove_scan, scans
     from maskstat.errors import MaskstatError
     from maskstat.regions.profile import PixelProfile
+    from maskstat.render.plots.drawing import Drawing
+    from maskstat.sampling.methods import Method
     from maskstat.sampling.table import SamplingTable, load_sampling
+    from maskstat.scanning.recording import Progress
+    from maskstat.statistics.comparison import Comparison
     from maskstat.training.metrics import ConfidenceHistogram, ConfusionMatrix
     from maskstat.values.catalog import ClassCatalog, ClassInfo
     from maskstat.values.catalog_files import load_catalog
     from maskstat.values.histogram import ClassHistogram
     from maskstat.values.ledger import MaskLedger
     from maskstat.values.tally import MaskTally
+    from maskstat.weights.schemes import Scheme
     from maskstat.weights.table import WeightTable, load_weights
 
 __all__ = [
+    "Check",
     "ClassCatalog",
     "ClassHistogram",
     "ClassInfo",
+    "Comparison",
     "ConfidenceHistogram",
     "ConfusionMatrix",
+    "Costs",
+    "Drawing",
     "MaskCounter",
     "MaskLedger",
     "MaskTally",
     "MaskstatError",
+    "Method",
     "PixelProfile",
+    "Preset",
+    "Progress",
     "SamplingTable",
     "Scan",
+    "ScanRecord",
+    "Scheme",
+    "Splits",
     "WeightTable",
     "__version__",
     "count",
@@ -52,23 +80,40 @@ __all__ = [
     "load_weights",
     "merge",
     "open_scan",
+    "preset",
+    "presets",
+    "remove_scan",
+    "sampling_methods",
     "scan",
+    "scan_splits",
+    "scans",
+    "schemes",
 ]
 
 # Where each public name lives; imported on first use, so that `import maskstat` costs nothing.
 _HOMES = {
+    "Check": "api.check",
     "ClassCatalog": "values.catalog",
     "ClassHistogram": "values.histogram",
     "ClassInfo": "values.catalog",
+    "Comparison": "statistics.comparison",
     "ConfidenceHistogram": "training.metrics",
     "ConfusionMatrix": "training.metrics",
+    "Costs": "api.costs",
+    "Drawing": "render.plots.drawing",
     "MaskCounter": "api.counting",
     "MaskLedger": "values.ledger",
     "MaskTally": "values.tally",
     "MaskstatError": "errors",
+    "Method": "sampling.methods",
     "PixelProfile": "regions.profile",
+    "Preset": "api.listing",
+    "Progress": "scanning.recording",
     "SamplingTable": "sampling.table",
     "Scan": "api.scan",
+    "ScanRecord": "api.stores",
+    "Scheme": "weights.schemes",
+    "Splits": "api.making",
     "WeightTable": "weights.table",
     "count": "api.counting",
     "from_counts": "api.given_counts",
@@ -77,7 +122,14 @@ _HOMES = {
     "load_weights": "weights.table",
     "merge": "api.merging",
     "open_scan": "api.making",
+    "preset": "api.listing",
+    "presets": "api.listing",
+    "remove_scan": "api.stores",
+    "sampling_methods": "api.listing",
     "scan": "api.making",
+    "scan_splits": "api.making",
+    "scans": "api.stores",
+    "schemes": "api.listing",
 }
 
 

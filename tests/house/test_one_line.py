@@ -36,6 +36,7 @@ from maskstat.weights.table import WeightTable
 ROOMS = ("values", "weights", "sampling", "statistics", "regions", "training", "api")
 # What a scan hands out of the rooms that make it.
 HANDED_OUT = {
+    "render.plots": {"Drawing"},
     "scanning": {"Changes", "Duplicates", "Member", "ProfileState", "Progress", "MergedShard"},
     "render": {"Drawing"},
     "store": {"Failure", "ScanInfo"},
@@ -112,6 +113,7 @@ LARGE: dict[type, object] = {
     PixelProfile: PixelProfile.empty(few),
     ConfusionMatrix: ConfusionMatrix(np.full((2048, 2048), 7)),
     ConfidenceHistogram: ConfidenceHistogram.empty(),
+    Splits: Splits(dict.fromkeys(names), 0),  # type: ignore[arg-type]
 }
 
 # The same, without anything in them.

@@ -26,7 +26,7 @@ SECTIONS = (
     (
         "What a scan can do",
         "Every command is a method here, with the same words.",
-        ("api.scan",),
+        ("api.scan", "render.plots"),
     ),
     (
         "Counting what is in memory",
