@@ -148,9 +148,6 @@ class Splits(Mapping[str, Scan]):
     def __len__(self) -> int:
         return len(self._scans)
 
-    def __repr__(self) -> str:
-        return one_line(self, *map(cut, self))
-
     def close(self) -> None:
         """Close the stores that they read from."""
         for one in self.values():
