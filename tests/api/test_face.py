@@ -35,8 +35,8 @@ COMMANDS: dict[str, Any] = dict(typer.main.get_command(cli.app).commands)  # typ
 FACE: dict[str, tuple[Callable[..., object], ...]] = {
     "scan": (ms.scan, ms.scan_splits),
     "show": (ms.open_scan,),
-    "weights": (ms.open_scan, Scan.weights, Scan.all_weights, ms.WeightTable.save),
-    "costs": (ms.open_scan, Scan.costs, ms.Costs.plot),
+    "weights": (ms.open_scan, ms.from_counts, Scan.weights, Scan.all_weights, ms.WeightTable.save),
+    "costs": (ms.open_scan, ms.from_counts, Scan.costs, ms.Costs.plot),
     "sampling": (ms.open_scan, Scan.sampling, ms.sampling_methods, ms.SamplingTable.save),
     "check": (ms.open_scan, Scan.check, ms.Check.failing),
     "compare": (ms.open_scan, Scan.compare, ms.Comparison.above),
