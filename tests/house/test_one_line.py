@@ -113,7 +113,6 @@ LARGE: dict[type, object] = {
     PixelProfile: PixelProfile.empty(few),
     ConfusionMatrix: ConfusionMatrix(np.full((2048, 2048), 7)),
     ConfidenceHistogram: ConfidenceHistogram.empty(),
-    Splits: Splits(dict.fromkeys(names), 0),  # type: ignore[arg-type]
 }
 
 # The same, without anything in them.
