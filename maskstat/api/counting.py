@@ -35,6 +35,7 @@ class MaskCounter:
     It keeps the value counts of every mask, a few hundred bytes each, and no pixels. Counters
     pickle, so they travel between processes; `sum(counters)` is what one counter would have that
     saw everything. One counter is for one thread at a time: give each its own, and add them.
+    Samplers of several processes may repeat masks to fill the last batch: with names that is seen.
 
     Masks have the names that `update` gives them. Those without one are numbered "0", "1", ... in
     the order they came, whereby numbers that are names of others are left out; adding puts the
@@ -42,7 +43,7 @@ class MaskCounter:
     mask: where it comes twice, the mask would count twice, and that is an error.
 
     Args:
-        classes: K, a catalogue, its file or a preset; None infers them from the values.
+        classes: K, names, a catalogue, its file or a preset; None infers them from the values.
         ignore: raw values (or "#rrggbb") that no count of classes should hold. 255 is ignored in
             8-bit masks anyway, as `scan` does.
         nearest_colour: how far a channel of a mask's colour may be off its class's.
@@ -181,15 +182,14 @@ def count(
     colours, (H, W, 3) and (H, W, 4) of uint8 are colours, (N, H, W, 3 or 4) a batch of them. What
     can be read in two ways is refused with both.
 
-    Torch tensors are counted on their device, and only the counts travel (those of colours and of
-    a channel a class are fetched). TensorFlow's and JAX's arrays are taken over by NumPy. No
-    framework is imported that is not imported already.
+    Torch tensors are counted on their device, and only the counts travel. TensorFlow's and JAX's
+    arrays are taken over by NumPy. No framework is imported that is not imported already.
 
     Args:
         masks: an array of NumPy, torch, TensorFlow or JAX, a PIL image, the bytes of an encoded
             mask, or what gives these one after the other: a list, a generator, a torch `Dataset` or
             `DataLoader`, a `tf.data.Dataset`, a column of a Hugging Face data set.
-        classes: K, a catalogue, its file or a preset; None infers them from the values.
+        classes: K, names, a catalogue, its file or a preset; None infers them from the values.
         ignore: raw values (or "#rrggbb") that no count of classes should hold. 255 is ignored in
             8-bit masks anyway, as `scan` does.
         names: of the masks, in order; "0", "1", ... by default.

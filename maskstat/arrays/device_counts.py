@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from maskstat.errors import MaskError
+from maskstat.readers.channels import BITMASK_CHANNELS, NONE
 from maskstat.values.tally import IntArray
 
 _MOST_BINS = 1 << 24  # of the histograms of a batch that are made at once
@@ -41,6 +42,44 @@ def device_counts(labels: Any) -> list[tuple[IntArray, IntArray]]:
         at = counts.nonzero()[0]
         found.append((at + lowest, counts[at]))
     return found
+
+
+def device_labels(planes: Any, channels: str | None, *, colours: bool) -> Any:
+    """Raw values (N, H, W) of a batch, made on its device, or None where they can't be.
+
+    Args:
+        planes: a tensor (N, H, W) of labels, (N, H, W, 3 or 4) of colours, or with `channels`
+            (N, H, W, C) or (N, C, H, W).
+        channels: how several channels make one value, as `readers.channels` has it. A stack that
+            is not as it should be gives None: `readers.channels` says what is wrong with it.
+        colours: whether these are colours.
+    """
+    torch = sys.modules["torch"]
+    planes = planes.detach()
+    if colours:
+        wide = planes.to(torch.int64)
+        labels = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
+        return labels if wide.shape[-1] == 3 else labels | 255 - wide[..., 3] << 24
+    if channels is None:
+        return planes
+    stack = planes.movedim(1, -1) if channels.endswith("-first") else planes
+    present = stack != 0
+    top = stack.max()
+    if float(top) not in {0, 1, 255} or not bool((present == (stack == top)).all() | (top == 0)):
+        return None
+    if bool((stack < 0).any()):
+        return None
+    if channels.startswith("one-hot"):
+        per_pixel = present.sum(-1)
+        if bool((per_pixel > 1).any()):
+            return None
+        return torch.where(per_pixel == 1, present.to(torch.uint8).argmax(-1), NONE)
+    if stack.shape[-1] > BITMASK_CHANNELS:
+        return None
+    labels = torch.zeros(stack.shape[:-1], dtype=torch.int64, device=stack.device)
+    for k in range(stack.shape[-1]):
+        labels |= present[..., k].to(torch.int64) << k
+    return labels
 
 
 def _whole(torch: Any, labels: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.arrays.device_counts import device_counts
+from maskstat.arrays.device_counts import device_counts, device_labels
 from maskstat.arrays.frameworks import (
     is_array,
     is_elsewhere,
@@ -24,7 +24,12 @@ from maskstat.errors import MaskError, argument
 from maskstat.naming import printable
 from maskstat.readers.channels import ChannelReader
 from maskstat.readers.formats import ReadOptions, read_tally
-from maskstat.readers.tallying import PixelCounter, count_pixels
+from maskstat.readers.tallying import (
+    MAX_DISTINCT_VALUES,
+    PixelCounter,
+    count_pixels,
+    too_many_values,
+)
 from maskstat.values.tally import MaskTally
 
 if TYPE_CHECKING:
@@ -90,10 +95,14 @@ def _planes(array: Any, layout: Layout, reading: Reading, masks: int) -> Iterato
     if masks == 0:
         return
     colours = layout.encoding.is_colour
-    if is_elsewhere(array) and not colours and reading.channels is None:
-        for values, counts in device_counts(array[layout.select]):
-            yield MaskTally("", layout.shape, layout.encoding, values, counts)
-        return
+    if is_elsewhere(array):
+        labels = device_labels(array[layout.select], reading.channels, colours=colours)
+        if labels is not None:
+            for values, counts in device_counts(labels):
+                if values.size > MAX_DISTINCT_VALUES:
+                    raise too_many_values()
+                yield MaskTally("", layout.shape, layout.encoding, values, counts)
+            return
     planes = to_numpy(array)[layout.select]
     if reading.channels is not None and reading.channels.endswith("-first"):
         planes = np.moveaxis(planes, 1, -1)

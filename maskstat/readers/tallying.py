@@ -76,9 +76,7 @@ class PixelCounter:
             values = values.astype(counted).view(kind).astype(np.int64)
         self._merge(values, counts)
         if self._values.size > MAX_DISTINCT_VALUES:
-            raise MaskError(
-                f"more than {MAX_DISTINCT_VALUES} different values: a photograph or a float map?"
-            )
+            raise too_many_values()
 
     def _merge(self, values: IntArray, counts: IntArray) -> None:
         """Add sums of values, each once, in any order."""
@@ -99,6 +97,13 @@ class PixelCounter:
             values = codes.astype(np.int8).astype(np.int64) if signed else codes
             self._merge(values, bins[codes])
         return MaskTally(name, shape, encoding, self._values, self._counts)
+
+
+def too_many_values() -> MaskError:
+    """The error for a photograph, or for a map of measurements."""
+    return MaskError(
+        f"more than {MAX_DISTINCT_VALUES} different values: a photograph or a float map?"
+    )
 
 
 def _bands(pixels: NDArray[np.generic]) -> Iterator[NDArray[np.generic]]:

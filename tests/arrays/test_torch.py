@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -96,11 +97,69 @@ def test_logits_are_refused() -> None:
         ms.count(torch.rand(4, 8, 8), classes=4)
 
 
-def test_channels() -> None:
-    stacks = torch.nn.functional.one_hot(torch.from_numpy(LABELS), 4)
+@pytest.fixture(params=[False, True], ids=["here", "elsewhere"])
+def somewhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors in memory, and as if they were on a device from which no pixel may travel."""
+    if request.param:
+        monkeypatch.setattr(tallies, "is_elsewhere", frameworks.is_tensor)
+        monkeypatch.setattr(tallies, "to_numpy", None)
+
+
+@pytest.mark.usefixtures("somewhere")
+@pytest.mark.parametrize("top", [1, 255])
+def test_channels(top: int) -> None:
+    stacks = torch.nn.functional.one_hot(torch.from_numpy(LABELS), 4) * top
     assert same(ms.count(stacks, classes=4, channels="one-hot"), EXPECTED)
+    assert same(ms.count(list(stacks), classes=4, channels="one-hot"), EXPECTED)
     first = stacks.movedim(-1, 1).float().requires_grad_()
     assert same(ms.count(first, classes=4, channels="one-hot-first"), EXPECTED)
+    gaps = ms.count(stacks[..., 1:] > 0, classes=3, channels="one-hot", ignore=-1)
+    assert gaps.histogram.pixels.tolist() == EXPECTED.histogram.pixels[1:].tolist()
+    assert gaps.histogram.ignored_pixels == EXPECTED.histogram.pixels[0]
+    bits = torch.stack([torch.from_numpy(LABELS >> k & 1) for k in range(2)], 1) * top
+    assert same(ms.count(bits, classes=4, channels="bitmask-first"), EXPECTED)
+
+
+@pytest.mark.parametrize(
+    ("stack", "channels", "said"),
+    [
+        (torch.ones(1, 2, 2, 3), "one-hot", "4 pixels have several channels set"),
+        (torch.full((1, 2, 2, 3), 2), "one-hot", "a channel has the value 2"),
+        (torch.full((1, 2, 2, 3), -1), "bitmask", "a channel has the value -1"),
+        (torch.rand(1, 2, 2, 3), "one-hot", "whole numbers"),
+        (torch.tensor([[[[0, 1, 255]]]]), "bitmask", "a channel has the value"),
+        (torch.zeros(1, 2, 2, 63), "bitmask", "takes up to 62"),
+    ],
+)
+def test_stacks_that_are_none_say_so_from_a_device(
+    stack: Any, channels: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tallies, "is_elsewhere", frameworks.is_tensor)
+    with pytest.raises(MaskError, match=said):
+        ms.count(stack, classes=4, channels=channels)
+
+
+@pytest.mark.usefixtures("somewhere")
+def test_colours() -> None:
+    pixels = np.random.default_rng(2).choice(np.uint8([0, 200]), (2, 5, 6, 4))
+    pixels[..., 3] = np.where(pixels[..., 3], 255, 0)
+    catalog = ms.ClassCatalog((ms.ClassInfo(0, "a", (), (0xC800C8,)),), name="one")
+    for some in (pixels[..., :3], pixels):
+        seen = ms.count(torch.from_numpy(some), classes=catalog).histogram
+        opaque = some.shape[-1] == 3 or (some[..., 3] == 255)
+        wanted = (some[..., :3] == (200, 0, 200)).all(-1) & opaque
+        assert seen.pixels.tolist() == [int(wanted.sum())]
+        labels = Counter(f"#{bytes(pixel).hex()}" for pixel in some.reshape(-1, some.shape[-1]))
+        if some.shape[-1] == 4:  # an opaque pixel's label is its colour's
+            labels = Counter({text.removesuffix("ff"): n for text, n in labels.items()})
+        del labels["#c800c8"]
+        assert {value: count.pixels for value, count in seen.unlisted.items()} == labels
+
+
+@pytest.mark.usefixtures("somewhere")
+def test_more_values_than_a_mask_can_have() -> None:
+    with pytest.raises(MaskError, match="more than 65536 different values"):
+        ms.count(torch.arange(300 * 300).reshape(300, 300) * 7, classes=4)
 
 
 class Pairs(data.Dataset):  # type: ignore[misc,name-defined]
