@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from maskstat.values.catalog_files import load_catalog
     from maskstat.values.histogram import ClassHistogram
     from maskstat.values.ledger import MaskLedger
-    from maskstat.values.tally import MaskTally
+    from maskstat.values.tally import Encoding, MaskTally
     from maskstat.weights.schemes import Scheme
     from maskstat.weights.table import WeightTable, load_weights
 
@@ -58,6 +58,7 @@ __all__ = [
     "ConfusionMatrix",
     "Costs",
     "Drawing",
+    "Encoding",
     "MaskCounter",
     "MaskLedger",
     "MaskTally",
@@ -101,6 +102,7 @@ _HOMES = {
     "ConfusionMatrix": "training.metrics",
     "Costs": "api.costs",
     "Drawing": "render.plots.drawing",
+    "Encoding": "values.tally",
     "MaskCounter": "api.counting",
     "MaskLedger": "values.ledger",
     "MaskTally": "values.tally",
@@ -133,18 +135,20 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'maskstat' has no attribute {name!r}")
-    from importlib import import_module
+if not TYPE_CHECKING:  # who checks types would take any name for one of this package
 
-    from maskstat.showing import html_by
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'maskstat' has no attribute {name!r}")
+        from importlib import import_module
 
-    # Values of every room show themselves in notebooks by tables of a room above them.
-    html_by(lambda: import_module("maskstat.render.notebook").html)
-    value = getattr(import_module(f"maskstat.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+        from maskstat.showing import html_by
+
+        # Values of every room show themselves in notebooks by tables of a room above them.
+        html_by(lambda: import_module("maskstat.render.notebook").html)
+        value = getattr(import_module(f"maskstat.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -1,0 +1,205 @@
+"""Every public call as a user types it: checked by mypy --strict, and run by a test.
+
+Lines that end in `type: ignore[...]` are wrong on purpose: mypy must refuse them, and so must the
+call.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import maskstat as ms
+
+
+def scanning(masks: Path, work: Path) -> ms.Scan:
+    """Scans, where they are kept, and what they hold."""
+    store = work / "maskstat.db"
+    classes: ms.ClassCatalog = ms.load_catalog(masks / "classes.yaml")
+    with ms.scan(masks / "street", classes=classes, db=store, name="train") as train:
+        assert train.name == "train"
+        assert train.source == str(masks / "street")
+    ms.scan(masks / "park", classes=classes, db=str(store), name="val", profile=True).close()
+    seen: list[int] = []
+
+    def watch(progress: ms.Progress) -> None:
+        seen.append(progress.done)
+
+    chosen = ms.scan(
+        str(masks),
+        classes=31,
+        include="street/*",
+        exclude=["*/mask_1.png"],
+        on_progress=watch,
+    )
+    assert seen[-1] == chosen.histogram.mask_count
+    chosen.close()
+    ms.scan(masks / "street" / "mask_1.png", classes=["road", "sky"]).close()
+    records: tuple[ms.ScanRecord, ...] = ms.scans(store)
+    assert [record.name for record in records] == ["train", "val"]
+    with ms.open_scan(store, "train") as again:
+        merged = ms.merge([store], work / "merged.db", scans=["train", "val"])
+        counted: int = merged.histogram.mask_count
+        assert counted > again.histogram.mask_count
+        merged.close()
+    ms.remove_scan(work / "merged.db", merged.name)
+    splits: ms.Splits
+    with ms.scan_splits(splits_of(masks, work), classes=classes) as splits:
+        assert {name: split.histogram.mask_count for name, split in splits.items()} == {
+            "train": 2,
+            "val": 1,
+        }
+    return ms.open_scan(store, "train")
+
+
+def splits_of(masks: Path, work: Path) -> Path:
+    """A folder of masks in two splits."""
+    for name, number in (("train", 1), ("train", 2), ("val", 3)):
+        folder = work / "splits" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        mask = masks / "street" / f"mask_{number}.png"
+        (folder / mask.name).write_bytes(mask.read_bytes())
+    return work / "splits"
+
+
+def holding(scan: ms.Scan) -> None:
+    """The values of a scan."""
+    histogram: ms.ClassHistogram = scan.histogram
+    ledger: ms.MaskLedger = scan.ledger
+    catalog: ms.ClassCatalog = scan.catalog
+    first: ms.ClassInfo = catalog.classes[0]
+    assert first.name == "background"
+    assert int(histogram.pixels.sum()) == histogram.labelled_pixels
+    twice = sum([histogram, histogram], ms.ClassHistogram.empty(catalog))
+    assert twice.mask_count == 2 * len(ledger)
+    assert [name for name in ledger.names if name.endswith(".png")]
+    assert histogram.to_pandas().index.name == "class"
+    assert ledger.to_pandas(catalog.names).shape == (len(ledger), len(catalog))
+    other: ms.Scan = scan.under(catalog, ignore=0, nearest_colour=1)
+    assert other.histogram.ignored_pixels > 0
+    assert scan.failures == ()
+    assert scan.has_files
+    assert len(list(scan.entries())) == len(ledger)
+    assert sum(len(table) for table in scan.tables()) == len(ledger)
+
+
+def weighing(scan: ms.Scan, work: Path) -> None:
+    """Weights, costs, and their files."""
+    weights: ms.WeightTable = scan.weights("sqrt", normalize="pixel", absent="one", clip=(0.1, 10))
+    road: float = weights["road"]
+    assert dict(weights)["road"] == road == np.asarray(weights)[1]
+    assert weights.to_pandas().loc["road", "weights"] == road
+    kept: Path = weights.save(work / "weights.yaml")
+    assert dict(ms.load_weights(kept)) == dict(weights)
+    scan.weights("effective-number", parameters={"beta": 0.999}, absent="zero")
+    equal = scan.weights(
+        "equal-cost",
+        average="batch",
+        batch_size=8,
+        best_effort=True,
+        max_ratio=100.0,
+        seed=1,
+        absent="one",
+    )
+    assert equal.solution is not None
+    scheme: ms.Scheme = ms.schemes()["sqrt"]
+    assert scheme.name in scan.all_weights(absent="one")
+    costs: ms.Costs = scan.costs(weights, predictor_confidence=0.999)
+    assert costs.weighted.soft_loss > 0
+    assert len(costs.to_pandas()) == len(scan.catalog)
+    assert scan.costs(scheme="equal-cost").weighted.relative_spread < 1e-9
+    costs.plot(work / "costs.png")
+
+
+def sampling(scan: ms.Scan, work: Path) -> None:
+    """How often to draw each mask."""
+    table: ms.SamplingTable = scan.sampling("repeat-factor", parameters={"threshold": 0.5})
+    assert len(table.to_pandas()) == len(scan.ledger)
+    again = ms.load_sampling(table.save(work / "sampling.csv", layout="full"))
+    assert again.names == table.names
+    method: ms.Method = ms.sampling_methods()[table.method]
+    assert method.unit == table.unit
+
+
+def looking(scan: ms.Scan, work: Path) -> None:
+    """What is wrong, what differs, plots and reports."""
+    check: ms.Check = scan.check(against="val", min_masks=2)
+    assert all(finding.severity for finding in check)
+    assert len(check.to_pandas()) == len(check)
+    assert check.failing("error") == ()
+    comparison: ms.Comparison = scan.compare("val")
+    assert comparison.to_pandas().index.names == ["first", "second"]
+    assert comparison.above({"js": 0.0})
+    drawing: ms.Drawing = scan.plot("classes", work / "classes.png", log=True)
+    assert drawing.description
+    text: str = scan.report(work / "report.html", examples=1)
+    assert text == (work / "report.html").read_text("utf-8")
+    assert scan.report(format="md").startswith("# ")
+    scan.export(work / "masks.csv", layout="long")
+    with ms.open_scan(work / "maskstat.db", "val") as measured:
+        profile: ms.PixelProfile = measured.need_profile()
+        assert profile.mask_count == len(measured.ledger)
+    preset: ms.Preset = ms.preset("cityscapes")
+    assert preset.catalog.names == ms.presets()["cityscapes"].catalog.names
+
+
+def counting() -> None:
+    """Masks in memory, and counts that people have."""
+    masks = np.zeros((2, 4, 5), np.uint8)
+    masks[:, 0], masks[1, 1] = 1, 255
+    scan: ms.Scan = ms.count(masks, classes=3, ignore=255)
+    counter = ms.MaskCounter(classes=3, ignore=255)
+    counter.update(masks[:1])
+    counter.update(masks[1], names="second")
+    total = counter + ms.MaskCounter(classes=3, ignore=255)
+    assert total.scan().histogram == scan.histogram
+    given = ms.from_counts({"road": 5587, "car": 802, "sign": 11})
+    assert given.weights("sqrt", normalize="pixel")["sign"] > 1
+    with pytest.raises(ms.MaskstatError, match="masks"):
+        given.weights("median-frequency")
+    encoding = ms.Encoding("png", "grey", bits=8)
+    assert ms.MaskTally.of_pixels("mask", masks[0], encoding).area == 20
+
+
+def measuring() -> None:
+    """Predictions against labels."""
+    truth, answer = np.array([0, 1, 1, 2]), np.array([0, 1, 2, 2])
+    confusion = ms.ConfusionMatrix.of(truth, answer, 3)
+    assert confusion.to_pandas().loc[1, 2] == 1
+    assert confusion.mean_iou == pytest.approx((1 + 0.5 + 0.5) / 3)
+    calibration = ms.ConfidenceHistogram.of(np.eye(3)[answer], truth)
+    error: float = calibration.expected_calibration_error()
+    assert error == pytest.approx(0.25, abs=1e-3)
+
+
+def refused(scan: ms.Scan, masks: Path) -> None:
+    """Words and types that are none, for mypy and at run time."""
+    with pytest.raises(TypeError):
+        scan.weights("sqrt", normalise="pixel")  # type: ignore[call-arg]
+    with pytest.raises(ms.MaskstatError):
+        scan.weights("sqrt", unlisted="iggnore")  # type: ignore[arg-type]
+    with pytest.raises(ms.MaskstatError):
+        scan.weights("sqrt", average="keras")  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        ms.scan(masks, class_count=31)  # type: ignore[call-arg]
+    with pytest.raises(ms.MaskstatError):
+        ms.scan(masks, executor="spark")  # type: ignore[arg-type]
+    with pytest.raises(ms.MaskstatError):
+        scan.report(format="pdf")  # type: ignore[arg-type]
+    with pytest.raises(AttributeError):
+        ms.scna  # type: ignore[attr-defined]  # noqa: B018
+
+
+def main(masks: Path, work: Path) -> None:
+    """Everything, on some masks, in an empty folder."""
+    with scanning(masks, work) as scan:
+        holding(scan)
+        weighing(scan, work)
+        sampling(scan, work)
+        looking(scan, work)
+        refused(scan, masks)
+    counting()
+    measuring()
+    assert ms.__version__
