@@ -30,14 +30,20 @@ def value_sums(pixels: NDArray[np.integer]) -> tuple[Bins, Bins]:
     """Values of flat pixels of any integer type, ascending, and how many have each."""
     changed = pixels[1:] != pixels[:-1]
     changes = int(np.count_nonzero(changed))
-    if changes * _DENSE > pixels.size:
-        lowest = int(pixels.min())
-        if int(pixels.max()) - lowest < _NARROW:
-            bins = np.bincount((pixels - pixels.dtype.type(lowest)).astype(np.int64, copy=False))
-            values = bins.nonzero()[0]
-            return values + lowest, bins[values]
-    starts = _starts(changed, changes, pixels.size)
-    return add_up(pixels[starts[:-1]].astype(np.int64), np.diff(starts))
+    values, lengths = pixels, None
+    if changes * _DENSE <= pixels.size:
+        starts = _starts(changed, changes, pixels.size)
+        values, lengths = pixels[starts[:-1]], np.diff(starts)
+    lowest = int(values.min())
+    if int(values.max()) - lowest < _NARROW:
+        offsets = values.astype(np.int64, copy=False)
+        offsets = offsets - lowest if lowest else offsets
+        bins = np.bincount(offsets) if lengths is None else weighted_bins(offsets, lengths, 0)
+        at = bins.nonzero()[0]
+        return at + lowest, bins[at]
+    if lengths is None:
+        lengths = np.ones(values.size, np.int64)
+    return add_up(values.astype(np.int64), lengths)
 
 
 def colour_sums(channels: NDArray[np.uint8]) -> tuple[Bins, Bins]:
