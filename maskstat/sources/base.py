@@ -9,9 +9,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from maskstat.errors import MaskError
+from maskstat.naming import storable
 from maskstat.parameters import several
 from maskstat.sources.locations import Given
 from maskstat.sources.split_names import in_order, split_of
@@ -277,6 +279,23 @@ class Source(ABC):
     def splits(self) -> tuple[str, ...]:
         """Splits that the last listing came across: train, val, test, then others."""
         return in_order(self._splits)
+
+
+@dataclass
+class LocalSource(Source):
+    """A file or folder of this machine."""
+
+    path: str
+
+    @property
+    def default_name(self) -> str:
+        """The file's stem."""
+        return storable(Path(self.path).stem)
+
+    @property
+    def location(self) -> str:
+        """The absolute path."""
+        return storable(str(Path(self.path).resolve()))
 
 
 def _no(where: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -85,44 +84,6 @@ class LocalBlob:
 
 def _unreadable(error: OSError) -> MaskError:
     return MaskError(f"can't be read: {error.strerror or error}")
-
-
-class Excerpt(io.RawIOBase):
-    """Some bytes in the middle of a file, as a file."""
-
-    def __init__(self, file: BinaryIO, start: int, length: int):
-        self._file, self._start, self._length, self._at = file, start, length, 0
-
-    def readable(self) -> bool:
-        """True."""
-        return True
-
-    def seekable(self) -> bool:
-        """True."""
-        return True
-
-    def tell(self) -> int:
-        """Bytes from the part's start."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move within the part."""
-        self._at = max(0, offset + (0, self._at, self._length)[whence])
-        return self._at
-
-    def readinto(self, buffer: object) -> int:
-        """Read up to the part's end."""
-        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
-        self._file.seek(self._start + self._at)
-        data = self._file.read(max(0, min(len(view), self._length - self._at)))
-        view[: len(data)] = data
-        self._at += len(data)
-        return len(data)
-
-    def close(self) -> None:
-        """Close the file too."""
-        self._file.close()
-        super().close()
 
 
 class Shard(NamedTuple):

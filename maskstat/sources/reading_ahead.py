@@ -11,17 +11,15 @@ from __future__ import annotations
 import io
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
-from maskstat.errors import MaskError
 from maskstat.sources.base import MAX_IN_MEMORY, Entry, too_large
 
 CARRIED_MAX = 64 << 20  # bytes of one mask; larger ones are read again when it is their turn
 READ_AHEAD = 64 << 20  # bytes of all masks that are read ahead
 _QUEUED = 4096  # entries, also of those that carry nothing
-_REWINDS = 4
 _IDLE = 0.1  # seconds; how long an interrupt may wait
 
 
@@ -77,65 +75,6 @@ class StreamedEntry(Entry):
         if self.data is not None:
             return io.BytesIO(self.data)
         return self.track.reopen(self.place, self.size)
-
-
-class Unrolled(io.RawIOBase):
-    """What gives its bytes in pieces and only forwards, as a seekable file of known size.
-
-    Going back starts from the beginning. Who goes back often reads in no order: then the whole is
-    read into memory, where that is not too much.
-    """
-
-    def __init__(self, pieces: Callable[[], Iterator[bytes]], size: int):
-        self._pieces, self._size = pieces, size
-        self._source = pieces()
-        self._piece, self._start = b"", 0  # the piece at hand, and where it starts
-        self._at = self._rewinds = 0
-        self._whole: io.BytesIO | None = None
-
-    def readable(self) -> bool:
-        """True."""
-        return True
-
-    def seekable(self) -> bool:
-        """True, though going back costs."""
-        return True
-
-    def tell(self) -> int:
-        """Bytes from the start."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move; nothing is read before the next read."""
-        self._at = max(0, offset + (0, self._at, self._size)[whence])
-        return self._at
-
-    def readinto(self, buffer: object) -> int:
-        """Read what comes next. Raises whatever the pieces raise, and MaskError."""
-        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
-        if self._at < self._start:
-            self._rewind()
-        if self._whole is not None:
-            self._whole.seek(self._at)
-            data = self._whole.read(len(view))
-        else:
-            while self._at >= self._start + len(self._piece):
-                self._start += len(self._piece)
-                self._piece = next(self._source, b"")
-                if not self._piece:
-                    return 0
-            data = self._piece[self._at - self._start :][: len(view)]
-        view[: len(data)] = data
-        self._at += len(data)
-        return len(data)
-
-    def _rewind(self) -> None:
-        self._rewinds += 1
-        self._source, self._piece, self._start = self._pieces(), b"", 0
-        if self._rewinds > _REWINDS:
-            if self._size > MAX_IN_MEMORY:
-                raise MaskError("too large to be read out of order inside an archive: unpack it")
-            self._whole = io.BytesIO(b"".join(self._source))
 
 
 class _Ahead:

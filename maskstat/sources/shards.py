@@ -1,14 +1,30 @@
-"""The files that a path, a URL or a pattern stands for, wherever they are."""
+"""The files that a path, a URL or a pattern stands for, wherever they are, and sources of them."""
 
 from __future__ import annotations
 
 import glob
 import os
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
+from itertools import chain
+from typing import ClassVar
 
-from maskstat.naming import natural_key, storable
+from maskstat.errors import MaskError, SourceError
+from maskstat.naming import natural_key, printable, storable
+from maskstat.sources.base import REMOTE_READS, BrokenEntry, Entry, Selection, Source
 from maskstat.sources.blobs import Blob, LocalBlob, Shard
-from maskstat.sources.locations import expand_braces, fixed_folder, is_url, no_shards
+from maskstat.sources.locations import (
+    expand_braces,
+    fixed_folder,
+    is_url,
+    last_part,
+    location_of,
+    no_shards,
+    shards_name,
+)
+from maskstat.sources.reading_ahead import read_ahead
 
 
 def open_blob(where: str) -> Blob:
@@ -51,3 +67,72 @@ def find_shards(where: str) -> list[Shard]:
         )
         for path in sorted(found, key=natural_key)
     ]
+
+
+@dataclass
+class ShardedSource(Source):
+    """Masks in one file that holds many, or in all that a glob or a pattern with braces names.
+
+    Of several files, each one's path is part of its masks' names, and one that can't be read is one
+    entry, which fails.
+    """
+
+    where: str
+    selection: Selection
+
+    suffixes: ClassVar[tuple[str, ...]]
+    """Of such files."""
+
+    def __post_init__(self) -> None:
+        self.reads = REMOTE_READS if is_url(self.where) else None
+
+    @property
+    def default_name(self) -> str:
+        """The file's stem, or the name of the folder above the first wildcard."""
+        return shards_name(self.where, self.suffixes)
+
+    @property
+    def location(self) -> str:
+        """The absolute path or pattern, or the URL without passwords."""
+        return location_of(self.where)
+
+    def entries(self) -> Iterator[Entry]:
+        """One entry a mask. Raises SourceError where there is nothing to read at all."""
+        self._begin()
+        shards = find_shards(self.where)
+        threads = min(len(shards), self._threads())
+        tracks = map(self._read, shards)
+        for entry in (
+            read_ahead(tracks, threads=threads) if threads else chain.from_iterable(tracks)
+        ):
+            if entry is None:
+                self._skipped += 1
+            else:
+                self._meet(entry.name)
+                yield entry
+
+    def _read(self, shard: Shard) -> Iterator[Entry | None]:
+        """What one file holds, and one entry for what can't be read of it."""
+        found = False
+        try:
+            for entry in self._masks(shard):
+                found = True
+                yield entry
+        except MaskError as error:
+            if not found and not shard.prefix:
+                raise SourceError(error.problem, where=printable(self.location)) from error
+            name = shard_name(shard)
+            yield BrokenEntry(name, location_of(shard.where), reason=error.problem)
+
+    @abstractmethod
+    def _threads(self) -> int:
+        """How many files are read ahead at once; none where listing them costs nothing."""
+
+    @abstractmethod
+    def _masks(self, shard: Shard) -> Iterator[Entry | None]:
+        """One entry a mask, None for what is none. Raises MaskError where it can't be read on."""
+
+
+def shard_name(shard: Shard) -> str:
+    """What a file among others is called, or the only one."""
+    return shard.prefix.rstrip("/") or storable(last_part(shard.where))

@@ -35,7 +35,7 @@ from maskstat.sources.annotations.rasterising import (
     runs_of_counts,
     runs_of_polygons,
 )
-from maskstat.sources.base import BrokenEntry, Entry, Selection, Source
+from maskstat.sources.base import BrokenEntry, Entry, LocalSource, Selection
 from maskstat.values.catalog import ClassCatalog
 
 LISTS = frozenset({"images", "annotations", "categories"})
@@ -105,10 +105,9 @@ class CocoDrawing(MaskDrawing):
 
 
 @dataclass
-class CocoSource(Source):
+class CocoSource(LocalSource):
     """The images of a COCO file, each a mask of its annotations' categories."""
 
-    path: str
     selection: Selection
     legend: Legend
     _text: str = field(repr=False)
@@ -118,16 +117,6 @@ class CocoSource(Source):
     _bounds: NDArray[np.int64] = field(repr=False)
     _spans: NDArray[np.int64] = field(repr=False)
     _strays: list[tuple[str, str]] = field(repr=False)
-
-    @property
-    def default_name(self) -> str:
-        """The file's stem."""
-        return storable(Path(self.path).stem)
-
-    @property
-    def location(self) -> str:
-        """The absolute path."""
-        return storable(str(Path(self.path).resolve()))
 
     def catalog(self) -> ClassCatalog:
         """The background and the categories."""

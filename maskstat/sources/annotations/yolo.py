@@ -33,7 +33,7 @@ from maskstat.sources.annotations.rasterising import (
     runs_of_polygons,
 )
 from maskstat.sources.annotations.texts import read_text
-from maskstat.sources.base import BrokenEntry, Entry, Selection, Source
+from maskstat.sources.base import BrokenEntry, Entry, LocalSource, Selection
 from maskstat.sources.local.folders import FolderSource
 from maskstat.sources.local.named_files import ListSource
 from maskstat.values.catalog import MAX_CLASSES, ClassCatalog
@@ -144,10 +144,9 @@ class YoloDrawing(MaskDrawing):
 
 
 @dataclass
-class YoloSource(Source):
+class YoloSource(LocalSource):
     """The images that a data.yaml names, each a mask of its labels."""
 
-    path: str
     selection: Selection
     legend: Legend
     root: str
@@ -158,11 +157,6 @@ class YoloSource(Source):
     def default_name(self) -> str:
         """The name of the folder that the file is in: the file is mostly called data.yaml."""
         return storable(Path(self.path).resolve().parent.name or "masks")
-
-    @property
-    def location(self) -> str:
-        """The absolute path of the file."""
-        return storable(str(Path(self.path).resolve()))
 
     def catalog(self) -> ClassCatalog:
         """The background and the classes."""

@@ -20,8 +20,9 @@ from maskstat.errors import MaskError, MissingExtraError
 from maskstat.naming import counted, printable
 from maskstat.sources.archives.member_names import member_name, refused, wanted
 from maskstat.sources.base import BrokenEntry, Entry, Selection
-from maskstat.sources.blobs import Blob, Excerpt
-from maskstat.sources.reading_ahead import CARRIED_MAX, StreamedEntry, Unrolled
+from maskstat.sources.blobs import Blob
+from maskstat.sources.reading_ahead import CARRIED_MAX, StreamedEntry
+from maskstat.sources.virtual_files import Excerpt, Unrolled
 
 _GZIP, _ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _MAX_HEADER = 1 << 20  # bytes; long names and attributes of one member

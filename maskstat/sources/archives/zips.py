@@ -16,7 +16,7 @@ from maskstat.errors import MaskError
 from maskstat.sources.archives.member_names import member_name, refused, wanted
 from maskstat.sources.base import MAX_IN_MEMORY, BrokenEntry, Entry, Selection, too_large
 from maskstat.sources.blobs import Blob
-from maskstat.sources.reading_ahead import Unrolled
+from maskstat.sources.virtual_files import Unrolled
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, ..., length of name, length of extra field
 _SIGNATURE = b"PK\x03\x04"

@@ -21,8 +21,8 @@ from maskstat.sources.base import (
     MAX_IN_MEMORY,
     Entry,
     FileEntry,
+    LocalSource,
     Selection,
-    Source,
     SourceKind,
     too_large,
 )
@@ -32,10 +32,9 @@ _LISTED = 1 << 16  # files of one folder that are held at once
 
 
 @dataclass
-class FolderSource(Source):
+class FolderSource(LocalSource):
     """All masks below a folder. Links to folders are followed; every folder is walked once."""
 
-    path: str
     selection: Selection
     distinct = True
 
@@ -43,11 +42,6 @@ class FolderSource(Source):
     def default_name(self) -> str:
         """The folder's own name."""
         return storable(Path(self.path).resolve().name or "masks")
-
-    @property
-    def location(self) -> str:
-        """The absolute path."""
-        return storable(str(Path(self.path).resolve()))
 
     def entries(self) -> Iterator[Entry]:
         """One entry a candidate file.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from maskstat.errors import SourceError
 from maskstat.naming import natural_key, printable, storable
-from maskstat.sources.base import Entry, FileEntry, Selection, Source, SourceKind
+from maskstat.sources.base import Entry, FileEntry, LocalSource, Selection, Source, SourceKind
 from maskstat.sources.local.folders import FolderSource, StoreEntry, is_store, store_entry
 from maskstat.sources.locations import ends_in, fits, is_url
 
@@ -20,20 +20,8 @@ LIST_SUFFIXES = (".txt", ".lst")
 
 
 @dataclass
-class SingleSource(Source):
+class SingleSource(LocalSource):
     """One mask; whatever its suffix, its first bytes decide what it is."""
-
-    path: str
-
-    @property
-    def default_name(self) -> str:
-        """The file's stem."""
-        return storable(Path(self.path).stem)
-
-    @property
-    def location(self) -> str:
-        """The absolute path."""
-        return storable(str(Path(self.path).resolve()))
 
     def entries(self) -> Iterator[Entry]:
         """The one entry."""
@@ -99,24 +87,13 @@ class GlobSource(Source):
 
 
 @dataclass
-class ListSource(Source):
+class ListSource(LocalSource):
     """A text file with one path a line, relative to the list's folder; "#" starts a comment.
 
     A path that is listed twice counts once, also where it is written in two ways.
     """
 
-    path: str
     selection: Selection
-
-    @property
-    def default_name(self) -> str:
-        """The list's stem."""
-        return storable(Path(self.path).stem)
-
-    @property
-    def location(self) -> str:
-        """The absolute path of the list."""
-        return storable(str(Path(self.path).resolve()))
 
     def entries(self) -> Iterator[Entry]:
         """One entry a line. Raises SourceError where the list is not text."""

@@ -29,6 +29,7 @@ from maskstat.sources.locations import (
     shards_name,
 )
 from maskstat.sources.remote.connections import Connection, Facts, reason, source_error
+from maskstat.sources.virtual_files import VirtualFile
 
 _FIRST_READ, _LARGEST_READ = 64 << 10, 8 << 20  # bytes of a file that is read in pieces
 
@@ -82,45 +83,23 @@ class RemoteBlob:
         return cast(BinaryIO, io.BufferedReader(_Fetched(self), _FIRST_READ))
 
 
-class _Fetched(io.RawIOBase):
+class _Fetched(VirtualFile):
     """An object as a file. Who reads on gets larger and larger pieces, up to 8 MiB a request."""
 
     def __init__(self, blob: RemoteBlob):
+        super().__init__(blob.size)
         self._blob = blob
-        self._at = 0
         self._piece, self._start = b"", 0
         self._step = _FIRST_READ
 
-    def readable(self) -> bool:
-        """True."""
-        return True
-
-    def seekable(self) -> bool:
-        """True."""
-        return True
-
-    def tell(self) -> int:
-        """Bytes from the start."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move; nothing is fetched before the next read."""
-        self._at = max(0, offset + (0, self._at, self._blob.size)[whence])
-        return self._at
-
-    def readinto(self, buffer: object) -> int:
-        """Read what comes next. Raises MaskError."""
-        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+    def _next(self, length: int) -> bytes:
         end = self._start + len(self._piece)
         if not self._start <= self._at < end:
             reads_on = self._at == end and end > 0
             self._step = min(self._step * 4, _LARGEST_READ) if reads_on else _FIRST_READ
-            length = max(self._step, len(view))
-            self._piece, self._start = self._blob.read_at(self._at, length), self._at
-        data = self._piece[self._at - self._start :][: len(view)]
-        view[: len(data)] = data
-        self._at += len(data)
-        return len(data)
+            most = max(self._step, length)
+            self._piece, self._start = self._blob.read_at(self._at, most), self._at
+        return self._piece[self._at - self._start :][:length]
 
 
 def open_blob(where: str) -> RemoteBlob:

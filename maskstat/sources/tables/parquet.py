@@ -17,11 +17,11 @@ from typing import Any, BinaryIO, NamedTuple
 
 from maskstat.errors import Blank, MaskError, MissingExtraError, SourceError, argument
 from maskstat.naming import did_you_mean, printable, storable
-from maskstat.sources.base import REMOTE_READS, BrokenEntry, Entry, Selection, Source, SourceKind
+from maskstat.sources.base import BrokenEntry, Entry, SourceKind
 from maskstat.sources.blobs import Blob, Shard
-from maskstat.sources.locations import is_url, last_part, location_of, shards_name, with_options
-from maskstat.sources.reading_ahead import CARRIED_MAX, StreamedEntry, read_ahead
-from maskstat.sources.shards import find_shards
+from maskstat.sources.locations import is_url, location_of, with_options
+from maskstat.sources.reading_ahead import CARRIED_MAX, StreamedEntry
+from maskstat.sources.shards import ShardedSource, shard_name
 
 TABLE_SUFFIXES = (".parquet", ".arrow")
 # Where several columns hold bytes, the one called like this is meant.
@@ -260,24 +260,12 @@ def _rows(start: int, column: Any) -> Rows:
 
 
 @dataclass
-class TableSource(Source):
-    """Masks in one table, or in all that a glob or a pattern with braces names.
+class TableSource(ShardedSource):
+    """Masks in tables. A mask is called by its row, and by its path where the table has one."""
 
-    A mask is called by its row, and by its path where the table has one. Of several tables, each
-    one's path is part of its masks' names, and one that can't be read is one entry, which fails.
-    """
-
-    where: str
-    selection: Selection
     column: str | None = None
 
-    def __post_init__(self) -> None:
-        self.reads = REMOTE_READS if is_url(self.where) else None
-
-    @property
-    def default_name(self) -> str:
-        """The table's stem, or the name of the folder above the first wildcard."""
-        return shards_name(self.where, TABLE_SUFFIXES)
+    suffixes = TABLE_SUFFIXES
 
     @property
     def location(self) -> str:
@@ -286,36 +274,21 @@ class TableSource(Source):
 
     def entries(self) -> Iterator[Entry]:
         """One entry a row. Raises SourceError where it is not clear which column has the masks."""
-        self._begin()
         _pyarrow()
-        shards = find_shards(self.where)
-        threads = min(len(shards), _REMOTE_THREADS if is_url(self.where) else _THREADS)
-        for entry in read_ahead((self._masks(shard) for shard in shards), threads=threads):
-            if entry is None:
-                self._skipped += 1
-            else:
-                self._meet(entry.name)
-                yield entry
+        yield from super().entries()
+
+    def _threads(self) -> int:
+        return _REMOTE_THREADS if is_url(self.where) else _THREADS
 
     def _masks(self, shard: Shard) -> Iterator[Entry | None]:
-        """What one table holds, and one entry for what can't be read of it."""
-        name = shard.prefix.rstrip("/") or storable(last_part(shard.where))
         failures = count(1)
-        found = False
-        try:
-            table = Table(shard.open(), self.column)
-            for rows in table.rows():
-                found = True
-                if isinstance(rows, MaskError):
-                    yield BrokenEntry(
-                        f"{name} ({next(failures)})", shard.where, reason=rows.problem
-                    )
-                else:
-                    yield from self._entries(table, shard.prefix, rows)
-        except MaskError as error:
-            if not found and not shard.prefix:
-                raise SourceError(error.problem, where=printable(self.location)) from error
-            yield BrokenEntry(name, location_of(shard.where), reason=error.problem)
+        table = Table(shard.open(), self.column)
+        for rows in table.rows():
+            if isinstance(rows, MaskError):
+                name = f"{shard_name(shard)} ({next(failures)})"
+                yield BrokenEntry(name, shard.where, reason=rows.problem)
+            else:
+                yield from self._entries(table, shard.prefix, rows)
 
     def _entries(self, table: Table, prefix: str, rows: Rows) -> Iterator[Entry | None]:
         for row, (content, path) in enumerate(
