@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 import maskstat as ms
+from maskstat.api.given_counts import from_counts
 from maskstat.errors import CatalogError
 from maskstat.parameters import several
 from maskstat.render.documents.weighing import scheme_weights
@@ -174,6 +175,10 @@ CASES: dict[tuple[str, str], tuple[object, Callable[[Any, Any], object]]] = {
     ("api.counting.count", "names"): (
         "mask",
         lambda v, w: ms.count([np.array([[1]])], classes=2, names=v).ledger.names,
+    ),
+    ("api.given_counts.GivenScan.under", "ignore"): (
+        "12",
+        lambda v, w: from_counts([5] * 13).under(ignore=v).histogram.pixels.tolist(),
     ),
     ("api.making.open_scan", "ignore"): (
         "10",
