@@ -418,7 +418,6 @@ def test_a_scheduler_that_does_not_answer(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"executor": "desk"}, "--executor: is one of threads, dask, not 'desk'"),
         ({"scheduler": "tcp://h:1"}, "--scheduler: goes with --executor dask"),
         (
             {"executor": "dask", "scheduler": "h"},

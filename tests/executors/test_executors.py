@@ -78,7 +78,11 @@ def test_few_bulky_outcomes_wait(bulky: bool) -> None:
     [
         ({"workers": 0}, "workers", "at least one worker"),
         ({"workers": MAX_WORKERS + 1}, "workers", "at most 1,024, not 1,025"),
-        ({"executor": "threats"}, "executor", "is one of threads, dask, not 'threats'"),
+        (
+            {"executor": "threats"},
+            "executor",
+            "'threats' is not one of threads, dask; did you mean threads",
+        ),
         ({"scheduler": "tcp://h:1"}, "scheduler", "goes with executor='dask'"),
         ({"executor": "dask", "scheduler": "h"}, "scheduler", "an address is like tcp://"),
         (

@@ -29,6 +29,7 @@ from tests.support.scan_cases import grey_png, write
         ({"ignore": "x"}, ParameterError),
         ({"nearest_colour": 256}, ParameterError),
         ({"profile": True, "grid": 0}, ParameterError),
+        ({"classes": 3, "grid": 4}, ParameterError),
         ({"profile": True, "classes": 3, "grid": 0}, ParameterError),
     ],
 )
@@ -84,7 +85,7 @@ def test_there_is_something_to_measure_with_where_classes_are_known(tmp_path: Pa
     assert asked.grid == 4 and asked.measurer is not None and asked.measurer.grid == 4
     inferred = ScanRequest.of(tmp_path, profile=True, grid=4)
     assert (inferred.grid, inferred.measurer) == (4, None)
-    without = ScanRequest.of(tmp_path, classes=3, grid=4)
+    without = ScanRequest.of(tmp_path, classes=3)
     assert (without.grid, without.measurer) == (None, None)
 
 
