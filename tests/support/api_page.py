@@ -21,7 +21,7 @@ SECTIONS = (
     (
         "Making scans",
         "A scan is what was counted of a set of masks, read under a catalogue of classes.",
-        ("api.making", "api.stores", "api.merging"),
+        ("api.making", "scanning.recording", "api.stores", "api.merging"),
     ),
     (
         "What a scan can do",
@@ -303,7 +303,7 @@ def blocks() -> Iterator[str]:
     yield f"<!-- Made from the docstrings; to make it anew: {COMMAND} -->"
     yield "# The Python library"
     yield (
-        "`import maskstat as ms` offers all names of this page but those of the last two sections."
+        "`import maskstat as ms` offers all names of this page but those of the last three sections."
         " Shapes are written `float64[K]`: K numbers, one a class; B counts masks."
     )
     yield (
@@ -331,16 +331,14 @@ def blocks() -> Iterator[str]:
     for name, (module, node) in sorted(handed_out().items()):
         assert isinstance(node, ast.ClassDef)
         yield f"### `{name}`"
-        yield from paragraphs(documented(node) or "")
+        yield from class_blocks(node, module)
         own = {key: pair for key, pair in members(node, module).items() if pair[1] == module}
         yield from properties(own)
     for title, module in FRAMEWORKS:
         yield f"## {title}: `{module}`"
         yield from paragraphs(documented(tree(module)) or "")
         for name in sorted(offered(module), key=str.lower):
-            place = find_offered(module, name)
-            if place.node is not None:
-                yield from described(name, place, prefix="")
+            yield from described(name, find_offered(module, name), prefix="")
 
 
 def anchor(title: str) -> str:
@@ -406,21 +404,35 @@ def handed_out() -> dict[str, Place]:
 
 
 def described(name: str, place: Place, *, prefix: str) -> Iterator[str]:
-    """A function or a class with its public members."""
+    """A function, a class with its public members, or what a module says of itself."""
     module, node = place
-    if isinstance(node, ast.FunctionDef):
-        yield f"### `{name}`"
+    yield f"### `{name}`"
+    if node is None:
+        yield from paragraphs(documented(tree(module)) or "")
+    elif isinstance(node, ast.FunctionDef):
         yield fenced(signature(f"{prefix}{name}", node, module, bound=False))
         yield from paragraphs(documented(node) or "")
     elif isinstance(node, ast.ClassDef):
-        yield f"### `{name}`"
         inner = members(node, module)
-        if "__init__" in inner and module.partition(".")[2].startswith(("torch", "keras")):
-            made, where = inner["__init__"]
-            yield fenced(signature(f"{prefix}{name}", made, where, bound=True))
-        yield from paragraphs(documented(node) or "")
-        inner.pop("__init__", None)
+        made = inner.pop("__init__", None)
+        if made is not None and module.split(".")[1] in {"torch", "keras"}:
+            yield fenced(signature(f"{prefix}{name}", *made, bound=True))
+        yield from class_blocks(node, module)
         yield from described_members(name, inner)
+
+
+def class_blocks(node: ast.ClassDef, module: str) -> Iterator[str]:
+    """What a class says, and its fields where it does not list them."""
+    doc = documented(node) or ""
+    yield from paragraphs(doc)
+    fields = [
+        f"- `{ast.unparse(inner.target)}: {type_text(inner.annotation, module)}`"
+        for inner in node.body
+        if isinstance(inner, ast.AnnAssign) and not ast.unparse(inner.target).startswith("_")
+    ]
+    if fields and "Attributes:" not in doc:
+        yield "**Attributes:**"
+        yield "\n".join(fields)
 
 
 def described_members(owner: str, inner: dict[str, tuple[Function, str]]) -> Iterator[str]:
