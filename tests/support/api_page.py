@@ -110,11 +110,9 @@ def find(module: str, name: str) -> Place | None:
             for alias in node.names:
                 if (alias.asname or alias.name) == name:
                     inner = f"{node.module}.{alias.name}"
-                    return (
-                        Place(inner, None)
-                        if is_module(inner)
-                        else find(str(node.module), alias.name)
-                    )
+                    # A function may hide the module that it is called as.
+                    place = None if node.module == module else find(str(node.module), alias.name)
+                    return Place(inner, None) if place is None and is_module(inner) else place
     for node in tree(module).body:
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == name:
             return Place(module, node)
@@ -303,8 +301,8 @@ def blocks() -> Iterator[str]:
     yield f"<!-- Made from the docstrings; to make it anew: {COMMAND} -->"
     yield "# The Python library"
     yield (
-        "`import maskstat as ms` offers all names of this page but those of the last three sections."
-        " Shapes are written `float64[K]`: K numbers, one a class; B counts masks."
+        "`import maskstat as ms` offers all names of this page but those of the last three"
+        " sections. Shapes are written `float64[K]`: K numbers, one a class; B counts masks."
     )
     yield (
         "`repr` of a value is one line, whatever it holds. In notebooks scans, histograms, weights,"
