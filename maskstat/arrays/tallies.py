@@ -130,7 +130,7 @@ def _channels(plane: NDArray[Any], layout: Layout, reading: Reading) -> MaskTall
 
 
 def _image(image: Image.Image, reading: Reading) -> MaskTally:
-    from maskstat.readers.raster import label_map
+    from maskstat.readers.pillow_images import label_map
 
     if getattr(image, "format", None) in _LOSSY and not reading.allow_lossy:
         raise MaskError(

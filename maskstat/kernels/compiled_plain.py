@@ -27,7 +27,7 @@ def signatures():
         yield plain_pixels.add_wide, (_pixels(item), _INTS, _INTS, _INTS, _INTS, _INTS)
 
 
-class _Scratch(threading.local):
+class _PlainScratch(threading.local):
     """Buffers of one thread; `bins` and `turns` are always all zeros."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class PlainPixels:
     def __init__(self) -> None:
         self._add_bytes, *wide = (loaded(*kernel) for kernel in signatures())
         self._add_wide = dict(zip((2, 4, 8), wide, strict=True))
-        self._scratch = _Scratch()
+        self._scratch = _PlainScratch()
 
     def add_bytes(self, bins: Bins, pixels: NDArray[np.uint8]) -> None:
         """Add pixels to the histogram of their values."""

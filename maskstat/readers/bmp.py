@@ -9,7 +9,7 @@ from PIL import BmpImagePlugin
 from maskstat.errors import MaskError
 from maskstat.readers.base import LabelMap
 from maskstat.readers.options import ReadOptions
-from maskstat.readers.raster import label_map, open_image
+from maskstat.readers.pillow_images import label_map, open_image
 from maskstat.values.tally import Encoding
 
 _FILE_HEADER = 14

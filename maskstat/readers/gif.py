@@ -6,7 +6,7 @@ from PIL import GifImagePlugin
 
 from maskstat.readers.base import LabelMap
 from maskstat.readers.options import ReadOptions
-from maskstat.readers.raster import label_map, open_image
+from maskstat.readers.pillow_images import label_map, open_image
 
 
 def read(data: bytes, options: ReadOptions) -> LabelMap:

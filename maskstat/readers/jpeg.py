@@ -6,7 +6,7 @@ from PIL import JpegImagePlugin
 
 from maskstat.readers.base import LabelMap, refuse_lossy
 from maskstat.readers.options import ReadOptions
-from maskstat.readers.raster import label_map, open_image
+from maskstat.readers.pillow_images import label_map, open_image
 
 
 def read(data: bytes, options: ReadOptions) -> LabelMap:

@@ -9,7 +9,7 @@ from PIL import PngImagePlugin
 
 from maskstat.errors import MaskError
 from maskstat.readers.base import LabelMap
-from maskstat.readers.raster import label_map, open_image
+from maskstat.readers.pillow_images import label_map, open_image
 from maskstat.values.tally import Encoding
 
 _DEPTH_AT, _COLOUR_TYPE_AT = 24, 25

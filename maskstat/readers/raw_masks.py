@@ -19,7 +19,7 @@ from maskstat.naming import counted, printable, storable
 from maskstat.readers.base import LabelMap, no_page
 from maskstat.readers.channels import ChannelReader
 from maskstat.readers.options import ReadOptions
-from maskstat.readers.raster import MAX_DECODED_BYTES, pack_colours
+from maskstat.readers.pillow_images import MAX_DECODED_BYTES, pack_colours
 from maskstat.readers.tallying import PixelCounter, whole_numbers
 from maskstat.values.tally import Encoding, MaskTally
 

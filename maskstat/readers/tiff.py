@@ -17,7 +17,7 @@ from maskstat.errors import Blank, MaskError, argument
 from maskstat.naming import counted
 from maskstat.readers.base import ALL_OR_ONE, LabelMap, no_page
 from maskstat.readers.options import ReadOptions
-from maskstat.readers.raster import MAX_DECODED_BYTES
+from maskstat.readers.pillow_images import MAX_DECODED_BYTES
 from maskstat.readers.tiff_directory import Directory, is_label_page, read_directory
 from maskstat.readers.tiff_pillow import read_with_pillow
 from maskstat.values.tally import MaskTally

@@ -9,7 +9,7 @@ from __future__ import annotations
 from PIL import Jpeg2KImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from maskstat.errors import MaskError
-from maskstat.readers.raster import open_image
+from maskstat.readers.pillow_images import open_image
 
 _JPEG_2000 = ("JPEG 2000", False)
 

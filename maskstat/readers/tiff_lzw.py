@@ -11,7 +11,7 @@ import struct
 from PIL import TiffImagePlugin
 
 from maskstat.errors import MaskError
-from maskstat.readers.raster import load_pixels, open_image
+from maskstat.readers.pillow_images import load_pixels, open_image
 
 _LZW, _LONG = 5, 4
 _HEADER_BYTES = 8

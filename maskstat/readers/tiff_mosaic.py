@@ -22,7 +22,7 @@ from maskstat.errors import MaskError, argument
 from maskstat.readers.base import LabelMap, refuse_lossy
 from maskstat.readers.channels import ChannelReader
 from maskstat.readers.options import ReadOptions
-from maskstat.readers.raster import pack_colours
+from maskstat.readers.pillow_images import pack_colours
 from maskstat.readers.raw_masks import check_decoded
 from maskstat.readers.tallying import PixelCounter, whole_numbers
 from maskstat.readers.tiff_directory import Directory, Page, colour_samples

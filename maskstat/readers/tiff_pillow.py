@@ -15,7 +15,7 @@ from PIL import Image, TiffImagePlugin
 from maskstat.errors import MaskError
 from maskstat.readers.base import LabelMap, refuse_lossy
 from maskstat.readers.options import ReadOptions
-from maskstat.readers.raster import label_map, open_image
+from maskstat.readers.pillow_images import label_map, open_image
 from maskstat.values.tally import Encoding
 
 _BITS, _PHOTOMETRIC, _SAMPLES_PER_PIXEL, _SAMPLE_FORMAT = 258, 262, 277, 339
