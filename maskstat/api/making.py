@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,10 +16,11 @@ from maskstat.scanning.recording import Progress
 from maskstat.scanning.request import ScanRequest
 from maskstat.scanning.stored_scan import Classes
 from maskstat.showing import cut, one_line
+from maskstat.sources.opening import Where
 
 
 def scan(
-    source: str | Path,
+    source: Where,
     *,
     classes: Classes | None = None,
     ignore: int | str | Iterable[int | str] = (),
@@ -50,6 +52,7 @@ def scan(
     Args:
         source: a folder (walked recursively), a glob, a single mask, a text list of paths, a
             manifest, an archive, a table, the URL of any of them, or a file of annotations.
+            Several paths are one mask each.
         classes: K, K names, a catalogue, its file or a preset; None takes those that a file of
             annotations names, and else infers them from the values.
         ignore: raw values (or "#rrggbb") that no count of classes should hold.
@@ -161,7 +164,7 @@ class Splits(Mapping[str, Scan]):
 
 
 def scan_splits(
-    source: str | Path,
+    source: Where,
     *,
     classes: Classes | None = None,
     ignore: int | str | Iterable[int | str] = (),
@@ -199,6 +202,8 @@ def scan_splits(
         SourceError: the source has no splits.
         MaskstatError: as `scan`.
     """
+    if not isinstance(source, (str, os.PathLike)):
+        source = list(source)
     found = splits_of(source, include=include, exclude=exclude, column=column)
     scans: dict[str, Scan] = {}
     with ExitStack() as opened:

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from pathlib import Path
 
 from maskstat.errors import SourceError, argument
 from maskstat.naming import counted, printable
 from maskstat.parameters import several
 from maskstat.readers import formats
 from maskstat.sources.base import Entry, Selection, Source, lightly
-from maskstat.sources.locations import location_of
-from maskstat.sources.opening import find_splits, remedy_for
+from maskstat.sources.opening import Where, find_splits, open_source, remedy_for
 
 
 class Listing:
@@ -73,7 +71,7 @@ def _nothing(source: Source) -> SourceError:
 
 
 def splits_of(
-    source: str | Path,
+    source: Where,
     *,
     include: str | Iterable[str] = (),
     exclude: str | Iterable[str] = (),
@@ -89,7 +87,7 @@ def splits_of(
     if not any(found):
         raise SourceError(
             "has no splits",
-            where=printable(location_of(str(source))),
+            where=printable(open_source(source, selection, column=column).location),
             remedy="they are folders called train, val or test, or a column 'split' of a manifest",
         )
     return found

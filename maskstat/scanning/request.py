@@ -23,7 +23,7 @@ from maskstat.scanning.measuring import Measurer
 from maskstat.scanning.stored_scan import Classes, interpreting, parse_ignored
 from maskstat.sources.base import Selection, Source
 from maskstat.sources.locations import from_anywhere
-from maskstat.sources.opening import open_source
+from maskstat.sources.opening import Where, open_source
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.catalog_files import catalog_from_categories, load_catalog
 
@@ -64,7 +64,7 @@ class ScanRequest:
     @classmethod
     def of(
         cls,
-        source: str | Path,
+        source: Where,
         *,
         classes: Classes | None = None,
         ignore: int | str | Iterable[int | str] = (),
@@ -106,7 +106,9 @@ class ScanRequest:
         }
         options = ReadOptions.of(said, allow_lossy=allow_lossy)
         selection = Selection(several(include), several(exclude), formats.SUFFIXES)
-        where = from_anywhere(source) if chosen.elsewhere else source
+        where = source
+        if chosen.elsewhere and isinstance(source, (str, Path)):
+            where = from_anywhere(source)
         found = open_source(where, selection, column=column, split=split)
         catalog = _catalog(classes, options, found).ignoring(*parse_ignored(ignore))
         catalog = interpreting(catalog, options.recorded, nearest_colour)

@@ -18,7 +18,7 @@ from maskstat.scanning.changes import Changes
 from maskstat.scanning.stored_profiles import ProfileState, profile_state, stored_profile
 from maskstat.showing import cut, html, one_line
 from maskstat.sources.base import Entry, Selection, lightly
-from maskstat.sources.identities import IN_MEMORY, files_of, is_merged, place_of
+from maskstat.sources.identities import IN_MEMORY, files_of, knows_names_only, place_of
 from maskstat.sources.opening import open_source
 from maskstat.store.records import Failure, ScanInfo
 from maskstat.store.store import Store
@@ -161,7 +161,7 @@ class StoredScan:
     @property
     def profile_call(self) -> str:
         """The call that adds a profile under these classes, as `errors.call` has it in a text."""
-        merged = is_merged(self.source)
+        merged = knows_names_only(self.source)
         source = place_of(self.source, "").base if merged else self.source
         catalog = self.catalog
         options: dict[str, object] = {"profile": True}
@@ -209,7 +209,7 @@ class StoredScan:
         if not self.has_files:
             raise SourceError("its masks were counted in memory", where=printable(self.name))
         names = set(self._store.names(self.info))
-        if is_merged(self.source):
+        if knows_names_only(self.source):
             yield from files_of(self.source, names)
             return
         for entry in lightly(open_source(self.source, Selection(include=("*",))).entries()):

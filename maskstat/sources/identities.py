@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 from maskstat.naming import natural_key
 from maskstat.sources.base import Entry
 from maskstat.sources.local.named_files import file_entry
-from maskstat.sources.locations import fits, fixed_folder, is_url, options_of
+from maskstat.sources.locations import fits, fixed_folder, is_url, listed_base, options_of
 from maskstat.sources.opening import names_are_paths
 
 IN_MEMORY = "memory"  # the source of masks that no file holds; every other one is absolute
@@ -34,8 +34,8 @@ class Place(NamedTuple):
     Attributes:
         base: a folder, an archive, a table, or the like.
         kind: "below": names are just names, below the base. "links": they are paths, which may be
-            absolute or lead up by "..". "sum": those of a sum of scans, which may be absolute.
-            "whole": the base is itself the one mask.
+            absolute or lead up by "..". "sum": those of a sum of scans, or of masks named one by
+            one, which may be absolute. "whole": the base is itself the one mask.
     """
 
     base: str
@@ -68,8 +68,16 @@ def is_merged(location: str) -> bool:
     return location.endswith(_MERGED)
 
 
+def knows_names_only(location: str) -> bool:
+    """Whether what a location holds can't be listed: its masks are found by their names alone."""
+    return is_merged(location) or listed_base(location) is not None
+
+
 def files_of(location: str, names: Iterable[str]) -> Iterator[Entry]:
-    """The masks of these names in a sum of scans that are files here; the others are left out."""
+    """The masks of these names that are files here; the others are left out.
+
+    The location is one of which names alone are known.
+    """
     place = place_of(location, "")
     for name in sorted(names, key=natural_key):
         path = place.identity(name)
@@ -92,6 +100,8 @@ def place_of(location: str, name: str, *, alone: bool = False) -> Place:
     """
     if is_merged(location):
         return Place(location.removesuffix(_MERGED), "sum")
+    if (base := listed_base(location)) is not None:
+        return Place(base, "sum")
     location, _ = options_of(location)
     if _WINDOWS.match(location):
         location = location.replace("\\", "/")

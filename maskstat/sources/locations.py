@@ -18,6 +18,7 @@ from maskstat.errors import ParameterError, SourceError
 from maskstat.naming import printable, storable
 from maskstat.sources.addresses import parse_address, without_secrets
 
+_LISTED = "#listed"
 MAX_SHARDS = 1_000_000  # that braces may stand for
 _MAGIC = (re.compile(r"[*?\[{]"), re.compile(r"[*\[{]"))  # "?" in a URL begins its query
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
@@ -94,6 +95,17 @@ def options_of(location: str) -> tuple[str, dict[str, str]]:
     if found is None:
         return location, {}
     return location[: found.start()], dict(parse_qsl(found[1], errors="surrogateescape"))
+
+
+def listed_at(base: str) -> str:
+    """The location of masks that were named one by one, all below `base`."""
+    return base + _LISTED
+
+
+def listed_base(location: str) -> str | None:
+    """What the names of masks that were named one by one are below; None of other locations."""
+    location, _ = options_of(location)
+    return location.removesuffix(_LISTED) if location.endswith(_LISTED) else None
 
 
 def from_anywhere(where: str | Path) -> str:

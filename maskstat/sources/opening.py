@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from maskstat.errors import ParameterError, SourceError
 from maskstat.naming import printable, storable
@@ -19,6 +18,8 @@ from maskstat.sources.base import Entry, Selection, Source, SourceKind
 from maskstat.sources.locations import Given, options_of, with_options
 from maskstat.sources.split_names import in_order
 from maskstat.values.catalog import ClassCatalog
+
+Where = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
 @dataclass
@@ -55,12 +56,12 @@ class SplitSource(Source):
 
 
 def open_source(
-    where: str | Path, selection: Selection, *, column: str | None = None, split: str | None = None
+    where: Where, selection: Selection, *, column: str | None = None, split: str | None = None
 ) -> Source:
     """The source at `where`, or one split of it.
 
     Args:
-        where: what the user gave, or the `location` of a source.
+        where: what the user gave, or the `location` of a source; several paths are one mask each.
         column: where a table or a manifest keeps its masks.
 
     Raises:
@@ -68,6 +69,8 @@ def open_source(
         ParameterError: the source has no columns.
         MissingExtraError: reading it needs a package that is not installed.
     """
+    if not isinstance(where, (str, os.PathLike)):
+        return _listed([os.fspath(path) for path in where], selection, column, split)
     path = os.fspath(where)
     if not os.path.lexists(path):
         path, options = options_of(path)
@@ -78,8 +81,23 @@ def open_source(
     return source if split is None else SplitSource(source, split)
 
 
+def _listed(
+    paths: list[str], selection: Selection, column: str | None, split: str | None
+) -> Source:
+    from maskstat.sources.local.named_files import PathsSource
+
+    if column is not None:
+        raise _no_columns()
+    source = PathsSource(paths, replace(selection, split=split))
+    return source if split is None else SplitSource(source, split)
+
+
+def _no_columns() -> ParameterError:
+    return ParameterError("only Parquet, Arrow, CSV and TSV files have columns", parameter="column")
+
+
 def find_splits(
-    where: str | Path, selection: Selection, *, column: str | None = None
+    where: Where, selection: Selection, *, column: str | None = None
 ) -> dict[str | None, int]:
     """The splits of a source and how many masks each has; None are masks that are in none.
 
@@ -134,9 +152,7 @@ def _source_of(given: Given, selection: Selection) -> Source:
         )
     kind = next((kind for kind in kinds() if kind.takes(given)), None)
     if given.column is not None and not (kind and kind.has_columns):
-        raise ParameterError(
-            "only Parquet, Arrow, CSV and TSV files have columns", parameter="column"
-        )
+        raise _no_columns()
     if kind is None:
         raise SourceError(
             "there is no such file or folder",

@@ -14,7 +14,7 @@ from maskstat.errors import SourceError
 from maskstat.naming import natural_key, printable, storable
 from maskstat.sources.base import Entry, FileEntry, LocalSource, Selection, Source, SourceKind
 from maskstat.sources.local.folders import FolderSource, StoreEntry, is_store, store_entry
-from maskstat.sources.locations import ends_in, fits, is_url
+from maskstat.sources.locations import ends_in, fits, is_url, listed_at
 
 LIST_SUFFIXES = (".txt", ".lst")
 
@@ -127,6 +127,57 @@ class ListSource(LocalSource):
             raise SourceError(
                 f"can't be read: {error.strerror or error}", where=printable(storable(self.path))
             ) from error
+
+
+@dataclass
+class PathsSource(Source):
+    """Paths of masks, each of them one, whatever their suffixes; named from the deepest folder.
+
+    A path that is given twice counts once, also where it is written in two ways.
+    """
+
+    paths: Sequence[str]
+    selection: Selection
+
+    def __post_init__(self) -> None:
+        if not self.paths:
+            raise SourceError("the list of paths is empty")
+        for path in self.paths:
+            if is_url(path):
+                raise SourceError(
+                    "is a URL, and a list is of paths",
+                    where=printable(storable(path)),
+                    remedy="write a .csv with a column of URLs",
+                )
+        self.paths = sorted(set(map(os.path.abspath, self.paths)), key=natural_key)
+
+    @property
+    def default_name(self) -> str:
+        """The name of the deepest folder that all are in."""
+        return storable(os.path.basename(self._base()) or "masks")
+
+    @property
+    def location(self) -> str:
+        """The deepest folder that all are in, marked: not all of it is meant."""
+        return listed_at(storable(self._base()))
+
+    def _base(self) -> str:
+        try:
+            return os.path.commonpath(map(os.path.dirname, self.paths))
+        except ValueError:  # on several drives
+            return ""
+
+    def entries(self) -> Iterator[Entry]:
+        """One entry a path."""
+        self._begin()
+        base = self._base()
+        for path in self.paths:
+            name = (os.path.relpath(path, base) if base else path).replace(os.sep, "/")
+            if self.selection.takes_named(name):
+                self._meet(name)
+                yield file_entry(path, name)
+            else:
+                self._skipped += 1
 
 
 def file_entry(path: str, name: str) -> FileEntry | StoreEntry:
