@@ -244,8 +244,8 @@ def test_plots_that_need_pixels_only_are_drawn(scan: ms.Scan) -> None:
             drawn.add(kind)
             unknown = {"masks", "mask_count"} & set(scan.histogram.unknown)
             told = "The share of masks is unknown" in drawing.description
-            assert told is (kind in {"classes", "rank"} and bool(unknown))
-    assert drawn == {"classes", "rank", "lorenz", "weights", "costs"}
+            assert told is (kind == "compare" or (kind in {"classes", "rank"} and bool(unknown)))
+    assert drawn == {"classes", "rank", "lorenz", "weights", "costs", "compare"}
     assert lacking == set(KINDS) - drawn
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from maskstat.naming import counted, printable
 from maskstat.render.plots.choices import Order
-from maskstat.render.plots.drawing import Drawing, ScanView
+from maskstat.render.plots.drawing import Drawing, ScanView, presence_of
 from maskstat.render.plots.rows import (
     Column,
     Series,
@@ -21,13 +21,15 @@ from maskstat.render.plots.rows import (
 from maskstat.render.plots.scale import Scale
 from maskstat.render.plots.style import SERIES, order_of, percent_tick
 from maskstat.values.catalog import ClassCatalog, ClassInfo
+from maskstat.values.known import known
 
 
 def draw(views: Sequence[ScanView], *, order: Order = "frequency") -> Drawing:
     """Pixel frequency and share of masks of every class in every scan; a bar spans each row.
 
     Classes are matched by name. 0 has a place of its own left of the logarithmic axis; a class
-    that a scan's catalogue does not have gets no dot of it.
+    that a scan's catalogue does not have gets no dot of it. Where counts were given, the share of
+    masks is unknown and has no dots.
 
     Args:
         views: two or more scans.
@@ -39,36 +41,40 @@ def draw(views: Sequence[ScanView], *, order: Order = "frequency") -> Drawing:
     for number, (view, at) in enumerate(zip(views, positions, strict=True)):
         histogram = view.histogram
         frequency[number, at] = histogram.frequency
-        presence[number, at] = histogram.masks / max(histogram.mask_count, 1)
+        if (known_presence := presence_of(histogram)) is not None:
+            presence[number, at] = known_presence
     together = np.nansum(frequency, axis=0)
     ranks = np.empty(len(catalog), np.int64)
     ranks[np.argsort(together, kind="stable")] = np.arange(len(catalog))
     ranks[together == 0] = 0
     rows, note = shown_rows(order_of(ranks, order))
     widths = (170.0, 80.0) if rows.size > 80 else (270.0, 120.0)
-    labels = [f"{printable(v.name)} ({counted(v.histogram.mask_count, 'mask')})" for v in views]
-    columns = []
-    for table in (frequency, presence):
-        columns.append(
-            [
-                Series(label, table[n], SERIES[n % len(SERIES)], marker(n), "")
-                for n, label in enumerate(labels)
-            ]
-        )
-    sheet = row_sheet(
-        catalog,
-        rows,
-        (Column("share of labelled pixels", widths[0]), Column("share of masks", widths[1])),
-        legend=series_entries(columns[0]),
-        note=note,
-    )
+    labels = [_label(view) for view in views]
+    dots = [
+        [
+            Series(label, table[n], SERIES[n % len(SERIES)], marker(n), "")
+            for n, label in enumerate(labels)
+        ]
+        for table in (frequency, presence)
+    ]
+    columns = [Column("share of labelled pixels", widths[0])]
+    if has_masks := any(presence_of(view.histogram) is not None for view in views):
+        columns.append(Column("share of masks", widths[1]))
+    sheet = row_sheet(catalog, rows, columns, legend=series_entries(dots[0]), note=note)
     shown = frequency[:, rows]
     scale = Scale.over(shown[~np.isnan(shown)], widths[0], log=True)
-    draw_series(sheet, columns[0], scale, percent_tick, spread=True)
-    draw_series(
-        sheet, columns[1], Scale(-0.02, 1.02, widths[1]), percent_tick, column=1, spread=True
-    )
+    draw_series(sheet, dots[0], scale, percent_tick, spread=True)
+    if has_masks:
+        whole = Scale(-0.02, 1.02, widths[1])
+        draw_series(sheet, dots[1], whole, percent_tick, column=1, spread=True)
     return Drawing(sheet.figure, _description(views, catalog, frequency))
+
+
+def _label(view: ScanView) -> str:
+    masks = known(view.histogram, "mask_count")
+    return (
+        f"{printable(view.name)} ({'masks unknown' if masks is None else counted(masks, 'mask')})"
+    )
 
 
 def joined_catalog(views: Sequence[ScanView]) -> tuple[ClassCatalog, list[list[int]]]:
@@ -76,11 +82,11 @@ def joined_catalog(views: Sequence[ScanView]) -> tuple[ClassCatalog, list[list[i
     merged: dict[str, ClassInfo] = {}
     for view in views:
         for info in view.catalog.classes:
-            known = merged.setdefault(
+            kept = merged.setdefault(
                 info.name, ClassInfo(len(merged), info.name, (), (), info.colour)
             )
-            if known.colour is None and info.colour is not None:
-                merged[info.name] = ClassInfo(known.index, known.name, (), (), info.colour)
+            if kept.colour is None and info.colour is not None:
+                merged[info.name] = ClassInfo(kept.index, kept.name, (), (), info.colour)
     places = [[merged[name].index for name in view.catalog.names] for view in views]
     return ClassCatalog(tuple(merged.values()), origin="inferred"), places
 
@@ -96,4 +102,6 @@ def _description(views: Sequence[ScanView], catalog: ClassCatalog, frequency: np
         for name, count in zip(names, (~(frequency > 0)).sum(axis=1), strict=True)
         if count
     ]
-    return f"{text}{'; without a pixel: ' + ', '.join(missing) if missing else ''}."
+    text = f"{text}{'; without a pixel: ' + ', '.join(missing) if missing else ''}."
+    lacking = [n for n, v in zip(names, views, strict=True) if presence_of(v.histogram) is None]
+    return f"{text} The share of masks is unknown in {', '.join(lacking)}." if lacking else text
