@@ -274,6 +274,13 @@ class MapStyle:
         return "image", MASK
 
 
+class Named(NamedTuple):
+    """An item whose parts have names."""
+
+    image: str
+    mask: NDArray[Any]
+
+
 class Column:
     """A column of a Hugging Face data set: a sequence of images or of encoded ones."""
 
@@ -325,6 +332,7 @@ ENCODED = {"bytes": save(GREY), "path": "a.png"}
         (Column([ENCODED, ENCODED]), {}, 2),
         (Column([{"label": ENCODED}]), {"key": "label"}, 1),
         (MapStyle(), {"key": 1}, 3),
+        ([Named("image", MASK)], {"key": "mask"}, 1),
         (np.array([None, MASK], object)[1:], {}, 1),
         (np.eye(3)[MASK], {"channels": "one-hot"}, 1),
         (np.eye(3, dtype=np.uint8)[[MASK, MASK]] * 255, {"channels": "one-hot"}, 2),
@@ -338,6 +346,13 @@ def test_everything_counts_the_same(masks: Any, options: dict[str, Any], count: 
     assert pixels(scan) == [3 * count, count, 2 * count]
     if "names" not in options:
         assert scan.ledger.names == tuple(str(k) for k in range(count))
+
+
+def test_an_encoded_mask_may_be_a_path_in_a_column(tmp_path: Path) -> None:
+    """As Hugging Face's columns are where files are not embedded."""
+    GREY.save(tmp_path / "a.png")
+    column = Column([{"bytes": None, "path": str(tmp_path / "a.png")}])
+    assert pixels(ms.count(column, classes=3)) == [3, 1, 2]
 
 
 def test_palette_and_one_bit_images_count_indices() -> None:
@@ -444,7 +459,7 @@ def test_what_is_no_mask_is_refused(masks: Any, options: dict[str, Any], said: s
         (5, {}, "neither is a mask nor gives any"),
         (None, {}, "neither is a mask nor gives any"),
         ([None], {}, "items are a NoneType"),
-        ([MASK], {"channels": "onehot"}, "channels: is one of one-hot"),
+        ([MASK], {"channels": "onehot"}, "channels: .*one of one-hot"),
         ([MASK], {"names": []}, "there are only 0"),
         ([MASK], {"names": ["a", "b"]}, "more than 1 mask"),
         ([MASK], {"names": [1]}, "are texts, not 1"),
