@@ -24,7 +24,7 @@ from maskstat.errors import MaskError, argument
 from maskstat.naming import printable
 from maskstat.readers.base import ALL_OR_ONE, LabelMap, no_page
 from maskstat.readers.options import ReadOptions
-from maskstat.readers.raw_masks import ArrayPlan, RawMask, check_decoded
+from maskstat.readers.raw_masks import ArrayPlan, RawMask, check_decoded, check_numbers
 from maskstat.values.tally import Encoding, MaskTally
 
 NEEDS_NIBABEL = 'a NIfTI volume needs nibabel: pip install "maskstat[medical]"'
@@ -227,8 +227,7 @@ def _header(stream: _Stream) -> _Volume:
     except Exception as error:  # nibabel raises anything on hostile bytes
         text = printable(" ".join(str(error).split()))[:120]
         raise MaskError(f"not a readable NIfTI volume: {text}") from error
-    if dtype.kind not in "iuf" or dtype.hasobject:
-        raise MaskError(f"voxels of type {str(dtype)[:60]} where whole numbers are expected")
+    check_numbers(dtype, "voxels")
     if any(length < 0 for length in axes) or math.prod(axes) > _MOST_VOXELS:
         raise MaskError(f"a NIfTI volume of impossible shape {axes}")
     if not axes or not math.prod(axes):

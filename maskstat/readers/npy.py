@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from maskstat.errors import MaskError
 from maskstat.readers.base import LabelMap
 from maskstat.readers.options import ReadOptions
-from maskstat.readers.raw_masks import ArrayInMemory
+from maskstat.readers.raw_masks import ArrayInMemory, check_numbers
 from maskstat.values.tally import MaskTally
 
 
@@ -43,8 +43,7 @@ def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[np.g
         raise
     except Exception as error:  # the header is parsed as Python text: anything can come
         raise MaskError("corrupt NPY header") from error
-    if dtype.hasobject or dtype.kind not in "biuf":
-        raise MaskError(f"array of type {dtype} where whole numbers are expected")
+    check_numbers(dtype)
     if any(not isinstance(n, int) or n < 0 for n in shape):
         raise MaskError("corrupt NPY header")
     return shape, fortran, dtype

@@ -60,8 +60,7 @@ def plan_array(
     Raises:
         MaskError: it is none, or not without an option.
     """
-    if dtype.hasobject or dtype.kind not in "biuf":
-        raise MaskError(f"array of type {str(dtype)[:60]} where whole numbers are expected")
+    check_numbers(dtype)
     if not math.prod(shape):
         raise MaskError("has no pixels")
     if options.channels is not None:
@@ -201,6 +200,12 @@ def choose_array(names: list[str], options: ReadOptions) -> str:
     raise MaskError(
         f"has {len(names)} arrays: {argument('array', Blank('NAME'))} chooses one (it has {shown})"
     )
+
+
+def check_numbers(dtype: np.dtype[np.generic], what: str = "array") -> None:
+    """Raise MaskError where items of this type can't be labels: objects, texts, complex numbers."""
+    if dtype.hasobject or dtype.kind not in "biuf":
+        raise MaskError(f"{what} of type {str(dtype)[:60]} where whole numbers are expected")
 
 
 def check_decoded(size: int) -> None:
