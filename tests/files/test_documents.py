@@ -16,7 +16,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from maskstat.errors import FileFormatError
+from maskstat.errors import FileFormatError, ParameterError
 from maskstat.files.documents.base import LAYOUTS, Document
 from maskstat.files.documents.formats import SUFFIXES, read_document, write_document
 from maskstat.files.writing import write_atomically
@@ -330,7 +330,7 @@ def test_unknown_suffixes(tmp_path: Path, name: str) -> None:
 
 
 def test_unknown_layouts(tmp_path: Path) -> None:
-    with pytest.raises(FileFormatError, match="known are full, list, dict"):
+    with pytest.raises(ParameterError, match="layout: 'table' is not one of full"):
         plain().save(tmp_path / "w.json", "table")  # type: ignore[arg-type]
 
 

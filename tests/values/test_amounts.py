@@ -114,7 +114,7 @@ def test_limits() -> None:
         amounts(named([2.5, 5000]), "counts")
     with pytest.raises(ParameterError, match="a share of 1e-19 is too small to be told from 0"):
         amounts(named([1e-19, 1.0]), "shares")
-    with pytest.raises(ParameterError, match="unit: is counts, shares or percent, not 'px'"):
+    with pytest.raises(ParameterError, match="unit: 'px' is not one of counts, shares, percent"):
         amounts(named([5, 6]), "px")  # type: ignore[arg-type]
     with pytest.raises(ParameterError, match=r"masks class c0: 1\.5 is no whole number"):
         whole_numbers(named([1.5]), "masks")
