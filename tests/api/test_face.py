@@ -22,7 +22,7 @@ from maskstat.errors import speaking
 from maskstat.executors.choices import EXECUTORS
 from maskstat.readers.choices import CHANNELS
 from maskstat.readers.options import ReadOptions
-from maskstat.render.plots.plot import ORDERS
+from maskstat.render.plots.choices import ORDERS
 from maskstat.render.plots.style import order_of
 from maskstat.weights.choices import ABSENT, AVERAGES, NORMALISATIONS, UNLISTED
 from maskstat.weights.normalise import MEANING
