@@ -99,7 +99,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes() -> None:
     """Kernels are compiled before there are workers, which would all do it at the same time."""
-    subprocess.run([sys.executable, "-m", "maskstat.kernels.fill_cache"], cwd=ROOT, check=True)
+    command = [sys.executable, "-m", "maskstat.kernels.fill_cache"]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
 @pytest.fixture(scope="session")
