@@ -30,6 +30,7 @@ settings.load_profile("reproducible")
 
 # Markers of all tests of a file or folder; pyproject.toml says what they mean.
 FILES_OF = {
+    "slow": ["keras", "executors/test_dask_scan.py", "house/test_training_doc.py"],
     "torch": [
         "torch",
         "arrays/test_torch.py",

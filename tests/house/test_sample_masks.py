@@ -97,6 +97,7 @@ def remade(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run(tmp_path_factory.mktemp("sample_masks") / "new" / "folder")
 
 
+@pytest.mark.slow
 def test_the_script_makes_the_committed_masks(remade: Path) -> None:
     assert mask_names(remade) == mask_names(FOLDER)
     for name, labels in at_least_one(committed().items()):
@@ -105,6 +106,7 @@ def test_the_script_makes_the_committed_masks(remade: Path) -> None:
     assert (remade / "classes.yaml").read_bytes() == (FOLDER / "classes.yaml").read_bytes()
 
 
+@pytest.mark.slow
 def test_the_script_writes_the_same_bytes_again(remade: Path, tmp_path: Path) -> None:
     again = run(tmp_path)
     for name in [*mask_names(remade), "classes.yaml"]:
