@@ -26,7 +26,6 @@ class Package:
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith("__") or attribute == "_mock_name":
             raise AttributeError(attribute)  # pytest asks every name of a test module for these
-        import sys; sys.stderr.write(f'ATTR {attribute}\n')
         return getattr(self._module(), attribute)
 
     def __setattr__(self, attribute: str, value: object) -> None:
