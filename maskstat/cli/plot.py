@@ -21,7 +21,7 @@ from maskstat.cli.options import (
 )
 from maskstat.cli.values import whole
 from maskstat.render.plots.choices import ORDERS, Order
-from maskstat.render.plots.plot import KINDS
+from maskstat.render.plots.plot import DPI, KINDS
 
 _KINDS = "; ".join(f"{kind.name}: {kind.summary}" for kind in KINDS.values())
 
@@ -61,7 +61,7 @@ def command(
     dpi: Annotated[
         int,
         typer.Option(
-            "--dpi", metavar="N", parser=whole(36, 600), help="Pixels an inch, for .png: 36 to 600."
+            "--dpi", metavar="N", parser=whole(*DPI), help="Pixels an inch, for .png: 36 to 600."
         ),
     ] = 200,
     db: Database = None,

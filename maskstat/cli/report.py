@@ -20,7 +20,7 @@ from maskstat.cli.options import (
     stored_scan,
 )
 from maskstat.cli.values import whole
-from maskstat.render.report.report import FORMATS, Format
+from maskstat.render.report.report import FORMATS, MOST_EXAMPLES, Format
 
 
 def register(app: typer.Typer) -> None:
@@ -45,7 +45,7 @@ def command(
         typer.Option(
             "--examples",
             metavar="N",
-            parser=whole(0, 20),
+            parser=whole(0, MOST_EXAMPLES),
             help="Show N masks a class in class colours (HTML): those with most of its pixels, and "
             "the one with fewest. Reads their files again. Default: 0, none.",
         ),

@@ -139,6 +139,10 @@ def test_plots_and_reports(scan: ms.Scan, tmp_path: Path) -> None:
     assert (tmp_path / "report.html").read_text("utf-8") == text
     assert text.lower().startswith("<!doctype html>")
     assert scan.report(format="md").startswith("#")
+    with pytest.raises(ValueError, match=r"^dpi: is 36 to 600 pixels an inch, not 35$"):
+        scan.plot("classes", tmp_path / "classes.png", dpi=35)
+    with pytest.raises(ValueError, match=r"^examples: are 0 to 20, not 21$"):
+        scan.report(examples=21)
     scan.export(tmp_path / "table.csv", layout="long")
     assert (tmp_path / "table.csv").read_text("utf-8").startswith('"mask"')
 

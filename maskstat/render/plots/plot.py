@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from maskstat.render.plots.drawing import Drawing, ScanView
 
 SUFFIXES = (".png", ".svg", ".pdf")
+DPI = (36, 600)  # the least and the most
 
 
 class Kind(NamedTuple):
@@ -125,7 +126,7 @@ def save(drawing: Drawing, path: str | Path, *, dpi: int = 200) -> Path:
     The same drawing gives the same bytes: no dates and no random identifiers are in the file.
 
     Raises:
-        ParameterError: a suffix that is none of `SUFFIXES`.
+        ParameterError: a suffix that is none of `SUFFIXES`, or `dpi` is out of range.
         FileFormatError: the file can't be written.
     """
     from maskstat.files.writing import write_atomically
@@ -133,5 +134,7 @@ def save(drawing: Drawing, path: str | Path, *, dpi: int = 200) -> Path:
 
     path = Path(path)
     check_path(path)
+    if not DPI[0] <= dpi <= DPI[1]:
+        raise ParameterError(f"is {DPI[0]} to {DPI[1]} pixels an inch, not {dpi}", parameter="dpi")
     write_atomically(path, encoded(drawing, path.suffix.lower().lstrip("."), dpi=dpi))
     return path

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Format = Literal["html", "md", "json"]
 FORMATS: tuple[Format, ...] = ("html", "md", "json")
+MOST_EXAMPLES = 20  # masks a class
 _SUFFIXES: dict[str, Format] = {
     ".html": "html",
     ".htm": "html",
@@ -57,9 +58,11 @@ def report_text(scan: StoredScan, format: Format, *, examples: int = 0) -> str:
         examples: masks to show a class, in HTML; 0 opens no file of a mask.
 
     Raises:
-        ParameterError: examples where there are no pictures.
+        ParameterError: too many examples, or where there are no pictures.
         SourceError: examples are asked for and the source is gone.
     """
+    if not 0 <= examples <= MOST_EXAMPLES:
+        raise ParameterError(f"are 0 to {MOST_EXAMPLES}, not {examples}", parameter="examples")
     if examples and format != "html":
         raise ParameterError(f"a report in {format} has no pictures", parameter="examples")
     if format == "html":
