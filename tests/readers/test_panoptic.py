@@ -130,7 +130,7 @@ def test_another_reading_counts_again(tmp_path: Path, decoded: list[str]) -> Non
         ({"divide_all": True}, "divide_all: needs value_divisor=N"),
         ({"pages": 0}, "pages"),
         ({"pages": "second"}, "pages"),
-        ({"channels": "argmax"}, "channels: is one of one-hot"),
+        ({"channels": "argmax"}, "channels: 'argmax' is not one of one-hot"),
         ({"panoptic": "x.json", "value_divisor": 5}, "panoptic"),
     ],
 )
