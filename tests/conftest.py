@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,7 @@ FILES_OF = {
 }
 
 
+@functools.cache
 def markers_of(path: Path) -> set[str]:
     """The markers that the place of a test gives it."""
     place = path.relative_to(TESTS) if path.is_relative_to(TESTS) else path

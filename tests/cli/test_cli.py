@@ -319,7 +319,9 @@ def _subprocess(script: str, folder: Path, **options: Any) -> subprocess.Popen[s
 
 def test_interrupt_keeps_what_was_counted(tmp_path: Path) -> None:
     for number in range(400):
-        save(tmp_path / "masks" / f"mask_{number}.npy", [[0, number % 3]])
+        path = tmp_path / "masks" / f"mask_{number}.npy"
+        save(path, [[0, number % 3]])
+        os.utime(path, (10**9, 10**9))  # what was written just now may change again, and is reread
     script = """
 import sys, time
 from maskstat.sources.base import FileEntry

@@ -18,12 +18,17 @@ from maskstat.kernels.runs import value_sums
 from maskstat.readers import tallying
 from maskstat.values.tally import Encoding
 
-ENGINES: list[Engine] = [NumpyEngine(), CompiledEngine()]
-by_both = pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+by_both = pytest.mark.parametrize("engine", ["numpy", "compiled"], indirect=True)
 
 # Runs of any length: within a word of 64 bytes, over several, and pixel by pixel.
 run_lengths = st.lists(st.integers(1, 200) | st.just(1), min_size=1, max_size=150)
 EDGES = [LOWEST - 1, LOWEST, -1, 0, 255, 256, LOWEST + WINDOW - 1, LOWEST + WINDOW]
+
+
+@pytest.fixture(scope="module")
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """The engine of a name."""
+    return NumpyEngine() if request.param == "numpy" else CompiledEngine()
 
 
 def expected(pixels: NDArray[Any]) -> dict[int, int]:
@@ -112,5 +117,5 @@ def test_an_array_that_is_not_aligned_or_may_not_be_written() -> None:
     assert not pixels.flags.aligned
     pixels[50:] = 7
     pixels.flags.writeable = False
-    for engine in ENGINES:
+    for engine in (NumpyEngine(), CompiledEngine()):
         assert found(*engine.value_sums(pixels)) == {0: 50, 7: 50}
