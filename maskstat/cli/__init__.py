@@ -39,13 +39,15 @@ _INTERRUPTED = 130
 EXIT_CODES = """
 Exit codes: 0 done, 1 error (one line says what to do), 2 wrong usage, 3 finished but some masks
 could not be counted, 130 interrupted (what was counted is kept).
+
+'maskstat help COMMAND' says more of one.
 """
 
 app = typer.Typer(
     name="maskstat",
     help="Exact class statistics of segmentation masks, and the class weights they call for.",
     epilog=EXIT_CODES,
-    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -109,7 +111,7 @@ def run(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> int:
     try:
-        result = app(arguments, prog_name="maskstat", standalone_mode=False)
+        result = app(_asking(arguments), prog_name="maskstat", standalone_mode=False)
     except BrokenPipeError:
         return _pipe_closed()
     except KeyboardInterrupt:
@@ -127,6 +129,13 @@ def _run(arguments: list[str]) -> int:
     if result == _INTERRUPTED:  # Typer answers Ctrl-C with the code alone
         return _fail("interrupted; what was counted is kept, the same command goes on", result)
     return result if isinstance(result, int) else 0
+
+
+def _asking(arguments: list[str]) -> list[str]:
+    """`help COMMAND`, `help` and nothing at all, as they are asked of every command."""
+    if arguments[:1] == ["help"]:
+        return [*arguments[1:2], "--help"]
+    return arguments or ["--help"]
 
 
 def _pipe_closed() -> int:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
 import yaml
 
 from maskstat import cli, load_weights
@@ -308,6 +309,24 @@ def test_version_and_help(maskstat: Any) -> None:
     for code in ("0", "1", "2", "3", "130"):
         assert f" {code} " in " ".join(printed.out.split())
     assert maskstat("weights", "--help").code == 0
+
+
+def test_help_is_found_by_whoever_asks(maskstat: Any) -> None:
+    whole = maskstat("--help")
+    assert "\nCommands:\n" in whole.out
+    for line in ((), ("-h",), ("help",)):
+        asked = maskstat(*line)
+        assert (asked.code, asked.out, asked.err) == (0, whole.out, "")
+    commands = set(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
+    for command in at_least_one(sorted(commands)):
+        told = maskstat(command, "--help")
+        assert told.out.startswith(f"Usage: maskstat {command} ")
+        for line in (("help", command), (command, "-h")):
+            asked = maskstat(*line)
+            assert (asked.code, asked.out, asked.err) == (0, told.out, "")
+    unknown = maskstat("help", "weigths")
+    assert (unknown.code, unknown.out) == (2, "")
+    assert "No such command 'weigths'" in unknown.err
 
 
 def _subprocess(script: str, folder: Path, **options: Any) -> subprocess.Popen[str]:
