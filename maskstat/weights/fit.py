@@ -20,7 +20,7 @@ _AVERAGE: dict[str, str] = {
     "none": "linear",
     "weighted-mean": "weight-normalised",
 }
-_FRAMEWORK = {"linear": "keras", "weight-normalised": "torch"}
+_OF_EQUAL_COST = {"linear": "pixel", "weight-normalised": "batch"}
 _WORDING = {
     "linear": "a plain mean of the weighted losses",
     "weight-normalised": "a mean that divides every batch by its own sum of weights",
@@ -66,7 +66,7 @@ def fitting_table(
                 f"{where or 'weights'}: made for {_WORDING.get(made_for, printable(made_for))}, but"
                 f" reduction={reduction!r} is {_WORDING[needed]}; use reduction={other!r} in the"
                 " loss and here, or weights from"
-                f" '{call('Scan.equal_cost', framework=_FRAMEWORK[needed])}'"
+                f" '{call('Scan.weights', average=_OF_EQUAL_COST[needed])}'"
             ),
             UserWarning,
             stacklevel=stacklevel,

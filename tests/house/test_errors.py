@@ -231,6 +231,32 @@ def test_every_parameter_that_is_named_is_one() -> None:
     assert wrong == []
 
 
+def named_calls() -> Iterator[tuple[str, str, list[str]]]:
+    """(where, function, keywords) of every call that a text tells the reader to make."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id == "call"
+                and isinstance(node.args[0], ast.Constant)
+            ):
+                keywords = [keyword.arg for keyword in node.keywords if keyword.arg is not None]
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", str(node.args[0].value), keywords
+
+
+def test_every_call_that_is_named_can_be_made() -> None:
+    calls = list(named_calls())
+    assert len(calls) > 10
+    for where, function, keywords in calls:
+        made: Any = ms
+        for name in function.split("."):
+            assert hasattr(made, name), f"{where}: there is no {function}"
+            made = getattr(made, name)
+        known = inspect.signature(made).parameters
+        assert set(keywords) <= known.keys(), f"{where}: {function} takes no such keyword"
+
+
 # --- Python users read Python's names ---------------------------------------------------------
 
 

@@ -230,7 +230,7 @@ def weights_from_files_name_the_average_they_are_for() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         load_weights(table("weight-normalised"))
-    assert ["--for keras" in str(warning.message) for warning in caught] == [True]
+    assert ["Scan.weights(average='pixel')" in str(warning.message) for warning in caught] == [True]
     assert load_weights(table("weight-normalised"), reduction="weighted-mean").dtype == np.float32
     with pytest.raises(WeightError, match="4 classes, the model has 5"):
         load_weights(table(None), class_count=5)
