@@ -56,17 +56,29 @@ def image_header(file: IO[bytes]) -> ImageHeader:
         file.seek(0)
         if head[:4] in _TIFF_MAGIC:
             return _tiff_header(file)
-        for magic, module, opener in _IMAGE_FORMATS:
-            if head.startswith(magic):
-                plugin = importlib.import_module(f"PIL.{module}")
-                return _pillow_header(getattr(plugin, opener)(file))
-    except MaskError:
-        raise
+        image = opened_image(file)
+        if image is not None:
+            return _pillow_header(image)
     except OSError as error:
         raise MaskError(f"can't be read: {error.strerror or error}") from error
     except Exception as error:  # plugins raise anything on hostile bytes
         raise MaskError("its header is corrupt") from error
     raise MaskError("of no image format that is known here")
+
+
+def opened_image(file: IO[bytes]) -> Image | None:
+    """An image by one plugin of Pillow, no pixel decoded; None where it is of no format known here.
+
+    Raises whatever the plugin raises.
+    """
+    head = file.read(16)
+    file.seek(0)
+    for magic, module, opener in _IMAGE_FORMATS:
+        if head.startswith(magic):
+            plugin = importlib.import_module(f"PIL.{module}")
+            found: Image = getattr(plugin, opener)(file)
+            return found
+    return None
 
 
 def _pillow_header(image: Image) -> ImageHeader:

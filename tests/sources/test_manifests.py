@@ -21,7 +21,6 @@ from maskstat.scanning.listing import splits_of
 from maskstat.sources.base import Selection
 from maskstat.sources.opening import find_splits, open_source
 from maskstat.sources.split_names import SPLITS, in_order, split_of
-from maskstat.sources.tables.manifests import PATH_COLUMNS
 from tests.support.scan_cases import digests, grey_png, pixels_of, stored_rows, write
 from tests.support.source_cases import SOURCES, entries_of, source_at
 
@@ -63,9 +62,32 @@ def test_the_column_of_paths_is_found(
     assert {name: entry.load() for name, entry in entries_of(where).items()} == MASKS
 
 
-@pytest.mark.parametrize("column", PATH_COLUMNS)
+NAMES = (
+    "mask",
+    "mask_path",
+    "maskFile",
+    "Mask Name",
+    "annotation",
+    "seg",
+    "seg_path",
+    "segmentation-file",
+    "gt",
+    "ground_truth",
+    "label",
+    "labelPath",
+    "target_path",
+    "path",
+    "file_path",
+    "filepath",
+    "file",
+    "filename",
+    "file_name",
+)
+
+
+@pytest.mark.parametrize("column", NAMES)
 def test_every_known_name_of_the_column_works_alone(column: str, tmp_path: Path) -> None:
-    where = manifest(tmp_path, f"{column.upper()}\nm/0.png\n")
+    where = manifest(tmp_path, f"{column}\nm/0.png\n")
     assert [*entries_of(where)] == ["m/0.png"]
 
 

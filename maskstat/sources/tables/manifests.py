@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from typing import NamedTuple
 
 from maskstat.errors import Blank, MaskError, SourceError, argument
@@ -19,39 +19,19 @@ from maskstat.sources.local.named_files import file_entry
 from maskstat.sources.locations import ends_in, is_url, location_of, shards_name, with_options
 from maskstat.sources.shards import open_blob
 from maskstat.sources.split_names import split_of
+from maskstat.sources.tables.mask_columns import (
+    LOOKED_AT,
+    Choice,
+    Look,
+    choose,
+    is_called_masks,
+    look_at_images,
+    look_at_texts,
+)
 
 MANIFEST_SUFFIXES = (".csv", ".tsv")
-# The first that a header has is the one meant: where "mask" is, "path" is the image's.
-PATH_COLUMNS = (
-    "mask",
-    "mask_path",
-    "mask_file",
-    "mask_filename",
-    "mask_name",
-    "masks",
-    "annotation",
-    "annotation_path",
-    "annotation_file",
-    "segmentation",
-    "segmentation_path",
-    "seg_path",
-    "seg_file",
-    "gt",
-    "gt_path",
-    "ground_truth",
-    "label_path",
-    "label_file",
-    "target_path",
-    "path",
-    "file_path",
-    "filepath",
-    "file",
-    "filename",
-    "file_name",
-    "label",
-    "labels",
-    "target",
-)
+# Where no column is called one of masks; images' columns have names of their own.
+_FILE_COLUMNS = ("path", "file_path", "filepath", "file", "filename", "file_name")
 SPLIT_COLUMNS = ("split", "subset", "fold", "partition", "set", "usage")
 _SHORT = "the row is too short: it has no path"
 
@@ -75,6 +55,7 @@ class ManifestSource(Source):
     selection: Selection
     column: str | None = None
     _split_of: dict[str, str] = field(default_factory=dict, init=False, repr=False)
+    _choices: dict[tuple[str, ...], Choice] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def default_name(self) -> str:
@@ -165,18 +146,19 @@ class ManifestSource(Source):
                 columns = [
                     cell.strip() for cell in next(csv.reader([header], delimiter=delimiter), [])
                 ]
-                path_at, split_at = self._path_at(columns), _first(SPLIT_COLUMNS, columns)
+                split_at = _first(SPLIT_COLUMNS, columns)
                 rows = csv.reader(lines, delimiter=delimiter)
-                for row in rows:
-                    if not row:
-                        continue
+                filled = ((rows.line_num + 1, row) for row in rows if row)
+                first = list(islice(filled, LOOKED_AT))
+                path_at = self._path_at(columns, [row for _, row in first])
+                for number, row in chain(first, filled):
                     path = row[path_at].strip() if path_at < len(row) else None
                     split = None
                     if split_at is not None:
                         split = row[split_at].strip() if split_at < len(row) else ""
                     if path and "\0" in path:
-                        raise csv.Error("a path with a zero byte")
-                    yield rows.line_num + 1, path, split
+                        raise MaskError(f"line {number} is no row of a table: a zero byte")
+                    yield number, path, split
         except csv.Error as error:
             problem = f"line {rows.line_num + 1} is no row of a table: {error}"
             raise SourceError(problem, where=where) from error
@@ -190,18 +172,19 @@ class ManifestSource(Source):
         with open_blob(self.where).open() as file:
             yield io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
 
-    def _path_at(self, columns: Sequence[str]) -> int:
-        """Which column holds the paths. Raises SourceError."""
+    def _path_at(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+        """Which column holds the paths, of which these are the first rows. Raises SourceError."""
         if self.column is not None:
             if self.column in columns:
                 return columns.index(self.column)
             problem = f"has no column {printable(self.column)!r}"
             hint = did_you_mean(self.column, columns)
         else:
-            found = _first(PATH_COLUMNS, columns)
-            if found is not None:
-                return found
-            problem, hint = "it is not clear which column holds the paths of masks", ""
+            choice = self._choice(columns, rows)
+            if choice.column is not None:
+                return columns.index(choice.column)
+            hint = ""
+            problem = "it is not clear which column holds the paths of masks" + choice.in_words()
         listed = ", ".join(printable(storable(column)) or "''" for column in columns[:20])
         raise SourceError(
             problem,
@@ -209,6 +192,40 @@ class ManifestSource(Source):
             remedy=f"{hint}its first line has the columns {listed or 'none'}:"
             f" {argument('column', Blank('NAME'))}",
         )
+
+    def _choice(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Choice:
+        """The column that holds masks by its name, or by its first rows; decided once a header."""
+        key = tuple(columns)
+        if key not in self._choices:
+            cells = {
+                name: [row[at].strip() for row in rows if at < len(row)]
+                for at, name in enumerate(columns)
+            }
+            texts = {name: look_at_texts(cells[name], self._exists) for name in columns}
+            able = [name for name in columns if texts[name] == "unknown"]
+            called = [name for name in able if is_called_masks(name)]
+            files = [name for name in able if name.lower().replace(" ", "_") in _FILE_COLUMNS]
+            choice = choose(called or files, lambda name: self._look(cells[name]))
+            no_paths = [name for name in columns if name not in able and is_called_masks(name)]
+            seen = {**{name: texts[name] for name in no_paths}, **choice.seen}
+            self._choices[key] = Choice(choice.column, seen)
+        return self._choices[key]
+
+    def _exists(self, path: str) -> bool:
+        return is_url(path) or ("\0" not in path and os.path.exists(self._place_of(path)))
+
+    def _look(self, cells: Sequence[str]) -> Look:
+        """What the files of a column are: those of this machine are opened, a few."""
+        places = [self._place_of(cell) for cell in cells if cell and "\0" not in cell]
+        if not places or any(map(is_url, places)):
+            return "unknown"
+        files = [place for place in places if os.path.isfile(place)]
+        if not files:
+            return "unknown" if any(map(os.path.exists, places)) else "no files"
+        try:
+            return look_at_images(file_entry(place, place).load() for place in files)
+        except MaskError:
+            return "unknown"
 
 
 def _name_of(path: str) -> str:

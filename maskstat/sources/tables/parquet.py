@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
+from functools import partial
+from itertools import chain, count, islice
 from typing import Any, BinaryIO, NamedTuple
 
 from maskstat.errors import Blank, MaskError, MissingExtraError, SourceError, argument
@@ -22,31 +23,9 @@ from maskstat.sources.blobs import Blob, Shard
 from maskstat.sources.locations import is_url, location_of, with_options
 from maskstat.sources.reading_ahead import CARRIED_MAX, StreamedEntry
 from maskstat.sources.shards import ShardedSource, shard_name
+from maskstat.sources.tables.mask_columns import LOOKED_AT, Look, choose, look_at_images
 
 TABLE_SUFFIXES = (".parquet", ".arrow")
-# Where several columns hold bytes, the one called like this is meant.
-MASK_COLUMNS = frozenset(
-    {
-        "mask",
-        "masks",
-        "label",
-        "labels",
-        "annotation",
-        "annotations",
-        "segmentation",
-        "seg",
-        "segmentation_mask",
-        "segmentation_map",
-        "semantic_segmentation",
-        "semantic_mask",
-        "label_image",
-        "label_map",
-        "mask_image",
-        "ground_truth",
-        "gt",
-        "target",
-    }
-)
 _THREADS, _REMOTE_THREADS = 2, 8  # files that are read at once
 _BATCH_BYTES = 16 << 20  # of masks that are taken out of a file together
 _REPEATED_BYTES = 256 << 20  # the same where one stored value may stand in many rows
@@ -126,7 +105,7 @@ class Table:
         import pyarrow.parquet as pq
 
         table = pq.ParquetFile(file, buffer_size=_BUFFER, pre_buffer=False)
-        column = self._column(table.schema_arrow)
+        column = self._column(table.schema_arrow, partial(_first_parquet_rows, table))
         start = 0
         for number in range(table.metadata.num_row_groups):
             group = table.metadata.row_group(number)
@@ -154,10 +133,13 @@ class Table:
         except arrow.ArrowInvalid:  # not the format with a footer
             file.seek(0)
             reader = ipc.open_stream(file)
-            batches = iter(reader)
+            first = list(islice(reader, 1))
+            batches = chain(first, reader)
         else:
-            batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
-        column = self._column(reader.schema)
+            first = [reader.get_batch(0)] if reader.num_record_batches else []
+            batches = chain(first, map(reader.get_batch, range(1, reader.num_record_batches)))
+        column = self._column(reader.schema, partial(_first_arrow_rows, first))
+        del first
         start = 0
         for batch in batches:
             for at in range(0, batch.num_rows, _BATCH_ROWS):
@@ -165,8 +147,8 @@ class Table:
                 yield _rows(start + at, part)
             start += batch.num_rows
 
-    def _column(self, schema: Any) -> str:
-        """The column of masks. Raises SourceError where it is not clear which one."""
+    def _column(self, schema: Any, first_rows: Callable[[str], Rows | None]) -> str:
+        """The column of masks; once decided, it stays. Raises SourceError where it is not clear."""
         fields = {field.name: field.type for field in schema}
         able = [name for name, kind in fields.items() if _holds_bytes(kind)]
         where = printable(location_of(self.blob.path))
@@ -182,12 +164,28 @@ class Table:
                 raise SourceError(f"column {asked!r} holds no bytes", where=where, remedy=remedy)
             hint = did_you_mean(self._asked, fields)
             raise SourceError(f"has no column {asked!r}", where=where, remedy=hint + remedy)
-        called = [name for name in able if name.lower() in MASK_COLUMNS]
-        for found in (able, called):
-            if len(found) == 1:
-                return str(found[0])
-        problem = "it is not clear which column holds the masks"
+        choice = choose(able, lambda name: _look_at(first_rows(name)))
+        if choice.column is not None:
+            self._asked = choice.column
+            return choice.column
+        problem = "it is not clear which column holds the masks" + choice.in_words()
         raise SourceError(problem, where=where, remedy=remedy)
+
+
+def _first_parquet_rows(table: Any, column: str) -> Rows | None:
+    """The first rows of a column; of a file no more than their pages is read."""
+    for batch in table.iter_batches(batch_size=LOOKED_AT, columns=[column], use_threads=False):
+        return _rows(0, batch.column(0))
+    return None
+
+
+def _first_arrow_rows(batches: Sequence[Any], column: str) -> Rows | None:
+    """The first rows of a column, where there is a batch at all."""
+    return _rows(0, batches[0].column(column).slice(0, LOOKED_AT)) if batches else None
+
+
+def _look_at(rows: Rows | None) -> Look:
+    return look_at_images(content for content in (rows.contents if rows else ()) if content)
 
 
 def _pyarrow() -> Any:
