@@ -239,6 +239,7 @@ def named_calls() -> Iterator[tuple[str, str, list[str]]]:
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Name)
                 and node.func.id == "call"
+                and node.args
                 and isinstance(node.args[0], ast.Constant)
             ):
                 keywords = [keyword.arg for keyword in node.keywords if keyword.arg is not None]
