@@ -9,7 +9,7 @@ from pathlib import Path
 
 from maskstat.api.scan import Scan
 from maskstat.executors.choices import ExecutorName
-from maskstat.readers.choices import Channels
+from maskstat.readers.choices import Channel, Channels
 from maskstat.scanning import pipeline, stored_scan
 from maskstat.scanning.listing import splits_of
 from maskstat.scanning.recording import Progress
@@ -31,6 +31,7 @@ def scan(
     allow_lossy: bool = False,
     pages: int | str | None = None,
     channels: Channels | None = None,
+    channel: Channel | None = None,
     array: str | None = None,
     value_divisor: int | None = None,
     divide_all: bool = False,
@@ -65,6 +66,8 @@ def scan(
         channels: a channel a class, in TIFF, NPY, NPZ, Zarr, NIfTI. "one-hot": the number of the
             one that is set, -1 for none. "bitmask": the sum of 2^k. With "-first" where an
             array's channels come first.
+        channel: where masks of indices are stored as colours (RGB, RGBA, LA): "r" has the index in
+            red, "grey" in every channel. Other masks are read as they are.
         array: which array of an .npz or a Zarr group.
         value_divisor: N, where values are class * N + instance: value // N is counted. Values
             below N are classes already (Cityscapes: 1000).
@@ -108,6 +111,7 @@ def scan(
                 allow_lossy=allow_lossy,
                 pages=pages,
                 channels=channels,
+                channel=channel,
                 array=array,
                 value_divisor=value_divisor,
                 divide_all=divide_all,
@@ -175,6 +179,7 @@ def scan_splits(
     allow_lossy: bool = False,
     pages: int | str | None = None,
     channels: Channels | None = None,
+    channel: Channel | None = None,
     array: str | None = None,
     value_divisor: int | None = None,
     divide_all: bool = False,
@@ -222,6 +227,7 @@ def scan_splits(
                     allow_lossy=allow_lossy,
                     pages=pages,
                     channels=channels,
+                    channel=channel,
                     array=array,
                     value_divisor=value_divisor,
                     divide_all=divide_all,

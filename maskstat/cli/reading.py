@@ -9,7 +9,7 @@ import typer
 
 from maskstat.cli.options import choice
 from maskstat.cli.values import file, whole
-from maskstat.readers.choices import CHANNELS, Channels
+from maskstat.readers.choices import CHANNEL, CHANNELS, Channel, Channels
 
 PagesOption = Annotated[
     str | None,
@@ -28,6 +28,15 @@ ChannelsOption = Annotated[
         help="A channel a class, in TIFF, NPY, NPZ, Zarr, NIfTI. one-hot: the number of the one "
         "that is set, -1 for none. bitmask: the sum of 2^k. With -first where an array's channels "
         "come first.",
+    ),
+]
+ChannelOption = Annotated[
+    Channel | None,
+    choice(
+        "--channel",
+        known=CHANNEL,
+        help="Masks of indices that are stored as RGB, RGBA or LA. r: the index is in red. grey: "
+        "in all channels, which are equal.",
     ),
 ]
 ArrayOption = Annotated[

@@ -22,6 +22,7 @@ from maskstat.cli.options import (
 )
 from maskstat.cli.reading import (
     ArrayOption,
+    ChannelOption,
     ChannelsOption,
     DivideAllOption,
     DivisorOption,
@@ -88,6 +89,7 @@ def command(
     ] = False,
     pages: PagesOption = None,
     channels: ChannelsOption = None,
+    channel: ChannelOption = None,
     array: ArrayOption = None,
     value_divisor: DivisorOption = None,
     divide_all: DivideAllOption = False,
@@ -179,6 +181,7 @@ def command(
             allow_lossy=allow_lossy,
             pages=pages,
             channels=channels,
+            channel=channel,
             array=array,
             value_divisor=value_divisor,
             divide_all=divide_all,

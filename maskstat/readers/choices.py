@@ -8,3 +8,7 @@ Channels = Literal["one-hot", "bitmask", "one-hot-first", "bitmask-first"]
 CHANNELS: tuple[Channels, ...] = ("one-hot", "bitmask", "one-hot-first", "bitmask-first")
 """How several channels make one value: the number of the one that is set, or the sum of 2^k. With
 "-first" where an array's channels are its first axis rather than its last."""
+
+Channel = Literal["r", "grey"]
+CHANNEL: tuple[Channel, ...] = ("r", "grey")
+"""Which channel of a colour image holds the index: red, or any, since all are equal."""

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from maskstat.errors import MaskError, argument
 from maskstat.readers.base import LabelMap as LabelMap
+from maskstat.readers.index_channel import offer
 from maskstat.readers.options import ReadOptions as ReadOptions
 from maskstat.readers.tallying import MAX_DISTINCT_VALUES, count_pixels
 from maskstat.values.tally import GREY, MaskTally
@@ -166,11 +167,9 @@ def _refuse_colours(tally: MaskTally) -> None:
     grey = bool((tally.values == (tally.values & 0xFF) * GREY).all())
     if grey and tally.encoding.lacks_grey:
         return
-    hint = (
-        "its channels are equal: save it as one grey channel"
-        if grey
-        else f"give {argument('classes')} a catalogue with colours"
-    )
+    offered = offer(tally.values)
+    catalogue = f"give {argument('classes')} a catalogue with colours"
+    hint = offered if grey and offered else "; or ".join(filter(None, [offered, catalogue]))
     raise MaskError(
         f"{tally.encoding.samples.upper()} image with {tally.values.size} colours "
         f"where class indices are expected ({hint})"

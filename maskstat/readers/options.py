@@ -15,7 +15,8 @@ from maskstat.errors import Blank, MaskError, ParameterError, argument
 from maskstat.kernels.runs import add_up
 from maskstat.naming import printable, storable
 from maskstat.parameters import check_word
-from maskstat.readers.choices import CHANNELS
+from maskstat.readers.choices import CHANNEL, CHANNELS, Channel
+from maskstat.readers.index_channel import indices_of
 from maskstat.values.tally import Encoding, MaskTally
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 Pages = Literal["all"] | int
 STACKED = frozenset({"tiff", "npy", "npz", "zarr", "nifti"})  # containers of pages and channels
 # What a user says where a file alone does not say how it is read, and what a store records of it.
-SAID = frozenset({"pages", "channels", "array", "value_divisor", "divide_all", "panoptic"})
+SAID = frozenset(
+    {"pages", "channels", "channel", "array", "value_divisor", "divide_all", "panoptic"}
+)
 NAMED = frozenset({"npz", "zarr"})  # containers of named arrays
 
 
@@ -39,6 +42,8 @@ class ReadOptions:
             the number of one, from 1; None where a file holds one mask.
         channels: "one-hot" or "bitmask", how several channels make one value; with "-first" where
             an array's channels are its first axis rather than its last.
+        channel: where a mask of indices is stored as colours: "r" has the index in red, "grey" in
+            every channel; masks that are no colours are read as they are.
         array: which array of a file that has several.
         value_divisor: N, where a value is class * N + instance: value // N is counted. Values
             below N are classes already, as in Cityscapes, unless `divide_all`.
@@ -49,6 +54,7 @@ class ReadOptions:
     colours: bool = False
     pages: Pages | None = None
     channels: str | None = None
+    channel: Channel | None = None
     array: str | None = None
     value_divisor: int | None = None
     divide_all: bool = False
@@ -81,6 +87,9 @@ class ReadOptions:
         channels = reading.get("channels")
         if channels is not None:
             channels = check_word(channels, CHANNELS, parameter="channels")
+        channel = reading.get("channel")
+        if channel is not None:
+            channel = check_word(channel, CHANNEL, parameter="channel")
         array = reading.get("array")
         panoptic = reading.get("panoptic")
         if panoptic is not None and divisor is not None:
@@ -89,11 +98,19 @@ class ReadOptions:
                 parameter="panoptic",
                 remedy=f"leave out {argument('value_divisor')}",
             )
+        for other in ("channels", "panoptic"):
+            if channel is not None and reading.get(other) is not None:
+                raise ParameterError(
+                    f"{argument(other)} says what channels are",
+                    parameter="channel",
+                    remedy="leave out one of them",
+                )
         return cls(
             allow_lossy,
             colours,
             _pages(reading.get("pages")),
             channels,
+            channel,
             None if array is None else str(array).strip("/"),
             divisor,
             divide_all,
@@ -106,6 +123,7 @@ class ReadOptions:
         said: dict[str, object] = {
             "pages": self.pages,
             "channels": self.channels,
+            "channel": self.channel,
             "array": self.array,
             "value_divisor": self.value_divisor,
             "divide_all": self.divide_all,
@@ -130,6 +148,8 @@ class ReadOptions:
                 words.append("all pages" if self.pages == "all" else f"page {self.pages}")
             if self.channels is not None:
                 words.append(self.channels)
+        if self.channel is not None:
+            words.append(f"channel {self.channel}")
         if container in NAMED and self.array is not None:
             words.append(f"array {printable(storable(self.array))}")
         if self.value_divisor is not None and not colour:
@@ -147,11 +167,18 @@ class ReadOptions:
         return encoding.reading != self.reading(encoding.container, colour=encoding.is_colour)
 
     def interpreted(self, tally: MaskTally) -> MaskTally:
-        """The tally as these options have it: ids divided, or segments as their categories.
+        """The tally as these options have it: indices for colours, ids divided, or segments as
+        their categories.
 
         Raises:
-            MaskError: no panoptic PNG, or one with segments that its file does not know.
+            MaskError: no indices in its colours; no panoptic PNG, or one with segments that its
+                file does not know.
         """
+        if self.channel is not None and tally.encoding.is_colour:
+            indices = indices_of(tally.values, self.channel).astype(np.int64, copy=False)
+            encoding = tally.encoding._replace(samples="grey")
+            sums = add_up(indices, tally.counts)
+            tally = MaskTally(tally.name, tally.shape, encoding, *sums)
         reading = self.reading(tally.encoding.container, colour=tally.encoding.is_colour)
         if not reading:
             return tally
@@ -170,6 +197,9 @@ class ReadOptions:
         self, pixels: NDArray[np.integer], encoding: Encoding, name: str
     ) -> tuple[NDArray[np.integer], Encoding]:
         """The same of pixels (H, W) of raw values."""
+        if self.channel is not None and encoding.is_colour:
+            pixels = indices_of(pixels, self.channel)
+            encoding = encoding._replace(samples="grey")
         reading = self.reading(encoding.container, colour=encoding.is_colour)
         if self.panoptic is not None:
             _check_panoptic(encoding)

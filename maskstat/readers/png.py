@@ -67,6 +67,7 @@ _USUAL_COMPRESSION = 20  # of masks at least
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER = Struct(">8sI4sIIBBBBBI")
+_INTERLACE_AT = 28
 _CHUNK = Struct(">I4s")
 _CRC = Struct(">I")
 _SIZE_LIMIT = 2**31 - 1  # of the standard, for width, height and chunk length
@@ -420,6 +421,36 @@ def decode_png(
     return current_engine().unfilter(stream, header.height, header.width, header.bits)
 
 
+def _read_wide(data: bytes, options: ReadOptions) -> LabelMap | None:
+    """Indices in colours of 16 bits a channel; None for other PNGs and interlaced ones.
+
+    Raises MaskError where the file is damaged, holds no indices, or is too large to be held in
+    memory.
+    """
+    from maskstat.readers.index_channel import IndexChannel
+    from maskstat.readers.raw_masks import check_decoded
+
+    header, idat = _take_apart(data)
+    if header.bits != 16 or header.channels == 1 or data[_INTERLACE_AT]:
+        return None
+    height, width = header.height, header.width
+    check_decoded(header.size)
+    rows = np.frombuffer(_inflate(idat, header.size), np.uint8).reshape(height, -1)
+    pixel = np.empty((height, width, 2 * header.channels), np.uint8)
+    for place in range(pixel.shape[2]):
+        # Filters know no samples, only bytes at the same place of neighbouring pixels: those of one
+        # place are an image of 8 bits by themselves.
+        plane = np.concatenate([rows[:, :1], rows[:, 1 + place :: pixel.shape[2]]], axis=1)
+        stream = bytearray(plane.tobytes())
+        pixel[..., place] = current_engine().unfilter(stream, height, width, 8)
+    narrow = _ENCODINGS[header.colour_type, 8]
+    assert narrow is not None
+    channel = IndexChannel(options.channel, narrow.samples, 16)
+    pixels = channel.values(pixel.view(">u2"))
+    channel.finish()
+    return LabelMap(pixels.astype(np.uint16), Encoding("png", "grey", 16))
+
+
 def _check_pixels(header: _Header, limit: int) -> None:
     width, height = header.width, header.height
     if width * height > limit:
@@ -456,7 +487,7 @@ def read(data: bytes, options: ReadOptions) -> LabelMap:
 
     pixels = decode_png(data)
     if pixels is None:
-        return read_general(data)
+        return _read_wide(data, options) or read_general(data)
     encoding = _read_header(data).encoding
     assert encoding is not None
     return LabelMap(pixels, encoding)

@@ -20,12 +20,12 @@ def read_general(data: bytes) -> LabelMap:
     """Raw values as stored: Pillow's spreading of 2- and 4-bit grey over 0..255 is undone.
 
     Raises:
-        MaskError: corrupt, too large, or 16-bit colours, which Pillow would cut to 8 bits.
+        MaskError: corrupt, too large, or colours of 16 bits, which Pillow would cut to 8.
     """
     image = open_image(data, PngImagePlugin.PngImageFile, "PNG")
     depth, colour_type = data[_DEPTH_AT], data[_COLOUR_TYPE_AT]
     if colour_type not in {_GREY, _PALETTE} and depth != 8:
-        raise MaskError(f"{depth}-bit colour samples are no class colours")
+        raise MaskError(f"an interlaced PNG of {depth}-bit colour samples is not decoded here")
     pixels, encoding = label_map(image, "png", "PNG")
     if encoding.is_colour:
         return LabelMap(pixels, encoding)

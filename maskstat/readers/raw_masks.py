@@ -18,6 +18,8 @@ from maskstat.errors import Blank, MaskError, argument
 from maskstat.naming import counted, printable, storable
 from maskstat.readers.base import LabelMap, no_page
 from maskstat.readers.channels import ChannelReader
+from maskstat.readers.choices import Channel
+from maskstat.readers.index_channel import IndexChannel
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.pillow_images import MAX_DECODED_BYTES, pack_colours
 from maskstat.readers.tallying import PixelCounter, whole_numbers
@@ -37,6 +39,7 @@ class ArrayPlan(NamedTuple):
         plane: the only index of the next axis that counts, or None for all.
         colours: samples of its colours where the last axis has them, or "".
         channels: the mode where an axis has a channel a class, or "".
+        channel: which of the colours' samples is the value, where they are no bytes.
     """
 
     shape: tuple[int, int]
@@ -45,11 +48,17 @@ class ArrayPlan(NamedTuple):
     plane: int | None = None
     colours: str = ""
     channels: str = ""
+    channel: Channel | None = None
 
     @property
     def is_plain(self) -> bool:
         """Whether every item is a raw value by itself, wherever it stands."""
         return not self.colours and not self.channels
+
+    @property
+    def is_coloured(self) -> bool:
+        """Whether colours are the values."""
+        return bool(self.colours) and self.channel is None
 
 
 def plan_array(
@@ -75,10 +84,15 @@ def plan_array(
     if len(shape) == 3 and shape[2] in _COLOURS and dtype == np.uint8 and options.pages is None:
         samples = _COLOURS[shape[2]]
         return ArrayPlan((shape[0], shape[1]), Encoding(container, samples, 8), colours=samples)
-    leading, plane, size = _mask_shape(shape, shape, options)
     kinds = {"b": "bool", "i": "int", "u": "uint", "f": "float"}
-    bits = 1 if dtype.kind == "b" else dtype.itemsize * 8
-    return ArrayPlan(size, Encoding(container, kinds[dtype.kind], bits), leading, plane)
+    encoding = Encoding(
+        container, kinds[dtype.kind], 1 if dtype.kind == "b" else dtype.itemsize * 8
+    )
+    if options.channel is not None and len(shape) == 3 and shape[2] in _COLOURS:
+        colours = _COLOURS[shape[2]]
+        return ArrayPlan((shape[0], shape[1]), encoding, colours=colours, channel=options.channel)
+    leading, plane, size = _mask_shape(shape, shape, options)
+    return ArrayPlan(size, encoding, leading, plane)
 
 
 def _mask_shape(
@@ -97,10 +111,12 @@ def _mask_shape(
     long = [length for length in axes if length != 1]
     kept = axes if len(axes) == 2 else tuple([1] * (2 - len(long)) + long)
     if len(axes) < 2 or (len(kept) > 2 and options.pages != "all"):
+        coloured = len(shape) == 3 and shape[2] in _COLOURS
+        colours = f"; {argument('channel')} indices in colours" if coloured else ""
         raise MaskError(
             f"array of shape {_text(shape)} where (H, W) is expected"
             f" ({argument('pages', 'all')} counts a volume;"
-            f" {argument('channels')} a stack of classes)"
+            f" {argument('channels')} a stack of classes{colours})"
         )
     return leading, plane, (math.prod(kept[:-1]), kept[-1])
 
@@ -128,8 +144,10 @@ class RawMask(ABC):
 
     def __init__(self, plan: ArrayPlan, axes: tuple[int, ...], size: int):
         self.plan, self.axes, self.size = plan, axes, size
-        self._reader: ChannelReader | None = None
-        if plan.channels:
+        self._reader: ChannelReader | IndexChannel | None = None
+        if plan.channel is not None:
+            self._reader = IndexChannel(plan.channel, plan.colours, plan.encoding.bits)
+        elif plan.channels:
             at = 0 if plan.channels.endswith("-first") else -1
             self._reader = ChannelReader(plan.channels, axes[at])
 
@@ -145,7 +163,7 @@ class RawMask(ABC):
         """Count it piece by piece. Raises MaskError."""
         counter = PixelCounter()
         for piece in self.pieces():
-            if self.plan.colours:
+            if self.plan.is_coloured:
                 counter.add_colours(np.asarray(piece, np.uint8))
             else:
                 counter.add(self._values(piece))
@@ -156,7 +174,7 @@ class RawMask(ABC):
         plan = self.plan
         check_decoded(self.size)
         part = chosen(self.whole(), plan)
-        if plan.colours:
+        if plan.is_coloured:
             return LabelMap(pack_colours(np.asarray(part, np.uint8), plan.colours), plan.encoding)
         return LabelMap(whole_numbers(self._values(part).reshape(plan.shape)), plan.encoding)
 

@@ -18,7 +18,12 @@ from maskstat.naming import counted
 from maskstat.readers.base import ALL_OR_ONE, LabelMap, no_page
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.pillow_images import MAX_DECODED_BYTES
-from maskstat.readers.tiff_directory import Directory, is_label_page, read_directory
+from maskstat.readers.tiff_directory import (
+    Directory,
+    colour_samples,
+    is_label_page,
+    read_directory,
+)
 from maskstat.readers.tiff_pillow import read_with_pillow
 from maskstat.values.tally import MaskTally
 
@@ -90,6 +95,8 @@ def _beyond_pillow(directory: Directory, options: ReadOptions) -> str | None:
         return f"a TIFF of {len(directory.pages)} pages or overviews"
     if options.channels is not None:
         return "a stack of channels"
+    if colour_samples(page) and set(page.bits) == {16}:
+        return "a TIFF of 16-bit colours"  # which Pillow would cut to 8 bits
     limit = Image.MAX_IMAGE_PIXELS
     pixels = page.width * page.height
     if page.decoded_bytes > MAX_DECODED_BYTES or (limit is not None and pixels > limit):

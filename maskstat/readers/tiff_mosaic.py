@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from maskstat.errors import MaskError, argument
 from maskstat.readers.base import LabelMap, refuse_lossy
 from maskstat.readers.channels import ChannelReader
+from maskstat.readers.index_channel import IndexChannel
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.pillow_images import pack_colours
 from maskstat.readers.raw_masks import check_decoded
@@ -45,6 +46,7 @@ def tally_mosaic(
             counter.add_colours(_bytes(window.pixels))
         else:
             counter.add(mosaic.values(window.pixels))
+    mosaic.finish()
     return counter.finish(name, mosaic.shape, mosaic.encoding)
 
 
@@ -63,6 +65,7 @@ def read_mosaic(file: BinaryIO, directory: Directory, options: ReadOptions) -> L
         row, (height, width) = top + window.row, part.shape
         whole[row : row + height, window.column : window.column + width] = part
     assert whole is not None
+    mosaic.finish()
     return LabelMap(whole, mosaic.encoding)
 
 
@@ -98,7 +101,8 @@ class _Mosaic:
             raise unreadable(error) from error
         if self._dtype is None or self._dtype.kind not in "biuf":
             raise MaskError(f"samples of {first.bits[0]} bits that are no whole numbers")
-        self._reader, self.colours = None, ""
+        self._reader: ChannelReader | IndexChannel | None = None
+        self.colours = ""
         stacked = options.channels is not None and first.samples == 1
         if options.channels is not None:
             channels = len(self._pages) if stacked else first.samples
@@ -110,6 +114,9 @@ class _Mosaic:
             encoding = Encoding("tiff", "int", 64)
         else:
             self.colours = colour_samples(first)
+            if self.colours and first.bits[0] == 16 and self._dtype.kind == "u":
+                self._reader = IndexChannel(options.channel, self.colours, 16)
+                self.colours = ""
             encoding = _encoding(first, self._dtype, self.colours)
         self._groups = [self._opened] if stacked else [[page] for page in self._opened]
         if len(set(first.bits)) > 1:
@@ -131,6 +138,11 @@ class _Mosaic:
     def values(self, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
         """Raw values [height, width] of a window that holds no colours."""
         return pixels[..., 0] if self._reader is None else self._reader.values(pixels)
+
+    def finish(self) -> None:
+        """Raise MaskError where all was seen, and is nothing that anybody said."""
+        if isinstance(self._reader, IndexChannel):
+            self._reader.finish()
 
 
 def _chosen(directory: Directory, options: ReadOptions) -> Sequence[Page]:

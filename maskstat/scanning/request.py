@@ -16,7 +16,7 @@ from maskstat.executors.opening import ExecutorChoice
 from maskstat.naming import storable
 from maskstat.parameters import refuse_idle, several
 from maskstat.readers import formats
-from maskstat.readers.choices import Channels
+from maskstat.readers.choices import Channel, Channels
 from maskstat.readers.options import ReadOptions
 from maskstat.regions.profile import DEFAULT_GRID
 from maskstat.scanning.measuring import Measurer
@@ -82,6 +82,7 @@ class ScanRequest:
         split: str | None = None,
         pages: int | str | None = None,
         channels: Channels | None = None,
+        channel: Channel | None = None,
         array: str | None = None,
         value_divisor: int | None = None,
         divide_all: bool = False,
@@ -99,6 +100,7 @@ class ScanRequest:
         said = {
             "pages": pages,
             "channels": channels,
+            "channel": channel,
             "array": array,
             "value_divisor": value_divisor,
             "divide_all": divide_all,

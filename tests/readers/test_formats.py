@@ -289,7 +289,7 @@ def test_first_bytes_decide_never_a_name(form: Format) -> None:
 def test_colours_without_a_catalogue_of_colours_are_refused() -> None:
     assert "5 colours" in refusal(saved(Image.fromarray(coloured(3)), "PNG"))
     grey = saved(Image.fromarray(labels(9).astype(np.uint8)).convert("RGB"), "PNG")
-    assert "save it as one grey channel" in refusal(grey)
+    assert "channel='grey' reads them as indices" in refusal(grey)
 
 
 def test_a_photograph_is_no_mask() -> None:

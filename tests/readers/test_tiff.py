@@ -222,7 +222,7 @@ def test_big_endian_bigtiff() -> None:
 
 def test_16_bit_colours_in_tiff_are_refused_rather_than_cut_to_8() -> None:
     data = tiff(np.full((2, 2, 3), 0x1234, np.uint16), 16, photometric=TIFF_RGB)
-    assert "16-bit rgb samples" in refusal(data, ALL)
+    assert "16-bit RGB image" in refusal(data, ALL)
 
 
 def test_several_pages_are_refused() -> None:

@@ -135,7 +135,7 @@ def test_colours(by_windows: None, planar: str, channels: int, layout: dict[str,
 
 def test_16_bit_colours_are_refused_here_too(by_windows: None) -> None:
     data = from_tifffile(np.zeros((4, 4, 3), np.uint16), photometric="rgb")
-    assert "16-bit rgb samples" in refusal(data, ALL)
+    assert "16-bit RGB image" in refusal(data, ALL)
 
 
 def test_png_in_tiff_is_lossless_and_jpeg_in_tiff_is_not(by_windows: None) -> None:

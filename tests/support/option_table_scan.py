@@ -86,6 +86,13 @@ SCAN: dict[str, tuple[Case, ...]] = {
         usage("--channels ''", "--channels", "'' is not one of"),
         usage("--channels 'a\\eb'", "--channels", "'a\\x1bb' is not one of"),
     ),
+    "--channel": (
+        usage("--channel red", "--channel", "'red' is not one of r, grey"),
+        usage("--channel ''", "--channel", "'' is not one of"),
+        usage("--channel 'a\\eb'", "--channel", "'a\\x1bb' is not one of"),
+        usage("--channel r --channels one-hot", "--channel", "--channels says what channels are"),
+        usage("--channel r --panoptic panoptic.json", "--channel", "leave out one of them"),
+    ),
     "--array": (
         _stopped("scan arrays --array c", "two.npz", "has no array 'c'", "a, b"),
         _stopped("scan arrays --array ''", "two.npz", "has no array ''", "a, b"),
