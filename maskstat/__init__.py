@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from maskstat.api.costs import Costs
     from maskstat.api.counting import MaskCounter, count
     from maskstat.api.given_counts import from_counts
-    from maskstat.api.listing import Preset, preset, presets, sampling_methods, schemes
     from maskstat.api.making import Splits, open_scan, scan, scan_splits
     from maskstat.api.merging import merge
+    from maskstat.api.registries import Preset, preset, presets, sampling_methods, schemes
     from maskstat.api.scan import Scan
     from maskstat.api.stores import ScanRecord, remove_scan, scans
     from maskstat.errors import MaskstatError
@@ -109,7 +109,7 @@ _HOMES = {
     "MaskstatError": "errors",
     "Method": "sampling.methods",
     "PixelProfile": "regions.profile",
-    "Preset": "api.listing",
+    "Preset": "api.registries",
     "Progress": "scanning.recording",
     "SamplingTable": "sampling.table",
     "Scan": "api.scan",
@@ -124,14 +124,14 @@ _HOMES = {
     "load_weights": "weights.table",
     "merge": "api.merging",
     "open_scan": "api.making",
-    "preset": "api.listing",
-    "presets": "api.listing",
+    "preset": "api.registries",
+    "presets": "api.registries",
     "remove_scan": "api.stores",
-    "sampling_methods": "api.listing",
+    "sampling_methods": "api.registries",
     "scan": "api.making",
     "scan_splits": "api.making",
     "scans": "api.stores",
-    "schemes": "api.listing",
+    "schemes": "api.registries",
 }
 
 

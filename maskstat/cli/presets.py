@@ -34,7 +34,7 @@ def command(
 
     With a name, print that one: a YAML file to start from.
     """
-    from maskstat.api.listing import preset, presets
+    from maskstat.api.registries import preset, presets
 
     if name is not None:
         chosen = preset(name)

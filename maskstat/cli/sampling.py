@@ -106,7 +106,7 @@ def _refuse_beside_methods(**given: object) -> None:
 
 
 def _list_methods(*, json: bool) -> None:
-    from maskstat.api.listing import sampling_methods
+    from maskstat.api.registries import sampling_methods
 
     methods = sampling_methods()
     if not json:

@@ -19,7 +19,7 @@ def command(json: JsonOption = False) -> int:
     N: all labelled pixels; p_c = n_c / N; m_c: masks that contain c; H_c: all pixels of those
     masks; K: classes that occur.
     """
-    from maskstat.api.listing import schemes
+    from maskstat.api.registries import schemes
 
     known = schemes()
     if json:

@@ -45,7 +45,7 @@ SECTIONS = (
     (
         "What there is to choose from",
         "Schemes, methods and catalogues of public data sets.",
-        ("api.listing", "api.choices"),
+        ("api.registries", "api.choices"),
     ),
     (
         "Values",
