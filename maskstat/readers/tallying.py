@@ -116,11 +116,13 @@ def _bands(pixels: NDArray[np.generic]) -> Iterator[NDArray[np.generic]]:
 def whole_numbers(pixels: NDArray[np.generic]) -> NDArray[np.integer]:
     """Raw values as integers in this machine's byte order: the one rule for all formats.
 
-    Booleans are 0 and 1, floats become int64, integers keep their type. Raises MaskError where a
-    float is no whole number, or a value does not fit a signed 64-bit integer.
+    Booleans are 0 and 1, whatever byte a file has for True; floats become int64, integers keep
+    their type. Raises MaskError where a float is no whole number, or a value does not fit a signed
+    64-bit integer.
     """
     if pixels.dtype.kind == "b":
-        return pixels.view(np.uint8)
+        truth: NDArray[np.bool_] = pixels.view(np.uint8) != 0
+        return truth.view(np.uint8)
     if pixels.dtype.kind == "f":
         return _of_floats(pixels)
     native: NDArray[Any] = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)

@@ -18,10 +18,12 @@ from maskstat.naming import counted
 from maskstat.readers.base import ALL_OR_ONE, LabelMap, no_page
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.pillow_images import MAX_DECODED_BYTES
+from maskstat.readers.tallying import count_pixels
 from maskstat.readers.tiff_directory import (
     Directory,
     colour_samples,
     is_label_page,
+    leaves_out,
     read_directory,
 )
 from maskstat.readers.tiff_pillow import read_with_pillow
@@ -29,35 +31,46 @@ from maskstat.values.tally import MaskTally
 
 PILLOW_BYTES = 64 << 20  # decoded; larger images are read by windows where that can be done
 _PREMULTIPLIED = 1
+# libtiff stops where it has all pixels, before the checksum that these may end with.
+_CHECKED_AT_END = {34925: "LZMA", 50000: "Zstandard"}
 _LARGE = "a TIFF that Pillow reads, but not by windows,"
 
 
-def tally(data: bytes, name: str, options: ReadOptions) -> MaskTally | None:
-    """Count by windows; None for what Pillow reads."""
-    return tally_stream(io.BytesIO(data), name, options)
+def tally(data: bytes, name: str, options: ReadOptions) -> MaskTally:
+    """Count by windows, or what Pillow reads."""
+    file = io.BytesIO(data)
+    directory = read_directory(file)
+    if _needs_mosaic(file, directory, options):
+        return _by_windows(file, directory, name, options)
+    return count_pixels(name, *read_with_pillow(data, directory, options))
 
 
 def tally_stream(file: BinaryIO, name: str, options: ReadOptions) -> MaskTally | None:
-    """The same from an open, seekable file."""
+    """Count by windows from an open, seekable file; None for what Pillow reads."""
     directory = read_directory(file)
-    if not _needs_mosaic(directory, options):
+    if not _needs_mosaic(file, directory, options):
         return None
+    return _by_windows(file, directory, name, options)
+
+
+def read(data: bytes, options: ReadOptions) -> LabelMap:
+    """Raw values as stored."""
+    file = io.BytesIO(data)
+    directory = read_directory(file)
+    if not _needs_mosaic(file, directory, options):
+        return read_with_pillow(data, directory, options)
+    from maskstat.readers.tiff_mosaic import read_mosaic
+
+    return read_mosaic(file, directory, options)
+
+
+def _by_windows(file: BinaryIO, directory: Directory, name: str, options: ReadOptions) -> MaskTally:
     from maskstat.readers.tiff_mosaic import tally_mosaic
 
     return tally_mosaic(file, directory, name, options)
 
 
-def read(data: bytes, options: ReadOptions) -> LabelMap:
-    """Raw values as stored."""
-    directory = read_directory(io.BytesIO(data))
-    if not _needs_mosaic(directory, options):
-        return read_with_pillow(data, options)
-    from maskstat.readers.tiff_mosaic import read_mosaic
-
-    return read_mosaic(io.BytesIO(data), directory, options)
-
-
-def _needs_mosaic(directory: Directory, options: ReadOptions) -> bool:
+def _needs_mosaic(file: BinaryIO, directory: Directory, options: ReadOptions) -> bool:
     """Whether tifffile must read it. Raises MaskError where it must and is not there."""
     if len(directory.masks) > 1 and options.pages is None and options.channels is None:
         raise MaskError(
@@ -71,7 +84,7 @@ def _needs_mosaic(directory: Directory, options: ReadOptions) -> bool:
             f"{page.samples} channels where one of class indices is expected"
             f" ({argument('channels', Blank('one-hot|bitmask'))} takes them for classes)"
         )
-    reason = _beyond_pillow(directory, options)
+    reason = _beyond_pillow(file, directory, options)
     if reason is None:
         return False
     try:
@@ -86,7 +99,7 @@ def _needs_mosaic(directory: Directory, options: ReadOptions) -> bool:
     return True
 
 
-def _beyond_pillow(directory: Directory, options: ReadOptions) -> str | None:
+def _beyond_pillow(file: BinaryIO, directory: Directory, options: ReadOptions) -> str | None:
     """What of a file Pillow does not read, or not as stored; None where it reads all of it."""
     page = directory.pages[0]
     if directory.is_big and directory.order == ">":
@@ -97,10 +110,14 @@ def _beyond_pillow(directory: Directory, options: ReadOptions) -> str | None:
         return "a stack of channels"
     if colour_samples(page) and set(page.bits) == {16}:
         return "a TIFF of 16-bit colours"  # which Pillow would cut to 8 bits
+    if page.is_tiled and not page.has_tile_offsets:
+        return "a TIFF with its tiles where strips belong"
     limit = Image.MAX_IMAGE_PIXELS
     pixels = page.width * page.height
     if page.decoded_bytes > MAX_DECODED_BYTES or (limit is not None and pixels > limit):
         return f"a TIFF of {page.width} x {page.height} pixels"
+    if page.compression in _CHECKED_AT_END:
+        return f"a TIFF of {_CHECKED_AT_END[page.compression]} data"
     if page.compression not in TiffImagePlugin.COMPRESSION_INFO:
         return f"TIFF compression {page.compression}"
     kind = "/".join(map(str, page.bits))
@@ -118,6 +135,8 @@ def _beyond_pillow(directory: Directory, options: ReadOptions) -> str | None:
     )
     if not _pillow_knows(key):
         return f"a TIFF of {kind}-bit samples of this kind"
+    if leaves_out(file, directory, page):
+        return "a TIFF that leaves out strips or tiles"
     return _LARGE if page.decoded_bytes > PILLOW_BYTES else None
 
 

@@ -6,9 +6,13 @@ reaches. Every fault is a MaskError with a short fact.
 
 from __future__ import annotations
 
+import io
 import re
 import struct
-from typing import BinaryIO, NamedTuple
+from collections.abc import Collection, Iterator
+from typing import Any, BinaryIO, NamedTuple
+
+from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
 from maskstat.readers.base import read_at
@@ -34,7 +38,7 @@ _CODES = {
 }
 _NEW_SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION = 254, 255, 256, 257, 258, 259
 _PHOTOMETRIC, _FILL_ORDER, _DESCRIPTION, _SAMPLES = 262, 266, 270, 277
-_EXTRA_SAMPLES, _FORMAT = 338, 339
+_ORIENTATION, _TILE_WIDTH, _TILE_OFFSETS, _EXTRA_SAMPLES, _FORMAT = 274, 322, 324, 338, 339
 _NUMBERS = frozenset(
     {
         _NEW_SUBFILE,
@@ -46,13 +50,28 @@ _NUMBERS = frozenset(
         _PHOTOMETRIC,
         _FILL_ORDER,
         _SAMPLES,
+        _ORIENTATION,
+        _TILE_WIDTH,
+        _TILE_OFFSETS,
         _EXTRA_SAMPLES,
         _FORMAT,
     }
 )
 _RGB, _YCBCR = 2, 6
+_PLACES, _SIZES = frozenset({273, _TILE_OFFSETS}), frozenset({279, 325})  # of strips, of tiles
 _COLOURS = frozenset({_RGB, _YCBCR})
 _ALPHA = frozenset({(1,), (2,)})
+# Orientation -> steps of rows and of columns that set pixels upright, once 5 to 8 are swapped.
+_FLIPS = {
+    1: (1, 1),
+    2: (1, -1),
+    3: (-1, -1),
+    4: (-1, 1),
+    5: (1, 1),
+    6: (1, -1),
+    7: (-1, -1),
+    8: (-1, 1),
+}
 _MOST_NUMBERS = 16  # of one tag that are looked at
 _DESCRIPTION_BYTES = 512
 # ImageJ writes stacks beyond 4 GB as one directory, and tifffile where it is told to.
@@ -64,7 +83,8 @@ _HIDDEN_PAGES = re.compile(
 class Page(NamedTuple):
     """One directory of a TIFF; sizes in pixels, other fields as in its tags.
 
-    `number` is its place in the file, from 0.
+    `number` is its place among the pages, from 0, and `place` that of its directory in the file.
+    `orientation` is 1 to 8: which corner the first row and column begin at.
     """
 
     number: int
@@ -78,6 +98,16 @@ class Page(NamedTuple):
     extra_samples: tuple[int, ...]
     sample_formats: tuple[int, ...]
     is_reduced: bool
+    orientation: int
+    is_tiled: bool
+    has_tile_offsets: bool
+    place: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) in pixels, the right way up: orientations 5 to 8 lie on their side."""
+        size = self.height, self.width
+        return size[::-1] if self.orientation >= 5 else size
 
     @property
     def decoded_bytes(self) -> int:
@@ -173,16 +203,79 @@ def _read_page(
     )
     if not number and not following and _HIDDEN_PAGES.match(description):
         raise MaskError("a stack whose pages have no directories of their own (by ImageJ, say)")
-    return _page(number, tags), following
+    return _page(number, start, tags), following
 
 
-def _page(number: int, tags: dict[int, tuple[int, ...]]) -> Page:
+def all_numbers(
+    file: BinaryIO, directory: Directory, page: Page, tags: Collection[int]
+) -> dict[int, tuple[int, ...]]:
+    """All numbers of the tags that a page has, at most one a row and a column of each sample.
+
+    Raises MaskError where the file ends within them.
+    """
+    order, is_big = directory.order, directory.is_big
+    most = page.samples * (page.width + 1) * (page.height + 1)
+    found: dict[int, tuple[int, ...]] = {}
+    for entry in _entries(file, directory, page):
+        tag, kind = struct.unpack_from(f"{order}HH", entry)
+        if tag in tags and kind in _CODES:
+            size = _TYPE_BYTES[kind]
+            data = _value(file, order, is_big, size, entry, most * size)
+            found.setdefault(tag, struct.unpack(f"{order}{len(data) // size}{_CODES[kind]}", data))
+    return found
+
+
+def leaves_out(file: BinaryIO, directory: Directory, page: Page) -> bool:
+    """Whether strips or tiles are nowhere in the file, as in those that GDAL calls sparse."""
+    tags = all_numbers(file, directory, page, _PLACES | _SIZES)
+    return any(not all(numbers) for numbers in tags.values())
+
+
+def _entries(file: BinaryIO, directory: Directory, page: Page) -> Iterator[bytes]:
+    """The entries of a directory that was read before."""
+    count_size, entry_size = (8, 20) if directory.is_big else (2, 12)
+    head = read_at(file, page.place, count_size)
+    (count,) = struct.unpack(f"{directory.order}{'Q' if directory.is_big else 'H'}", head)
+    body = read_at(file, page.place + count_size, count * entry_size)
+    for start in range(0, len(body), entry_size):
+        yield body[start : start + entry_size]
+
+
+def upright(data: bytes, directory: Directory, page: Page) -> bytes:
+    """The same file with orientation 1, so that no library turns its pixels."""
+    order, is_big = directory.order, directory.is_big
+    for number, entry in enumerate(_entries(io.BytesIO(data), directory, page)):
+        tag, kind = struct.unpack_from(f"{order}HH", entry)
+        if tag == _ORIENTATION and kind in _CODES:
+            at = page.place + (8 + 20 * number + 12 if is_big else 2 + 12 * number + 8)
+            one = struct.pack(f"{order}{_CODES[kind]}", 1)
+            return data[:at] + one + data[at + len(one) :]
+    return data
+
+
+def turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Pixels [height, width, ...] as stored, the right way up."""
+    if orientation >= 5:  # the first row is a column
+        pixels = pixels.swapaxes(0, 1)
+    down, right = _FLIPS[orientation]
+    return pixels[::down, ::right]
+
+
+def stored(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """A view of pixels that are the right way up as they are stored: what undoes `turned`."""
+    down, right = _FLIPS[orientation]
+    pixels = pixels[::down, ::right]
+    return pixels.swapaxes(0, 1) if orientation >= 5 else pixels
+
+
+def _page(number: int, place: int, tags: dict[int, tuple[int, ...]]) -> Page:
     def first(tag: int, default: int) -> int:
         return (tags.get(tag) or (default,))[0]
 
     width, height, samples = first(_WIDTH, 0), first(_HEIGHT, 0), first(_SAMPLES, 1)
     if width < 1 or height < 1 or samples < 1:
         raise MaskError("has no pixels")
+    orientation = first(_ORIENTATION, 1)
     return Page(
         number,
         width,
@@ -195,6 +288,10 @@ def _page(number: int, tags: dict[int, tuple[int, ...]]) -> Page:
         tags.get(_EXTRA_SAMPLES, ()),
         tags.get(_FORMAT) or (1,),
         bool(first(_NEW_SUBFILE, 0) & (_REDUCED | _MASK)) or first(_OLD_SUBFILE, 1) == _OLD_REDUCED,
+        orientation if orientation in _FLIPS else 1,
+        _TILE_WIDTH in tags,
+        _TILE_OFFSETS in tags,
+        place,
     )
 
 

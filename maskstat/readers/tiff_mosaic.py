@@ -26,7 +26,7 @@ from maskstat.readers.options import ReadOptions
 from maskstat.readers.pillow_images import pack_colours
 from maskstat.readers.raw_masks import check_decoded
 from maskstat.readers.tallying import PixelCounter, whole_numbers
-from maskstat.readers.tiff_directory import Directory, Page, colour_samples
+from maskstat.readers.tiff_directory import Directory, Page, colour_samples, stored
 from maskstat.readers.tiff_images import IMAGE_CODECS
 from maskstat.readers.tiff_segments import FAULTS, Window, unreadable, windows
 from maskstat.values.tally import Encoding, MaskTally
@@ -62,8 +62,9 @@ def read_mosaic(file: BinaryIO, directory: Directory, options: ReadOptions) -> L
         if whole is None:
             check_decoded(math.prod(mosaic.shape) * part.dtype.itemsize)
             whole = np.empty(mosaic.shape, part.dtype)
-        row, (height, width) = top + window.row, part.shape
-        whole[row : row + height, window.column : window.column + width] = part
+        row, (height, width) = window.row, part.shape
+        page = mosaic.as_stored(whole, top)
+        page[row : row + height, window.column : window.column + width] = part
     assert whole is not None
     mosaic.finish()
     return LabelMap(whole, mosaic.encoding)
@@ -121,19 +122,24 @@ class _Mosaic:
         self._groups = [self._opened] if stacked else [[page] for page in self._opened]
         if len(set(first.bits)) > 1:
             raise MaskError("samples of several sizes are no class labels")
-        self.shape = (first.height * len(self._groups), first.width)
+        self._page_height, width = first.shape
+        self.shape = (self._page_height * len(self._groups), width)
         self.encoding = encoding.lossy() if lossy else encoding
 
     def windows(self) -> Iterator[tuple[int, Window]]:
-        """Windows that cover all that counts, with the row where their page begins."""
-        height = self._pages[0].height
+        """Windows that cover all that counts, with the row where their page begins in the mask."""
         for place, group in enumerate(self._groups):
             for parts in zip(*(windows(self._file, page) for page in group), strict=True):
                 window = parts[0]
                 if len(parts) > 1:
                     pixels = np.concatenate([part.pixels for part in parts], axis=-1)
                     window = window._replace(pixels=pixels)
-                yield place * height, window
+                yield place * self._page_height, window
+
+    def as_stored(self, whole: NDArray[np.integer], top: int) -> NDArray[np.integer]:
+        """The page of a mask that begins at a row, as a view with rows as the file has them."""
+        page = whole[top : top + self._page_height]
+        return stored(page, self._pages[0].orientation)
 
     def values(self, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
         """Raw values [height, width] of a window that holds no colours."""
@@ -156,6 +162,7 @@ def _kind(page: Page) -> tuple[object, ...]:
     return (
         page.width,
         page.height,
+        page.orientation,
         page.bits,
         page.samples,
         page.sample_formats,

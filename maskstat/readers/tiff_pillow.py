@@ -14,18 +14,27 @@ from PIL import Image, TiffImagePlugin
 
 from maskstat.errors import MaskError
 from maskstat.readers.base import LabelMap, refuse_lossy
+from maskstat.readers.libtiff import libtiff_errors
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.pillow_images import label_map, open_image
+from maskstat.readers.tiff_deflate import DEFLATE, check_deflated
+from maskstat.readers.tiff_directory import Directory, turned, upright
 from maskstat.values.tally import Encoding
 
 _BITS, _PHOTOMETRIC, _SAMPLES_PER_PIXEL, _SAMPLE_FORMAT = 258, 262, 277, 339
 _CHANNELS = {"greyalpha": 2, "rgb": 3, "rgba": 4}
 _LOSSY_COMPRESSIONS = {"jpeg": "JPEG", "tiff_jpeg": "JPEG", "webp": "WebP"}
 _UNSIGNED, _SIGNED = 1, 2
+_FAX = frozenset({2, 3, 4})
 
 
-def read_with_pillow(data: bytes, options: ReadOptions) -> LabelMap:
-    """Raw values as stored. Raises MaskError."""
+def read_with_pillow(data: bytes, directory: Directory, options: ReadOptions) -> LabelMap:
+    """Raw values as stored, the right way up. Raises MaskError."""
+    page = directory.pages[0]
+    if page.compression in DEFLATE:
+        check_deflated(data, directory, page)
+    if page.orientation != 1:
+        data = upright(data, directory, page)
     image = open_image(data, TiffImagePlugin.TiffImageFile, "TIFF")
     lossy = _LOSSY_COMPRESSIONS.get(str(image.info.get("compression")))
     if lossy:
@@ -35,7 +44,11 @@ def read_with_pillow(data: bytes, options: ReadOptions) -> LabelMap:
     photometric = _first(tags.get(_PHOTOMETRIC), 0)  # as Pillow has it where the tag is missing
     sample_format = _first(tags.get(_SAMPLE_FORMAT), _UNSIGNED)
     _check_coverage(image)
-    pixels, encoding = label_map(image, "tiff", "TIFF")
+    with libtiff_errors() as errors:
+        pixels, encoding = label_map(image, "tiff", "TIFF")
+    if page.compression in _FAX and errors:  # libtiff goes on, with rows of its own making
+        raise MaskError(f"corrupt TIFF: {errors[0]}")
+    pixels = turned(pixels, page.orientation)
     channels = _first(tags.get(_SAMPLES_PER_PIXEL), 1)
     if channels != _CHANNELS.get(encoding.samples, 1):
         raise MaskError(f"{channels} channels where one of class indices is expected")

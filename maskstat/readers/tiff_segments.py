@@ -25,6 +25,7 @@ MAX_SEGMENT_BYTES = 256 << 20
 _BAND_BYTES = 8 << 20
 _ENCODED_SLACK = 1 << 20
 _UNCOMPRESSED, _LZW = 1, 5
+_PREDICTED = frozenset({_LZW, 8, 32946, 34925, 50000})  # compressions that a predictor comes before
 _NODATA = 42113
 FAULTS = (MaskError, OSError, MemoryError)  # what is no sign of a corrupt file
 
@@ -56,7 +57,6 @@ class _Layout(NamedTuple):
     bits: int
     dtype: np.dtype[Any]
     compression: int
-    has_predictor: bool
     is_reversed: bool
     offsets: Sequence[int]
     sizes: Sequence[int]
@@ -100,7 +100,6 @@ def _layout(page: Any) -> _Layout:
             index(page.bitspersample),
             np.dtype(page.dtype),
             index(page.compression),
-            index(page.predictor) != 1,
             index(page.fillorder) == 2,
             tuple(map(index, page.dataoffsets)),
             tuple(map(index, page.databytecounts)),
@@ -124,8 +123,7 @@ def windows(file: BinaryIO, page: Any) -> Iterator[Window]:
     layout = _layout(page)
     size = layout.segment_bytes
     if max(size, layout.planes * size // 2) > MAX_SEGMENT_BYTES:
-        plain = layout.compression == _UNCOMPRESSED and not layout.has_predictor
-        if not plain or layout.is_tiled or layout.planes > 1:
+        if layout.compression != _UNCOMPRESSED or layout.is_tiled or layout.planes > 1:
             raise MaskError(
                 f"a strip or tile of {size >> 20} MiB, more than the {MAX_SEGMENT_BYTES >> 20} MiB"
                 " that may be decoded at once (gdal_translate -co TILED=YES makes smaller ones)"
@@ -148,6 +146,8 @@ class _Segments:
         self._file, self._page, self._layout = file, page, layout
         self._most = 2 * layout.segment_bytes + _ENCODED_SLACK
         self._missing = _nodata(page, layout.dtype)
+        if layout.compression not in _PREDICTED:  # as libtiff and GDAL have it, at all depths
+            page.predictor = 1
         if layout.compression == _LZW:  # tifffile is given what is left to do
             page.compression = tifffile.COMPRESSION.NONE
             page.fillorder = tifffile.FILLORDER.MSB2LSB

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from maskstat.readers.formats import read_label_map, read_tally
+from maskstat.readers.options import ReadOptions
 from maskstat.values.tally import Encoding
 from tests.support.mask_files import (
     ALL,
@@ -19,6 +22,7 @@ from tests.support.mask_files import (
     labels,
     npy,
     refusal,
+    same_counts,
 )
 
 INTEGERS = [
@@ -53,6 +57,20 @@ def test_npy_floats_beyond_64_bits(value: float) -> None:
 
 def test_npy_bool() -> None:
     check(npy(labels(2).astype(bool)), labels(2), Encoding("npy", "bool", 1))
+
+
+@pytest.mark.parametrize("options", [ALL, ReadOptions(channels="one-hot-first")])
+def test_any_byte_but_0_is_true(options: ReadOptions) -> None:
+    """As NumPy has it: other programs write -1, or 255."""
+    truth = labels(2).astype(bool)
+    stack = np.stack([truth, ~truth]) if options.channels else truth
+    data = npy(stack)
+    head = len(data) - stack.size
+    other = data[:head] + bytes(np.where(stack, labels(256, low=1)[None] | 2, 0).astype(np.uint8))
+    assert np.array_equal(np.load(io.BytesIO(other)), stack)
+    for read in (read_label_map(data, options), read_label_map(other, options)):
+        assert np.array_equal(read.pixels, ~truth if options.channels else truth)
+    assert same_counts(read_tally(other, "m", options), read_tally(data, "m", options))
 
 
 def test_npy_values_beyond_63_bits() -> None:
