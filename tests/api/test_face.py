@@ -16,7 +16,7 @@ import typer
 
 import maskstat as ms
 from maskstat import Scan, cli
-from maskstat.api import listing, making, merging, stores
+from maskstat.api import making, merging, registries, stores
 from maskstat.cli.spelling import AsCommands
 from maskstat.errors import speaking
 from maskstat.executors.choices import EXECUTORS
@@ -197,7 +197,7 @@ def counted_calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         return call
 
     with monkeypatch.context() as patch:
-        for module in (making, merging, stores, listing):
+        for module in (making, merging, stores, registries):
             for name, function in inspect.getmembers(module, inspect.isfunction):
                 if function.__module__ == module.__name__ and not name.startswith("_"):
                     patch.setattr(module, name, spied(name, function))
