@@ -42,12 +42,14 @@ class Costs:
         label: what the weights are called.
         plain: prices under no weights.
         weighted: prices under the weights.
+        scan: name of the scan that they are about; None where it has none.
     """
 
     histogram: ClassHistogram
     label: str
     plain: PriceList
     weighted: PriceList
+    scan: str | None = None
 
     def __repr__(self) -> str:
         classes = counted(len(self.histogram.catalog), "class")
@@ -78,7 +80,9 @@ class Costs:
         """Everything `maskstat costs --json` prints; plain JSON types."""
         from maskstat.render.documents.costs import cost_document
 
-        return cost_document(self.histogram.catalog, self.plain, self.weighted, self.label)
+        return cost_document(
+            self.histogram.catalog, self.plain, self.weighted, self.label, self.scan
+        )
 
     def plot(self, path: str | Path | None = None, *, dpi: int = 200) -> Drawing:
         """Draw both price lists, a dot a class, and write them to a .png, .svg or .pdf.
@@ -148,6 +152,7 @@ def price(
     seed: int | None,
     predictor_confidence: float | None,
     source: str | None,
+    scan: str | None = None,
 ) -> Costs:
     """The costs under no weights and under some; see `maskstat.api.scan.Scan.costs`."""
     if weights is not None and scheme is not None:
@@ -187,4 +192,4 @@ def price(
         )
         for table in (None, chosen)
     )
-    return Costs(histogram, label, plain, weighted)
+    return Costs(histogram, label, plain, weighted, scan)

@@ -261,11 +261,12 @@ def open_scan(
 
     Args:
         db: the store's file.
-        name: the scan's; None takes the latest.
+        name: the scan's, or how it ends where only one does ("train" for "camvid-train"); None
+            takes the latest, and of splits the one to train on.
         classes, ignore, nearest_colour: read its counts under these, as `scan` takes them.
 
     Raises:
-        StoreError: the store can't be used, or holds no such scan.
+        StoreError: the store can't be used, holds no such scan, or several that may be meant.
         CatalogError: `classes` is malformed.
         ParameterError: something in `ignore` is neither a number nor a colour, or
             `nearest_colour` is out of range.

@@ -49,7 +49,7 @@ def merge(
         output: the new store.
         name: what the scan is called; by default as all of the scans are, or as their folder.
         scans: names of the scans to merge, from every store those that it has, at least one; by
-            default the latest scan of each.
+            default the latest of each, and of splits the one to train on.
         classes: the catalogue, where those of the scans should not decide.
         prefer: "newest" takes, of a mask that was counted with different results, the one whose
             file changed last.

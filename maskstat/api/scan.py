@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -89,7 +90,7 @@ class Scan(StoredScan):
         """
         from maskstat.weights.any_scheme import weigh
 
-        return weigh(
+        table = weigh(
             self.histogram,
             lambda: self.ledger,
             scheme,
@@ -107,6 +108,7 @@ class Scan(StoredScan):
             source=self.source,
             components=lambda: self.need_profile(of_all=True).components,
         )
+        return self._signed(table)
 
     def all_weights(
         self,
@@ -131,7 +133,7 @@ class Scan(StoredScan):
         """
         from maskstat.weights.any_scheme import weigh_all
 
-        return weigh_all(
+        tables = weigh_all(
             self.histogram,
             normalize=normalize,
             clip=clip,
@@ -140,6 +142,14 @@ class Scan(StoredScan):
             source=self.source,
             components=lambda: self.need_profile(of_all=True).components,
         )
+        return {
+            name: table if isinstance(table, WeightError) else self._signed(table)
+            for name, table in tables.items()
+        }
+
+    def _signed(self, table: WeightTable) -> WeightTable:
+        """The weights with the name of the scan that they were made from."""
+        return replace(table, provenance={**table.provenance, "scan": self.name})
 
     def costs(
         self,
@@ -180,6 +190,7 @@ class Scan(StoredScan):
             seed=seed,
             predictor_confidence=predictor_confidence,
             source=self.source,
+            scan=self.name,
         )
 
     def sampling(

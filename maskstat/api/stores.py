@@ -48,7 +48,7 @@ class ScanRecord:
 
 
 def scans(db: str | Path) -> tuple[ScanRecord, ...]:
-    """The scans in a store; the last is the one that `open_scan` takes by default.
+    """The scans in a store; the last is the latest, which `open_scan` takes if it is no split.
 
     Raises StoreError where the store can't be used.
     """

@@ -13,6 +13,7 @@ from maskstat.cli.options import (
     IgnoreOption,
     JsonOption,
     ScanName,
+    announce_scan,
     output,
     print_json,
     stored_scan,
@@ -109,6 +110,7 @@ def command(
     else:
         from maskstat.render.terminal.check_tables import check_tables
 
+        announce_scan(chosen)
         output().print(check_tables(found.to_document(), note="'--json' lists every file"))
     if failing := found.failing(words):
         listing = ", ".join(f"{f.kind} ({counted(f.count, KINDS[f.kind].noun)})" for f in failing)

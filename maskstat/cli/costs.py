@@ -19,6 +19,7 @@ from maskstat.cli.options import (
     ScanName,
     Seed,
     UnitOption,
+    announce_scan,
     announce_written,
     counted_scan,
     output,
@@ -89,5 +90,6 @@ def command(
     else:
         from maskstat.render.terminal.cost_tables import cost_table
 
+        announce_scan(chosen)
         output().print(cost_table(costs.to_document()))
     return 0

@@ -13,6 +13,7 @@ from maskstat.cli.options import (
     Database,
     IgnoreOption,
     ScanName,
+    announce_scan,
     announce_written,
     choice,
     output_file,
@@ -66,4 +67,5 @@ def command(
         else:
             chosen.export(out, layout=layout, format=format)
             announce_written(out)
+    announce_scan(chosen, beside_data=True)
     return 0

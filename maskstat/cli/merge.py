@@ -47,7 +47,8 @@ def command(
         typer.Option(
             "--scan",
             metavar="NAME",
-            help="Which scan of each store; default: its latest. Repeatable.",
+            help="Which scan of each store; default: its latest, of splits the one to train on. "
+            "Repeatable.",
         ),
     ] = None,
     classes: Annotated[

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from maskstat.api.scan import Scan
+    from maskstat.scanning.stored_scan import StoredScan
 
 _WIDTH_WITHOUT_TERMINAL = 240  # files and pipes have no edge to wrap at
 
@@ -80,7 +81,13 @@ Database = Annotated[
     ),
 ]
 ScanName = Annotated[
-    str | None, typer.Option("--scan", metavar="NAME", help="Which scan; default: the latest.")
+    str | None,
+    typer.Option(
+        "--scan",
+        metavar="NAME",
+        help="Which scan, or how its name ends; default: the latest, of splits the one to train "
+        "on.",
+    ),
 ]
 ClassesOption = Annotated[
     str | None,
@@ -235,6 +242,15 @@ def output() -> Console:
 
     width = None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL
     return Console(width=width, highlight=False, soft_wrap=False)
+
+
+def announce_scan(scan: StoredScan, *, beside_data: bool = False) -> None:
+    """Say which scan is spoken of: above tables, or on stderr where stdout holds data.
+
+    Counts that were given are none.
+    """
+    if scan.info.id:
+        typer.echo(f"Scan {printable(scan.name)}", err=beside_data)
 
 
 def announce_written(path: Path) -> None:

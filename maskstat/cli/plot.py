@@ -11,6 +11,7 @@ from maskstat.cli.options import (
     ClassesOption,
     Database,
     IgnoreOption,
+    announce_scan,
     announce_written,
     beginning,
     choice,
@@ -42,7 +43,8 @@ def command(
         typer.Option(
             "--scan",
             metavar="NAME",
-            help="Which scan; default: the latest. Repeat it for 'compare'.",
+            help="Which scan, or how its name ends; default: the latest, of splits the one to "
+            "train on. Repeat it for 'compare'.",
         ),
     ] = None,
     log: Annotated[
@@ -77,6 +79,7 @@ def command(
         drawing = chosen.plot(
             kind, out, others=others, log=log, order=order, schemes=scheme, dpi=dpi
         )
+    announce_scan(chosen)
     typer.echo(drawing.description)
     announce_written(out)
     return 0

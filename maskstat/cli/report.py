@@ -13,6 +13,7 @@ from maskstat.cli.options import (
     IgnoreOption,
     JsonOption,
     ScanName,
+    announce_scan,
     announce_written,
     choice,
     output_file,
@@ -70,6 +71,7 @@ def command(
     path = out or (Path("report.html") if format in {None, "html"} else None)
     with stored_scan(db, scan, classes, ignore) as chosen:
         text = chosen.report(path, format=format, examples=examples)
+    announce_scan(chosen, beside_data=True)
     if path is None:
         print_text(text)
     else:

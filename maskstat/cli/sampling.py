@@ -16,6 +16,7 @@ from maskstat.cli.options import (
     ScanName,
     TableLayout,
     TableOutput,
+    announce_scan,
     announce_written,
     layout_of,
     output,
@@ -93,6 +94,7 @@ def command(
     else:
         from maskstat.render.terminal.sampling_tables import sampling_tables
 
+        announce_scan(chosen)
         output().print(sampling_tables(table, catalog))
     return 0
 

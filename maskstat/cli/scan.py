@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,7 @@ from maskstat.cli.options import (
     Database,
     IgnoreOption,
     JsonOption,
+    announce_scan,
     choice,
     database,
     output,
@@ -31,7 +32,7 @@ from maskstat.cli.reading import (
     PanopticOption,
 )
 from maskstat.executors.choices import EXECUTORS, ExecutorName
-from maskstat.naming import counted, printable
+from maskstat.naming import counted
 
 if TYPE_CHECKING:
     from maskstat.scanning.recording import Progress
@@ -206,20 +207,14 @@ def command(
     elif json:
         print_json(documents[0])
     else:
-        for document in documents:
-            _print(document, of_splits=split)
+        from maskstat.render.terminal.tables import scan_tables
+
+        for one, document in zip(scans, documents, strict=True):
+            announce_scan(one)
+            output().print(scan_tables(document))
         if in_no_split:
             output().print(f"{counted(in_no_split, 'mask')} in no split and in none of these scans")
     return SOME_FAILED if any(document["failures"] for document in documents) else 0
-
-
-def _print(document: Mapping[str, Any], *, of_splits: bool) -> None:
-    """The tables of one scan, under its name where there are several."""
-    from maskstat.render.terminal.tables import scan_tables
-
-    if of_splits:
-        output().print(f"\nScan {printable(document['scan'])}", markup=False)
-    output().print(scan_tables(document))
 
 
 @contextmanager

@@ -23,7 +23,8 @@ def command(
 ) -> int:
     """List the scans in the store, or remove one.
 
-    The last one listed is the one that other commands take by default.
+    The last one listed is the latest: other commands take it by default, or, where it is one of
+    several splits, the one to train on.
     """
     from maskstat.api.stores import remove_scan, scans
     from maskstat.errors import ParameterError

@@ -10,6 +10,7 @@ from maskstat.cli.options import (
     IgnoreOption,
     JsonOption,
     ScanName,
+    announce_scan,
     output,
     print_json,
     stored_scan,
@@ -44,5 +45,6 @@ def command(
     else:
         from maskstat.render.terminal.tables import scan_tables
 
+        announce_scan(stored)
         output().print(scan_tables(document))
     return 0

@@ -24,6 +24,7 @@ from maskstat.cli.options import (
     TableLayout,
     TableOutput,
     UnitOption,
+    announce_scan,
     announce_written,
     choice,
     counted_scan,
@@ -163,6 +164,7 @@ def command(
             tables = chosen.all_weights(
                 normalize=normalize, clip=bounds, absent=absent, unlisted=unlisted
             )
+            announce_scan(chosen, beside_data=json)
             _show_all(tables, chosen.catalog, json=json)
             return 0
         table = chosen.weights(
@@ -192,6 +194,7 @@ def command(
         return 0
     from maskstat.render.terminal.tables import weight_table
 
+    announce_scan(chosen)
     output().print(weight_table(table, chosen.catalog))
     if notes is not None:
         output().print(notes)

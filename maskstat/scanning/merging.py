@@ -23,6 +23,7 @@ from maskstat.parameters import check_word, several
 from maskstat.regions.profile import smallest_of
 from maskstat.regions.profile_bytes import from_bytes, to_bytes
 from maskstat.scanning.choices import PREFER, Prefer
+from maskstat.scanning.choosing import chosen, matching
 from maskstat.scanning.stored_scan import Classes, StoredScan, interpreting
 from maskstat.showing import one_line
 from maskstat.sources.identities import Place, common_base, merged_at, name_below, place_of
@@ -184,10 +185,11 @@ def _parts_of(store: Store, scans: Sequence[str], stack: ExitStack) -> list[_Par
     stack.enter_context(store.snapshot())
     if scans:
         held = store.sources()
-        names = [name for name in dict.fromkeys(scans) if name in held]
+        asked = dict.fromkeys(matching(store, name) for name in scans)
+        names = [name for name in asked if name in held]
         infos = [store.find(name) for name in names or scans[:1]]
     else:
-        infos = [store.find()]
+        infos = [chosen(store)]
     parts = []
     for info in infos:
         name, alone = store.sample(info)
@@ -204,7 +206,7 @@ def _opened(paths: Sequence[Path], scans: Sequence[str], stack: ExitStack) -> li
     ]
     found = {part.info.name for part in parts}
     for asked in scans:
-        if asked not in found:
+        if not any(matching(part.store, asked) in found for part in parts):
             raise StoreError(
                 f"no store holds a scan called {printable(repr(asked))}",
                 parameter="scans",

@@ -15,6 +15,7 @@ from maskstat.readers.options import ReadOptions
 from maskstat.readers.panoptic import VOID
 from maskstat.regions.profile import PixelProfile
 from maskstat.scanning.changes import Changes
+from maskstat.scanning.choosing import chosen
 from maskstat.scanning.stored_profiles import ProfileState, profile_state, stored_profile
 from maskstat.showing import cut, html, one_line
 from maskstat.sources.base import Entry, Selection, lightly
@@ -288,10 +289,10 @@ def interpreting(
 
 
 def open_scan(db: str | Path, name: str | None = None) -> StoredScan:
-    """A scan from a store: the one of this name, or the latest. Raises StoreError."""
+    """A scan from a store: the one that `choosing.chosen` takes. Raises StoreError."""
     store = Store.open(db)
     try:
-        return StoredScan(store, store.find(name))
+        return StoredScan(store, chosen(store, name))
     except BaseException:
         store.close()
         raise

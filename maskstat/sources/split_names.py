@@ -19,6 +19,8 @@ SPLITS = (
     "test",
     "testing",
 )
+TRAINING = ("train", "training", "trainval")
+"""Those to train on, the one that is meant first where there are several."""
 _ALTERNATIVES = "|".join(sorted(SPLITS, key=len, reverse=True))
 # "train" and "Train", "train-0001.tar" and "train-00000-of-00002.parquet", but not "train_masks".
 _SPLIT = re.compile(
@@ -34,10 +36,13 @@ def split_of(name: str) -> str | None:
 
 @lru_cache(4096)
 def _split_of_folder(folder: str) -> str | None:
-    for part in folder.split("/"):
-        if found := _SPLIT.fullmatch(part):
-            return found["name"]
-    return None
+    return next(filter(None, map(split_word, folder.split("/"))), None)
+
+
+def split_word(part: str) -> str | None:
+    """The split that a folder or shard of this name is, if it is called like one."""
+    found = _SPLIT.fullmatch(part)
+    return None if found is None else found["name"]
 
 
 def in_order(splits: Iterable[str]) -> tuple[str, ...]:

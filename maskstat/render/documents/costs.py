@@ -9,7 +9,11 @@ from maskstat.weights.costs import PriceList
 
 
 def cost_document(
-    catalog: ClassCatalog, plain: PriceList, weighted: PriceList, label: str
+    catalog: ClassCatalog,
+    plain: PriceList,
+    weighted: PriceList,
+    label: str,
+    scan: str | None = None,
 ) -> dict[str, Any]:
     """Everything `maskstat costs --json` prints; plain JSON types.
 
@@ -17,6 +21,7 @@ def cost_document(
         catalog: the classes.
         plain: prices under no weights.
         weighted: prices under the weights that `label` names.
+        scan: what they are about, by name.
     """
 
     def summary(prices: PriceList) -> dict[str, object]:
@@ -28,6 +33,7 @@ def cost_document(
         }
 
     return {
+        "scan": scan,
         "average": weighted.average,
         "batch_size": weighted.batch_size if weighted.average == "batch" else None,
         "predictor_confidence": 1.0 - weighted.epsilon,
