@@ -17,7 +17,7 @@ from maskstat.naming import printable, storable
 from maskstat.parameters import check_word
 from maskstat.readers.choices import CHANNEL, CHANNELS, Channel
 from maskstat.readers.index_channel import indices_of
-from maskstat.values.tally import Encoding, MaskTally
+from maskstat.values.tally import KEPT_IDS, Encoding, MaskTally
 
 if TYPE_CHECKING:
     from maskstat.readers.panoptic import Panoptic
@@ -164,7 +164,8 @@ class ReadOptions:
             return True
         if encoding.is_colour and not self.colours:
             return True
-        return encoding.reading != self.reading(encoding.container, colour=encoding.is_colour)
+        reading = self.reading(encoding.container, colour=encoding.is_colour)
+        return encoding.reading.removesuffix(KEPT_IDS) != reading
 
     def interpreted(self, tally: MaskTally) -> MaskTally:
         """The tally as these options have it: indices for colours, ids divided, or segments as
@@ -187,7 +188,8 @@ class ReadOptions:
             _check_panoptic(tally.encoding)
             values = self.panoptic.categories_of(tally.name, tally.values, tally.counts)
         else:
-            encoding = tally.encoding._replace(reading=reading)
+            kept = KEPT_IDS if self._keeps(tally.values, tally.encoding) else ""
+            encoding = tally.encoding._replace(reading=reading + kept)
             values = self._divided(tally.values, tally.encoding).astype(np.int64, copy=False)
         if values is tally.values:
             return MaskTally(tally.name, tally.shape, encoding, tally.values, tally.counts)
@@ -209,6 +211,13 @@ class ReadOptions:
                 encoding.container, "int", 64, reading
             )
         return self._divided(pixels, encoding), encoding._replace(reading=reading)
+
+    def _keeps(self, values: NDArray[np.int64], encoding: Encoding) -> bool:
+        """Whether a value would be another one if all were divided."""
+        if self.value_divisor is None or self.divide_all or encoding.is_colour:
+            return False
+        small = values[values < self.value_divisor]
+        return bool((small // self.value_divisor != small).any())
 
     def _divided(self, values: NDArray[np.integer], encoding: Encoding) -> NDArray[np.integer]:
         if self.value_divisor is None or encoding.is_colour:

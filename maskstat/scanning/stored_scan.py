@@ -28,7 +28,7 @@ from maskstat.values.catalog_files import load_catalog, parse_colour
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.known import known
 from maskstat.values.ledger import MaskLedger
-from maskstat.values.tally import TallyTable, value_label
+from maskstat.values.tally import KEPT_IDS, TallyTable, value_label
 
 Classes = ClassCatalog | int | str | Path | Iterable[str]
 Self = TypeVar("Self", bound="StoredScan")
@@ -186,6 +186,14 @@ class StoredScan:
     def failures(self) -> tuple[Failure, ...]:
         """Masks that could not be counted, with the reason, in natural order."""
         return tuple(self._store.failures(self.info))
+
+    @cached_property
+    def kept_ids(self) -> int:
+        """Masks with values below `value_divisor` that were taken for classes as they are."""
+        reading = self.info.reading
+        if "value_divisor" not in reading or "divide_all" in reading:
+            return 0
+        return self._store.masks_read(self.info, KEPT_IDS)
 
     def tables(self) -> Iterator[TallyTable]:
         """Raw tallies as stored, a block of masks at a time."""

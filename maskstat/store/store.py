@@ -406,6 +406,13 @@ class Store(KeptProfiles, Copied):
             query = "SELECT count(*) FROM mask WHERE scan = ?"
             return int(self._connection.execute(query, (scan.id,)).fetchone()[0])
 
+    def masks_read(self, scan: ScanInfo, ending: str) -> int:
+        """Masks whose encoding has a reading that ends so; looks at all rows."""
+        with translated(self.path):
+            query = "SELECT count(*) FROM mask WHERE scan = ? AND substr(encoding, ?) = ?"
+            found = self._connection.execute(query, (scan.id, -len(ending), ending))
+            return int(found.fetchone()[0])
+
     def failures(self, scan: ScanInfo) -> list[Failure]:
         """Masks that could not be counted, in natural order."""
         with translated(self.path):

@@ -17,6 +17,7 @@ IntArray = NDArray[np.int64]
 
 _COLOUR_SAMPLES = frozenset({"rgb", "rgba", "greyalpha"})
 _LOSSY_MARK = "lossy"
+KEPT_IDS = ", some as they are"  # behind the reading of ids that are divided: some were classes
 GREY = 0x010101  # a grey level times this is its colour
 
 
@@ -62,7 +63,9 @@ class Encoding(NamedTuple):
         return self if self.is_lossy else self._replace(container=f"{self.container} {_LOSSY_MARK}")
 
     def __str__(self) -> str:
-        extra = f", {self.reading}" if self.reading else ""
+        # Two masks are of one kind whether one of them has ids that need no division or not.
+        reading = self.reading.removesuffix(KEPT_IDS)
+        extra = f", {reading}" if reading else ""
         return f"{self.container} {self.samples} {self.bits}-bit{extra}"
 
     def to_text(self) -> str:

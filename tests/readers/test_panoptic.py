@@ -58,7 +58,8 @@ def test_instance_ids_of_cityscapes() -> None:
         65: 1,
         999: 1,
     }
-    assert tally.encoding == Encoding("png", "grey", 16, "ids // 1000")
+    assert tally.encoding == Encoding("png", "grey", 16, "ids // 1000, some as they are")
+    assert str(tally.encoding) == "png grey 16-bit, ids // 1000"
 
 
 def test_ids_that_are_all_multiples() -> None:
@@ -85,6 +86,47 @@ def test_division_is_that_of_integers(ids: list[int], divisor: int, divide_all: 
     values, counts = np.unique(divided, return_counts=True)
     assert tally.values.tolist() == values.tolist()
     assert tally.counts.tolist() == counts.tolist()
+
+
+def test_what_ids_below_the_divisor_are_taken_for_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any, decoded: list[str]
+) -> None:
+    """After the scan, from its store and of scans merged; where it makes a difference only."""
+    monkeypatch.chdir(tmp_path)
+
+    def said(*arguments: str) -> str:
+        assert run([*arguments, "--db", "scans.db"]) == 0
+        return " ".join(capfd.readouterr().out.split())
+
+    for name, pixels in (("a", CITYSCAPES), ("b", CITYSCAPES[:, :2]), ("c", [[0, 26001]])):
+        write(tmp_path / "ids" / f"{name}.png", grey_png(pixels, 16))
+    divided = ["scan", "ids", "--value-divisor", "1000"]
+    note = (
+        "Values below 1000 were taken for classes as they are, in 2 masks: --divide-all takes them"
+        " for instances of class 0"
+    )
+    for command in (divided, divided, ["show"]):
+        decoded.clear()
+        assert note in said(*command)
+    assert not decoded
+    assert run(["check", "--db", "scans.db", "--json"]) in {0, 1}
+    assert "mixed-encodings" not in capfd.readouterr().out
+    assert "taken for classes" not in said(*divided, "--divide-all")
+    assert "taken for classes" not in said("scan", "ids")
+    assert "taken for classes" not in said("scan", "ids/c.png", "--value-divisor", "1000")
+    assert "in 1 mask:" in said("scan", "ids/b.png", "--value-divisor", "1000")
+    with ms.scan(tmp_path / "ids", value_divisor=1000) as scan:
+        assert scan.kept_ids == 2
+
+
+@given(
+    st.lists(st.integers(-2, 2) | st.integers(-(2**40), 2**40), min_size=1, max_size=3),
+    st.integers(2, 2**20),
+)
+def test_ids_are_kept_where_division_would_make_others(ids: list[int], divisor: int) -> None:
+    tally = read(np.array([ids]), value_divisor=divisor)
+    kept = any(v < divisor and v // divisor != v for v in ids)
+    assert tally.encoding.reading.endswith("some as they are") == kept
 
 
 def test_colours_are_no_ids() -> None:

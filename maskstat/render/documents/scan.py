@@ -22,7 +22,8 @@ def scan_document(scan: StoredScan) -> dict[str, Any]:
     """Everything about a scan; plain JSON types, no NaN.
 
     Keys: `schema`, `maskstat`, `scan`, `source`, `complete`, `catalog`, `reading` (how masks were
-    read, where files do not say), `masks`, `total_pixels`, `labelled_pixels`, `classes` (index,
+    read, where files do not say), `kept_ids` (masks with values below `value_divisor`, which were
+    taken for classes as they are), `masks`, `total_pixels`, `labelled_pixels`, `classes` (index,
     name, colour, values, pixels, masks, image_pixels, frequency), `ignored` and `unlisted`
     (value -> pixels), `unlisted_values` (with masks, the first mask and, beside a colour, the
     nearest listed one: class and largest channel difference), `imbalance`, `absent_classes`,
@@ -49,6 +50,7 @@ def scan_document(scan: StoredScan) -> dict[str, Any]:
             "nearest_colour": catalog.nearest_colour,
         },
         "reading": dict(scan.info.reading),
+        "kept_ids": scan.kept_ids,
         "unit": histogram.unit,
         "unknown": list(histogram.unknown),
         "masks": known(histogram, "mask_count"),

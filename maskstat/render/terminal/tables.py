@@ -141,6 +141,13 @@ def _notes(document: Mapping[str, Any]) -> Iterable[str]:
         )
     if reading := document.get("reading"):
         yield f"Masks are read with {spelled(' '.join(map(argument, reading, reading.values())))}"
+    if kept := document.get("kept_ids"):
+        divisor = document["reading"]["value_divisor"]
+        yield (
+            f"Values below {divisor} were taken for classes as they are, in"
+            f" {counted(kept, 'mask')}: {spelled(argument('divide_all', True))} takes them for"
+            " instances of class 0"
+        )
     if off := catalog.get("nearest_colour"):
         yield f"A colour that is off by up to {off} counts as the nearest one listed"
     if changes := document.get("changes"):
