@@ -88,26 +88,28 @@ class Scan(StoredScan):
             ProfileError: components are counted and were not measured.
             ParameterError: a word or parameter that means nothing, or not beside the others.
         """
+        from maskstat.api.unlisted import channels_explained
         from maskstat.weights.any_scheme import weigh
 
-        table = weigh(
-            self.histogram,
-            lambda: self.ledger,
-            scheme,
-            parameters=parameters,
-            average=average,
-            batch_size=batch_size,
-            seed=seed,
-            cost_matrix=cost_matrix,
-            best_effort=best_effort,
-            max_ratio=max_ratio,
-            normalize=normalize,
-            clip=clip,
-            absent=absent,
-            unlisted=unlisted,
-            source=self.source,
-            components=lambda: self.need_profile(of_all=True).components,
-        )
+        with channels_explained(self):
+            table = weigh(
+                self.histogram,
+                lambda: self.ledger,
+                scheme,
+                parameters=parameters,
+                average=average,
+                batch_size=batch_size,
+                seed=seed,
+                cost_matrix=cost_matrix,
+                best_effort=best_effort,
+                max_ratio=max_ratio,
+                normalize=normalize,
+                clip=clip,
+                absent=absent,
+                unlisted=unlisted,
+                source=self.source,
+                components=lambda: self.need_profile(of_all=True).components,
+            )
         return self._signed(table)
 
     def all_weights(
@@ -131,17 +133,19 @@ class Scan(StoredScan):
             WeightError: no scheme has weights here.
             ParameterError: a word that means nothing.
         """
+        from maskstat.api.unlisted import channels_explained
         from maskstat.weights.any_scheme import weigh_all
 
-        tables = weigh_all(
-            self.histogram,
-            normalize=normalize,
-            clip=clip,
-            absent=absent,
-            unlisted=unlisted,
-            source=self.source,
-            components=lambda: self.need_profile(of_all=True).components,
-        )
+        with channels_explained(self):
+            tables = weigh_all(
+                self.histogram,
+                normalize=normalize,
+                clip=clip,
+                absent=absent,
+                unlisted=unlisted,
+                source=self.source,
+                components=lambda: self.need_profile(of_all=True).components,
+            )
         return {
             name: table if isinstance(table, WeightError) else self._signed(table)
             for name, table in tables.items()
