@@ -84,8 +84,8 @@ def command(
         choice(
             "--absent",
             known=ABSENT,
-            help="Weight of classes that never occur. Default: one where only their number was "
-            "declared, error where they were named.",
+            help="Weight of classes that never occur, scaled with the others. Default: one where "
+            "only their number was declared, error where they were named.",
         ),
     ] = None,
     average: AverageOption = None,
@@ -190,7 +190,8 @@ def command(
         announce_written(out)
     if json:
         document = table.to_document()
-        print_json({**document.metadata, **document.columns})
+        said = {"average_weight": table.average_weight, "notes": list(table.notes)}
+        print_json({**document.metadata, **document.columns, **said})
         return 0
     from maskstat.render.terminal.tables import weight_table
 

@@ -148,6 +148,7 @@ def finish(
         },
         histogram.unit,
         solution,
+        known(histogram, "masks"),
     )
 
 

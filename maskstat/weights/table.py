@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from maskstat.errors import FileFormatError
+from maskstat.errors import FileFormatError, spelled
 from maskstat.files.documents.base import Document, Layout
 from maskstat.files.documents.formats import read_document, write_document
 from maskstat.frames import data_frame
@@ -19,6 +19,7 @@ from maskstat.showing import cut, html, one_line, span
 from maskstat.values.amounts import in_proportion
 from maskstat.values.histogram import Unit
 from maskstat.values.tally import IntArray
+from maskstat.weights.notes import notes_of
 from maskstat.weights.schemes import FloatArray
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class WeightTable(Mapping[str, float]):
         unit: "shares" where only shares of the classes were known: files then hold these.
         solution: of equal cost under PyTorch's mean, how it was found and how far to trust it;
             None for all others, and where it comes from a file.
+        masks: int64[K], masks with each class; None where unknown, and where it comes from a file.
 
     A mapping: `weights["road"]` is the weight of one class, `dict(weights)` are all by name, and
     `numpy.asarray(weights)` is float64[K].
@@ -68,11 +70,14 @@ class WeightTable(Mapping[str, float]):
     provenance: Mapping[str, object] = field(default_factory=dict)
     unit: Unit = "pixels"
     solution: EqualCostWeights | None = field(default=None, repr=False)
+    masks: IntArray | None = field(default=None, repr=False)
     _index: Mapping[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not len(self.names) == self.weights.size == self.pixels.size:
             raise ValueError("names, weights and pixels must be equally long")
+        if self.masks is not None and self.masks.size != len(self.names):
+            raise ValueError("names and masks must be equally long")
         if not np.isfinite(self.weights).all() or (self.weights < 0).any():
             raise ValueError("weights must be finite and not negative")
         for array in (self.weights, self.pixels):
@@ -121,6 +126,21 @@ class WeightTable(Mapping[str, float]):
         weighted = self.frequency * self.weights
         total = float(weighted.sum())
         return weighted / total if total > 0 else weighted
+
+    @property
+    def average_weight(self) -> float:
+        """What the average labelled pixel weighs; 0 where the pixels are unknown."""
+        return float(self.frequency @ self.weights)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know before training with them, a line each; mostly none.
+
+        They say what absent classes weigh, which classes take a share of the loss that fewer than
+        10 masks or 0.01% of the pixels don't carry, and where the average labelled pixel weighs
+        less than 0.1 or more than 10, which changes the scale of a loss that is a plain mean.
+        """
+        return tuple(map(spelled, notes_of(self)))
 
     def save(self, path: str | Path, layout: Layout = "full") -> Path:
         """Write to a file whose suffix decides the format, atomically; numbers round-trip exactly.

@@ -37,9 +37,11 @@ def test_the_command_prints_and_writes_what_the_library_gives(
         "weights", "--counts", counts, "--scheme", scheme, "--json", "-o", "weights.json"
     )
     assert (code, err) == (0, "wrote weights.json\n")
-    document = ms.from_counts(counts).weights(scheme).to_document()
-    assert json.loads(out) == {**document.metadata, **document.columns}
-    assert json.loads(Path("weights.json").read_text()) == json.loads(out)
+    table = ms.from_counts(counts).weights(scheme)
+    document, written = table.to_document(), json.loads(Path("weights.json").read_text())
+    assert written == {**document.metadata, **document.columns}
+    said = {"average_weight": table.average_weight, "notes": list(table.notes)}
+    assert json.loads(out) == written | said
     assert ("shares" in document.columns) is counts.startswith("0.")
     assert {path.name for path in Path.cwd().iterdir()} == {"counts.csv", "weights.json"}
 

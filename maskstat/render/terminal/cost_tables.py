@@ -80,7 +80,7 @@ def linear_notes(weights: WeightTable, epsilon: float) -> RenderableType:
     """What every constant prediction costs under a plain mean, at this confidence."""
     present = weights.pixels > 0
     shares = weights.mass[present]
-    scale = float(weights.frequency @ weights.weights)
+    scale = weights.average_weight
     wrong, right = wrong_and_right(max(len(weights), 2), epsilon)
     with np.errstate(over="ignore"):
         costs = scale * (wrong - (wrong - right) * shares)

@@ -288,18 +288,14 @@ def swatch_of(colour: int | None) -> str | Text:
 
 def _weight_notes(weights: WeightTable) -> Iterable[str]:
     parameters = ", ".join(f"{name} {value}" for name, value in weights.parameters.items())
+    average = weights.average_weight
     yield (
         f"Scheme {weights.scheme}{f' ({parameters})' if parameters else ''},"
         f" normalisation {weights.normalisation}"
         + (f", clipped to {weights.clip[0]:g}..{weights.clip[1]:g}" if weights.clip else "")
+        + (f"; the average labelled pixel weighs {average:.3g}" if average > 0 else "")
     )
-    if weights.absent:
-        names = weights.absent.get("classes")
-        listed = _names(list(names)) if isinstance(names, (list, tuple)) else ""
-        yield (
-            f"Absent classes got the weight of the policy '{weights.absent.get('policy')}'"
-            f" ({spelled(argument('absent'))} changes that): {listed}"
-        )
+    yield from weights.notes
 
 
 def compare_table(

@@ -1,0 +1,97 @@
+"""What to know of weights before training with them, in a line each: texts for `errors.spelled`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from maskstat.errors import argument
+from maskstat.naming import counted, printable
+
+if TYPE_CHECKING:
+    from maskstat.weights.table import WeightTable
+
+FEW_MASKS = 10
+FEW_PIXELS = 1e-4  # of the labelled ones
+HEAVY = 10.0  # times what the average pixel weighs
+VERY_HEAVY = 1000.0
+LIGHTEST_AVERAGE, HEAVIEST_AVERAGE = 0.1, 10.0
+_MILD = frozenset({"sqrt", "power", "enet", "log", "effective-number"})
+_SHOWN_NAMES = 12
+_SHOWN_MORE = 3
+
+
+def notes_of(table: WeightTable) -> Iterator[str]:
+    """What became of absent classes, who weighs more than its pixels carry, and the scale."""
+    if table.absent:
+        yield _absent(table)
+    few = _overweight(table)
+    if few:
+        yield _carried_by_few(table, few)
+    average = table.average_weight
+    linear = table.reduction != "weight-normalised"  # the other mean does not see the scale
+    if linear and average > 0 and not LIGHTEST_AVERAGE <= average <= HEAVIEST_AVERAGE:
+        yield _off_scale(table, average)
+
+
+def _absent(table: WeightTable) -> str:
+    policy, names = table.absent.get("policy"), table.absent.get("classes")
+    listed = list(map(str, names)) if isinstance(names, (list, tuple)) else []
+    known = [table[name] for name in listed if name in table]
+    scaled = policy == "one" and bool(known) and known[0] != 1
+    after = f", {known[0]:.6g} after scaling" if scaled else ""
+    return (
+        f"Absent classes got the weight of the policy '{policy}'{after}"
+        f" ({argument('absent')} changes that): {_listed(listed, _SHOWN_NAMES)}"
+    )
+
+
+def _overweight(table: WeightTable) -> list[int]:
+    """Classes with a share of the loss like others', but few pixels or masks; heaviest first."""
+    frequency, mass = table.frequency, table.mass
+    occur = max(1, int(np.count_nonzero(table.pixels)))
+    factor = np.divide(mass, frequency, out=np.zeros_like(mass), where=frequency > 0)
+    few = (frequency < FEW_PIXELS) | (factor >= VERY_HEAVY)
+    if table.masks is not None:
+        few |= table.masks < FEW_MASKS
+    said = few & (factor >= HEAVY) & (mass >= 0.5 / occur)
+    return [int(k) for k in np.argsort(-factor, kind="stable") if said[k]]
+
+
+def _carried_by_few(table: WeightTable, few: list[int]) -> str:
+    first, others = few[0], [table.names[k] for k in few[1:]]
+    share, frequency = float(table.mass[first]), float(table.frequency[first])
+    pixels = (
+        f"{100 * frequency:.2g}% of the pixels"
+        if table.unit == "shares"
+        else counted(int(table.pixels[first]), "pixel")
+    )
+    masks = "" if table.masks is None else f" in {counted(int(table.masks[first]), 'mask')}"
+    also = f"; so do {len(others)} more ({_listed(others, _SHOWN_MORE)})" if others else ""
+    milder = "" if table.scheme in _MILD else f"{argument('scheme', 'sqrt')} is milder, "
+    return (
+        f"{printable(table.names[first])} takes {share:.2%} of the loss,"
+        f" {share / frequency:,.0f} times its share of the pixels, from {pixels}{masks}{also}:"
+        f" {milder}{argument('clip')} bounds weights"
+    )
+
+
+def _off_scale(table: WeightTable, average: float) -> str:
+    factor, how = (average, "larger") if average > 1 else (1 / average, "smaller")
+    times = f"{factor:,.0f} times {how}"
+    if table.normalisation == "pixel":
+        remedy = f"{argument('clip')} did that, after {argument('normalize', 'pixel')}"
+    else:
+        before = " before it is clipped" if table.clip else ""
+        remedy = f"{argument('normalize', 'pixel')} makes it weigh 1{before}"
+    return (
+        f"The average labelled pixel weighs {average:.3g}, so a plain mean of the loss (Keras) and"
+        f" its gradient get {times}: {remedy}"
+    )
+
+
+def _listed(names: list[str], most: int) -> str:
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(map(printable, names[:most])) + more
