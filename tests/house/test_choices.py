@@ -110,8 +110,10 @@ CASES: dict[tuple[str, str], Callable[[Any, Any], object]] = {
     ("api.given_counts.from_counts", "unit"): lambda w, x: from_counts([1, 2], unit=x),
     ("values.amounts.amounts", "unit"): lambda w, x: amounts({"a": 1}, x),
     ("api.making.scan_splits", "channels"): lambda w, x: list(scan_splits(w.path, channels=x)),
+    ("api.making.scan_splits", "channel"): lambda w, x: list(scan_splits(w.path, channel=x)),
     ("api.making.scan_splits", "executor"): lambda w, x: list(scan_splits(w.path, executor=x)),
     ("api.making.scan", "channels"): lambda w, x: ms.scan(w.path, channels=x),
+    ("api.making.scan", "channel"): lambda w, x: ms.scan(w.path, channel=x),
     ("api.making.scan", "executor"): lambda w, x: ms.scan(w.path, executor=x),
     ("api.merging.merge", "prefer"): lambda w, x: ms.merge("a.db", "b.db", prefer=x),
     **{
