@@ -37,11 +37,11 @@ def is_photograph(data: bytes) -> bool | None:
         return None
     except Exception:  # plugins raise anything on hostile bytes
         return None
-    return _changes_everywhere(pixels)
+    return changes_everywhere(pixels)
 
 
-def _changes_everywhere(pixels: NDArray[np.generic]) -> bool:
-    """Of an image [H, W] or [H, W, C]."""
+def changes_everywhere(pixels: NDArray[np.generic]) -> bool:
+    """The same of pixels [H, W] or [H, W, C]."""
     height, width = pixels.shape[:2]
     top, left = max(0, (height - _SIDE) // 2), max(0, (width - _SIDE) // 2)
     middle = pixels[top : top + _SIDE, left : left + _SIDE]

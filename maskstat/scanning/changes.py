@@ -31,7 +31,8 @@ class Changes:
     """What a scan found against what the store had: masks new, changed, unchanged and gone.
 
     Masks that failed before count as new; `skipped` files are no masks by their suffix. `splits`
-    are train, val, test or the like, where the source has them.
+    are train, val, test or the like, where the source has them. `pattern` is that of the names of
+    a preset's masks, where others were passed over because of it.
     """
 
     new: int = 0
@@ -40,6 +41,7 @@ class Changes:
     gone: int = 0
     skipped: int = 0
     splits: tuple[str, ...] = ()
+    pattern: str | None = None
 
     __repr__ = one_line
 
@@ -152,6 +154,7 @@ class Pending:
             gone=self.gone + self._resumed.forgotten,
             skipped=self._listing.skipped,
             splits=self._listing.splits,
+            pattern=self._listing.pattern,
         )
 
 

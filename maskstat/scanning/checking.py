@@ -34,6 +34,7 @@ from maskstat.naming import counted, natural_key, printable
 from maskstat.parameters import refuse_idle, several
 from maskstat.readers import formats
 from maskstat.readers.tallying import count_pixels
+from maskstat.scanning.siblings import counted_kinds
 from maskstat.showing import one_line
 from maskstat.sources.base import Entry, Selection, lightly
 from maskstat.sources.opening import open_source
@@ -116,6 +117,10 @@ def counted_findings(
     if not scan.info.complete:
         findings.append(Finding("incomplete", 1))
     findings += quality.check_tallies(scan.catalog, scan.tables())
+    findings += [
+        Finding("siblings", kinds.images, details=tuple(kinds.records()))
+        for kinds in counted_kinds(scan.tables())
+    ]
     findings += quality.check_ledger(scan.catalog, scan.ledger, min_masks=min_masks)
     if profile is not None:
         least = quality.MIN_COMPONENTS if min_components is None else min_components

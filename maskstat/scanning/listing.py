@@ -51,6 +51,11 @@ class Listing:
         """Splits that it came across."""
         return self._source.splits()
 
+    @property
+    def pattern(self) -> str | None:
+        """Of the names of its masks, where a preset knows it and other files are beside them."""
+        return self._source.only
+
     def names(self) -> Iterator[str]:
         """The names of all masks; they are listed once more."""
         return (entry.name for entry in lightly(self._source.entries()))

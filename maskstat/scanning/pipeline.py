@@ -1,6 +1,7 @@
 """A run of a scan, from top to bottom. Each stage is a module, and gives a value to the next.
 
     request     what is asked, checked once                  -> ScanRequest
+    siblings    of which files, where an image has several   -> ScanRequest
     listing     the masks of its source                      -> Listing
     resuming    the scan in the store that they belong to    -> Resumed
     changes     those of them that must be read              -> Pending
@@ -24,6 +25,7 @@ from maskstat.scanning.measuring import Measurer
 from maskstat.scanning.recording import Recorder
 from maskstat.scanning.request import ScanRequest
 from maskstat.scanning.resuming import resumed
+from maskstat.scanning.siblings import narrowed
 from maskstat.scanning.stored_scan import StoredScan
 from maskstat.store.records import ScanInfo
 from maskstat.store.store import Store
@@ -31,9 +33,9 @@ from maskstat.store.store import Store
 
 def scan(asked: ScanRequest) -> StoredScan:
     """Count every mask of a source, exactly; see `maskstat.scan`."""
-    listing = Listing(
-        asked.source
-    )  # before there is a store: where nothing is, none should be left
+    # Before there is a store: where nothing is, none should be left.
+    asked = narrowed(asked)
+    listing = Listing(asked.source)
     with asked.executor.opened(asked.source.reads) as executor:
         store = Store.in_memory() if asked.db is None else Store.open(asked.db, create=True)
         try:

@@ -40,6 +40,7 @@ class ScanRequest:
         catalog: the classes; none where they are to be inferred.
         options: how masks are read.
         executor: where they are counted.
+        chosen: whether the user said by name which files are the masks.
         db: the store's file; None keeps the counts in memory.
         name: of the scan in its store; None takes a free one.
         strict: whether the first mask that fails ends it, by name.
@@ -53,6 +54,7 @@ class ScanRequest:
     catalog: ClassCatalog
     options: ReadOptions
     executor: ExecutorChoice
+    chosen: bool = False
     db: str | Path | None = None
     name: str | None = None
     strict: bool = False
@@ -96,7 +98,7 @@ class ScanRequest:
         if not profile:
             refuse_idle({"grid": grid}, goes_with=argument("profile", True))
         cells = DEFAULT_GRID if grid is None else grid
-        chosen = ExecutorChoice(executor, scheduler, workers)
+        elsewhere = ExecutorChoice(executor, scheduler, workers)
         said = {
             "pages": pages,
             "channels": channels,
@@ -109,7 +111,7 @@ class ScanRequest:
         options = ReadOptions.of(said, allow_lossy=allow_lossy)
         selection = Selection(several(include), several(exclude), formats.SUFFIXES)
         where = source
-        if chosen.elsewhere and isinstance(source, (str, Path)):
+        if elsewhere.elsewhere and isinstance(source, (str, Path)):
             where = from_anywhere(source)
         found = open_source(where, selection, column=column, split=split)
         catalog = _catalog(classes, options, found).ignoring(*parse_ignored(ignore))
@@ -118,7 +120,8 @@ class ScanRequest:
             found,
             catalog,
             replace(options, colours=catalog.has_colours),
-            chosen,
+            elsewhere,
+            chosen=bool(selection.include or selection.exclude),
             db=db,
             name=storable(name) if name else None,
             strict=strict,

@@ -235,6 +235,12 @@ class Source(ABC):
     (Bytes of a name that are no UTF-8 are escaped with one.)
     """
 
+    lists_fast: bool = False
+    """Whether its names can be listed once more for next to nothing, and nobody chose them."""
+
+    only: str | None = None
+    """The pattern of the names of its masks, where files of other names are beside them."""
+
     _skipped: int = 0
     _splits: frozenset[str] = frozenset()
 

@@ -11,6 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 
 from maskstat.errors import ParameterError, SourceError
 from maskstat.naming import printable, storable
@@ -31,6 +32,7 @@ class SplitSource(Source):
 
     def __post_init__(self) -> None:
         self.reads, self.distinct = self.base.reads, self.base.distinct
+        self.lists_fast = self.base.lists_fast
 
     @property
     def default_name(self) -> str:
@@ -53,6 +55,46 @@ class SplitSource(Source):
     def skipped(self) -> int:
         """Files passed over by suffix."""
         return self.base.skipped()
+
+
+@dataclass
+class PatternSource(Source):
+    """Those masks of a source whose names match a pattern."""
+
+    base: Source
+    pattern: str
+
+    def __post_init__(self) -> None:
+        self.reads, self.distinct = self.base.reads, self.base.distinct
+        self.only = self.pattern
+
+    @property
+    def default_name(self) -> str:
+        """The source's."""
+        return self.base.default_name
+
+    @property
+    def location(self) -> str:
+        """The source's: masks are found by their names."""
+        return self.base.location
+
+    def entries(self) -> Iterator[Entry]:
+        """Candidates that match."""
+        self._begin()
+        for entry in self.base.entries():
+            if fnmatchcase(entry.name, self.pattern):
+                self._meet(entry.name)
+                yield entry
+            else:
+                self._skipped += 1
+
+    def catalog(self) -> ClassCatalog | None:
+        """The classes that the source itself names."""
+        return self.base.catalog()
+
+    def skipped(self) -> int:
+        """Files passed over: by the source, and here."""
+        return self.base.skipped() + self._skipped
 
 
 def open_source(

@@ -84,6 +84,13 @@ KINDS: dict[str, FindingKind] = {
             f"add them to the catalogue or {argument('ignore')} them",
         ),
         FindingKind(
+            "siblings",
+            "error",
+            "image",
+            "several masks of one image that differ in kind",
+            f"scan those of one kind only: {argument('include', Blank('GLOB'))}",
+        ),
+        FindingKind(
             "lossy",
             "error",
             "mask",

@@ -36,6 +36,7 @@ _KNOWN_KEYS = {
     "title",
     "source",
     "note",
+    "masks",
     "classes",
     "names",
     "id2label",
@@ -117,6 +118,14 @@ def load_preset(name: str) -> ClassCatalog:
             remedy=f"{did_you_mean(name, preset_names())}'{call('presets')}' lists them",
         ) from None
     return catalog_from_mapping(_parse_yaml(text), name=name, origin="preset")
+
+
+def masks_of_preset(catalog: ClassCatalog) -> tuple[str, ...]:
+    """Patterns of the names of a preset's masks, the first that matches any counts; else none."""
+    if catalog.origin != "preset" or catalog.name not in preset_names():
+        return ()
+    document = _parse_yaml(preset_text(catalog.name))
+    return tuple(document.get("masks", ())) if isinstance(document, Mapping) else ()
 
 
 def read_catalog(path: Path) -> ClassCatalog:

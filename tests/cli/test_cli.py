@@ -135,6 +135,7 @@ def test_only_what_changed_is_decoded(maskstat: Any, masks: Path) -> None:
         "gone": 1,
         "skipped": 0,
         "splits": [],
+        "pattern": None,
     }
     assert document["total_pixels"] == 13
     again = maskstat("scan", "masks", "--classes", "4")

@@ -35,7 +35,16 @@ CLASS_COUNTS = {
     "voc": 21,
 }
 NAMES = sorted(CLASS_COUNTS)
-CATALOGUE_KEYS = {"name", "title", "source", "note", "classes", "ignore", "ignore_colours"}
+CATALOGUE_KEYS = {
+    "name",
+    "title",
+    "source",
+    "note",
+    "masks",
+    "classes",
+    "ignore",
+    "ignore_colours",
+}
 CLASS_KEYS = {"name", "value", "values", "colour", "colours"}
 COLOUR = re.compile(r"#[0-9a-f]{6}")
 
@@ -87,6 +96,8 @@ def test_schema(name: str) -> None:
     for key in ("title", "source", "note"):
         text = catalogue[key]
         assert isinstance(text, str) and text.strip() == text and text.isprintable()
+    for pattern in catalogue.get("masks", []):
+        assert isinstance(pattern, str) and re.fullmatch(r"\*[\w/.]+\*?", pattern)
     assert isinstance(catalogue["classes"], list)
     for entry in at_least_one(catalogue["classes"]):
         assert set(entry) <= CLASS_KEYS and {"name", "colour"} <= set(entry)

@@ -79,6 +79,7 @@ def scan_document(scan: StoredScan) -> dict[str, Any]:
             "gone": changes.gone,
             "skipped": changes.skipped,
             "splits": list(changes.splits),
+            "pattern": changes.pattern,
         }
     return document
 

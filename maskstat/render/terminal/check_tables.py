@@ -71,6 +71,7 @@ _DESCRIPTIONS: dict[str, Any] = {
     "size-mismatch": lambda d: (
         f"{d['mask']} ({_size(d['mask_size'])}, its image {_size(d['image_size'])})"
     ),
+    "siblings": lambda d: f"{d['masks']} ({d['hold']})",
     "leakage": lambda d: f"{d['mask']} (as {d['same_as'][0]['mask']} of {d['same_as'][0]['scan']})",
     "absent-class": lambda d: d["class"],
     "few-masks": lambda d: f"{d['class']} (in {d['masks']})",

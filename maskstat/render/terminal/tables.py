@@ -157,6 +157,11 @@ def _notes(document: Mapping[str, Any]) -> Iterable[str]:
             f"{changes['new']:,} new, {changes['changed']:,} changed,"
             f" {changes['unchanged']:,} unchanged, {changes['gone']:,} gone{skipped}"
         )
+        if pattern := changes["pattern"]:
+            yield (
+                f"Masks are {printable(pattern)}, as of {printable(catalog['name'])}; others are"
+                f" passed over ({spelled(argument('include'))} chooses otherwise)"
+            )
         if len(splits := changes["splits"]) > 1:
             listed = ", ".join(map(printable, splits))
             split = spelled(argument("split"))

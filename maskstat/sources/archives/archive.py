@@ -24,6 +24,11 @@ class ArchiveSource(ShardedSource):
 
     suffixes = ARCHIVE_SUFFIXES
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # A zip has a directory; the members of a tar are found by reading all of it.
+        self.lists_fast = self.where.lower().endswith(".zip")
+
     def _threads(self) -> int:
         if is_url(self.where):
             return _REMOTE_THREADS

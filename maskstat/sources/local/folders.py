@@ -37,6 +37,7 @@ class FolderSource(LocalSource):
 
     selection: Selection
     distinct = True
+    lists_fast = True
 
     @property
     def default_name(self) -> str:

@@ -191,6 +191,7 @@ class RemoteSource(Source):
         self._connection = Connection.to(folder)
         self._key = self._connection.key(folder)
         self.reads = REMOTE_READS
+        self.lists_fast = not _is_glob(self.where)
 
     @property
     def default_name(self) -> str:

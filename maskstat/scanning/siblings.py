@@ -1,0 +1,275 @@
+"""Which files of a source are its masks, where each image has several: said, or asked for.
+
+In comes a request; out goes the same request, of the masks that its preset's are called like, or an
+error that shows the choices. Names are listed once; only a few files of a suspicion are decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+import numpy as np
+
+from maskstat.errors import MaskError, SourceError, argument
+from maskstat.files.photographs import changes_everywhere
+from maskstat.naming import natural_key, printable
+from maskstat.readers import formats
+from maskstat.readers.options import ReadOptions
+from maskstat.scanning.request import ScanRequest
+from maskstat.scanning.sibling_names import Family, Item, Label, Sample
+from maskstat.sources.base import Entry, lightly
+from maskstat.sources.opening import PatternSource
+from maskstat.values.catalog_files import masks_of_preset
+from maskstat.values.tally import Encoding, IntArray, TallyTable
+
+_IMAGES = 4  # of a pair that are decoded
+_MOST_BYTES = 64 << 20  # of a file that is
+_MOST_PIXELS = 1 << 18  # that are compared
+_OVERLAP = 0.5  # share of all values that two kinds have in common at most
+
+
+class Seen(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+        encoding: how.
+        photograph: whether it looks like one.
+        values: that occur.
+        parts: what two files are compared by: some of its pixels, or the counts of all values.
+    """
+
+    encoding: Encoding
+    photograph: bool
+    values: frozenset[int]
+    parts: IntArray
+
+    @property
+    def mode(self) -> tuple[bool, bool]:
+        """Whether it holds colours, and whether indices of more than 8 bits."""
+        return self.encoding.is_colour, self.encoding.bits > 8 and not self.encoding.is_colour
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """Labels of files that are several of one image and differ in kind, and what each holds.
+
+    Attributes:
+        images: of which the names that were looked at have several; of many names a sample.
+        photographs: labels of photographs only.
+    """
+
+    labels: dict[Label, str]
+    images: int
+    photographs: frozenset[Label]
+
+    def in_words(self) -> str:
+        """The labels, each with what it holds."""
+        return ", ".join(f"{printable(at.pattern)} ({holds})" for at, holds in self.labels.items())
+
+    def records(self) -> Iterator[dict[str, str]]:
+        """The labels, as JSON-ready records."""
+        for label, holds in self.labels.items():
+            yield {"masks": label.pattern, "hold": holds}
+
+    def choices(self) -> str:
+        """The arguments that choose one of them."""
+        chosen = []
+        for label in self.labels:
+            if label in self.photographs:
+                continue
+            others = [o.pattern for o in self.labels if _takes(label.pattern, o)]
+            said = [argument("include", label.pattern)]
+            said += [argument("exclude", pattern) for pattern in others if pattern != label.pattern]
+            chosen.append(" ".join(said))
+        return ", or ".join(chosen)
+
+
+def _takes(pattern: str, other: Label) -> bool:
+    return other.place < 0 and fnmatchcase(f"x{other.text}", pattern)
+
+
+def narrowed(asked: ScanRequest) -> ScanRequest:
+    """The request, of the masks of its preset where others are beside them.
+
+    Raises:
+        SourceError: each image has several files that differ in kind, and nobody said which ones
+            are the masks; or the source can't be listed.
+    """
+    source = asked.source
+    if asked.chosen or not source.lists_fast:
+        return asked
+    patterns = dict.fromkeys(masks_of_preset(asked.catalog), 0)
+    sample = Sample[Entry]()
+    for entry in lightly(source.entries()):
+        sample.add(entry)
+        for pattern in patterns:
+            patterns[pattern] += fnmatchcase(entry.name, pattern)
+    used = next((pattern for pattern, count in patterns.items() if count), None)
+    if used is not None:
+        source = PatternSource(source, used)
+        sample = sample.matching(lambda name: fnmatchcase(name, used))
+    options = replace(asked.options, allow_lossy=True, colours=True)
+    for family in sample.families():
+        if (kinds := kinds_of(family, lambda entry: _look(entry, options), _recoded)) is not None:
+            raise SourceError(
+                f"has several files for each image, of different kinds: {kinds.in_words()}",
+                where=printable(source.location),
+                remedy=f"say which ones are the masks: {kinds.choices()}",
+            )
+    return replace(asked, source=source)
+
+
+def kinds_of(
+    family: Family[Item],
+    look: Callable[[Item], Seen | None],
+    recoded: Callable[[Seen, Seen], bool | None],
+) -> Kinds | None:
+    """The labels of a family that differ in kind; None where none do.
+
+    Args:
+        look: what a file holds; None where that can't be told.
+        recoded: whether two files are one map in different values; None where that can't be told.
+    """
+    seen: dict[str, Seen | None] = {}
+
+    def once(item: Item) -> Seen | None:
+        if item.name not in seen:
+            seen[item.name] = look(item)
+        return seen[item.name]
+
+    holds: dict[Label, list[Seen]] = {}
+    images = 0
+    for (one, other), found in family.pairs.items():
+        looked = [(once(a), once(b)) for a, b in found[:_IMAGES]]
+        pairs = [(a, b) for a, b in looked if a is not None and b is not None]
+        if _differ(pairs, recoded, in_one_folder=one.place < 0):
+            images = max(images, len(found))
+            holds.setdefault(one, []).extend(a for a, _ in pairs)
+            holds.setdefault(other, []).extend(b for _, b in pairs)
+    if not holds:
+        return None
+    ordered = sorted(holds, key=lambda label: (*natural_key(label.text), label.text))
+    return Kinds(
+        {label: _in_words(holds[label]) for label in ordered},
+        images,
+        frozenset(label for label in ordered if all(one.photograph for one in holds[label])),
+    )
+
+
+def _differ(
+    pairs: list[tuple[Seen, Seen]],
+    recoded: Callable[[Seen, Seen], bool | None],
+    *,
+    in_one_folder: bool,
+) -> bool:
+    """Whether files of the same images, some of each, are of two kinds.
+
+    Folders of equal names may be sequences, of which some have other values than others: only
+    photographs beside masks, colours beside indices, or one map in two codes are two kinds there.
+    """
+    if len(pairs) < 2:
+        return False
+    for differs in (
+        {one.photograph is other.photograph for one, other in pairs} == {False},
+        {one.mode[0] is other.mode[0] for one, other in pairs} == {False}
+        and len({one.mode[0] for one, _ in pairs}) == 1,
+    ):
+        if differs:
+            return True
+    if any(one.photograph or other.photograph for one, other in pairs):
+        return False
+    found = {recoded(one, other) for one, other in pairs} - {None}
+    if found == {True}:
+        return True
+    if not in_one_folder:
+        return False
+    if len({one.mode for one, _ in pairs}) == len({other.mode for _, other in pairs}) == 1 and (
+        pairs[0][0].mode != pairs[0][1].mode
+    ):
+        return True
+    ones = frozenset[int]().union(*(one.values for one, _ in pairs))
+    others = frozenset[int]().union(*(other.values for _, other in pairs))
+    common = ones & others
+    return common not in (ones, others) and len(common) < _OVERLAP * len(ones | others)
+
+
+def _in_words(seen: list[Seen]) -> str:
+    if all(one.photograph for one in seen):
+        return "photographs"
+    if all(one.encoding.is_colour for one in seen):
+        return "colours"
+    values = sorted(frozenset[int]().union(*(one.values for one in seen)))
+    listed = ", ".join(map(str, values)) if len(values) <= 4 else f"{values[0]} to {values[-1]}"
+    return f"{max(one.encoding.bits for one in seen)}-bit, {listed}"
+
+
+# --- by pixels ----------------------------------------------------------------------------------
+
+
+def _look(entry: Entry, options: ReadOptions) -> Seen | None:
+    if entry.size > _MOST_BYTES:
+        return None
+    try:
+        pixels, encoding = formats.read_label_map(entry.load(), options, entry.name)
+    except (MaskError, MemoryError, OSError):
+        return None
+    step = 1
+    while (pixels.shape[0] // step) * (pixels.shape[1] // step) > _MOST_PIXELS:
+        step += 1
+    some = np.ascontiguousarray(pixels[::step, ::step]).astype(np.int64, copy=False)
+    values = frozenset(np.unique(pixels).tolist())
+    return Seen(encoding, changes_everywhere(pixels), values, some)
+
+
+def _recoded(one: Seen, other: Seen) -> bool | None:
+    """Whether the values of one decide those of the other, pixel for pixel."""
+    if one.parts.shape != other.parts.shape:
+        return False
+    (ones, first), (others, second) = (
+        np.unique(seen.parts, return_inverse=True) for seen in (one, other)
+    )
+    # Few pixels a value decide anything, and one value decides nothing.
+    if min(ones.size, others.size) < 2 or first.size < 4 * max(ones.size, others.size):
+        return None
+    if np.array_equal(one.parts, other.parts):
+        return False
+    pairs = np.unique(first.reshape(-1) * others.size + second.reshape(-1)).size
+    return bool(pairs == ones.size or pairs == others.size)
+
+
+# --- by counts ----------------------------------------------------------------------------------
+
+
+class Row(NamedTuple):
+    """A mask of a scan: its name, and what its counts show."""
+
+    name: str
+    seen: Seen
+
+
+def counted_kinds(tables: Iterable[TallyTable]) -> list[Kinds]:
+    """The same from the counts of a scan: several masks of each image that differ in kind."""
+    sample = Sample[Row]()
+    for row in _rows(tables):
+        sample.add(row)
+    found = (kinds_of(family, lambda row: row.seen, _equal_counts) for family in sample.families())
+    return [kinds for kinds in found if kinds is not None]
+
+
+def _rows(tables: Iterable[TallyTable]) -> Iterator[Row]:
+    for table in tables:
+        starts = table.indptr.tolist()
+        for at, (name, encoding) in enumerate(zip(table.names, table.encodings, strict=True)):
+            part = slice(starts[at], starts[at + 1])
+            values, counts = table.values[part], table.counts[part]
+            yield Row(name, Seen(encoding, False, frozenset(values.tolist()), np.sort(counts)))
+
+
+def _equal_counts(one: Seen, other: Seen) -> bool | None:
+    """Whether other values have the same counts."""
+    if min(one.parts.size, other.parts.size) < 2:
+        return None
+    return one.values != other.values and np.array_equal(one.parts, other.parts)
