@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from types import ModuleType
 from typing import BinaryIO, NamedTuple
@@ -25,7 +26,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.errors import MaskError, argument
+from maskstat.errors import Blank, MaskError, argument
 from maskstat.readers.base import LabelMap as LabelMap
 from maskstat.readers.index_channel import offer
 from maskstat.readers.options import ReadOptions as ReadOptions
@@ -148,6 +149,14 @@ def _accepted(tally: MaskTally, options: ReadOptions) -> MaskTally:
     tally = options.interpreted(tally)
     if tally.encoding.is_colour and not options.colours:
         _refuse_colours(tally)
+    nodata = tally.encoding.nodata
+    if nodata is not None and nodata not in tally.values:
+        return replace(tally, encoding=tally.encoding._replace(nodata=None))
+    if nodata == 0 and not options.knows_zero:
+        raise MaskError(
+            f"calls 0 nodata, which may be a class as well ({argument('ignore', 0)} leaves it out,"
+            f" {argument('classes', Blank('N|FILE'))} with the value 0 counts it)"
+        )
     return tally
 
 

@@ -17,7 +17,7 @@ from maskstat.naming import printable, storable
 from maskstat.parameters import check_word
 from maskstat.readers.choices import CHANNEL, CHANNELS, Channel
 from maskstat.readers.index_channel import indices_of
-from maskstat.values.tally import KEPT_IDS, Encoding, MaskTally
+from maskstat.values.tally import KEPT_IDS, NO_NUMBER, Encoding, MaskTally
 
 if TYPE_CHECKING:
     from maskstat.readers.panoptic import Panoptic
@@ -48,6 +48,7 @@ class ReadOptions:
         value_divisor: N, where a value is class * N + instance: value // N is counted. Values
             below N are classes already, as in Cityscapes, unless `divide_all`.
         panoptic: what the segments of COCO panoptic PNGs are; categories are counted.
+        knows_zero: whether a class has the value 0, or it is ignored: where a file calls 0 nodata.
     """
 
     allow_lossy: bool = False
@@ -59,6 +60,7 @@ class ReadOptions:
     value_divisor: int | None = None
     divide_all: bool = False
     panoptic: Panoptic | None = None
+    knows_zero: bool = False
 
     @classmethod
     def of(
@@ -164,6 +166,8 @@ class ReadOptions:
             return True
         if encoding.is_colour and not self.colours:
             return True
+        if encoding.nodata == 0 and not self.knows_zero:
+            return True
         reading = self.reading(encoding.container, colour=encoding.is_colour)
         return encoding.reading.removesuffix(KEPT_IDS) != reading
 
@@ -189,7 +193,8 @@ class ReadOptions:
             values = self.panoptic.categories_of(tally.name, tally.values, tally.counts)
         else:
             kept = KEPT_IDS if self._keeps(tally.values, tally.encoding) else ""
-            encoding = tally.encoding._replace(reading=reading + kept)
+            nodata = self._nodata(tally.encoding)
+            encoding = tally.encoding._replace(reading=reading + kept, nodata=nodata)
             values = self._divided(tally.values, tally.encoding).astype(np.int64, copy=False)
         if values is tally.values:
             return MaskTally(tally.name, tally.shape, encoding, tally.values, tally.counts)
@@ -210,13 +215,16 @@ class ReadOptions:
             return known[inverse.reshape(pixels.shape)], Encoding(
                 encoding.container, "int", 64, reading
             )
-        return self._divided(pixels, encoding), encoding._replace(reading=reading)
+        nodata = self._nodata(encoding)
+        return self._divided(pixels, encoding), encoding._replace(reading=reading, nodata=nodata)
 
     def _keeps(self, values: NDArray[np.int64], encoding: Encoding) -> bool:
         """Whether a value would be another one if all were divided."""
         if self.value_divisor is None or self.divide_all or encoding.is_colour:
             return False
         small = values[values < self.value_divisor]
+        if encoding.nodata is not None:
+            small = small[small != encoding.nodata]
         return bool((small // self.value_divisor != small).any())
 
     def _divided(self, values: NDArray[np.integer], encoding: Encoding) -> NDArray[np.integer]:
@@ -224,7 +232,19 @@ class ReadOptions:
             return values
         wide = values.astype(np.int64)
         divided: NDArray[np.int64] = wide // self.value_divisor
-        return divided if self.divide_all else np.where(wide < self.value_divisor, wide, divided)
+        if not self.divide_all:
+            divided = np.where(wide < self.value_divisor, wide, divided)
+        if (nodata := self._nodata(encoding)) is not None:
+            divided = np.where(wide == encoding.nodata, nodata, divided)
+        return divided
+
+    def _nodata(self, encoding: Encoding) -> int | None:
+        """Its raw value where ids are divided: never that of a class that is none."""
+        nodata, divisor = encoding.nodata, self.value_divisor
+        if nodata is None or divisor is None:
+            return nodata
+        stays = nodata < divisor and not self.divide_all
+        return nodata if stays or nodata == 0 else NO_NUMBER
 
 
 def _check_panoptic(encoding: Encoding) -> None:

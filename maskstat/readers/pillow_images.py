@@ -11,7 +11,6 @@ from PIL import Image, ImageFile
 
 from maskstat.errors import MaskError
 from maskstat.readers.base import LabelMap
-from maskstat.readers.tallying import whole_numbers
 from maskstat.values.tally import Encoding
 
 MAX_DECODED_BYTES = 1 << 30
@@ -92,8 +91,6 @@ def label_map(image: Image.Image, container: str, kind: str) -> LabelMap:
         return LabelMap(load_pixels(image, kind).astype(np.uint16), Encoding(container, "grey", 16))
     if mode == "I":
         return LabelMap(load_pixels(image, kind).astype(np.int32), Encoding(container, "int", 32))
-    if mode == "F":
-        return LabelMap(whole_numbers(load_pixels(image, kind)), Encoding(container, "float", 32))
     if mode in {"RGB", "RGBX", "RGBA", "LA"}:
         samples = {"RGBA": "rgba", "LA": "greyalpha"}.get(mode, "rgb")
         channels = np.asarray(load_pixels(image, kind), np.uint8)

@@ -74,6 +74,7 @@ _FLIPS = {
 }
 _MOST_NUMBERS = 16  # of one tag that are looked at
 _DESCRIPTION_BYTES = 512
+_NODATA, _NODATA_BYTES = 42113, 64  # GDAL's
 # ImageJ writes stacks beyond 4 GB as one directory, and tifffile where it is told to.
 _HIDDEN_PAGES = re.compile(
     rb'ImageJ=[^\0]*?images=(?!1\s)[0-9]|\{"shape":[^}\0]*"truncated": true', re.DOTALL
@@ -84,7 +85,8 @@ class Page(NamedTuple):
     """One directory of a TIFF; sizes in pixels, other fields as in its tags.
 
     `number` is its place among the pages, from 0, and `place` that of its directory in the file.
-    `orientation` is 1 to 8: which corner the first row and column begin at.
+    `orientation` is 1 to 8: which corner the first row and column begin at. `nodata` is the text of
+    GDAL's tag, "" where there is none.
     """
 
     number: int
@@ -102,6 +104,7 @@ class Page(NamedTuple):
     is_tiled: bool
     has_tile_offsets: bool
     place: int
+    nodata: str
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -190,7 +193,7 @@ def _read_page(
     if len(body) < entries * entry_size + link_size:
         raise MaskError("corrupt TIFF: it ends within its directory")
     tags: dict[int, tuple[int, ...]] = {}
-    description = b""
+    description = nodata = b""
     for place in range(entries):
         entry = body[place * entry_size : (place + 1) * entry_size]
         tag, kind = struct.unpack_from(f"{order}HH", entry)
@@ -198,12 +201,15 @@ def _read_page(
             tags.setdefault(tag, _numbers(file, order, is_big, kind, entry))
         elif tag == _DESCRIPTION:
             description = _value(file, order, is_big, 1, entry, _DESCRIPTION_BYTES)
+        elif tag == _NODATA:
+            nodata = _value(file, order, is_big, 1, entry, _NODATA_BYTES)
     (following,) = struct.unpack_from(
         f"{order}{'Q' if is_big else 'I'}", body, entries * entry_size
     )
     if not number and not following and _HIDDEN_PAGES.match(description):
         raise MaskError("a stack whose pages have no directories of their own (by ImageJ, say)")
-    return _page(number, start, tags), following
+    text = nodata.split(b"\0")[0].decode("ascii", "replace").strip()
+    return _page(number, start, text, tags), following
 
 
 def all_numbers(
@@ -268,7 +274,7 @@ def stored(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     return pixels.swapaxes(0, 1) if orientation >= 5 else pixels
 
 
-def _page(number: int, place: int, tags: dict[int, tuple[int, ...]]) -> Page:
+def _page(number: int, place: int, nodata: str, tags: dict[int, tuple[int, ...]]) -> Page:
     def first(tag: int, default: int) -> int:
         return (tags.get(tag) or (default,))[0]
 
@@ -292,6 +298,7 @@ def _page(number: int, place: int, tags: dict[int, tuple[int, ...]]) -> Page:
         _TILE_WIDTH in tags,
         _TILE_OFFSETS in tags,
         place,
+        nodata,
     )
 
 

@@ -28,6 +28,7 @@ from maskstat.readers.raw_masks import check_decoded
 from maskstat.readers.tallying import PixelCounter, whole_numbers
 from maskstat.readers.tiff_directory import Directory, Page, colour_samples, stored
 from maskstat.readers.tiff_images import IMAGE_CODECS
+from maskstat.readers.tiff_nodata import with_nodata
 from maskstat.readers.tiff_segments import FAULTS, Window, unreadable, windows
 from maskstat.values.tally import Encoding, MaskTally
 
@@ -58,7 +59,7 @@ def read_mosaic(file: BinaryIO, directory: Directory, options: ReadOptions) -> L
         if mosaic.colours:
             part: NDArray[np.integer] = pack_colours(_bytes(window.pixels), mosaic.colours)
         else:
-            part = whole_numbers(mosaic.values(window.pixels))
+            part = mosaic.values(window.pixels)
         if whole is None:
             check_decoded(math.prod(mosaic.shape) * part.dtype.itemsize)
             whole = np.empty(mosaic.shape, part.dtype)
@@ -128,8 +129,9 @@ class _Mosaic:
 
     def windows(self) -> Iterator[tuple[int, Window]]:
         """Windows that cover all that counts, with the row where their page begins in the mask."""
+        nodata = self._pages[0].nodata
         for place, group in enumerate(self._groups):
-            for parts in zip(*(windows(self._file, page) for page in group), strict=True):
+            for parts in zip(*(windows(self._file, page, nodata) for page in group), strict=True):
                 window = parts[0]
                 if len(parts) > 1:
                     pixels = np.concatenate([part.pixels for part in parts], axis=-1)
@@ -141,9 +143,12 @@ class _Mosaic:
         page = whole[top : top + self._page_height]
         return stored(page, self._pages[0].orientation)
 
-    def values(self, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
+    def values(self, pixels: NDArray[np.generic]) -> NDArray[np.integer]:
         """Raw values [height, width] of a window that holds no colours."""
-        return pixels[..., 0] if self._reader is None else self._reader.values(pixels)
+        if self._reader is not None:
+            return whole_numbers(self._reader.values(pixels))
+        values, self.encoding = with_nodata(pixels[..., 0], self._pages[0].nodata, self.encoding)
+        return values
 
     def finish(self) -> None:
         """Raise MaskError where all was seen, and is nothing that anybody said."""
@@ -168,6 +173,7 @@ def _kind(page: Page) -> tuple[object, ...]:
         page.sample_formats,
         page.photometric,
         page.extra_samples,
+        page.nodata,
     )
 
 

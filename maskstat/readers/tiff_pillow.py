@@ -16,9 +16,10 @@ from maskstat.errors import MaskError
 from maskstat.readers.base import LabelMap, refuse_lossy
 from maskstat.readers.libtiff import libtiff_errors
 from maskstat.readers.options import ReadOptions
-from maskstat.readers.pillow_images import label_map, open_image
+from maskstat.readers.pillow_images import label_map, load_pixels, open_image
 from maskstat.readers.tiff_deflate import DEFLATE, check_deflated
 from maskstat.readers.tiff_directory import Directory, turned, upright
+from maskstat.readers.tiff_nodata import with_nodata
 from maskstat.values.tally import Encoding
 
 _BITS, _PHOTOMETRIC, _SAMPLES_PER_PIXEL, _SAMPLE_FORMAT = 258, 262, 277, 339
@@ -45,7 +46,11 @@ def read_with_pillow(data: bytes, directory: Directory, options: ReadOptions) ->
     sample_format = _first(tags.get(_SAMPLE_FORMAT), _UNSIGNED)
     _check_coverage(image)
     with libtiff_errors() as errors:
-        pixels, encoding = label_map(image, "tiff", "TIFF")
+        if image.mode == "F":
+            floats, encoding = load_pixels(image, "TIFF"), Encoding("tiff", "float", 32)
+            pixels, encoding = with_nodata(floats, page.nodata, encoding)
+        else:
+            pixels, encoding = label_map(image, "tiff", "TIFF")
     if page.compression in _FAX and errors:  # libtiff goes on, with rows of its own making
         raise MaskError(f"corrupt TIFF: {errors[0]}")
     pixels = turned(pixels, page.orientation)
@@ -67,7 +72,9 @@ def read_with_pillow(data: bytes, directory: Directory, options: ReadOptions) ->
     samples = encoding.samples
     if samples in {"grey", "int"}:
         samples = "int" if sample_format == _SIGNED else "uint" if bits == 32 else "grey"
-    encoding = Encoding("tiff", samples, bits)
+    encoding = Encoding("tiff", samples, bits, nodata=encoding.nodata)
+    if samples != "float":
+        pixels, encoding = with_nodata(pixels, page.nodata, encoding)
     return LabelMap(pixels, encoding.lossy() if lossy else encoding)
 
 

@@ -20,13 +20,13 @@ from maskstat.naming import printable
 from maskstat.readers.base import read_at
 from maskstat.readers.tiff_images import IMAGE_CODECS, check_image
 from maskstat.readers.tiff_lzw import decode_lzw
+from maskstat.readers.tiff_nodata import stored_nodata
 
 MAX_SEGMENT_BYTES = 256 << 20
 _BAND_BYTES = 8 << 20
 _ENCODED_SLACK = 1 << 20
 _UNCOMPRESSED, _LZW = 1, 5
 _PREDICTED = frozenset({_LZW, 8, 32946, 34925, 50000})  # compressions that a predictor comes before
-_NODATA = 42113
 FAULTS = (MaskError, OSError, MemoryError)  # what is no sign of a corrupt file
 
 # What tifffile thinks of a file it says in a log, which would end up on the terminal.
@@ -118,8 +118,11 @@ def _layout(page: Any) -> _Layout:
     return layout
 
 
-def windows(file: BinaryIO, page: Any) -> Iterator[Window]:
-    """The pixels of a page of tifffile's, a strip or tile at a time. Raises MaskError."""
+def windows(file: BinaryIO, page: Any, nodata: str) -> Iterator[Window]:
+    """The pixels of a page of tifffile's, a strip or tile at a time. Raises MaskError.
+
+    `nodata` is the text of GDAL's tag: the value of what the file leaves out.
+    """
     layout = _layout(page)
     size = layout.segment_bytes
     if max(size, layout.planes * size // 2) > MAX_SEGMENT_BYTES:
@@ -130,7 +133,7 @@ def windows(file: BinaryIO, page: Any) -> Iterator[Window]:
             )
         yield from _row_bands(file, page, layout)
         return
-    segments = _Segments(file, page, layout)
+    segments = _Segments(file, page, layout, stored_nodata(nodata, layout.dtype))
     planes, count = layout.planes, layout.down * layout.across
     for number in range(count):
         row, column = number // layout.across * layout.high, number % layout.across * layout.wide
@@ -142,10 +145,10 @@ def windows(file: BinaryIO, page: Any) -> Iterator[Window]:
 class _Segments:
     """Decodes the strips or tiles of one page."""
 
-    def __init__(self, file: BinaryIO, page: Any, layout: _Layout):
+    def __init__(self, file: BinaryIO, page: Any, layout: _Layout, missing: int | float | None):
         self._file, self._page, self._layout = file, page, layout
         self._most = 2 * layout.segment_bytes + _ENCODED_SLACK
-        self._missing = _nodata(page, layout.dtype)
+        self._missing = missing
         if layout.compression not in _PREDICTED:  # as libtiff and GDAL have it, at all depths
             page.predictor = 1
         if layout.compression == _LZW:  # tifffile is given what is left to do
@@ -188,19 +191,6 @@ class _Segments:
             data = bytes(imagecodecs.bitorder_decode(data))
         row_bytes = (layout.wide * layout.samples * layout.bits + 7) // 8
         return decode_lzw(data, layout.high if layout.is_tiled else rows, row_bytes)
-
-
-def _nodata(page: Any, dtype: np.dtype[Any]) -> int | None:
-    """The value of what a file leaves out, where it names one that its type can hold."""
-    tag = page.tags.get(_NODATA)
-    try:
-        value = int(float(str(tag.value).strip("\0 "))) if tag is not None else None
-    except (ValueError, OverflowError):
-        return None
-    if value is None or dtype.kind == "f":
-        return value
-    low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-    return value if low <= value <= high else None
 
 
 def _read(file: BinaryIO, offset: int, size: int) -> bytes:

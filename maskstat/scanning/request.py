@@ -119,7 +119,7 @@ class ScanRequest:
         return cls(
             found,
             catalog,
-            replace(options, colours=catalog.has_colours),
+            replace(options, colours=catalog.has_colours, knows_zero=catalog.explains(0)),
             elsewhere,
             chosen=bool(selection.include or selection.exclude),
             db=db,

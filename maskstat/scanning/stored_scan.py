@@ -206,7 +206,8 @@ class StoredScan:
         Raises:
             FileFormatError: it was read with a panoptic file that can't be read any more.
         """
-        return ReadOptions.of(self.info.reading, allow_lossy=True, colours=True)
+        options = ReadOptions.of(self.info.reading, allow_lossy=True, colours=True)
+        return replace(options, knows_zero=True)
 
     def entries(self) -> Iterator[Entry]:
         """The files of its masks as they are now: to look at pixels again.
@@ -249,22 +250,27 @@ class StoredScan:
         kept = self._store.index_values(self.info)
         if kept is None:
             kept = self._index_values()
-        narrow, wide = kept
+        narrow, wide, nodata = kept
         catalog = ClassCatalog.inferred(
-            narrow | wide, eight_bit=DEFAULT_IGNORE not in wide, ignored=asked.ignored_values
+            narrow | wide,
+            eight_bit=DEFAULT_IGNORE not in wide,
+            ignored=asked.ignored_values,
+            nodata=nodata,
         )
         return catalog.ignoring(asked.ignored_values, asked.ignored_colours)
 
-    def _index_values(self) -> tuple[set[int], set[int]]:
-        """Raw values of the index masks: of those with 8 bits a pixel, and of all others."""
+    def _index_values(self) -> tuple[set[int], set[int], set[int]]:
+        """Raw values of the index masks: with 8 bits a pixel, of all others; and nodata."""
         revision = self._store.revision(self.info)
         narrow: set[int] = set()
         wide: set[int] = set()
+        nodata: set[int] = set()
         for table in self.tables():
             narrow.update(table.index_values(eight_bit=True).tolist())
             wide.update(table.index_values(eight_bit=False).tolist())
-        self._store.keep_index_values(self.info, narrow, wide, revision)
-        return narrow, wide
+            nodata.update(e.nodata for e in table.encodings if e.nodata is not None)
+        self._store.keep_index_values(self.info, (narrow, wide, nodata), revision)
+        return narrow, wide, nodata
 
     def close(self) -> None:
         """Close the store this scan reads from."""

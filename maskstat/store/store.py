@@ -48,7 +48,7 @@ LOCK_SECONDS = 10.0  # how long to wait for another process that is writing
 # SQLite lets go of the interpreter lock once a statement: with many rows in each, the threads
 # that decode go on meanwhile. 9 parameters a row; some builds of SQLite allow 999.
 _ROWS = 100
-_VALUES = "values"  # in place of a catalogue's digest, where `summary` keeps raw values
+_VALUES = "values and nodata"  # in place of a catalogue's digest, where `summary` keeps raw values
 _KEPT_VALUES = 1 << 16
 _FIRST = call("scan", Blank("FOLDER"), classes=Blank("K"))
 _ASKED = 512  # masks that one statement looks up
@@ -361,26 +361,26 @@ class Store(KeptProfiles, Copied):
     def _keep_totals(self, scan: ScanInfo, histogram: ClassHistogram, revision: int) -> None:
         self._keep_summary(scan, histogram.catalog.digest, revision, histogram.to_text())
 
-    def index_values(self, scan: ScanInfo) -> tuple[set[int], set[int]] | None:
+    def index_values(self, scan: ScanInfo) -> tuple[set[int], set[int], set[int]] | None:
         """Raw values of index masks, where they were kept and are still true.
 
         Returns:
-            values in masks of 8 bits a pixel, and in all others.
+            values in masks of 8 bits a pixel, in all others, and what files call nodata.
         """
         text = self._summary(scan, _VALUES)
         if text is None:
             return None
         with self.checked():
-            narrow, wide = ({int(value) for value in values} for values in json.loads(text))
-        return narrow, wide
+            narrow, wide, nodata = ({int(value) for value in found} for found in json.loads(text))
+        return narrow, wide, nodata
 
     def keep_index_values(
-        self, scan: ScanInfo, narrow: set[int], wide: set[int], revision: int
+        self, scan: ScanInfo, values: tuple[set[int], set[int], set[int]], revision: int
     ) -> None:
         """Keep the raw values that were found in the masks of this revision, for speed only."""
-        if len(narrow) + len(wide) > _KEPT_VALUES:
+        if sum(map(len, values)) > _KEPT_VALUES:
             return
-        text = json.dumps([sorted(narrow), sorted(wide)])
+        text = json.dumps([sorted(found) for found in values])
         with contextlib.suppress(StoreError), self._transaction():
             self._keep_summary(scan, _VALUES, revision, text)
 

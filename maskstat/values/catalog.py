@@ -25,6 +25,9 @@ DEFAULT_IGNORE = 255
 MAX_CLASSES = 65536
 _DISTANCES_AT_ONCE = 1 << 20
 
+_Kind = tuple[str, int | None]  # of masks that are looked up alike: what values are, and nodata
+_COLOUR: _Kind = ("colour", None)
+
 
 @dataclass(frozen=True, slots=True)
 class ClassInfo:
@@ -54,11 +57,14 @@ class ClassCatalog:
 
     Attributes:
         classes: K entries, `classes[i].index == i`.
-        ignored_values: raw values of index masks that are left out of every count of classes.
+        ignored_values: raw values of index masks that are left out of every count of classes; so
+            is what the file of a mask calls nodata, where no class is declared to have it.
         ignored_colours: the same for colour-coded masks.
         ignore_255: whether 255 is ignored in 8-bit index masks where it is not a class.
         nearest_colour: how far a colour of a mask may be off, as the largest difference of a
             channel (alpha is one), to count as the nearest listed colour; 0: not at all.
+        nodata_first: whether a value that the file of a mask calls nodata is ignored in it even
+            where a class has it: of inferred classes, which nobody declared.
         name: what the catalogue is called in output.
         origin: "number" (only K was given), "inferred" (from the values found), "file" or "preset".
 
@@ -73,7 +79,8 @@ class ClassCatalog:
     name: str = "classes"
     origin: str = "file"
     nearest_colour: int = 0
-    _lookups: dict[str, tuple[IntArray, IntArray]] = field(
+    nodata_first: bool = False
+    _lookups: dict[_Kind, tuple[IntArray, IntArray]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -120,14 +127,20 @@ class ClassCatalog:
 
     @classmethod
     def inferred(
-        cls, values: Iterable[int], *, eight_bit: bool, ignored: frozenset[int] = frozenset()
+        cls,
+        values: Iterable[int],
+        *,
+        eight_bit: bool,
+        ignored: frozenset[int] = frozenset(),
+        nodata: Iterable[int] = (),
     ) -> ClassCatalog:
         """Classes from the raw values found in index masks.
 
         Class index equals raw value (0..max) while max < 256, so that weights line up with a
         model's outputs even where a value in between never occurs; with larger or negative
         values there is one class a value found, in ascending order. 255 counts as the ignore
-        index of 8-bit masks, except where the values are just {0, 255}: a binary mask.
+        index of 8-bit masks, except where the values are just {0, 255}: a binary mask. `nodata` is
+        what files call so; there it is ignored, whatever the classes of other masks.
 
         Raises:
             CatalogError: there would be more than MAX_CLASSES.
@@ -150,7 +163,8 @@ class ClassCatalog:
                 remedy=f"say what they mean with {argument('classes')}",
             )
         classes = tuple(ClassInfo(k, f"class_{v}", (v,)) for k, v in enumerate(raw))
-        return cls(classes, name="inferred", origin="inferred")
+        first = any(value in raw for value in nodata)
+        return cls(classes, name="inferred", origin="inferred", nodata_first=first)
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -171,6 +185,10 @@ class ClassCatalog:
         """Whether the catalogue can explain colour-coded masks."""
         return any(info.colours for info in self.classes)
 
+    def explains(self, value: int) -> bool:
+        """Whether a raw value of index masks is declared a class or ignored."""
+        return value in self.ignored_values or any(value in info.values for info in self.classes)
+
     @property
     def digest(self) -> str:
         """SHA-256 over everything that decides which pixel belongs to which class."""
@@ -182,6 +200,7 @@ class ClassCatalog:
                     sorted(self.ignored_colours),
                     self.ignore_255,
                     *([self.nearest_colour] if self.nearest_colour else []),
+                    *(["nodata first"] if self.nodata_first else []),
                 ],
                 ensure_ascii=True,
             ).encode()
@@ -214,7 +233,7 @@ class ClassCatalog:
         """Class index of every entry of a table, or IGNORED, or UNLISTED. Shape (nnz,)."""
         targets = np.empty(table.values.size, np.int64)
         kinds = {encoding: self._kind(encoding) for encoding in set(table.encodings)}
-        used = sorted(set(kinds.values()))
+        used = list(dict.fromkeys(kinds.values()))
         if len(used) == 1:
             return self._targets(used[0], table.values)
         kind_of_mask = np.array([used.index(kinds[e]) for e in table.encodings], np.int64)
@@ -228,9 +247,9 @@ class ClassCatalog:
         """The same for raw values [V] of one mask."""
         return self._targets(self._kind(encoding), values)
 
-    def _targets(self, kind: str, values: IntArray) -> NDArray[np.int64]:
+    def _targets(self, kind: _Kind, values: IntArray) -> NDArray[np.int64]:
         targets = self._look_up(kind, values)
-        if kind == "colour" and self.nearest_colour:
+        if kind == _COLOUR and self.nearest_colour:
             off = targets == UNLISTED
             nearest, difference = self.nearest(values[off])
             targets[off] = np.where(difference <= self.nearest_colour, nearest, UNLISTED)
@@ -249,7 +268,7 @@ class ClassCatalog:
             int64[n] class indices or IGNORED, or UNLISTED where none is the nearest; int64[n]
             distances, 256 where no colours are listed.
         """
-        keys, meanings = self._lookup("colour")
+        keys, meanings = self._lookup(_COLOUR)
         unique, inverse = np.unique(colours, return_inverse=True)
         targets = np.full(unique.size, UNLISTED, np.int64)
         distances = np.full(unique.size, 256, np.int64)
@@ -267,24 +286,26 @@ class ClassCatalog:
         inverse = inverse.reshape(-1)
         return targets[inverse], distances[inverse]
 
-    def _kind(self, encoding: Encoding) -> str:
-        """Which lookup explains masks of this encoding."""
+    def _kind(self, encoding: Encoding) -> _Kind:
+        """Which lookup explains masks of this encoding, and what is nodata in them."""
         if encoding.is_colour:
-            return "grey in colour" if encoding.lacks_grey and not self.has_colours else "colour"
-        return "8-bit index" if encoding.is_eight_bit else "index"
+            grey = encoding.lacks_grey and not self.has_colours
+            return ("grey in colour", None) if grey else _COLOUR
+        return "8-bit index" if encoding.is_eight_bit else "index", encoding.nodata
 
-    def _lookup(self, kind: str) -> tuple[IntArray, IntArray]:
+    def _lookup(self, kind: _Kind) -> tuple[IntArray, IntArray]:
         if kind not in self._lookups:
             self._lookups[kind] = self._build(kind)
         return self._lookups[kind]
 
-    def _look_up(self, kind: str, values: IntArray) -> IntArray:
+    def _look_up(self, kind: _Kind, values: IntArray) -> IntArray:
         keys, targets = self._lookup(kind)
         at = np.minimum(np.searchsorted(keys, values), keys.size - 1)
         return np.where(keys[at] == values, targets[at], UNLISTED)
 
-    def _build(self, kind: str) -> tuple[IntArray, IntArray]:
+    def _build(self, of: _Kind) -> tuple[IntArray, IntArray]:
         table: dict[int, int] = {}
+        kind, nodata = of
         if kind == "colour":
             table.update(dict.fromkeys(self.ignored_colours, IGNORED))
             table.update((c, info.index) for info in self.classes for c in info.colours)
@@ -292,7 +313,11 @@ class ClassCatalog:
             if self.ignore_255 and kind != "index":
                 table[DEFAULT_IGNORE] = IGNORED
             table.update(dict.fromkeys(self.ignored_values, IGNORED))
+            void = {} if nodata is None else {nodata: IGNORED}
+            table |= void
             table.update((v, info.index) for info in self.classes for v in info.values)
+            if self.nodata_first:
+                table |= void
             if kind == "grey in colour":
                 table = {v * GREY: target for v, target in table.items() if 0 <= v <= 255}
                 table |= dict.fromkeys(self.ignored_colours, IGNORED)
@@ -315,6 +340,7 @@ class ClassCatalog:
             "ignore_colours": [value_label(c, colour=True) for c in sorted(self.ignored_colours)],
             "ignore_255": self.ignore_255,
             "nearest_colour": self.nearest_colour,
+            **({"nodata_first": True} if self.nodata_first else {}),
             "origin": self.origin,
         }
 

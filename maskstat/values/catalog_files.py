@@ -46,6 +46,7 @@ _KNOWN_KEYS = {
     "ignore_255",
     "nearest_colour",
     "nearest_color",
+    "nodata_first",
     "origin",
 }
 _KNOWN_CLASS_KEYS = {"name", "value", "values", "colour", "color", "colours", "colors"}
@@ -209,6 +210,7 @@ def catalog_from_mapping(document: object, *, name: str, origin: str = "file") -
         nearest_colour=_integer(
             document.get("nearest_colour", document.get("nearest_color", 0)), "nearest_colour"
         ),
+        nodata_first=document.get("nodata_first") is True,
         name=_text(document.get("name", name), "the catalogue's name"),
         origin=_text(document.get("origin", origin), "origin"),
     )

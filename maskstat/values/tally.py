@@ -18,6 +18,7 @@ IntArray = NDArray[np.int64]
 _COLOUR_SAMPLES = frozenset({"rgb", "rgba", "greyalpha"})
 _LOSSY_MARK = "lossy"
 KEPT_IDS = ", some as they are"  # behind the reading of ids that are divided: some were classes
+NO_NUMBER = 1 - (1 << 63)  # raw value of a nodata that is no label: no float has this value
 GREY = 0x010101  # a grey level times this is its colour
 
 
@@ -27,13 +28,16 @@ class Encoding(NamedTuple):
     `container` is the file format ("png", "tiff", ...; with " lossy" appended where its pixels were
     compressed with loss), `samples` one of grey, palette, bool, int, uint, float, rgb, rgba,
     greyalpha, and `bits` the bits of one sample. `reading` says what else made values of samples
-    ("page 2", "ids // 1000"), in words; it is empty where values are as stored.
+    ("page 2", "ids // 1000"), in words; it is empty where values are as stored. `nodata` is the
+    raw value that the file itself says stands for no data (GDAL's tag of a TIFF), where a pixel
+    has it; `NO_NUMBER` where that is no label at all, such as NaN.
     """
 
     container: str
     samples: str
     bits: int
     reading: str = ""
+    nodata: int | None = None
 
     def __repr__(self) -> str:
         return one_line(self)
@@ -66,12 +70,16 @@ class Encoding(NamedTuple):
         # Two masks are of one kind whether one of them has ids that need no division or not.
         reading = self.reading.removesuffix(KEPT_IDS)
         extra = f", {reading}" if reading else ""
+        if self.nodata is not None:
+            value = "NaN or the like" if self.nodata == NO_NUMBER else self.nodata
+            extra = f", nodata {value}{extra}"
         return f"{self.container} {self.samples} {self.bits}-bit{extra}"
 
     def to_text(self) -> str:
         """The form kept in a store; `Encoding.from_text` reads it back."""
         extra = f";{self.reading}" if self.reading else ""
-        return f"{self.container}/{self.samples}/{self.bits}{extra}"
+        nodata = "" if self.nodata is None else f"~{self.nodata}"
+        return f"{self.container}/{self.samples}/{self.bits}{nodata}{extra}"
 
     @staticmethod
     @lru_cache(maxsize=256)
@@ -79,7 +87,8 @@ class Encoding(NamedTuple):
         """Read what `to_text` wrote."""
         stored, _, reading = text.partition(";")
         container, samples, bits = stored.rsplit("/", 2)
-        return Encoding(container, samples, int(bits), reading)
+        bits, _, nodata = bits.partition("~")
+        return Encoding(container, samples, int(bits), reading, int(nodata) if nodata else None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,12 +202,18 @@ class TallyTable:
     def index_values(self, *, eight_bit: bool) -> IntArray:
         """Raw values that occur in index masks (not in colour-coded ones), ascending.
 
-        Of masks with 8 bits a pixel, where 255 is the usual ignore index, or of all others.
+        Of masks with 8 bits a pixel, where 255 is the usual ignore index, or of all others. What
+        a mask's file calls nodata is none of its values.
         """
         lengths = np.diff(self.indptr)
+        counts = np.ones(self.values.size, bool)
+        for row, encoding in enumerate(self.encodings):
+            if encoding.nodata is not None:
+                mine = slice(self.indptr[row], self.indptr[row + 1])
+                counts[mine] = self.values[mine] != encoding.nodata
 
         def values_of(chosen: list[bool]) -> IntArray:
-            values: IntArray = self.values[np.repeat(np.array(chosen, bool), lengths)]
+            values: IntArray = self.values[np.repeat(np.array(chosen, bool), lengths) & counts]
             return values
 
         if not eight_bit:
@@ -213,9 +228,12 @@ class TallyTable:
 
 
 def value_label(value: int, *, colour: bool) -> int | str:
-    """A raw value as people write it: 7, "#804080", or "#80408000" where not opaque."""
+    """A raw value as people write it: 7, "#804080", or "#80408000" where not opaque.
+
+    A nodata that is no label (`NO_NUMBER`) is "nodata".
+    """
     if not colour:
-        return value
+        return "nodata" if value == NO_NUMBER else value
     text = f"#{value & 0xFFFFFF:06x}"
     transparency = value >> 24
     return f"{text}{255 - transparency:02x}" if transparency else text

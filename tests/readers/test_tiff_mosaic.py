@@ -32,6 +32,7 @@ from tests.support.mask_files import (
     from_tifffile,
     labels,
     refusal,
+    sparse,
 )
 from tests.support.packages import package
 from tests.support.tiff_factory import (
@@ -50,7 +51,7 @@ from tests.support.tracing import stop_tracing
 tifffile = package("tifffile", reason="needs maskstat[tiff]")
 
 LARGE = np.repeat(np.arange(5 * 40, dtype=np.uint16).reshape(40, 5) % 23, 13, axis=1)  # 40 x 65
-NEW_SUBFILE, NODATA, TILE_WIDTH, TILE_HEIGHT = 254, 42113, 322, 323
+NEW_SUBFILE, TILE_WIDTH, TILE_HEIGHT = 254, 322, 323
 
 
 @pytest.fixture
@@ -273,22 +274,6 @@ def test_one_channel_is_no_stack() -> None:
 
 
 # --- what is missing ---------------------------------------------------------------------------
-
-
-def sparse(nodata: str | None) -> bytes:
-    """Four tiles of 16 x 16 threes, of which the second is left out."""
-    extratags = [] if nodata is None else [(NODATA, 2, 0, nodata, True)]
-    stream = io.BytesIO()
-    tifffile.imwrite(
-        stream, np.full((32, 32), 3, np.uint8), tile=(16, 16), metadata=None, extratags=extratags
-    )
-    data = bytearray(stream.getvalue())
-    with tifffile.TiffFile(io.BytesIO(bytes(data))) as file:
-        for tag in ("TileOffsets", "TileByteCounts"):
-            entry = file.pages[0].tags[tag]
-            size = entry.valuebytecount // entry.count
-            data[entry.valueoffset + size : entry.valueoffset + 2 * size] = bytes(size)
-    return bytes(data)
 
 
 def test_tiles_left_out_are_nodata_or_refused(by_windows: None) -> None:

@@ -26,6 +26,7 @@ tifffile = package("tifffile", reason="needs maskstat[tiff]")
 
 STRICT = ReadOptions()
 ALL = ReadOptions(allow_lossy=True, colours=True)
+GDAL_NODATA = 42113  # tag
 SHAPE = (11, 13)  # no multiple of 8: the last byte of a row is half full
 PALETTE_COLOURS = [(37 * k % 256, 91 * k % 256, 50 + 3 * k % 200) for k in range(256)]
 GREY_COLOURS = [(k, k, k) for k in range(256)]
@@ -70,6 +71,22 @@ def from_tifffile(pixels: NDArray[np.generic], **options: object) -> bytes:
     stream = io.BytesIO()
     tifffile.imwrite(stream, pixels, metadata=None, **options)
     return stream.getvalue()
+
+
+def sparse(nodata: str | None) -> bytes:
+    """A TIFF of four tiles of 16 x 16 threes, of which the second is left out."""
+    extratags = [] if nodata is None else [(GDAL_NODATA, 2, 0, nodata, True)]
+    stream = io.BytesIO()
+    tifffile.imwrite(
+        stream, np.full((32, 32), 3, np.uint8), tile=(16, 16), metadata=None, extratags=extratags
+    )
+    data = bytearray(stream.getvalue())
+    with tifffile.TiffFile(io.BytesIO(bytes(data))) as file:
+        for tag in ("TileOffsets", "TileByteCounts"):
+            entry = file.pages[0].tags[tag]
+            size = entry.valuebytecount // entry.count
+            data[entry.valueoffset + size : entry.valueoffset + 2 * size] = bytes(size)
+    return bytes(data)
 
 
 def npy(array: NDArray[np.generic]) -> bytes:

@@ -9,7 +9,7 @@ import numpy as np
 from maskstat.render.documents.profile import imbalance_document, profile_document
 from maskstat.scanning.stored_scan import StoredScan
 from maskstat.statistics.imbalance import imbalance
-from maskstat.values.catalog import IGNORED, UNLISTED
+from maskstat.values.catalog import DEFAULT_IGNORE, IGNORED, UNLISTED
 from maskstat.values.catalog_files import parse_colour
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.known import known
@@ -25,7 +25,8 @@ def scan_document(scan: StoredScan) -> dict[str, Any]:
     read, where files do not say), `kept_ids` (masks with values below `value_divisor`, which were
     taken for classes as they are), `masks`, `total_pixels`, `labelled_pixels`, `classes` (index,
     name, colour, values, pixels, masks, image_pixels, frequency), `ignored` and `unlisted`
-    (value -> pixels), `unlisted_values` (with masks, the first mask and, beside a colour, the
+    (value -> pixels), `nodata` (of these what files call so; "nodata" for NaN and what else is no
+    label), `unlisted_values` (with masks, the first mask and, beside a colour, the
     nearest listed one: class and largest channel difference), `imbalance`, `absent_classes`,
     `single_class_masks`, `unlabelled_masks`, `failures` (mask, reason), `profile` (see
     `profile_document`; null where nothing was measured) and, after a scan, `changes`.
@@ -63,6 +64,7 @@ def scan_document(scan: StoredScan) -> dict[str, Any]:
         "unlisted": {str(value): count.pixels for value, count in histogram.unlisted.items()},
         "unlisted_values": _unlisted_values(scan),
         "ignored_by_default": _ignored_by_default(scan),
+        "nodata": _nodata(scan),
         "imbalance": imbalance_document(imbalance(histogram.pixels)),
         "absent_classes": [catalog.names[k] for k in np.flatnonzero(~histogram.present)],
         "single_class_masks": known(histogram, "single_class_masks"),
@@ -125,4 +127,16 @@ def _unlisted_values(scan: StoredScan) -> list[dict[str, Any]]:
 def _ignored_by_default(scan: StoredScan) -> list[int]:
     """[255] where it is ignored although nobody asked."""
     found = 255 in (known(scan.histogram, "ignored") or {})
-    return [255] if found and 255 not in scan.catalog.ignored_values else []
+    asked = 255 in scan.catalog.ignored_values or not scan.catalog.ignore_255
+    return [255] if found and not asked else []
+
+
+def _nodata(scan: StoredScan) -> dict[str, int]:
+    """Pixels of each value that is ignored only because files call it nodata."""
+    catalog = scan.catalog
+    others = catalog.ignored_values | ({DEFAULT_IGNORE} if catalog.ignore_255 else set())
+    return {
+        str(value): count.pixels
+        for value, count in (known(scan.histogram, "ignored") or {}).items()
+        if not str(value).startswith("#") and value not in others
+    }

@@ -139,6 +139,12 @@ def _notes(document: Mapping[str, Any]) -> Iterable[str]:
             "255 is ignored: the usual void value of 8-bit masks, and not a class here"
             " (a catalogue with 'ignore_255: false' lists it)"
         )
+    if nodata := document["nodata"]:
+        values = ", ".join(value for value in nodata if value != "nodata")
+        named = f" ({values})" if values else ""
+        otherwise = " (a class that is declared with the value counts it)" if values else ""
+        pixels = counted(sum(nodata.values()), "pixel")
+        yield f"Nodata is ignored, as the files say{named}: {pixels}{otherwise}"
     if reading := document.get("reading"):
         yield f"Masks are read with {spelled(' '.join(map(argument, reading, reading.values())))}"
     if kept := document.get("kept_ids"):
