@@ -110,6 +110,11 @@ class Sample(Generic[Item]):
         }
         return Sample(found, sum(map(len, found.values())), self._below)
 
+    def some(self, count: int) -> list[Item]:
+        """A few names, of different images where there are as many."""
+        roots = sorted(self._found, key=lambda root: (_draw(root), root))[:count]
+        return [min(self._found[root], key=lambda item: item.name) for root in roots]
+
     def families(self) -> list[Family[Item]]:
         """What may be siblings, in an order of their own."""
         families: dict[int, Family[Item]] = {}

@@ -6,6 +6,8 @@ error that shows the choices. Names are listed once; only a few files of a suspi
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -13,15 +15,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from maskstat.errors import MaskError, SourceError, argument
+from maskstat.errors import Blank, MaskError, SourceError, argument
 from maskstat.files.photographs import changes_everywhere
-from maskstat.naming import natural_key, printable
+from maskstat.naming import counted, natural_key, printable
 from maskstat.readers import formats
 from maskstat.readers.options import ReadOptions
 from maskstat.scanning.request import ScanRequest
 from maskstat.scanning.sibling_names import Family, Item, Label, Sample
-from maskstat.sources.base import Entry, lightly
+from maskstat.sources.base import Entry, Source, lightly
 from maskstat.sources.opening import PatternSource
+from maskstat.sources.tables.mask_columns import is_called_masks
 from maskstat.values.catalog_files import masks_of_preset
 from maskstat.values.tally import Encoding, IntArray, TallyTable
 
@@ -45,6 +48,11 @@ class Seen(NamedTuple):
     photograph: bool
     values: frozenset[int]
     parts: IntArray
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is a photograph that nobody took for a mask of grey levels."""
+        return self.photograph and (self.encoding.is_colour or self.encoding.is_lossy)
 
     @property
     def mode(self) -> tuple[bool, bool]:
@@ -103,7 +111,10 @@ def narrowed(asked: ScanRequest) -> ScanRequest:
         return asked
     patterns = dict.fromkeys(masks_of_preset(asked.catalog), 0)
     sample = Sample[Entry]()
+    kinds: Counter[str] = Counter()
     for entry in lightly(source.entries()):
+        suffix = entry.name.rpartition(".")[2].upper()
+        kinds[{"JPG": "JPEG", "TIF": "TIFF"}.get(suffix, suffix)] += 1
         sample.add(entry)
         for pattern in patterns:
             patterns[pattern] += fnmatchcase(entry.name, pattern)
@@ -113,13 +124,36 @@ def narrowed(asked: ScanRequest) -> ScanRequest:
         sample = sample.matching(lambda name: fnmatchcase(name, used))
     options = replace(asked.options, allow_lossy=True, colours=True)
     for family in sample.families():
-        if (kinds := kinds_of(family, lambda entry: _look(entry, options), _recoded)) is not None:
+        if (found := kinds_of(family, lambda entry: _look(entry, options), _recoded)) is not None:
             raise SourceError(
-                f"has several files for each image, of different kinds: {kinds.in_words()}",
+                f"has several files for each image, of different kinds: {found.in_words()}",
                 where=printable(source.location),
-                remedy=f"say which ones are the masks: {kinds.choices()}",
+                remedy=f"say which ones are the masks: {found.choices()}",
             )
+    if not asked.options.allow_lossy:
+        seen = [_look(entry, options) for entry in sample.some(_IMAGES)]
+        if seen and all(one is not None and one.is_picture for one in seen):
+            raise _photographs(source, kinds)
     return replace(asked, source=source)
+
+
+def _photographs(source: Source, files: Counter[str]) -> SourceError:
+    """What to say of a source of which everything looked at is a photograph."""
+    here = source.location
+    beside = os.path.dirname(here.rstrip("/"))
+    try:
+        folders = sorted(item.name for item in os.scandir(beside) if item.is_dir())
+    except OSError:
+        folders = []
+    meant = next(filter(is_called_masks, folders), None)
+    several = counted(files.total(), next(iter(files)) if len(files) == 1 else "file")
+    return SourceError(
+        f"{several} look like photographs, not masks",
+        where=printable(here),
+        remedy=f"did you mean {printable(os.path.join(beside, meant))}?"
+        if meant
+        else f"give the folder of the masks, or choose them: {argument('include', Blank('GLOB'))}",
+    )
 
 
 def kinds_of(

@@ -17,7 +17,8 @@ from maskstat.errors import SourceError
 from maskstat.scanning.checking import counted_findings
 from maskstat.scanning.sibling_names import Sample, parts_of
 from tests.support.loops import at_least_one
-from tests.support.paths import SHARED
+from tests.support.paths import CAMVID, SHARED
+from tests.support.scan_cases import write
 from tests.support.source_cases import zip_of
 
 Pixels = NDArray[np.int64]
@@ -309,6 +310,47 @@ def test_check_finds_what_was_counted_together(tmp_path: Path) -> None:
         ]
     with scanned(tmp_path / "gtFine", classes="cityscapes") as scan:
         assert "siblings" not in {f.kind for f in counted_findings(scan)}
+
+
+# --- what is no set of masks at all ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("suffix", "said"), [("jpg", "3 JPEGs"), ("png", "3 PNGs")])
+def test_a_folder_of_photographs_is_called_that(suffix: str, said: str, tmp_path: Path) -> None:
+    for n in range(3):
+        save(tmp_path / "images" / f"{n}.{suffix}", photo(patches(n)))
+    with pytest.raises(SourceError, match=f"{said} look like photographs, not masks; give the"):
+        scanned(tmp_path / "images")
+    (tmp_path / "masks").mkdir()
+    with pytest.raises(SourceError) as caught:
+        scanned(tmp_path / "images", classes=3)
+    assert str(caught.value).endswith(f"did you mean {tmp_path / 'masks'}?")
+    assert not (tmp_path / "kept.db").exists()
+    with scanned(tmp_path / "images", include="*") as scan:
+        assert len(scan.failures) == 3
+
+
+@pytest.mark.parametrize(
+    ("suffix", "said"),
+    [("h5", "HDF5"), ("HDF5", "HDF5"), ("mat", "MATLAB"), ("nrrd", "NRRD"), ("seg.nrrd", "NRRD")],
+)
+def test_formats_that_are_not_read_are_named(suffix: str, said: str, tmp_path: Path) -> None:
+    for n in range(3):
+        write(tmp_path / "set" / f"a/{n}.{suffix}", b"?")
+    write(tmp_path / "set" / "README", b"?")
+    with pytest.raises(SourceError, match=f"no masks found.*{said}'s suffix"):
+        scanned(tmp_path / "set")
+
+
+def test_camvid_s_photographs() -> None:
+    where = CAMVID / "val" / "images"
+    if not where.exists():
+        pytest.skip("no ../shared")
+    count = sum(1 for _ in where.iterdir())
+    with pytest.raises(SourceError) as caught:
+        ms.scan(where)
+    assert f"{count} " in str(caught.value)
+    assert str(caught.value).endswith(f"did you mean {CAMVID.resolve() / 'val' / 'masks'}?")
 
 
 # --- the cases ---------------------------------------------------------------------------------

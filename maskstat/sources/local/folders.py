@@ -8,10 +8,11 @@ from __future__ import annotations
 import io
 import os
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -28,6 +29,15 @@ from maskstat.sources.base import (
 )
 
 STORE_SUFFIX = ".zarr"
+_FOREIGN = {
+    ".h5": "HDF5",
+    ".hdf5": "HDF5",
+    ".hdf": "HDF5",
+    ".mat": "MATLAB",
+    ".nrrd": "NRRD",
+    ".nhdr": "NRRD",
+}
+_LOOKED_AT = 10_000  # files of a folder without masks
 _LISTED = 1 << 16  # files of one folder that are held at once
 
 
@@ -204,7 +214,24 @@ def _entry(item: os.DirEntry[str], name: str) -> FileEntry:
     return FileEntry(storable(name), item.path, status.st_size, status.st_mtime_ns)
 
 
+def _foreign(where: str) -> str | None:
+    """What to do about a folder most of whose files are of a format that is not read here."""
+    if not os.path.isdir(where):
+        return None
+    found: Counter[str] = Counter()
+    for entry in islice(FolderSource(where, Selection(include=("*",))).entries(), _LOOKED_AT):
+        found[os.path.splitext(entry.name)[1].lower()] += 1
+    suffix, count = max(found.items(), key=itemgetter(1), default=("", 0))
+    if suffix not in _FOREIGN or 2 * count < sum(found.values()):
+        return None
+    return (
+        f"its files end in {suffix}, {_FOREIGN[suffix]}'s suffix, which is not read here:"
+        " save the masks as NPY, NPZ, PNG or NIfTI"
+    )
+
+
 KIND = SourceKind(
+    remedy=_foreign,
     takes=lambda given: given.is_folder and not is_store(given.text),
     open=lambda given, selection: FolderSource(given.text, selection),
 )
