@@ -24,7 +24,8 @@ from maskstat.scanning.stored_scan import Classes, StoredScan, parse_ignored
 from maskstat.store.records import Failure, ScanInfo
 from maskstat.values.amounts import amounts, whole_numbers
 from maskstat.values.catalog import DEFAULT_IGNORE, ClassCatalog, ClassInfo
-from maskstat.values.catalog_files import catalog_from_mapping, load_catalog
+from maskstat.values.catalog_files import load_catalog
+from maskstat.values.catalog_mapping import catalog_from_mapping
 from maskstat.values.given import Given
 from maskstat.values.histogram import ClassHistogram, ValueCount
 from maskstat.values.known import known

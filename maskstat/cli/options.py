@@ -94,8 +94,9 @@ ClassesOption = Annotated[
     typer.Option(
         "--classes",
         metavar="K|FILE|PRESET",
-        help="A number of classes, a catalogue (YAML, JSON, list of names, labelmap.txt), or a "
-        "preset. Changing it later decodes nothing again.",
+        help="A number of classes, a catalogue (YAML, JSON), a table or list of classes (CSV, TSV, "
+        "text), a class file of another tool, or a preset. Changing it later decodes nothing "
+        "again.",
     ),
 ]
 IgnoreOption = Annotated[

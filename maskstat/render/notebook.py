@@ -25,6 +25,7 @@ from maskstat.sampling.table import SamplingTable
 from maskstat.scanning.stored_scan import StoredScan
 from maskstat.statistics.comparison import Comparison
 from maskstat.values.catalog import ClassCatalog
+from maskstat.values.catalog_fields import written_values
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.known import known
 from maskstat.weights.table import WeightTable
@@ -78,7 +79,7 @@ def _(value: Comparison) -> RenderableType:
 def _(value: ClassCatalog) -> RenderableType:
     return record_table(
         [
-            {"index": info.index, "class": info.name, "values": ", ".join(map(str, info.values))}
+            {"index": info.index, "class": info.name, "values": written_values(info.values)}
             for info in value.classes
         ]
     )

@@ -25,7 +25,8 @@ from maskstat.sources.base import Selection, Source
 from maskstat.sources.locations import from_anywhere
 from maskstat.sources.opening import Where, open_source
 from maskstat.values.catalog import ClassCatalog
-from maskstat.values.catalog_files import catalog_from_categories, load_catalog
+from maskstat.values.catalog_files import load_catalog
+from maskstat.values.catalog_mapping import catalog_from_categories
 
 if TYPE_CHECKING:
     from maskstat.scanning.recording import Progress

@@ -24,7 +24,8 @@ from maskstat.sources.opening import open_source
 from maskstat.store.records import Failure, ScanInfo
 from maskstat.store.store import Store
 from maskstat.values.catalog import DEFAULT_IGNORE, ClassCatalog
-from maskstat.values.catalog_files import load_catalog, parse_colour
+from maskstat.values.catalog_fields import parse_colour
+from maskstat.values.catalog_files import load_catalog
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.known import known
 from maskstat.values.ledger import MaskLedger

@@ -26,7 +26,7 @@ from maskstat.store.records import Failure, KeptMark, ScanInfo, StoredMask
 from maskstat.store.rows import rows_of, table_of
 from maskstat.store.schema import APPLICATION_ID, READINGS, SCHEMA_VERSION, prepare
 from maskstat.values.catalog import ClassCatalog
-from maskstat.values.catalog_files import catalog_from_mapping
+from maskstat.values.catalog_mapping import catalog_from_mapping
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.tally import TallyTable
 

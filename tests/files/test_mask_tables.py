@@ -29,7 +29,7 @@ from maskstat.files.mask_tables.mask_table import (
     write_table,
 )
 from maskstat.values.catalog import ClassCatalog, ClassInfo
-from maskstat.values.catalog_files import catalog_from_mapping
+from maskstat.values.catalog_mapping import catalog_from_mapping
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import Encoding, MaskTally, TallyTable

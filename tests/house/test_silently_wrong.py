@@ -128,6 +128,19 @@ def test_names_do_not_shift_because_black_moves_to_the_front(tmp_path: Path) -> 
     assert scan.histogram.pixels.tolist() == [1, 2, 1]
 
 
+def test_a_table_of_classes_is_no_list_of_names(tmp_path: Path) -> None:
+    """A name a line would make the header class 0 and `background` class 1."""
+    masks = put(tmp_path / "masks", a=[[0, 1, 1, 2]])
+    for text in (
+        "Pixel Value, Class\n0, background\n1, crack\n2, spall\n",
+        "2 spall\n1 crack\n0 background\n",
+    ):
+        (tmp_path / "_classes.csv").write_text(text)
+        scan = ms.scan(masks, classes=tmp_path / "_classes.csv")
+        assert scan.catalog.names == ("background", "crack", "spall")
+        assert scan.histogram.pixels.tolist() == [1, 2, 1]
+
+
 def test_palette_masks_hold_indices_not_colours(tmp_path: Path) -> None:
     """Pascal VOC draws class 1 in #800000; converted to grey it would be 38, to RGB a colour."""
     indices = np.array([[0, 1, 1, 2]])

@@ -28,7 +28,7 @@ from maskstat.readers import png, tallying
 from maskstat.readers.formats import read_label_map, read_tally
 from maskstat.readers.options import ReadOptions
 from maskstat.values.catalog import IGNORED, UNLISTED, ClassCatalog, ClassInfo
-from maskstat.values.catalog_files import catalog_from_mapping
+from maskstat.values.catalog_mapping import catalog_from_mapping
 from maskstat.values.tally import Encoding, MaskTally, TallyTable
 from tests.support import png_factory
 from tests.support.mask_files import colours_of, npy, saved

@@ -17,7 +17,7 @@ from maskstat.cli import app
 from maskstat.readers import tiff as tiff_reader
 from maskstat.readers.formats import read_label_map, read_tally
 from maskstat.readers.options import ReadOptions
-from maskstat.values.catalog_files import catalog_from_mapping
+from maskstat.values.catalog_mapping import catalog_from_mapping
 from maskstat.values.tally import KEPT_IDS, NO_NUMBER, Encoding
 from tests.support.mask_files import ALL, GDAL_NODATA, from_tifffile, refusal, sparse
 from tests.support.paths import SHARED

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from maskstat.errors import CatalogError
 from maskstat.values.catalog import IGNORED, MAX_CLASSES, UNLISTED, ClassCatalog, ClassInfo
-from maskstat.values.catalog_files import catalog_from_mapping
+from maskstat.values.catalog_mapping import catalog_from_mapping
 from maskstat.values.tally import Encoding, MaskTally, TallyTable, value_label
 from tests.support.oracles import meaning
 from tests.support.strategies import EIGHT_BIT, VALUES, catalogs, tally_lists

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,9 @@ from hypothesis import strategies as st
 
 from maskstat.errors import CatalogError
 from maskstat.values.catalog import ClassCatalog, ClassInfo
-from maskstat.values.catalog_files import (
-    catalog_from_mapping,
-    load_catalog,
-    load_preset,
-    parse_colour,
-)
+from maskstat.values.catalog_fields import RawValues, parse_colour, written_values
+from maskstat.values.catalog_files import load_catalog, load_preset
+from maskstat.values.catalog_mapping import catalog_from_mapping
 from maskstat.values.presets import preset_names
 from tests.support.loops import at_least_one
 
@@ -138,6 +137,37 @@ def test_nothing_ignored(nothing: dict[str, None]) -> None:
     assert not catalog.ignored_colours
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ("values: [0-127]", range(128)),
+        ("values: 0-127", range(128)),
+        ('values: "128 - 130"', (128, 129, 130)),
+        ("values: [7-7]", (7,)),
+        ("values: [-3--1, 5, 8-9]", (-3, -2, -1, 5, 8, 9)),
+    ],
+)
+def test_ranges_of_values(tmp_path: Path, values: str, said: Sequence[int]) -> None:
+    """Soft masks: everything below the middle is background."""
+    text = f"classes: [{{name: a, {values}}}]\nignore: [200-202, 255]"
+    catalog = load_catalog(write(tmp_path, "c.yaml", text))
+    assert catalog.classes[0].values == tuple(said)
+    assert catalog.ignored_values == {200, 201, 202, 255}
+    assert catalog_from_mapping(catalog.to_dict(), name="x") == catalog
+
+
+@given(st.sets(st.integers(-40, 40) | st.integers(), max_size=30))
+def test_values_are_written_as_they_are_read(values: set[int]) -> None:
+    in_range = {v for v in values if -(2**63) <= v < 2**63}
+    written = written_values(in_range)
+    assert sorted(RawValues().of(_parts(written), "x")) == (sorted(in_range))
+
+
+def _parts(written: str) -> list[object]:
+    parts = written.split(", ") if written else []
+    return [int(part) if re.fullmatch(r"-?\d+", part) else part for part in parts]
+
+
 def test_colour_shows_and_matches_unless_colours_say_what_matches() -> None:
     classes = [
         {"name": "a", "color": "#010203"},
@@ -213,9 +243,10 @@ def test_a_labelmap_keeps_its_order_although_black_is_not_first(tmp_path: Path) 
     ]
 
 
-def test_a_list_in_which_one_line_is_no_labelmap_line_is_a_list_of_names(tmp_path: Path) -> None:
+def test_a_labelmap_in_which_one_line_is_none_is_no_list_of_names(tmp_path: Path) -> None:
     path = write(tmp_path, "names.txt", "road:1,2,3::\nsky\n")
-    assert load_catalog(path).names == ("road:1,2,3::", "sky")
+    with pytest.raises(CatalogError, match="line 1 holds a comma"):
+        load_catalog(path)
 
 
 # --- what is wrong is said --------------------------------------------------------------------
@@ -247,6 +278,25 @@ def test_a_list_in_which_one_line_is_no_labelmap_line_is_a_list_of_names(tmp_pat
         ("c.yaml", "classes: [a]\nignore: x", "'x'"),
         ("c.yaml", "classes: [a]\nignore: 0", "value 0 belongs to class 'a' and to the ignored"),
         ("c.yaml", "classes: [a]\nignore_255: 1", "ignore_255"),
+        ("c.yaml", "classes: [{name: a, value: 0-3}]", "'0-3'"),
+        ("c.yaml", "classes: [{name: a, values: [9-3]}]", "range '9-3' ends before it begins"),
+        ("c.yaml", "classes: [{name: a, values: [0-999999999999]}]", "more than 131,072 values"),
+        ("c.yaml", "classes: [{name: a, values: [0-99999999999999999999]}]", "whole number"),
+        ("c.yaml", "classes: [{name: a, values: [0-9999999999999999999]}]", "whole number"),
+        (
+            "c.yaml",
+            "classes: [{name: a, values: [0-3]}, {name: b, values: [3]}]",
+            "value 3 belongs",
+        ),
+        ("c.yaml", "classes: [{name: a, values: [0-3]}]\nignore: [2-9]", "value 2 belongs"),
+        ("c.yaml", "{0: a, 0: b}", "the key 0 comes twice"),
+        ("c.yaml", "classes: [a]\nclasses: [b]", "the key 'classes' comes twice"),
+        ("c.yaml", "{0: a, 0x0: b}", "the key 0 comes twice"),
+        ("c.json", '{"0": "a", "0": "b"}', "the key '0' comes twice"),
+        ("c.json", '[{"name": "a", "value": NaN}]', "NaN is no number"),
+        ("c.json", '[{"name": "a", "value": -Infinity}]', "-Infinity is no number"),
+        ("c.json", '[{"name": "a", "value": 1e999}]', "inf"),
+        ("c.json", '[{"name": "a", "value": 1%s}]' % ("0" * 5000), "not valid JSON"),
         ("c.yaml", "classes: [{name: a, value: 0x" + "f" * 5000 + "}]", "whole number"),
         ("c.yaml", "classes: [0x" + "f" * 5000 + "]", "name of class 0"),
         ("c.yaml", "? 0x" + "f" * 5000 + "\n: a\nclasses: [b]", "unknown key"),

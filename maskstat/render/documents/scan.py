@@ -10,7 +10,7 @@ from maskstat.render.documents.profile import imbalance_document, profile_docume
 from maskstat.scanning.stored_scan import StoredScan
 from maskstat.statistics.imbalance import imbalance
 from maskstat.values.catalog import DEFAULT_IGNORE, IGNORED, UNLISTED
-from maskstat.values.catalog_files import parse_colour
+from maskstat.values.catalog_fields import parse_colour
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.known import known
 from maskstat.version import __version__

@@ -10,7 +10,7 @@ from operator import itemgetter
 from maskstat.errors import CatalogError, SourceError
 from maskstat.sources.annotations.rasterising import type_of
 from maskstat.values.catalog import ClassCatalog
-from maskstat.values.catalog_files import catalog_from_categories
+from maskstat.values.catalog_mapping import catalog_from_categories
 
 BACKGROUND = "background"
 _CALLED_BACKGROUND = frozenset({BACKGROUND, f"_{BACKGROUND}_", f"__{BACKGROUND}__"})

@@ -205,7 +205,8 @@ def _legend_of_file(file: Path) -> tuple[Mapping[str, int], Legend]:
     try:
         catalog = read_catalog(file)
     except CatalogError as error:
-        raise SourceError(error.problem, where=where, remedy=error.remedy) from error
+        remedy = "it lists a label a line; without the file, labels go by their names"
+        raise SourceError(error.problem, where=where, remedy=remedy) from error
     values = {info.name: info.values[0] for info in catalog.classes}
     if values.get(BACKGROUND) != 0:
         raise SourceError(
