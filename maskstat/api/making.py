@@ -55,7 +55,8 @@ def scan(
             manifest, an archive, a table, the URL of any of them, or a file of annotations.
             Several paths are one mask each.
         classes: K, K names, a catalogue, its file or a preset; None takes those that a file of
-            annotations names, and else infers them from the values.
+            annotations names, and else infers them from the values. Where a source names its
+            classes, these are matched with them by name.
         ignore: raw values (or "#rrggbb") that no count of classes should hold.
         name: what the scan is called in the store; by default the source's folder.
         db: the store's file; None keeps the counts in memory only.
@@ -91,7 +92,7 @@ def scan(
 
     Raises:
         SourceError: there are no masks at the source.
-        CatalogError: `classes` is malformed.
+        CatalogError: `classes` is malformed, or lacks one of the source's own.
         StoreError: the store can't be used.
         StrictError: with `strict`, the first mask that failed, by name.
         ParameterError: a parameter is out of range, or means nothing beside the others.
@@ -267,7 +268,7 @@ def open_scan(
 
     Raises:
         StoreError: the store can't be used, holds no such scan, or several that may be meant.
-        CatalogError: `classes` is malformed.
+        CatalogError: `classes` is malformed, or lacks one of the source's own.
         ParameterError: something in `ignore` is neither a number nor a colour, or
             `nearest_colour` is out of range.
     """

@@ -33,6 +33,7 @@ from maskstat.store.store import Store
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.catalog_files import load_catalog
 from maskstat.values.histogram import ClassHistogram
+from maskstat.values.own_names import read_under
 
 MAX_STORES = 500  # each is an open file
 _NAMED = 3  # masks that an error names
@@ -100,7 +101,7 @@ def merge(
         parts = _opened(paths, scans, stack)
         _check_agreement(parts, classes_given=catalog is not None, incomplete=allow_incomplete)
         if catalog is not None:
-            catalog = interpreting(catalog, parts[0].info.reading, None)
+            catalog = interpreting(_read_under(catalog, parts), parts[0].info.reading, None)
         else:
             # What is no part of the digest (colours to show, say) must not depend on the order.
             catalog = min((part.info.catalog for part in parts), key=_text)
@@ -270,6 +271,20 @@ def _check_agreement(parts: Sequence[_Part], *, classes_given: bool, incomplete:
                 where=part.where,
                 remedy=f"{argument('classes')} says which to take; nothing is decoded again",
             )
+
+
+def _read_under(given: ClassCatalog, parts: Sequence[_Part]) -> ClassCatalog:
+    """The classes given, by name where sources name theirs. Raises CatalogError, StoreError."""
+    first, *others = ((part, read_under(given, part.info.catalog)) for part in parts)
+    for part, catalog in others:
+        if catalog.digest != first[1].digest:
+            raise StoreError(
+                f"the sources have other values for these classes than {first[0].where}:"
+                f" {_difference(catalog, first[1])}",
+                where=part.where,
+                remedy="scans of annotations merge where equal names have equal numbers",
+            )
+    return first[1]
 
 
 def _text(catalog: ClassCatalog) -> str:

@@ -27,6 +27,7 @@ from maskstat.sources.opening import Where, open_source
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.catalog_files import load_catalog
 from maskstat.values.catalog_mapping import catalog_from_categories
+from maskstat.values.own_names import NAMED_BY_SOURCE, by_name
 
 if TYPE_CHECKING:
     from maskstat.scanning.recording import Progress
@@ -115,7 +116,7 @@ class ScanRequest:
         if elsewhere.elsewhere and isinstance(source, (str, Path)):
             where = from_anywhere(source)
         found = open_source(where, selection, column=column, split=split)
-        catalog = _catalog(classes, options, found).ignoring(*parse_ignored(ignore))
+        catalog = _catalog(classes, options, found, parse_ignored(ignore))
         catalog = interpreting(catalog, options.recorded, nearest_colour)
         return cls(
             found,
@@ -133,10 +134,26 @@ class ScanRequest:
         )
 
 
-def _catalog(classes: Classes | None, options: ReadOptions, source: Source) -> ClassCatalog:
+def _catalog(
+    classes: Classes | None,
+    options: ReadOptions,
+    source: Source,
+    ignored: tuple[list[int], list[int]],
+) -> ClassCatalog:
     """The classes that the user names, or the files; else they are to be inferred."""
-    if classes is not None:
-        return load_catalog(classes)
+    own = _own_catalog(options, source)
+    if own is not None:
+        own = replace(own.ignoring(*ignored), origin=NAMED_BY_SOURCE)
+    if classes is None:
+        catalog = own or ClassCatalog.to_infer()
+    else:
+        given = load_catalog(classes)
+        catalog = given if own is None else by_name(given, own)
+    return catalog.ignoring(*ignored)
+
+
+def _own_catalog(options: ReadOptions, source: Source) -> ClassCatalog | None:
+    """The classes that the files name themselves."""
     if options.panoptic is not None:
         return catalog_from_categories(options.panoptic.categories, name="panoptic categories")
-    return source.catalog() or ClassCatalog.to_infer()
+    return source.catalog()

@@ -29,6 +29,7 @@ from maskstat.values.catalog_files import load_catalog
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.known import known
 from maskstat.values.ledger import MaskLedger
+from maskstat.values.own_names import read_under
 from maskstat.values.tally import KEPT_IDS, TallyTable, value_label
 
 Classes = ClassCatalog | int | str | Path | Iterable[str]
@@ -238,12 +239,16 @@ class StoredScan:
         `nearest_colour` is how far colours may be off, where the catalogue should not say.
 
         Raises:
-            CatalogError: `classes` names no catalogue.
+            CatalogError: `classes` names no catalogue, or not the classes of a source that names
+                its own.
             ParameterError: something in `ignore` is neither a number nor a colour, or
                 `nearest_colour` is out of range.
         """
-        catalog = self._given if classes is None else load_catalog(classes)
-        catalog = catalog.ignoring(*parse_ignored(ignore))
+        ignored = parse_ignored(ignore)
+        catalog = self._given
+        if classes is not None:
+            catalog = read_under(load_catalog(classes), self.info.catalog.ignoring(*ignored))
+        catalog = catalog.ignoring(*ignored)
         catalog = interpreting(catalog, self.info.reading, nearest_colour)
         return type(self)(self._store, self.info, catalog, self.changes, self._grid)
 

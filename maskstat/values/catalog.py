@@ -66,7 +66,8 @@ class ClassCatalog:
         nodata_first: whether a value that the file of a mask calls nodata is ignored in it even
             where a class has it: of inferred classes, which nobody declared.
         name: what the catalogue is called in output.
-        origin: "number" (only K was given), "inferred" (from the values found), "file" or "preset".
+        origin: "number" (only K was given), "inferred" (from the values found), "file", "preset" or
+            "source" (names and values of a source that has its own).
 
     Raises:
         CatalogError: a value, colour or name belongs to two.

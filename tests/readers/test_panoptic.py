@@ -255,7 +255,9 @@ def test_categories_are_counted(tmp_path: Path) -> None:
             assert [plain.values.tolist(), plain.counts.tolist()] == list(
                 stored_rows(scan)[entry.name]
             )
-        assert scan.under(201).histogram.ignored_pixels == totals[VOID]
+        turned = scan.under(["rug-merged", "Banner", "person"]).histogram
+        assert turned.pixels.tolist() == [totals[200], totals[92], totals[1]]
+        assert turned.ignored_pixels == totals[VOID]
 
 
 def test_a_changed_file_counts_again(tmp_path: Path, decoded: list[str]) -> None:

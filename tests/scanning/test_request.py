@@ -68,15 +68,18 @@ def test_classes_are_those_named_or_those_of_the_files_or_inferred(tmp_path: Pat
     file = saved(tmp_path, document)
     own = open_source(file, Selection()).catalog()
     assert own is not None
-    assert ScanRequest.of(file).catalog == own
-    assert len(ScanRequest.of(file, classes=9).catalog) == 9
+    assert ScanRequest.of(file).catalog == dataclasses.replace(own, origin="source")
+    assert ScanRequest.of(file, classes=len(own)).catalog.classes == own.classes
     assert len(ScanRequest.of(folder).catalog) == 0
     segments = {"file_name": "m.png", "segments_info": [{"id": 1, "category_id": 7}]}
     road = {"annotations": [segments], "categories": [{"id": 7, "name": "road"}]}
     panoptic = saved(tmp_path, road, "panoptic.json")
     asked = ScanRequest.of(folder, panoptic=str(panoptic))
     assert [info.name for info in asked.catalog.classes] == ["road"]
-    assert len(ScanRequest.of(folder, panoptic=str(panoptic), classes=9).catalog) == 9
+    turned = ScanRequest.of(folder, panoptic=str(panoptic), classes=["sky", "Road"]).catalog
+    assert [(info.name, info.values) for info in turned.classes] == [("sky", ()), ("Road", (7,))]
+    with pytest.raises(CatalogError, match=r"9 classes .* has 1: road"):
+        ScanRequest.of(folder, panoptic=str(panoptic), classes=9)
     assert 255 in ScanRequest.of(folder, classes=3, ignore="255").catalog.ignored_values
 
 

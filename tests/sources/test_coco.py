@@ -237,11 +237,13 @@ def test_background_and_names(
         assert scan.histogram.ignored_pixels == 0
 
 
-def test_given_classes_go_before_those_of_the_file(tmp_path: Path) -> None:
+def test_given_classes_are_matched_by_name(tmp_path: Path) -> None:
     where = saved(tmp_path, coco([image(1)], [annotation(1, 2, [SQUARE])]))
-    with ms.scan(where, classes=3) as scan:
-        assert scan.catalog.names == ("class_0", "class_1", "class_2")
-        assert scan.histogram.pixels.tolist() == [HEIGHT * WIDTH - 16, 0, 16]
+    with ms.scan(where, classes=["sky", "Car", "background", "road", "person"]) as scan:
+        assert scan.catalog.names == ("sky", "Car", "background", "road", "person")
+        assert scan.histogram.pixels.tolist() == [0, 16, HEIGHT * WIDTH - 16, 0, 0]
+    with ms.scan(where, classes=4) as scan:
+        assert scan.catalog.names == ("background", "road", "car", "sky")
 
 
 def test_masks_are_those_of_the_same_pixels_in_files(tmp_path: Path) -> None:

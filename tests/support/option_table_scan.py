@@ -100,6 +100,7 @@ SCAN: dict[str, tuple[Case, ...]] = {
     "--value-divisor": wholes("--value-divisor", f"from 2 to {2**62 - 1}", 0, 1, -5, 2**62),
     "--divide-all": (usage("--divide-all", "--divide-all", "needs --value-divisor N"),),
     "--panoptic": (
+        failure("--panoptic panoptic.json --classes 5", "--classes: 5 classes", "has 1: road"),
         failure("--panoptic nowhere.json", "nowhere.json", "can't be read"),
         failure("--panoptic folder.json", "folder.json", "can't be read"),
         *(

@@ -11,9 +11,8 @@ from maskstat.errors import CatalogError, SourceError
 from maskstat.sources.annotations.rasterising import type_of
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.catalog_mapping import catalog_from_categories
+from maskstat.values.own_names import BACKGROUND, CALLED_BACKGROUND
 
-BACKGROUND = "background"
-_CALLED_BACKGROUND = frozenset({BACKGROUND, f"_{BACKGROUND}_", f"__{BACKGROUND}__"})
 _MAX_ID = (1 << 62) - 1
 
 
@@ -71,7 +70,7 @@ def _catalog(
     for category, called in zip(ordered, names, strict=True):
         if called and times[called] > 1:
             category["name"] = f"{called} ({category['id']})"
-    backgrounds = [at for at, own in enumerate(names) if own and own.lower() in _CALLED_BACKGROUND]
+    backgrounds = [at for at, own in enumerate(names) if own and own.lower() in CALLED_BACKGROUND]
     if len(backgrounds) != 1:
         label = BACKGROUND if not backgrounds else f"{BACKGROUND} ({background})"
         ordered.insert(0, {"id": background, "name": label})

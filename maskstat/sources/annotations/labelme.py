@@ -174,8 +174,11 @@ class LabelMeSource(Source):
 
     def _legend(self) -> tuple[Mapping[str, int], Legend]:
         """The value of every label, and what values there are. Raises SourceError."""
-        file = self._folder() / LABELS_FILE
-        if file.is_file():
+        folder = self._folder()
+        if (file := folder / LABELS_FILE).is_file():
+            return _legend_of_file(file)
+        # LabelMe's own layout: labels.txt beside data_annotated/.
+        if _is_labelmes(file := Path(os.path.abspath(folder)).parent / LABELS_FILE):
             return _legend_of_file(file)
         labels = {label for sheet in self._read() for label in sheet.labels}
         named = sorted(labels - {BACKGROUND, IGNORED}, key=natural_key)
@@ -197,6 +200,15 @@ class LabelMeSource(Source):
         return Path(
             *(parts if self._is_single else takewhile(lambda p: not glob.has_magic(p), parts))
         )
+
+
+def _is_labelmes(file: Path) -> bool:
+    """Whether a file begins as LabelMe's lists of labels do."""
+    try:
+        lines = read_text(str(file)).split()
+    except MaskError:
+        return False
+    return lines[:1] == [BACKGROUND] or lines[:2] == [IGNORED, BACKGROUND]
 
 
 def _legend_of_file(file: Path) -> tuple[Mapping[str, int], Legend]:
