@@ -27,7 +27,7 @@ def seconds(folder: Path, workers: int, *, profile: bool, grid: int = 64) -> flo
     """One scan from nothing, its totals (and its profile) computed."""
     start = time.perf_counter()
     with maskstat.scan(
-        folder, classes=CLASSES, workers=workers, profile=profile, grid=grid
+        folder, classes=CLASSES, workers=workers, profile=profile, grid=grid if profile else None
     ) as scan:
         pixels = scan.histogram.pixels
         if scan.failures:

@@ -359,7 +359,7 @@ def test_tables_add_as_counters_do(one: list[tuple[int, int, int]], other: list)
         (5, 257, "1 to 256 cells"),
         (0, 64, "needs classes"),
         (MAX_CLASSES + 1, 1, "4,096 classes are the most"),
-        (4096, 256, "at most --grid 90"),
+        (4096, 256, "at most grid=90"),
     ],
 )
 def test_what_could_not_be_kept_is_refused_before_memory_is_taken(

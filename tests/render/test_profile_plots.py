@@ -82,6 +82,8 @@ def test_without_a_profile_the_command_that_adds_one_is_named(
 ) -> None:
     from maskstat.api.making import scan
     from maskstat.cli import plot
+    from maskstat.cli.spelling import AsCommands
+    from maskstat.errors import speaking
 
     view = view_of(3)
     with pytest.raises(ProfileError, match="no pixel profile"):
@@ -94,7 +96,8 @@ def test_without_a_profile_the_command_that_adds_one_is_named(
     plot.register(app)
     done = CliRunner().invoke(app, [kind, "-o", str(tmp_path / "plot.svg")])
     command = f"maskstat scan {tmp_path / 'masks'} --profile --classes 2"
-    assert str(done.exception).endswith(f"type: {command}")
+    with speaking(AsCommands()):
+        assert str(done.exception).endswith(f"type: {command}")
     assert not (tmp_path / "plot.svg").exists()
     scan(tmp_path / "masks", classes=2, db=tmp_path / "scans.db", profile=True).close()
     done = CliRunner().invoke(app, [kind, "-o", str(tmp_path / "plot.svg")])

@@ -367,9 +367,9 @@ def test_plain_sampling_changes_nothing(table: Table) -> None:
         ("repeat-factor", {"threshold": "nan"}, "threshold must be a number"),
         ("repeat-factor", {"threshold": -1}, "must not be negative"),
         ("inverse-frequency", {"power": -0.1}, "must not be negative"),
-        ("target-mix", {"target": "flat"}, "target is one of uniform, sqrt"),
+        ("target-mix", {"target": "flat"}, "is not one of uniform, sqrt"),
         ("target-mix", {"effective": 1.5}, "from 0 to 1"),
-        ("target-mix", {"distance": "far"}, "distance is one of kl, squares"),
+        ("target-mix", {"distance": "far"}, "is not one of kl, squares"),
     ],
 )
 def test_wrong_options(method: str, params: dict[str, object], message: str) -> None:

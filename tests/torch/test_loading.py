@@ -54,7 +54,8 @@ def test_the_wrong_average_is_named(made_for: str | None, reduction: str) -> Non
     assert loaded.tolist() == WEIGHTS
     assert len(caught) == (0 if fits else 2)
     for warning in caught:
-        assert "maskstat weights --for" in str(warning.message)
+        average = "batch" if reduction == "weighted-mean" else "pixel"
+        assert f"Scan.weights(average='{average}')" in str(warning.message)
 
 
 def test_what_a_type_cannot_hold_is_refused() -> None:
