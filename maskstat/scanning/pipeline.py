@@ -24,7 +24,7 @@ from maskstat.scanning.listing import Listing
 from maskstat.scanning.measuring import Measurer
 from maskstat.scanning.recording import Recorder
 from maskstat.scanning.request import ScanRequest
-from maskstat.scanning.resuming import resumed
+from maskstat.scanning.resuming import Resumed, resumed
 from maskstat.scanning.siblings import narrowed
 from maskstat.scanning.stored_scan import StoredScan
 from maskstat.store.records import ScanInfo
@@ -58,7 +58,17 @@ def _run(
     asked: ScanRequest, listing: Listing, executor: Executor, store: Store
 ) -> tuple[ScanInfo, Changes]:
     """List, compare with the store, count what is left, commit as it goes."""
-    target = resumed(store, asked.source, asked.name, asked.catalog, asked.options.recorded)
+    target = resumed(
+        store, asked.source, asked.name, asked.catalog, asked.options.recorded, asked.agreed
+    )
+    with store.beating():
+        return _counted(asked, listing, executor, store, target)
+
+
+def _counted(
+    asked: ScanRequest, listing: Listing, executor: Executor, store: Store, target: Resumed
+) -> tuple[ScanInfo, Changes]:
+    """What was begun, to its end."""
     profile = None if asked.measurer is None else asked.measurer.key(target.info)
     pending = Pending(
         store,

@@ -5,6 +5,7 @@ In come the options of `maskstat.scan`; out goes a `ScanRequest`, which no later
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,6 +46,7 @@ class ScanRequest:
         chosen: whether the user said by name which files are the masks.
         db: the store's file; None keeps the counts in memory.
         name: of the scan in its store; None takes a free one.
+        include, exclude: patterns on names that the source heeds.
         strict: whether the first mask that fails ends it, by name.
         rescan: whether masks that have not changed are read, too.
         grid: cells a side of the profile's heat maps; None where no profile is wanted.
@@ -59,11 +61,26 @@ class ScanRequest:
     chosen: bool = False
     db: str | Path | None = None
     name: str | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
     strict: bool = False
     rescan: bool = False
     grid: int | None = None
     measurer: Measurer | None = None
     on_progress: Callable[[Progress], None] | None = None
+
+    @property
+    def agreed(self) -> str:
+        """What decides the counts, as JSON: runs of one scan agree in it, or wait."""
+        said: dict[str, object] = {
+            "source": self.source.location,
+            "include": sorted(self.include),
+            "exclude": sorted(self.exclude),
+            "reading": self.options.recorded,
+            "allow_lossy": self.options.allow_lossy,
+            "colours": self.options.colours,
+        }
+        return json.dumps(said, sort_keys=True)
 
     @classmethod
     def of(
@@ -126,6 +143,8 @@ class ScanRequest:
             chosen=bool(selection.include or selection.exclude),
             db=db,
             name=storable(name) if name else None,
+            include=selection.include,
+            exclude=selection.exclude,
             strict=strict,
             rescan=rescan,
             grid=cells if profile else None,

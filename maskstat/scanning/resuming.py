@@ -6,6 +6,7 @@ the store has of it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain, count
@@ -18,6 +19,10 @@ from maskstat.sources.identities import is_merged
 from maskstat.store.records import ScanInfo
 from maskstat.store.store import Store
 from maskstat.values.catalog import ClassCatalog
+
+# Whether another run is alive is seen within one or two of its beats. One that was killed is given
+# several, since a disk far away may hold them up.
+_LOOKS, _LOOK_SECONDS = 25, 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +50,52 @@ def resumed(
     name: str | None,
     catalog: ClassCatalog,
     reading: Mapping[str, object],
+    asked: str = "",
 ) -> Resumed:
     """The scan of a source in a store, begun if need be; without a name, under a free one.
 
+    It is this run's then (`Store.lease`), and that of runs that `asked` for the same. A run that
+    asked for something else and was killed is given some seconds to show that it is alive.
+
     Raises:
-        StoreError: it was merged from others, which scanning would forget.
+        StoreError: it was merged from others, which scanning would forget, or another run that
+            asked for something else has it.
     """
-    name, location = name or free_name(store, source), source.location
+    first = None
+    for look in count():
+        with store.together():
+            called = name or free_name(store, source)
+            rival = store.rival(called, asked)
+            if rival is None or (look == _LOOKS and rival == first):
+                return _begun(store, source, called, catalog, reading, asked)
+            if first is not None and rival != first:
+                raise _in_use(store.find(called), source)
+        first = rival
+        time.sleep(_LOOK_SECONDS)
+    raise AssertionError  # it never comes to an end without an answer
+
+
+def _in_use(scan: ScanInfo, source: Source) -> StoreError:
+    how = "with other options"
+    if scan.source != source.location:
+        how = f"from {printable(scan.source)}"
+    return StoreError(
+        f"is being scanned right now, {how}",
+        where=printable(scan.name),
+        remedy=f"wait for its end, or choose another {argument('name')}",
+    )
+
+
+def _begun(
+    store: Store,
+    source: Source,
+    name: str,
+    catalog: ClassCatalog,
+    reading: Mapping[str, object],
+    asked: str,
+) -> Resumed:
+    """The scan of this name, taken for this run."""
+    location = source.location
     known = forgotten = revision = 0
     writes = store.revisions
     if name in store.sources():
@@ -68,6 +112,7 @@ def resumed(
         else:  # a file of the same name, size and time elsewhere is another mask
             forgotten = store.forget_all(scan)
     info = store.begin(name, location, catalog, reading)
+    store.lease(info, asked)
     return Resumed(info, known, forgotten, revision, writes)
 
 

@@ -28,6 +28,7 @@ class Connected:
         self.path = path
         self.version = version
         self.revisions = 0
+        self._lease: tuple[int, int] | None = None  # scan and place of the run that this one is
 
     @contextlib.contextmanager
     def checked(self) -> Iterator[None]:
@@ -55,11 +56,24 @@ class Connected:
         with translated(self.path):
             self._connection.execute(f"BEGIN {kind}")
             try:
+                self._heed_lease()
                 yield
             except BaseException:
                 self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
+
+    def _heed_lease(self) -> None:
+        """Within a transaction: raise StoreError where the scan is no longer this run's."""
+        if self._lease is None:
+            return
+        query = "SELECT 1 FROM run WHERE scan = ? AND place = ?"
+        if self._connection.execute(query, self._lease).fetchone() is None:
+            raise StoreError(
+                "the scan was removed, or taken by another run, while this one stood still",
+                where=printable(str(self.path)),
+                remedy="scan again",
+            )
 
 
 @contextlib.contextmanager

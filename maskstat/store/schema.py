@@ -9,8 +9,8 @@ from maskstat.errors import StoreError, argument
 from maskstat.naming import printable
 
 APPLICATION_ID = 0x6D73746B  # "mstk"
-SCHEMA_VERSION = 3
-PROFILES, READINGS = 2, 3  # the versions that first had them
+SCHEMA_VERSION = 4
+PROFILES, READINGS, RUNS = 2, 3, 4  # the versions that first had them
 
 # Version -> what it added. A file is brought up to date by the statements it lacks.
 _ADDED = {
@@ -81,6 +81,15 @@ CREATE INDEX masks_of_a_block ON profile_mask (block);
 CREATE TABLE reading (            -- how the masks of a scan are read, where files do not say
     scan INTEGER PRIMARY KEY REFERENCES scan(id),
     options TEXT NOT NULL         -- JSON
+);
+""",
+    RUNS: """
+CREATE TABLE run (                -- the last run of a scan: under way, killed, or over
+    scan INTEGER PRIMARY KEY REFERENCES scan(id),
+    place INTEGER NOT NULL,       -- grows when a run takes the scan for something else
+    asked TEXT NOT NULL,          -- JSON: what all runs agree in that may go on side by side
+    holders INTEGER NOT NULL,     -- how many are under way or were killed
+    beat INTEGER NOT NULL         -- grows every second while one is under way
 );
 """,
 }

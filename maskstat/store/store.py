@@ -24,7 +24,8 @@ from maskstat.store.copying import Copied, MaskRow, Naming
 from maskstat.store.profiles import KeptProfiles, MeasuredMask, ProfileKey
 from maskstat.store.records import Failure, KeptMark, ScanInfo, StoredMask
 from maskstat.store.rows import rows_of, table_of
-from maskstat.store.schema import APPLICATION_ID, READINGS, SCHEMA_VERSION, prepare
+from maskstat.store.runs import KeptRuns
+from maskstat.store.schema import APPLICATION_ID, READINGS, RUNS, SCHEMA_VERSION, prepare
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.catalog_mapping import catalog_from_mapping
 from maskstat.values.histogram import ClassHistogram
@@ -57,7 +58,7 @@ _ONE_ROW = f"REPLACE INTO mask VALUES {_ROW}"
 _MANY_ROWS = f"REPLACE INTO mask VALUES {', '.join([_ROW] * _ROWS)}"
 
 
-class Store(KeptProfiles, Copied):
+class Store(KeptProfiles, KeptRuns, Copied):
     """An open store. Use it as a context manager; all methods raise StoreError."""
 
     @classmethod
@@ -208,14 +209,19 @@ class Store(KeptProfiles, Copied):
             if totals is not None:
                 self._keep_totals(scan, totals, revision)
             self._connection.execute("UPDATE scan SET complete = 1 WHERE id = ?", (scan.id,))
+            self._release()  # here, since a disk takes its time for every transaction
         return replace(scan, complete=True)
 
     def remove(self, scan: ScanInfo) -> None:
         """Forget a scan and all of its masks."""
         with self._transaction():
             self._forget_profiles(scan)
-            readings = ("reading",) if self.version >= READINGS else ()
-            for table in ("mask", "failure", "summary", *readings):
+            later = [
+                table
+                for table, version in {"reading": READINGS, "run": RUNS}.items()
+                if self.version >= version
+            ]
+            for table in ("mask", "failure", "summary", *later):
                 self._connection.execute(f"DELETE FROM {table} WHERE scan = ?", (scan.id,))
             self._connection.execute("DELETE FROM scan WHERE id = ?", (scan.id,))
         with contextlib.suppress(sqlite3.Error):  # giving space back can wait

@@ -1,4 +1,4 @@
-"""A scan that takes its time, for a test that kills it: `slow_scan.py FOLDER DB`.
+"""A scan that takes its time, for a test that kills it: `slow_scan.py FOLDER DB [NAME [INCLUDE]]`.
 
 Every file takes a few milliseconds longer and results are committed very often, so that kills
 find it at work and in the middle of commits.
@@ -31,4 +31,5 @@ recording.FLUSH_SECONDS = 0.004
 
 if __name__ == "__main__":
     print("ready", flush=True)
-    ms.scan(sys.argv[1], classes=4, db=sys.argv[2], workers=2)
+    folder, db, name, include, *_ = (*sys.argv[1:], None, None)
+    ms.scan(folder, classes=4, db=db, name=name, include=include or (), workers=2)
