@@ -9,6 +9,7 @@
       ClusterError              a cluster can't be reached, does not fit, or went away
       WeightError               weights can't be computed from these counts
         UnlistedValuesError     values that are neither classes nor ignored
+        IncompleteScanError     the scan was interrupted, or is still going on
         AbsentClassError        declared classes never occur
         UnknownCountsError      given counts know nothing of masks
         InfeasibleEqualCost     no weights make all costs equal at this batch size
@@ -235,6 +236,10 @@ class WeightError(MaskstatError):
 
 class UnlistedValuesError(WeightError):
     """The scan holds values that are neither classes nor ignored; the user must decide."""
+
+
+class IncompleteScanError(WeightError):
+    """The scan did not come to its end, so its counts are those of some masks."""
 
 
 class AbsentClassError(WeightError):

@@ -51,6 +51,7 @@ class Scan(StoredScan):
         cost_matrix: CostMatrix | None = None,
         best_effort: bool = False,
         max_ratio: float | None = None,
+        allow_incomplete: bool = False,
     ) -> WeightTable:
         """Class weights from these counts.
 
@@ -75,12 +76,15 @@ class Scan(StoredScan):
             best_effort: for "batch", where exact equal cost is impossible or too extreme: the
                 most equal costs with a largest weight ratio of `max_ratio`.
             max_ratio: 1000 by default.
+            allow_incomplete: weights of what was counted of a scan that was interrupted; their
+                provenance says so.
 
         Returns:
             K weights, finite and >= 0. `solution` says how those for "batch" were found.
 
         Raises:
             UnlistedValuesError: pixels have values that are neither classes nor ignored.
+            IncompleteScanError: the scan was interrupted, or is still going on.
             AbsentClassError: a named class never occurs and no policy was chosen.
             InfeasibleEqualCost: no weights give equal cost at this batch size.
             WeightError: nothing is labelled, the formula overflows, the iteration did not
@@ -91,6 +95,8 @@ class Scan(StoredScan):
         from maskstat.api.unlisted import channels_explained
         from maskstat.weights.any_scheme import weigh
 
+        if not allow_incomplete:
+            self.need_complete()
         with channels_explained(self):
             table = weigh(
                 self.histogram,
@@ -119,23 +125,27 @@ class Scan(StoredScan):
         clip: tuple[float, float] | None = None,
         absent: Absent | None = None,
         unlisted: Unlisted = "refuse",
+        allow_incomplete: bool = False,
     ) -> dict[str, WeightTable | WeightError]:
         """The weights of every scheme with its default parameters.
 
         Args:
-            normalize, clip, absent, unlisted: as in `weights`.
+            normalize, clip, absent, unlisted, allow_incomplete: as in `weights`.
 
         Returns:
             By scheme its weights, or why it has none here.
 
         Raises:
             UnlistedValuesError: pixels have values that are neither classes nor ignored.
+            IncompleteScanError: the scan was interrupted, or is still going on.
             WeightError: no scheme has weights here.
             ParameterError: a word that means nothing.
         """
         from maskstat.api.unlisted import channels_explained
         from maskstat.weights.any_scheme import weigh_all
 
+        if not allow_incomplete:
+            self.need_complete()
         with channels_explained(self):
             tables = weigh_all(
                 self.histogram,
@@ -153,7 +163,12 @@ class Scan(StoredScan):
 
     def _signed(self, table: WeightTable) -> WeightTable:
         """The weights with the name of the scan that they were made from."""
-        return replace(table, provenance={**table.provenance, "scan": self.name})
+        return replace(table, provenance={**table.provenance, **self._identity})
+
+    @property
+    def _identity(self) -> dict[str, object]:
+        """What files say of the scan that they are of."""
+        return {"scan": self.name} | ({} if self.info.complete else {"complete": False})
 
     def costs(
         self,
@@ -164,6 +179,7 @@ class Scan(StoredScan):
         batch_size: int | None = None,
         seed: int | None = None,
         predictor_confidence: float | None = None,
+        allow_incomplete: bool = False,
     ) -> Costs:
         """What it costs to answer every pixel with the same class, in nats a labelled pixel.
 
@@ -176,14 +192,18 @@ class Scan(StoredScan):
             seed: of the random batches, 0 by default.
             predictor_confidence: probability that a constant prediction gives its class; by
                 default 1 - 1e-7, where Keras clips.
+            allow_incomplete: as in `weights`.
 
         Raises:
+            IncompleteScanError: the scan was interrupted, or is still going on.
             WeightError: weights that do not fit, or there are none.
             FileFormatError: a file that holds no weights.
             ParameterError: a word or number that means nothing, or not beside the others.
         """
         from maskstat.api.costs import price
 
+        if not allow_incomplete:
+            self.need_complete()
         return price(
             self.histogram,
             lambda: self.ledger,
@@ -198,20 +218,28 @@ class Scan(StoredScan):
         )
 
     def sampling(
-        self, method: str = "repeat-factor", *, parameters: Mapping[str, object] | None = None
+        self,
+        method: str = "repeat-factor",
+        *,
+        parameters: Mapping[str, object] | None = None,
+        allow_incomplete: bool = False,
     ) -> SamplingTable:
         """How often to draw each mask.
 
         Args:
             method: one of `maskstat.sampling_methods()`.
             parameters: the method's own, by name.
+            allow_incomplete: as in `weights`.
 
         Raises:
+            IncompleteScanError: the scan was interrupted, or is still going on.
             WeightError: nothing is labelled, or no solution was found.
             ParameterError: an unknown method or parameter.
         """
         from maskstat.sampling.compute import sample
 
+        if not allow_incomplete:
+            self.need_complete()
         return sample(
             self.ledger,
             self.catalog.names,
@@ -219,7 +247,7 @@ class Scan(StoredScan):
             parameters=parameters,
             provenance={
                 "source": self.source,
-                "scan": self.name,
+                **self._identity,
                 "catalog": self.catalog.name,
                 "counts_digest": self.histogram.counts_digest(),
                 "unlisted_pixels": self.histogram.unlisted_pixels,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from maskstat.cli.options import (
+    AllowIncomplete,
     AverageOption,
     BatchSize,
     ClassesOption,
@@ -22,6 +23,7 @@ from maskstat.cli.options import (
     announce_scan,
     announce_written,
     counted_scan,
+    offering_commands,
     output,
     output_file,
     print_json,
@@ -55,6 +57,7 @@ def command(
     batch_size: BatchSize = None,
     confidence: Confidence = None,
     seed: Seed = None,
+    allow_incomplete: AllowIncomplete = False,
     out: Annotated[Path | None, output_file("Draw them: .png, .svg or .pdf.")] = None,
     scan: ScanName = None,
     db: Database = None,
@@ -73,7 +76,8 @@ def command(
 
     if out is not None:
         check_path(out)
-    with counted_scan(counts, unit, db, scan, classes, ignore) as chosen:
+    chosen = counted_scan(counts, unit, db, scan, classes, ignore, allow_incomplete)
+    with chosen, offering_commands():
         costs = chosen.costs(
             weights,
             scheme=scheme,
@@ -81,6 +85,7 @@ def command(
             batch_size=batch_size,
             seed=seed,
             predictor_confidence=confidence,
+            allow_incomplete=allow_incomplete,
         )
     if out is not None:
         costs.plot(out)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -133,6 +135,13 @@ TableLayout = Annotated[
         "(MMSegmentation, torch.tensor); dict: by index (Keras' class_weight).",
     ),
 ]
+AllowIncomplete = Annotated[
+    bool,
+    typer.Option(
+        "--allow-incomplete",
+        help="Take what is counted of a scan that was interrupted; files say so.",
+    ),
+]
 AverageOption = Annotated[
     Average | None,
     choice(
@@ -222,6 +231,7 @@ def counted_scan(
     name: str | None,
     classes: str | None,
     ignore: list[str] | None,
+    allow_incomplete: bool = False,
 ) -> Scan:
     """The scan of counts that were given, or else the stored one. Raises ParameterError."""
     from maskstat.errors import argument
@@ -232,9 +242,22 @@ def counted_scan(
         return stored_scan(db, name, classes, ignore)
     from maskstat.api.given_counts import from_counts
 
-    refuse_idle({"scan": name, "db": db}, goes_with=f"a stored scan, not {argument('counts')}")
+    idle = {"scan": name, "db": db, "allow_incomplete": allow_incomplete or None}
+    refuse_idle(idle, goes_with=f"a stored scan, not {argument('counts')}")
     scan = from_counts(counts, classes=classes, unit=unit)
     return scan.under(ignore=ignore) if ignore else scan
+
+
+@contextmanager
+def offering_commands() -> Iterator[None]:
+    """Within, what takes counts as they are is offered as this very command with more options."""
+    from maskstat.errors import IncompleteScanError, UnlistedValuesError
+
+    try:
+        yield
+    except (IncompleteScanError, UnlistedValuesError) as error:
+        error.remedy = f"type: maskstat {shlex.join(sys.argv[1:])} {error.remedy or ''}".rstrip()
+        raise
 
 
 def output() -> Console:
@@ -251,7 +274,8 @@ def announce_scan(scan: StoredScan, *, beside_data: bool = False) -> None:
     Counts that were given are none.
     """
     if scan.info.id:
-        typer.echo(f"Scan {printable(scan.name)}", err=beside_data)
+        end = "" if scan.info.complete else ", interrupted: some masks are not counted"
+        typer.echo(f"Scan {printable(scan.name)}{end}", err=beside_data)
 
 
 def announce_written(path: Path) -> None:

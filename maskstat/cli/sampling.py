@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from maskstat.cli.options import (
+    AllowIncomplete,
     ClassesOption,
     Database,
     IgnoreOption,
@@ -19,6 +20,7 @@ from maskstat.cli.options import (
     announce_scan,
     announce_written,
     layout_of,
+    offering_commands,
     output,
     parameters_of,
     print_json,
@@ -51,6 +53,7 @@ def command(
     methods: Annotated[
         bool, typer.Option("--methods", help="List the methods with formulas and parameters.")
     ] = False,
+    allow_incomplete: AllowIncomplete = False,
     out: TableOutput = None,
     layout: TableLayout = None,
     scan: ScanName = None,
@@ -69,6 +72,7 @@ def command(
         _refuse_beside_methods(
             method=method,
             parameters=param,
+            allow_incomplete=allow_incomplete or None,
             out=out,
             layout=layout,
             scan=scan,
@@ -80,9 +84,11 @@ def command(
         return 0
     form = layout_of(layout, out)
     parameters = parameters_of(param)
-    with stored_scan(db, scan, classes, ignore) as chosen:
+    with stored_scan(db, scan, classes, ignore) as chosen, offering_commands():
         table = chosen.sampling(
-            "repeat-factor" if method is None else method, parameters=parameters
+            "repeat-factor" if method is None else method,
+            parameters=parameters,
+            allow_incomplete=allow_incomplete,
         )
         catalog = chosen.catalog
     if out is not None:

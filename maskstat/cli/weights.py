@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from maskstat.cli.options import (
+    AllowIncomplete,
     AverageOption,
     BatchSize,
     ClassesOption,
@@ -29,6 +28,7 @@ from maskstat.cli.options import (
     choice,
     counted_scan,
     layout_of,
+    offering_commands,
     output,
     parameters_of,
     print_json,
@@ -122,6 +122,7 @@ def command(
     unlisted: Annotated[
         Unlisted, choice("--unlisted", known=UNLISTED, help="Values nobody explained.")
     ] = "refuse",
+    allow_incomplete: AllowIncomplete = False,
     out: TableOutput = None,
     layout: TableLayout = None,
     compare: Annotated[
@@ -139,7 +140,6 @@ def command(
 
     Shows what the weights do, and writes them to a file with -o.
     """
-    from maskstat.errors import UnlistedValuesError
     from maskstat.weights.costs import epsilon_of
 
     if compare:
@@ -158,11 +158,15 @@ def command(
     form = layout_of(layout, out)
     parameters, bounds = parameters_of(param), _clip(clip)
     epsilon_of(confidence)  # one that is no probability is said before anything is computed
-    chosen = counted_scan(counts, unit, db, scan, classes, ignore)
-    try:
+    chosen = counted_scan(counts, unit, db, scan, classes, ignore, allow_incomplete)
+    with offering_commands():
         if compare:
             tables = chosen.all_weights(
-                normalize=normalize, clip=bounds, absent=absent, unlisted=unlisted
+                normalize=normalize,
+                clip=bounds,
+                absent=absent,
+                unlisted=unlisted,
+                allow_incomplete=allow_incomplete,
             )
             announce_scan(chosen, beside_data=json)
             _show_all(tables, chosen.catalog, json=json)
@@ -180,9 +184,8 @@ def command(
             cost_matrix=cost_matrix,
             best_effort=best_effort,
             max_ratio=max_ratio,
+            allow_incomplete=allow_incomplete,
         )
-    except UnlistedValuesError as error:
-        raise UnlistedValuesError(error.problem, remedy=_command_with(error.remedy)) from error
     _refuse_idle_confidence(table, confidence)
     notes = _notes(table, epsilon_of(confidence))
     if out is not None:
@@ -268,8 +271,3 @@ def _clip(given: str | None) -> tuple[float, float] | None:
             f"{printable(repr(given))} is not LO:HI", parameter="clip", remedy="--clip 0.1:10"
         )
     return bounds[0], bounds[1]
-
-
-def _command_with(flags: str | None) -> str:
-    """This very command with more flags: what to type next."""
-    return f"type: maskstat {shlex.join(sys.argv[1:])} {flags or ''}".rstrip()

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from maskstat.errors import Blank, CatalogError, ParameterError, ProfileError, SourceError, call
+from maskstat.errors import (
+    Blank,
+    CatalogError,
+    IncompleteScanError,
+    ParameterError,
+    ProfileError,
+    SourceError,
+    argument,
+    call,
+)
 from maskstat.naming import counted, printable
 from maskstat.parameters import parse_whole, several
 from maskstat.readers.options import ReadOptions
@@ -19,7 +29,7 @@ from maskstat.scanning.choosing import chosen
 from maskstat.scanning.stored_profiles import ProfileState, profile_state, stored_profile
 from maskstat.showing import cut, html, one_line
 from maskstat.sources.base import Entry, Selection, lightly
-from maskstat.sources.identities import IN_MEMORY, files_of, knows_names_only, place_of
+from maskstat.sources.identities import IN_MEMORY, files_of, is_merged, knows_names_only, place_of
 from maskstat.sources.opening import open_source
 from maskstat.store.records import Failure, ScanInfo
 from maskstat.store.store import Store
@@ -161,13 +171,35 @@ class StoredScan:
             )
         return self.profile
 
+    def need_complete(self) -> None:
+        """Raise IncompleteScanError, which says how to finish it, where some masks may be missing.
+
+        Its remedy is what goes on without them.
+        """
+        if self.info.complete:
+            return
+        finish = f"finish it: {self._scan_call(db=self._store.path)}"
+        if is_merged(self.source):
+            finish = "finish those that were merged, and merge them again"
+        elif knows_names_only(self.source):
+            finish = "scan the same masks again"
+        raise IncompleteScanError(
+            f"the scan was interrupted, or is still going on; {finish}",
+            where=printable(self.name),
+            remedy=argument("allow_incomplete", True),
+        )
+
     @property
     def profile_call(self) -> str:
         """The call that adds a profile under these classes, as `errors.call` has it in a text."""
+        return self._scan_call(profile=True)
+
+    def _scan_call(self, **first: object) -> str:
+        """The call that scans the same masks again as they were, with these options more."""
         merged = knows_names_only(self.source)
         source = place_of(self.source, "").base if merged else self.source
         catalog = self.catalog
-        options: dict[str, object] = {"profile": True}
+        options: dict[str, object] = dict(first)
         if catalog.origin in {"number", "inferred"}:
             if catalog.origin == "number":
                 options["classes"] = len(catalog)
@@ -178,6 +210,10 @@ class StoredScan:
         else:
             options["classes"] = catalog.name if catalog.origin == "preset" else Blank("FILE")
         options |= self.info.reading
+        asked = json.loads(self._store.asked(self.info) or "{}")
+        options |= {
+            key: asked[key] for key in ("include", "exclude", "allow_lossy") if asked.get(key)
+        }
         if catalog.nearest_colour:
             options["nearest_colour"] = catalog.nearest_colour
         if Path(self.source).name != self.name and not merged:

@@ -132,6 +132,9 @@ WEIGHTS: dict[str, tuple[Case, ...]] = {
         usage("--unlisted 'a\\eb'", "--unlisted", "a\\x1bb"),
         failure("--scan odd", "9 (1 pixel in 1 mask", "200", "--ignore 9 --ignore 200"),
     ),
+    "--allow-incomplete": (
+        usage("weights --counts 3,4 --allow-incomplete", "--allow-incomplete", "a stored scan"),
+    ),
     "--output": (
         *TABLES,
         usage("--compare -o x.json", "-o", "--compare writes no file", "choose one --scheme"),
@@ -146,6 +149,9 @@ WEIGHTS: dict[str, tuple[Case, ...]] = {
 }
 
 COSTS: dict[str, tuple[Case, ...]] = {
+    "--allow-incomplete": (
+        usage("costs --counts 3,4 --allow-incomplete", "--allow-incomplete", "a stored scan"),
+    ),
     "--weights": (
         failure("--weights nowhere.json", "nowhere.json", "can't be read"),
         failure("--weights folder.json", "folder.json", "can't be read"),
@@ -168,6 +174,9 @@ COSTS: dict[str, tuple[Case, ...]] = {
 }
 
 SAMPLING: dict[str, tuple[Case, ...]] = {
+    "--allow-incomplete": (
+        usage("--methods --allow-incomplete", "--allow-incomplete", "--methods lists the methods"),
+    ),
     "--method": (
         usage("--method repeat-facto", "did you mean repeat-factor?", "known are repeat-factor"),
         usage("--method ''", "--method", "called ''"),
@@ -191,6 +200,7 @@ SAMPLING: dict[str, tuple[Case, ...]] = {
         for text in (
             "--method target-mix",
             "--param threshold=1",
+            "--allow-incomplete",
             "-o x.csv",
             "--layout list",
             "--scan masks",
