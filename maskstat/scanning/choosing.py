@@ -32,7 +32,7 @@ def chosen(store: Store, name: str | None = None) -> ScanInfo:
 
 
 def matching(store: Store, asked: str) -> str:
-    """The name of the only scan that is called so, or whose name ends in it: else as asked.
+    """The name of the only scan that is called so, or whose name ends in this split: else as asked.
 
     Raises:
         StoreError: several names end in it.
@@ -40,8 +40,13 @@ def matching(store: Store, asked: str) -> str:
     known = store.sources()
     if asked in known:
         return asked
-    # "train" is meant for "camvid-train", but "in" is not.
-    ends = [name for name in known if re.search(rf"[-_./ ]{re.escape(asked)}$", name)]
+    # "train" is meant for "camvid-train"; but "masks" is not for "val-masks", nor "in" for any.
+    ends = [
+        name
+        for name, source in known.items()
+        if re.search(rf"[-_./ ]{re.escape(asked)}$", name)
+        and (split_word(asked) or options_of(source)[1].get("split") == asked)
+    ]
     if len(ends) > 1:
         raise StoreError(
             f"{printable(repr(asked))} may be any of these scans: {_listing(ends)}",

@@ -77,6 +77,9 @@ def test_the_end_of_a_name_is_enough_where_only_one_ends_so() -> None:
     assert meant(*camvid, name="train") == "camvid-train"
     assert meant(*camvid, name="val") == "camvid-val"
     assert meant(*camvid, ("train", "/t"), name="train") == "train"
+    assert meant(("x-fold1", "/x#split=fold1"), name="fold1") == "x-fold1"
+    with pytest.raises(StoreError, match="did you mean val-masks"):
+        meant(("val-masks", "/val/masks"), name="masks")
     for end in ("ain", "camvid", "", "Train", "x-train"):
         with pytest.raises(StoreError, match="holds no scan called"):
             meant(*camvid, name=end)
