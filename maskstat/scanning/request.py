@@ -75,6 +75,7 @@ class ScanRequest:
         said: dict[str, object] = {
             "source": self.source.location,
             "include": sorted(self.include),
+            "only": self.source.only,
             "exclude": sorted(self.exclude),
             "reading": self.options.recorded,
             "allow_lossy": self.options.allow_lossy,
