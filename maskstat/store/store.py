@@ -21,10 +21,10 @@ from maskstat.errors import Blank, StoreError, argument, call
 from maskstat.naming import did_you_mean, natural_key, printable
 from maskstat.store.connection import translated
 from maskstat.store.copying import Copied, MaskRow, Naming
+from maskstat.store.leases import KeptRuns
 from maskstat.store.profiles import KeptProfiles, MeasuredMask, ProfileKey
 from maskstat.store.records import Failure, KeptMark, ScanInfo, StoredMask
 from maskstat.store.rows import rows_of, table_of
-from maskstat.store.runs import KeptRuns
 from maskstat.store.schema import APPLICATION_ID, READINGS, RUNS, SCHEMA_VERSION, prepare
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.catalog_mapping import catalog_from_mapping

@@ -19,7 +19,7 @@ import maskstat as ms
 from maskstat.errors import StoreError
 from maskstat.scanning import resuming
 from maskstat.scanning.request import ScanRequest
-from maskstat.store import runs
+from maskstat.store import leases
 from maskstat.store.store import Store
 from maskstat.values.catalog import ClassCatalog
 from tests.support.paths import SUPPORT
@@ -202,7 +202,7 @@ def test_without_a_name_each_gets_its_own(tmp_path: Path) -> None:
 def test_beats_are_all_that_shows_a_run_is_alive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "BEAT_SECONDS", 0.02)
+    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.02)
     db = tmp_path / "s.db"
     with Store.open(db, create=True) as store:
         info = store.begin("s", "/a", ClassCatalog.numbered(2))
