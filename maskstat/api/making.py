@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from maskstat.api.drafts import check_draft, write_draft
 from maskstat.api.scan import Scan
 from maskstat.executors.choices import ExecutorName
 from maskstat.readers.choices import Channel, Channels
@@ -37,6 +38,7 @@ def scan(
     divide_all: bool = False,
     panoptic: str | Path | None = None,
     nearest_colour: int | None = None,
+    draft: str | Path | None = None,
     column: str | None = None,
     split: str | None = None,
     strict: bool = False,
@@ -75,6 +77,8 @@ def scan(
         divide_all: divide values below `value_divisor` too.
         panoptic: COCO's panoptic JSON: masks are PNGs of its segments, and its categories are
             counted (and the classes, without `classes`).
+        draft: a .yaml file to write: a catalogue to fill in, of the colours and values found,
+            without `classes`. Masks of colours are counted for it.
         nearest_colour: how far a channel of a mask's colour may be off its class's, 0 to 255.
         column: where a table or a manifest keeps its masks, where that is not clear.
         split: only the masks of this split; `scan_splits` scans all of them.
@@ -99,7 +103,8 @@ def scan(
         MissingExtraError: the source or the executor needs a package that is not installed.
         ClusterError: a cluster can't be reached, does not fit, or went away.
     """
-    return Scan.of(
+    path = None if draft is None else check_draft(draft)
+    found = Scan.of(
         pipeline.scan(
             ScanRequest.of(
                 source,
@@ -118,6 +123,7 @@ def scan(
                 divide_all=divide_all,
                 panoptic=panoptic,
                 nearest_colour=nearest_colour,
+                draft=draft is not None,
                 column=column,
                 split=split,
                 strict=strict,
@@ -131,6 +137,9 @@ def scan(
             )
         )
     )
+    if path is not None:
+        write_draft([found], path)
+    return found
 
 
 class Splits(Mapping[str, Scan]):
@@ -186,6 +195,7 @@ def scan_splits(
     divide_all: bool = False,
     panoptic: str | Path | None = None,
     nearest_colour: int | None = None,
+    draft: str | Path | None = None,
     column: str | None = None,
     strict: bool = False,
     rescan: bool = False,
@@ -234,6 +244,7 @@ def scan_splits(
                     divide_all=divide_all,
                     panoptic=panoptic,
                     nearest_colour=nearest_colour,
+                    draft=draft,
                     column=column,
                     split=split,
                     strict=strict,
@@ -246,6 +257,8 @@ def scan_splits(
                     on_progress=on_progress,
                 )
             )
+        if draft is not None:
+            write_draft(scans.values(), check_draft(draft))
         opened.pop_all()
     return Splits(scans, found.get(None, 0))
 

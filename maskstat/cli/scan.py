@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,7 @@ from maskstat.cli.options import (
     IgnoreOption,
     JsonOption,
     announce_scan,
+    announce_written,
     choice,
     database,
     output,
@@ -96,6 +98,16 @@ def command(
     divide_all: DivideAllOption = False,
     panoptic: PanopticOption = None,
     nearest_colour: NearestColourOption = None,
+    draft: Annotated[
+        Path | None,
+        typer.Option(
+            "--draft",
+            metavar="FILE",
+            parser=values.file,
+            help="Write a catalogue to fill in, of the colours and values found: a .yaml file for "
+            "--classes.",
+        ),
+    ] = None,
     column: Annotated[
         str | None,
         typer.Option(
@@ -188,6 +200,7 @@ def command(
             divide_all=divide_all,
             panoptic=panoptic,
             nearest_colour=nearest_colour,
+            draft=draft,
             column=column,
             strict=strict,
             rescan=rescan,
@@ -198,6 +211,8 @@ def command(
             scheduler=scheduler,
             on_progress=on_progress,
         )
+    if draft is not None:
+        announce_written(draft)
     with found:
         scans = list(found.values()) if isinstance(found, Splits) else [found]
         documents = [scan_document(one) for one in scans]

@@ -23,6 +23,16 @@ def write_atomically(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+def check_place(path: Path) -> None:
+    """Raise FileFormatError where no file can be: before the work that one is to hold."""
+    where = printable(str(path))
+    if path.is_dir():
+        raise FileFormatError("can't be written: it is a folder", where=where)
+    if not path.parent.is_dir():
+        missing = printable(str(path.parent))
+        raise FileFormatError(f"can't be written: there is no folder {missing}", where=where)
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A new file that takes the place of `path` when the block ends well, and is gone otherwise.
@@ -35,11 +45,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.part")
     where = printable(str(path))
     try:
-        if path.is_dir():
-            raise FileFormatError("can't be written: it is a folder", where=where)
-        if not path.parent.is_dir():
-            missing = printable(str(path.parent))
-            raise FileFormatError(f"can't be written: there is no folder {missing}", where=where)
+        check_place(path)
         try:
             with open(temporary, "xb") as file:
                 yield file

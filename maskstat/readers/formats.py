@@ -177,11 +177,13 @@ def _refuse_colours(tally: MaskTally) -> None:
     if grey and tally.encoding.lacks_grey:
         return
     offered = offer(tally.values)
-    catalogue = f"give {argument('classes')} a catalogue with colours"
+    catalogue = (
+        f"give {argument('classes')} a catalogue with colours;"
+        f" {argument('draft', Blank('FILE'))} writes one to fill in"
+    )
     hint = offered if grey and offered else "; or ".join(filter(None, [offered, catalogue]))
     raise MaskError(
-        f"{tally.encoding.samples.upper()} image with {tally.values.size} colours "
-        f"where class indices are expected ({hint})"
+        f"{tally.encoding.samples.upper()} image where class indices are expected ({hint})"
     )
 
 

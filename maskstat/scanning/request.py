@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maskstat.errors import argument
+from maskstat.errors import ParameterError, argument
 from maskstat.executors.choices import ExecutorName
 from maskstat.executors.opening import ExecutorChoice
 from maskstat.naming import storable
@@ -110,6 +110,7 @@ class ScanRequest:
         divide_all: bool = False,
         panoptic: str | Path | None = None,
         nearest_colour: int | None = None,
+        draft: bool = False,
         executor: ExecutorName = "threads",
         scheduler: str | None = None,
         on_progress: Callable[[Progress], None] | None = None,
@@ -135,11 +136,17 @@ class ScanRequest:
             where = from_anywhere(source)
         found = open_source(where, selection, column=column, split=split)
         catalog = _catalog(classes, options, found, parse_ignored(ignore))
+        if draft and len(catalog):
+            raise ParameterError("the classes are known", parameter="draft")
         catalog = interpreting(catalog, options.recorded, nearest_colour)
         return cls(
             found,
             catalog,
-            replace(options, colours=catalog.has_colours, knows_zero=catalog.explains(0)),
+            replace(
+                options,
+                colours=catalog.has_colours or draft,
+                knows_zero=catalog.explains(0),
+            ),
             elsewhere,
             chosen=bool(selection.include or selection.exclude),
             db=db,

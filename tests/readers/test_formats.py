@@ -287,7 +287,7 @@ def test_first_bytes_decide_never_a_name(form: Format) -> None:
 
 
 def test_colours_without_a_catalogue_of_colours_are_refused() -> None:
-    assert "5 colours" in refusal(saved(Image.fromarray(coloured(3)), "PNG"))
+    assert "RGB image where class indices" in refusal(saved(Image.fromarray(coloured(3)), "PNG"))
     grey = saved(Image.fromarray(labels(9).astype(np.uint8)).convert("RGB"), "PNG")
     assert "channel='grey' reads them as indices" in refusal(grey)
 

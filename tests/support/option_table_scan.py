@@ -111,6 +111,13 @@ SCAN: dict[str, tuple[Case, ...]] = {
         usage("--panoptic panoptic.json --value-divisor 5", "--panoptic", "--value-divisor"),
         _stopped("--panoptic panoptic.json", "mask_1.npy", "--panoptic expects segment ids"),
     ),
+    "--draft": (
+        usage("--draft classes.json", "--draft", "is a .yaml file, not 'classes.json'"),
+        usage("--draft ''", "--draft", "an empty text is no file's name"),
+        usage("--draft x.yaml --classes 2", "--draft", "the classes are known"),
+        failure("--draft absent/x.yaml", "absent/x.yaml", "there is no folder"),
+        failure("--draft folder.yaml", "folder.yaml", "it is a folder"),
+    ),
     "--column": (
         usage("--column mask", "--column", "only Parquet, Arrow, CSV and TSV files have columns"),
         _nothing("scan table.csv --column nothing", "no column 'nothing'", "mask, split: --column"),

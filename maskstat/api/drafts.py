@@ -1,0 +1,77 @@
+"""A catalogue to fill in: what a scan without classes found, as the file that names it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from maskstat.errors import CatalogError, ParameterError
+from maskstat.files.writing import check_place, write_atomically
+from maskstat.naming import counted, printable
+from maskstat.scanning.stored_scan import StoredScan
+from maskstat.values.catalog import MAX_CLASSES
+
+_SUFFIXES = frozenset({".yaml", ".yml"})
+_HEAD = """\
+# What was found in {masks}. Give every class its name, and put what no count should hold
+# under 'ignore' or 'ignore_colours'. A class may have several colours: colours: ["#ff0000", ...]
+classes:
+"""
+
+
+def check_draft(path: str | Path) -> Path:
+    """Where a draft goes, before there is one.
+
+    Raises:
+        ParameterError: its name is that of no YAML file.
+        FileFormatError: no file can be there.
+    """
+    draft = Path(path)
+    if draft.suffix.lower() not in _SUFFIXES:
+        raise ParameterError(
+            f"a catalogue to fill in is a .yaml file, not {printable(draft.name)!r}",
+            parameter="draft",
+        )
+    check_place(draft)
+    return draft
+
+
+def write_draft(scans: Iterable[StoredScan], path: Path) -> None:
+    """Write the classes inferred from index masks, by value, and all colours, most pixels first.
+
+    Raises:
+        CatalogError: there are more colours than a catalogue can have classes.
+        FileFormatError: the file can't be written.
+    """
+    values: dict[int, tuple[str, int, int]] = {}
+    colours: dict[str, tuple[int, int]] = {}
+    total = 0
+    for scan in scans:
+        histogram = scan.histogram
+        total += histogram.mask_count
+        rows = zip(scan.catalog.classes, histogram.pixels, histogram.masks, strict=True)
+        for info, pixels, masks in rows:
+            for value in info.values:
+                _, before, in_masks = values.get(value, ("", 0, 0))
+                values[value] = info.name, before + int(pixels), in_masks + int(masks)
+        for colour, count in histogram.unlisted.items():
+            if isinstance(colour, str):
+                before, in_masks = colours.get(colour, (0, 0))
+                colours[colour] = before + count.pixels, in_masks + count.masks
+    if len(values) + len(colours) > MAX_CLASSES:
+        raise CatalogError(f"{len(colours):,} different colours are no classes")
+    lines = [
+        f"  - {{name: {name}, value: {value}}}{_comment(pixels, masks)}"
+        for value, (name, pixels, masks) in sorted(values.items())
+    ]
+    ranked = sorted(colours.items(), key=lambda item: (-item[1][0], item[0]))
+    lines += [
+        f'  - {{name: colour_{number}, colours: ["{colour}"]}}{_comment(*counts)}'
+        for number, (colour, counts) in enumerate(ranked)
+    ]
+    text = _HEAD.format(masks=counted(total, "mask")) + "\n".join(lines or ["  []"]) + "\n"
+    write_atomically(path, text.encode())
+
+
+def _comment(pixels: int, masks: int) -> str:
+    return f"  # {counted(pixels, 'pixel')} in {counted(masks, 'mask')}"
