@@ -275,7 +275,7 @@ def open_scan(
 
     Args:
         db: the store's file.
-        name: the scan's, or how it ends where only one does ("train" for "camvid-train"); None
+        name: the scan's, or its split where only one has it ("train" for "camvid-train"); None
             takes the latest, and of splits the one to train on.
         classes, ignore, nearest_colour: read its counts under these, as `scan` takes them.
 

@@ -87,7 +87,7 @@ ScanName = Annotated[
     typer.Option(
         "--scan",
         metavar="NAME",
-        help="Which scan, or how its name ends; default: the latest, of splits the one to train "
+        help="Which scan, or its split (train); default: the latest, of splits the one to train "
         "on.",
     ),
 ]

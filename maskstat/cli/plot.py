@@ -43,7 +43,7 @@ def command(
         typer.Option(
             "--scan",
             metavar="NAME",
-            help="Which scan, or how its name ends; default: the latest, of splits the one to "
+            help="Which scan, or its split (train); default: the latest, of splits the one to "
             "train on. Repeat it for 'compare'.",
         ),
     ] = None,
