@@ -59,6 +59,11 @@ class GivenScan(Scan):
         self._histogram = histogram
 
     @property
+    def catalog(self) -> ClassCatalog:
+        """The classes of the counts."""
+        return self._given
+
+    @property
     def histogram(self) -> ClassHistogram:
         """The counts, as far as they were given."""
         return self._histogram
@@ -114,6 +119,7 @@ class GivenScan(Scan):
         classes: Classes | None = None,
         ignore: int | str | Iterable[int | str] = (),
         nearest_colour: int | None = None,
+        reduce_zero_label: bool = False,
     ) -> GivenScan:
         """The same counts with the classes of another catalogue, told by their names.
 
@@ -122,10 +128,13 @@ class GivenScan(Scan):
         Raises:
             CatalogError: `classes` names no catalogue, or other classes than were counted.
             ParameterError: something in `ignore` is neither a number nor a colour.
-            UnknownCountsError: a class has ignored values and others, or colours are asked for.
+            UnknownCountsError: a class has ignored values and others, or colours or values are
+                asked for.
         """
         if nearest_colour is not None:
             self._refuse("the colours in the masks")
+        if reduce_zero_label:
+            self._refuse("the values in the masks")
         mine = self.histogram
         catalog = self.catalog if classes is None else load_catalog(classes)
         rows = _rows_of(mine.catalog.names, catalog, mine.pixels)
@@ -292,6 +301,8 @@ def _catalog(table: GivenTable, classes: Classes | None) -> tuple[ClassCatalog, 
         raise ParameterError("there are no counts", parameter="counts")
     if classes is not None:
         catalog = load_catalog(classes)
+        if keys is not None:
+            catalog = catalog.reading(key for key in keys if isinstance(key, int))
     elif keys is None:
         catalog = ClassCatalog.numbered(len(table.numbers))
     elif all(isinstance(key, int) for key in keys):

@@ -39,6 +39,7 @@ def scan(
     panoptic: str | Path | None = None,
     nearest_colour: int | None = None,
     draft: str | Path | None = None,
+    reduce_zero_label: bool = False,
     column: str | None = None,
     split: str | None = None,
     strict: bool = False,
@@ -80,6 +81,8 @@ def scan(
         draft: a .yaml file to write: a catalogue to fill in, of the colours and values found,
             without `classes`. Masks of colours are counted for it.
         nearest_colour: how far a channel of a mask's colour may be off its class's, 0 to 255.
+        reduce_zero_label: labels begin at 1 and 0 is void: class k is the value k + 1
+            (MMSegmentation's `reduce_zero_label`; ADE20K).
         column: where a table or a manifest keeps its masks, where that is not clear.
         split: only the masks of this split; `scan_splits` scans all of them.
         strict: raise at the first mask that can't be read instead of listing it.
@@ -104,39 +107,37 @@ def scan(
         ClusterError: a cluster can't be reached, does not fit, or went away.
     """
     path = None if draft is None else check_draft(draft)
-    found = Scan.of(
-        pipeline.scan(
-            ScanRequest.of(
-                source,
-                classes=classes,
-                ignore=ignore,
-                name=name,
-                db=db,
-                include=include,
-                exclude=exclude,
-                allow_lossy=allow_lossy,
-                pages=pages,
-                channels=channels,
-                channel=channel,
-                array=array,
-                value_divisor=value_divisor,
-                divide_all=divide_all,
-                panoptic=panoptic,
-                nearest_colour=nearest_colour,
-                draft=draft is not None,
-                column=column,
-                split=split,
-                strict=strict,
-                rescan=rescan,
-                profile=profile,
-                grid=grid,
-                workers=workers,
-                executor=executor,
-                scheduler=scheduler,
-                on_progress=on_progress,
-            )
-        )
+    request = ScanRequest.of(
+        source,
+        classes=classes,
+        ignore=ignore,
+        name=name,
+        db=db,
+        include=include,
+        exclude=exclude,
+        allow_lossy=allow_lossy,
+        pages=pages,
+        channels=channels,
+        channel=channel,
+        array=array,
+        value_divisor=value_divisor,
+        divide_all=divide_all,
+        panoptic=panoptic,
+        nearest_colour=nearest_colour,
+        reduce_zero_label=reduce_zero_label,
+        draft=draft is not None,
+        column=column,
+        split=split,
+        strict=strict,
+        rescan=rescan,
+        profile=profile,
+        grid=grid,
+        workers=workers,
+        executor=executor,
+        scheduler=scheduler,
+        on_progress=on_progress,
     )
+    found = Scan.of(pipeline.scan(request))
     if path is not None:
         write_draft([found], path)
     return found
@@ -196,6 +197,7 @@ def scan_splits(
     panoptic: str | Path | None = None,
     nearest_colour: int | None = None,
     draft: str | Path | None = None,
+    reduce_zero_label: bool = False,
     column: str | None = None,
     strict: bool = False,
     rescan: bool = False,
@@ -221,46 +223,49 @@ def scan_splits(
     if not isinstance(source, (str, os.PathLike)):
         source = list(source)
     found = splits_of(source, include=include, exclude=exclude, column=column)
-    scans: dict[str, Scan] = {}
-    with ExitStack() as opened:
-        for split in found:
-            if split is None:
-                continue
-            scans[split] = opened.enter_context(
-                scan(
-                    source,
-                    classes=classes,
-                    ignore=ignore,
-                    name=f"{name}-{split}" if name else None,
-                    db=db,
-                    include=include,
-                    exclude=exclude,
-                    allow_lossy=allow_lossy,
-                    pages=pages,
-                    channels=channels,
-                    channel=channel,
-                    array=array,
-                    value_divisor=value_divisor,
-                    divide_all=divide_all,
-                    panoptic=panoptic,
-                    nearest_colour=nearest_colour,
-                    draft=draft,
-                    column=column,
-                    split=split,
-                    strict=strict,
-                    rescan=rescan,
-                    profile=profile,
-                    grid=grid,
-                    workers=workers,
-                    executor=executor,
-                    scheduler=scheduler,
-                    on_progress=on_progress,
-                )
-            )
-        if draft is not None:
-            write_draft(scans.values(), check_draft(draft))
-        opened.pop_all()
-    return Splits(scans, found.get(None, 0))
+    path = None if draft is None else check_draft(draft)
+    requests = (
+        (
+            split,
+            ScanRequest.of(
+                source,
+                classes=classes,
+                ignore=ignore,
+                name=f"{name}-{split}" if name else None,
+                db=db,
+                include=include,
+                exclude=exclude,
+                allow_lossy=allow_lossy,
+                pages=pages,
+                channels=channels,
+                channel=channel,
+                array=array,
+                value_divisor=value_divisor,
+                divide_all=divide_all,
+                panoptic=panoptic,
+                nearest_colour=nearest_colour,
+                reduce_zero_label=reduce_zero_label,
+                draft=draft is not None,
+                column=column,
+                split=split,
+                strict=strict,
+                rescan=rescan,
+                profile=profile,
+                grid=grid,
+                workers=workers,
+                executor=executor,
+                scheduler=scheduler,
+                on_progress=on_progress,
+            ),
+        )
+        for split in found
+        if split is not None
+    )
+    scans = pipeline.scan_together(requests)
+    splits = Splits({split: Scan.of(one) for split, one in scans.items()}, found.get(None, 0))
+    if path is not None:
+        write_draft(splits.values(), path)
+    return splits
 
 
 def open_scan(
@@ -270,6 +275,7 @@ def open_scan(
     classes: Classes | None = None,
     ignore: int | str | Iterable[int | str] = (),
     nearest_colour: int | None = None,
+    reduce_zero_label: bool = False,
 ) -> Scan:
     """A scan from a store; nothing is decoded.
 
@@ -277,7 +283,8 @@ def open_scan(
         db: the store's file.
         name: the scan's, or its split where only one has it ("train" for "camvid-train"); None
             takes the latest, and of splits the one to train on.
-        classes, ignore, nearest_colour: read its counts under these, as `scan` takes them.
+        classes, ignore, nearest_colour, reduce_zero_label: read its counts under these, as `scan`
+            takes them.
 
     Raises:
         StoreError: the store can't be used, holds no such scan, or several that may be meant.
@@ -287,7 +294,7 @@ def open_scan(
     """
     with ExitStack() as stack:
         found = stack.enter_context(Scan.of(stored_scan.open_scan(db, name)))
-        if classes is not None or ignore != () or nearest_colour is not None:
-            found = found.under(classes, ignore, nearest_colour)
+        if classes is not None or ignore != () or nearest_colour is not None or reduce_zero_label:
+            found = found.under(classes, ignore, nearest_colour, reduce_zero_label)
         stack.pop_all()
     return found

@@ -17,6 +17,7 @@ from maskstat.cli.options import (
     Database,
     IgnoreOption,
     JsonOption,
+    ReduceZeroLabelOption,
     ScanName,
     Seed,
     UnitOption,
@@ -63,6 +64,7 @@ def command(
     db: Database = None,
     classes: ClassesOption = None,
     ignore: IgnoreOption = None,
+    reduce_zero_label: ReduceZeroLabelOption = False,
     counts: CountsOption = None,
     unit: UnitOption = None,
     json: JsonOption = False,
@@ -76,7 +78,9 @@ def command(
 
     if out is not None:
         check_path(out)
-    chosen = counted_scan(counts, unit, db, scan, classes, ignore, allow_incomplete)
+    chosen = counted_scan(
+        counts, unit, db, scan, classes, ignore, allow_incomplete, reduce_zero_label
+    )
     with chosen, offering_commands():
         costs = chosen.costs(
             weights,

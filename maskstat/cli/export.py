@@ -12,6 +12,7 @@ from maskstat.cli.options import (
     ClassesOption,
     Database,
     IgnoreOption,
+    ReduceZeroLabelOption,
     ScanName,
     announce_scan,
     announce_written,
@@ -52,6 +53,7 @@ def command(
     classes: ClassesOption = None,
     ignore: IgnoreOption = None,
     nearest_colour: NearestColourOption = None,
+    reduce_zero_label: ReduceZeroLabelOption = False,
 ) -> int:
     """Write the table of masks and classes, for DuckDB, pandas, Polars, spreadsheets.
 
@@ -59,7 +61,7 @@ def command(
     that are ignored or unlisted; the long one leaves out zeros.
     """
     to_stdout = out is None or str(out) == _STDOUT
-    with stored_scan(db, scan, classes, ignore, nearest_colour) as chosen:
+    with stored_scan(db, scan, classes, ignore, nearest_colour, reduce_zero_label) as chosen:
         if out is None or to_stdout:
             sys.stdout.flush()
             chosen.export(sys.stdout.buffer, layout=layout, format=format)

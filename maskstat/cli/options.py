@@ -107,6 +107,13 @@ IgnoreOption = Annotated[
         "--ignore", metavar="VALUE", help="A raw value or '#rrggbb' to leave out. Repeatable."
     ),
 ]
+ReduceZeroLabelOption = Annotated[
+    bool,
+    typer.Option(
+        "--reduce-zero-label",
+        help="Labels begin at 1 and 0 is void: class k is the value k + 1 (ADE20K).",
+    ),
+]
 CountsOption = Annotated[
     str | None,
     typer.Option(
@@ -215,12 +222,18 @@ def stored_scan(
     classes: str | None,
     ignore: list[str] | None,
     nearest_colour: int | None = None,
+    reduce_zero_label: bool = False,
 ) -> Scan:
     """The scan that the shared options name, under the catalogue they ask for."""
     from maskstat.api.making import open_scan
 
     return open_scan(
-        database(db), name, classes=classes, ignore=ignore or (), nearest_colour=nearest_colour
+        database(db),
+        name,
+        classes=classes,
+        ignore=ignore or (),
+        nearest_colour=nearest_colour,
+        reduce_zero_label=reduce_zero_label,
     )
 
 
@@ -232,6 +245,7 @@ def counted_scan(
     classes: str | None,
     ignore: list[str] | None,
     allow_incomplete: bool = False,
+    reduce_zero_label: bool = False,
 ) -> Scan:
     """The scan of counts that were given, or else the stored one. Raises ParameterError."""
     from maskstat.errors import argument
@@ -239,23 +253,25 @@ def counted_scan(
 
     if counts is None:
         refuse_idle({"unit": unit}, goes_with=argument("counts"))
-        return stored_scan(db, name, classes, ignore)
+        return stored_scan(db, name, classes, ignore, None, reduce_zero_label)
     from maskstat.api.given_counts import from_counts
 
     idle = {"scan": name, "db": db, "allow_incomplete": allow_incomplete or None}
     refuse_idle(idle, goes_with=f"a stored scan, not {argument('counts')}")
     scan = from_counts(counts, classes=classes, unit=unit)
-    return scan.under(ignore=ignore) if ignore else scan
+    if ignore or reduce_zero_label:
+        scan = scan.under(ignore=ignore or (), reduce_zero_label=reduce_zero_label)
+    return scan
 
 
 @contextmanager
 def offering_commands() -> Iterator[None]:
-    """Within, what takes counts as they are is offered as this very command with more options."""
-    from maskstat.errors import IncompleteScanError, UnlistedValuesError
+    """Within, what takes incomplete counts is offered as this very command with more options."""
+    from maskstat.errors import IncompleteScanError
 
     try:
         yield
-    except (IncompleteScanError, UnlistedValuesError) as error:
+    except IncompleteScanError as error:
         error.remedy = f"type: maskstat {shlex.join(sys.argv[1:])} {error.remedy or ''}".rstrip()
         raise
 

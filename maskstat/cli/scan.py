@@ -16,6 +16,7 @@ from maskstat.cli.options import (
     Database,
     IgnoreOption,
     JsonOption,
+    ReduceZeroLabelOption,
     announce_scan,
     announce_written,
     choice,
@@ -108,6 +109,7 @@ def command(
             "--classes.",
         ),
     ] = None,
+    reduce_zero_label: ReduceZeroLabelOption = False,
     column: Annotated[
         str | None,
         typer.Option(
@@ -201,6 +203,7 @@ def command(
             panoptic=panoptic,
             nearest_colour=nearest_colour,
             draft=draft,
+            reduce_zero_label=reduce_zero_label,
             column=column,
             strict=strict,
             rescan=rescan,

@@ -9,6 +9,7 @@ from maskstat.cli.options import (
     Database,
     IgnoreOption,
     JsonOption,
+    ReduceZeroLabelOption,
     ScanName,
     announce_scan,
     output,
@@ -29,6 +30,7 @@ def command(
     classes: ClassesOption = None,
     ignore: IgnoreOption = None,
     nearest_colour: NearestColourOption = None,
+    reduce_zero_label: ReduceZeroLabelOption = False,
     json: JsonOption = False,
 ) -> int:
     """Print a stored scan again.
@@ -38,7 +40,7 @@ def command(
     """
     from maskstat.render.documents.scan import scan_document
 
-    with stored_scan(db, scan, classes, ignore, nearest_colour) as stored:
+    with stored_scan(db, scan, classes, ignore, nearest_colour, reduce_zero_label) as stored:
         document = scan_document(stored)
     if json:
         print_json(document)

@@ -18,6 +18,7 @@ from maskstat.cli.options import (
     IgnoreOption,
     JsonOption,
     Parameters,
+    ReduceZeroLabelOption,
     ScanName,
     Seed,
     TableLayout,
@@ -132,6 +133,7 @@ def command(
     db: Database = None,
     classes: ClassesOption = None,
     ignore: IgnoreOption = None,
+    reduce_zero_label: ReduceZeroLabelOption = False,
     counts: CountsOption = None,
     unit: UnitOption = None,
     json: JsonOption = False,
@@ -158,7 +160,9 @@ def command(
     form = layout_of(layout, out)
     parameters, bounds = parameters_of(param), _clip(clip)
     epsilon_of(confidence)  # one that is no probability is said before anything is computed
-    chosen = counted_scan(counts, unit, db, scan, classes, ignore, allow_incomplete)
+    chosen = counted_scan(
+        counts, unit, db, scan, classes, ignore, allow_incomplete, reduce_zero_label
+    )
     with offering_commands():
         if compare:
             tables = chosen.all_weights(
@@ -196,10 +200,12 @@ def command(
         said = {"average_weight": table.average_weight, "notes": list(table.notes)}
         print_json({**document.metadata, **document.columns, **said})
         return 0
-    from maskstat.render.terminal.tables import weight_table
+    from maskstat.render.terminal.tables import binary_note, weight_table
 
     announce_scan(chosen)
     output().print(weight_table(table, chosen.catalog))
+    if chosen.catalog.binary:
+        output().print(binary_note(chosen.catalog.names[1]), markup=False)
     if notes is not None:
         output().print(notes)
     return 0
@@ -243,10 +249,12 @@ def _show_all(
 ) -> None:
     """All schemes; one that fails does not hide the others."""
     from maskstat.errors import WeightError
-    from maskstat.render.terminal.tables import compare_table
+    from maskstat.render.terminal.tables import binary_note, compare_table
 
     if not json:
         output().print(compare_table(tables, catalog))
+        if catalog.binary:
+            output().print(binary_note(catalog.names[1]), markup=False)
         return
     print_json(
         {

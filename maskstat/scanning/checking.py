@@ -121,6 +121,7 @@ def counted_findings(
         Finding("siblings", kinds.images, details=tuple(kinds.records()))
         for kinds in counted_kinds(scan.tables())
     ]
+    findings += quality.check_255(scan.histogram)
     findings += quality.check_ledger(scan.catalog, scan.ledger, min_masks=min_masks)
     if profile is not None:
         least = quality.MIN_COMPONENTS if min_components is None else min_components

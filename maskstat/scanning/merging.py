@@ -28,9 +28,9 @@ from maskstat.scanning.stored_scan import Classes, StoredScan, interpreting
 from maskstat.showing import one_line
 from maskstat.sources.identities import Place, common_base, merged_at, name_below, place_of
 from maskstat.store.copying import MaskRow, Naming
-from maskstat.store.records import Failure, ScanInfo
+from maskstat.store.records import Failure, ScanInfo, Settled
 from maskstat.store.store import Store
-from maskstat.values.catalog import ClassCatalog
+from maskstat.values.catalog import DEFAULT_IGNORE, ClassCatalog
 from maskstat.values.catalog_files import load_catalog
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.own_names import read_under
@@ -220,11 +220,26 @@ def _fill(store: Store, info: ScanInfo, parts: Sequence[_Part], rows: _Rows) -> 
     """Write the merged scan; whether a profile stays behind."""
     failures = chain.from_iterable(part.failures() for part in parts)
     store.receive(info, rows.in_order(), failures)
-    left = sum(not _take_profiles(store, info, part, rows) for part in parts)
+    catalog = _settled(store, info, parts)
+    left = sum(not _take_profiles(store, info, catalog, part, rows) for part in parts)
     if all(part.info.complete for part in parts):
         totals = None if rows.overlapping else _totals(parts, info.catalog)
         store.finish(info, totals, store.revision(info))
     return left > 0
+
+
+def _settled(store: Store, info: ScanInfo, parts: Sequence[_Part]) -> ClassCatalog:
+    """The catalogue of the merged scan; what 255 means in the parts is kept with it.
+
+    Raises CatalogError where 255 is class 1 in one of them, and can be void in another.
+    """
+    views = [StoredScan(part.store, part.info, info.catalog) for part in parts]
+    if not info.catalog.may_be_binary or all(DEFAULT_IGNORE not in v._values_found for v in views):
+        return info.catalog
+    for view in views:
+        if view.catalog.binary:
+            store.settle(info, Settled(view._values_found))
+    return StoredScan(store, info).catalog
 
 
 def _place(parts: Sequence[_Part], *, separate: bool) -> str:
@@ -333,25 +348,27 @@ def _totals(parts: Sequence[_Part], catalog: ClassCatalog) -> ClassHistogram | N
     return total
 
 
-def _take_profiles(store: Store, info: ScanInfo, part: _Part, rows: _Rows) -> bool:
+def _take_profiles(
+    store: Store, info: ScanInfo, catalog: ClassCatalog, part: _Part, rows: _Rows
+) -> bool:
     """Whether nothing stays behind of what was measured of a part."""
     digests = part.store.profile_digests(part.info)
     if not digests:
         return True
     naming = part.naming()
     # The smallest components are kept in order of their masks, which other names would change.
-    if rows.overlapping or naming.rename is not None or info.catalog.digest not in digests:
+    if rows.overlapping or naming.rename is not None or catalog.digest not in digests:
         return False
 
     def renamed(content: bytes) -> bytes:
-        profile = from_bytes(info.catalog, content)
+        profile = from_bytes(catalog, content)
         smallest = tuple(
             smallest_of(tuple(one._replace(mask=naming(one.mask)) for one in found))
             for found in profile.smallest
         )
         return to_bytes(replace(profile, smallest=smallest))
 
-    store.receive_profiles(info, part.store, part.info, info.catalog.digest, naming.prefix, renamed)
+    store.receive_profiles(info, part.store, part.info, catalog.digest, naming.prefix, renamed)
     return len(digests) == 1
 
 

@@ -14,6 +14,8 @@ What threads and workers do with a mask is `counting`, and `measuring` where a p
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import replace
 
 from maskstat.executors.base import Executor
@@ -26,7 +28,7 @@ from maskstat.scanning.recording import Recorder
 from maskstat.scanning.request import ScanRequest
 from maskstat.scanning.resuming import Resumed, resumed
 from maskstat.scanning.siblings import narrowed
-from maskstat.scanning.stored_scan import StoredScan
+from maskstat.scanning.stored_scan import StoredScan, settle
 from maskstat.store.records import ScanInfo
 from maskstat.store.store import Store
 
@@ -36,22 +38,63 @@ def scan(asked: ScanRequest) -> StoredScan:
     # Before there is a store: where nothing is, none should be left.
     asked = narrowed(asked)
     listing = Listing(asked.source)
-    with asked.executor.opened(asked.source.reads) as executor:
-        store = Store.in_memory() if asked.db is None else Store.open(asked.db, create=True)
-        try:
-            info, changes = _run(asked, listing, executor, store)
-            result = StoredScan(store, info, asked.catalog, changes, asked.grid)
-            # Only now the classes are known where they are inferred, and only now the masks that
-            # shared a block of the profile with one that changed: the same stages once more.
-            if asked.grid is not None and len(result.catalog):
-                measurer = Measurer(result.catalog, asked.grid)
-                if store.unmeasured(measurer.key(info)):
-                    rest = replace(asked, name=info.name, rescan=False, measurer=measurer)
-                    _run(rest, Listing(rest.source), executor, store)
-        except BaseException:
-            store.close()
-            raise
+    with asked.executor.opened(asked.source.reads) as executor, ExitStack() as on_error:
+        result = on_error.enter_context(_unsettled(asked, listing, executor))
+        settle([result])
+        _measure(asked, result, executor)
+        on_error.pop_all()
     return result
+
+
+def scan_together(requests: Iterable[tuple[str, ScanRequest]]) -> dict[str, StoredScan]:
+    """The same for several under a name each; the values of all of them say what 255 means."""
+    asked: dict[str, ScanRequest] = {}
+    scans: dict[str, StoredScan] = {}
+    with ExitStack() as on_error:
+        for split, request in requests:
+            one = narrowed(request)
+            listing = Listing(one.source)
+            with one.executor.opened(one.source.reads) as executor:
+                scans[split] = on_error.enter_context(_unsettled(one, listing, executor))
+            asked[split] = one
+        settle(list(scans.values()))
+        for split, one in asked.items():
+            if _unmeasured(one, scans[split]) is not None:
+                with one.executor.opened(one.source.reads) as executor:
+                    _measure(one, scans[split], executor)
+        on_error.pop_all()
+    return scans
+
+
+def _unsettled(asked: ScanRequest, listing: Listing, executor: Executor) -> StoredScan:
+    """The scan, of which nobody knows yet what 255 means."""
+    store = Store.in_memory() if asked.db is None else Store.open(asked.db, create=True)
+    try:
+        info, changes = _run(asked, listing, executor, store)
+    except BaseException:
+        store.close()
+        raise
+    return StoredScan(store, info, asked.catalog, changes, asked.grid)
+
+
+def _unmeasured(asked: ScanRequest, scan: StoredScan) -> Measurer | None:
+    """What measures the masks that a profile still lacks, where it lacks some.
+
+    Only now the classes are known where they are inferred, and only now the masks that shared a
+    block of the profile with one that changed.
+    """
+    if asked.grid is None or not len(scan.catalog):
+        return None
+    measurer = Measurer(scan.catalog, asked.grid)
+    return measurer if scan._store.unmeasured(measurer.key(scan.info)) else None
+
+
+def _measure(asked: ScanRequest, scan: StoredScan, executor: Executor) -> None:
+    """The same stages once more, where masks are left to measure."""
+    measurer = _unmeasured(asked, scan)
+    if measurer is not None:
+        rest = replace(asked, name=scan.name, rescan=False, measurer=measurer)
+        _run(rest, Listing(rest.source), executor, scan._store)
 
 
 def _run(

@@ -111,6 +111,7 @@ class ScanRequest:
         panoptic: str | Path | None = None,
         nearest_colour: int | None = None,
         draft: bool = False,
+        reduce_zero_label: bool = False,
         executor: ExecutorName = "threads",
         scheduler: str | None = None,
         on_progress: Callable[[Progress], None] | None = None,
@@ -138,6 +139,8 @@ class ScanRequest:
         catalog = _catalog(classes, options, found, parse_ignored(ignore))
         if draft and len(catalog):
             raise ParameterError("the classes are known", parameter="draft")
+        if reduce_zero_label:
+            catalog = catalog.reducing_zero_label()
         catalog = interpreting(catalog, options.recorded, nearest_colour)
         return cls(
             found,

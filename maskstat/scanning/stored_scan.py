@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
+
+import numpy as np
 
 from maskstat.errors import (
     Blank,
@@ -26,12 +28,13 @@ from maskstat.readers.panoptic import VOID
 from maskstat.regions.profile import PixelProfile
 from maskstat.scanning.changes import Changes
 from maskstat.scanning.choosing import chosen
+from maskstat.scanning.settling import declared_catalog, inferred_catalog
 from maskstat.scanning.stored_profiles import ProfileState, profile_state, stored_profile
 from maskstat.showing import cut, html, one_line
 from maskstat.sources.base import Entry, Selection, lightly
 from maskstat.sources.identities import IN_MEMORY, files_of, is_merged, knows_names_only, place_of
 from maskstat.sources.opening import open_source
-from maskstat.store.records import Failure, ScanInfo
+from maskstat.store.records import Failure, ScanInfo, Settled
 from maskstat.store.store import Store
 from maskstat.values.catalog import DEFAULT_IGNORE, ClassCatalog
 from maskstat.values.catalog_fields import parse_colour
@@ -99,8 +102,16 @@ class StoredScan:
 
     @cached_property
     def catalog(self) -> ClassCatalog:
-        """The catalogue given, or the classes inferred from the values found."""
-        return self._given if len(self._given) else self._inferred(self._given)
+        """The catalogue given, or the classes inferred from the values found.
+
+        Where 255 may be a class or void (`ClassCatalog.may_be_binary`), the values found say which.
+
+        Raises:
+            CatalogError: 255 was class 1, and a mask that came since says otherwise.
+        """
+        if len(self._given) and not self._given.may_be_binary:
+            return self._given
+        return self._read_under(*self._settled_now())
 
     @cached_property
     def histogram(self) -> ClassHistogram:
@@ -198,17 +209,20 @@ class StoredScan:
         """The call that scans the same masks again as they were, with these options more."""
         merged = knows_names_only(self.source)
         source = place_of(self.source, "").base if merged else self.source
-        catalog = self.catalog
+        catalog = self._given if len(self._given) else self.catalog
         options: dict[str, object] = dict(first)
         if catalog.origin in {"number", "inferred"}:
             if catalog.origin == "number":
                 options["classes"] = len(catalog)
-            ignored: list[int | str] = sorted(catalog.ignored_values)
+            shifted = catalog.begins_at_one
+            ignored: list[int | str] = sorted(catalog.ignored_values - ({0} if shifted else set()))
             ignored += [value_label(c, colour=True) for c in sorted(catalog.ignored_colours)]
             if ignored:
                 options["ignore"] = ignored
         else:
             options["classes"] = catalog.name if catalog.origin == "preset" else Blank("FILE")
+        if catalog.begins_at_one and catalog.origin == "number":
+            options["reduce_zero_label"] = True
         options |= self.info.reading
         asked = json.loads(self._store.asked(self.info) or "{}")
         options |= {
@@ -269,40 +283,78 @@ class StoredScan:
         classes: Classes | None = None,
         ignore: int | str | Iterable[int | str] = (),
         nearest_colour: int | None = None,
+        reduce_zero_label: bool = False,
     ) -> Self:
         """The same counts read under another catalogue or with more ignored; nothing is decoded.
 
-        `nearest_colour` is how far colours may be off, where the catalogue should not say.
+        `nearest_colour` is how far colours may be off, where the catalogue should not say;
+        with `reduce_zero_label` 0 is void, and class k is the value k + 1.
 
         Raises:
             CatalogError: `classes` names no catalogue, or not the classes of a source that names
                 its own.
-            ParameterError: something in `ignore` is neither a number nor a colour, or
-                `nearest_colour` is out of range.
+            ParameterError: something in `ignore` is neither a number nor a colour,
+                `nearest_colour` is out of range, or `reduce_zero_label` goes with other classes
+                than the values 0 to K - 1.
         """
         ignored = parse_ignored(ignore)
         catalog = self._given
         if classes is not None:
             catalog = read_under(load_catalog(classes), self.info.catalog.ignoring(*ignored))
+        if reduce_zero_label:
+            catalog = catalog.reducing_zero_label()
         catalog = catalog.ignoring(*ignored)
         catalog = interpreting(catalog, self.info.reading, nearest_colour)
         return type(self)(self._store, self.info, catalog, self.changes, self._grid)
 
-    def _inferred(self, asked: ClassCatalog) -> ClassCatalog:
-        kept = self._store.index_values(self.info)
-        if kept is None:
-            kept = self._index_values()
-        narrow, wide, nodata = kept
-        catalog = ClassCatalog.inferred(
-            narrow | wide,
-            eight_bit=DEFAULT_IGNORE not in wide,
-            ignored=asked.ignored_values,
-            nodata=nodata,
-        )
-        return catalog.ignoring(asked.ignored_values, asked.ignored_colours)
+    def _settle(self, others: frozenset[int] | None = None) -> None:
+        """Keep by which values it is settled what 255 means, now that all masks are counted.
+
+        `others` are the values of splits that were scanned together with it, None where it was
+        scanned alone. Raises CatalogError like `catalog`.
+        """
+        if len(self._given) and not self._given.may_be_binary:
+            return
+        now, before = self._settled_now(others)
+        if before is not None:
+            self._read_under(now, before)
+        if before is not None or DEFAULT_IGNORE in now.all:
+            self._store.settle(self.info, now)
+
+    def _settled_now(self, others: frozenset[int] | None = None) -> tuple[Settled, Settled | None]:
+        """The values that settle it now, and those that settled it before."""
+        before = self._store.settled(self.info)
+        if others is None:
+            others = frozenset() if before is None else before.others
+        return Settled(self._values_found, others), before
+
+    @property
+    def _values_found(self) -> frozenset[int]:
+        """Raw values that say what 255 means; none where the catalogue says it."""
+        if not len(self._given):
+            return frozenset().union(*self._index_values()[:2])
+        if not self._given.may_be_binary:
+            return frozenset()
+        kept = None if self._given.has_colours else self._store.totals(self.info, self._given)
+        if kept is not None:  # they tell it, and no mask's counts must be looked at
+            beside = [v for v in (*kept.ignored, *kept.unlisted) if isinstance(v, int)]
+            all_known = len(beside) == len(kept.ignored) + len(kept.unlisted)
+            if all_known and DEFAULT_IGNORE not in beside:
+                return frozenset([*np.flatnonzero(kept.present).tolist(), *beside])
+        narrow, wide, nodata = self._index_values()
+        return frozenset() if DEFAULT_IGNORE in nodata else frozenset(narrow | wide)
+
+    def _read_under(self, now: Settled, settled: Settled | None) -> ClassCatalog:
+        if not len(self._given):
+            narrow, wide, nodata = map(frozenset, self._index_values())
+            return inferred_catalog(self._given, narrow, wide, nodata, settled)
+        return declared_catalog(self._given, now, settled)
 
     def _index_values(self) -> tuple[set[int], set[int], set[int]]:
         """Raw values of the index masks: with 8 bits a pixel, of all others; and nodata."""
+        kept = self._store.index_values(self.info)
+        if kept is not None:
+            return kept
         revision = self._store.revision(self.info)
         narrow: set[int] = set()
         wide: set[int] = set()
@@ -323,6 +375,18 @@ class StoredScan:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def settle(scans: Sequence[StoredScan]) -> None:
+    """Settle what 255 means in scans that were counted together, or in one.
+
+    Raises:
+        CatalogError: 255 was class 1 in one of them, and other values came since.
+    """
+    found = [scan._values_found for scan in scans]
+    for at, scan in enumerate(scans):
+        others = frozenset().union(*found[:at], *found[at + 1 :])
+        scan._settle(others if len(scans) > 1 else None)
 
 
 def interpreting(

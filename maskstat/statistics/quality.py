@@ -127,6 +127,14 @@ KINDS: dict[str, FindingKind] = {
             f" '{call('Scan.weights', absent=Blank('POLICY'))}'",
         ),
         FindingKind(
+            "ignored-255",
+            "warning",
+            "class",
+            "the first or last has no pixel, while 255 is ignored by default",
+            f"say what 255 is: {argument('ignore', 255)} where it is void, or {argument('classes')}"
+            " with a file that gives the class 'values: [255]'",
+        ),
+        FindingKind(
             "few-masks",
             "warning",
             "class",
@@ -231,6 +239,13 @@ KINDS: dict[str, FindingKind] = {
             "mask",
             "counted, but left out of the pixel profile",
             "split them into tiles where components and heat maps should include them",
+        ),
+        FindingKind(
+            "binary-255",
+            "info",
+            "class",
+            "255 was read as class 1: two classes are declared, and the only values are 0 and 255",
+            f"fine where 255 is that class; where it is void: {argument('ignore', 255)}",
         ),
         FindingKind(
             "mixed-sizes",
@@ -386,6 +401,18 @@ def _anti_aliased(table: TallyTable, unlisted: NDArray[np.bool_]) -> NDArray[np.
         ((strange >= UNLISTED_THIN_VALUES) & (2 * strange >= lengths))
         | (narrow & (some >= THIN_VALUES) & (3 * some >= 2 * lengths))
     )
+
+
+def check_255(histogram: ClassHistogram) -> list[Finding]:
+    """What 255 was taken for although nobody said what it is."""
+    catalog = histogram.catalog
+    if catalog.binary:
+        return [Finding("binary-255", 1, (), ({"class": catalog.names[1]},))]
+    if histogram.doubtful_255 is None:
+        return []
+    absent = np.flatnonzero(~histogram.present)
+    details = tuple({"class": catalog.names[k]} for k in absent)
+    return [Finding("ignored-255", absent.size, (), details)]
 
 
 def check_ledger(catalog: ClassCatalog, ledger: MaskLedger, *, min_masks: int) -> list[Finding]:

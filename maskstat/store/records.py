@@ -37,6 +37,23 @@ class ScanInfo:
     __repr__ = one_line
 
 
+class Settled(NamedTuple):
+    """Raw values of index masks when it was settled what 255 means in a scan.
+
+    Attributes:
+        own: those of the scan.
+        others: those of the splits that were scanned together with it.
+    """
+
+    own: frozenset[int]
+    others: frozenset[int] = frozenset()
+
+    @property
+    def all(self) -> frozenset[int]:
+        """Both."""
+        return self.own | self.others
+
+
 class StoredMask(NamedTuple):
     """A counted mask on its way into the store: its tally and the mark of its content."""
 

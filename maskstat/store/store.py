@@ -23,7 +23,7 @@ from maskstat.store.connection import translated
 from maskstat.store.copying import Copied, MaskRow, Naming
 from maskstat.store.leases import KeptRuns
 from maskstat.store.profiles import KeptProfiles, MeasuredMask, ProfileKey
-from maskstat.store.records import Failure, KeptMark, ScanInfo, StoredMask
+from maskstat.store.records import Failure, KeptMark, ScanInfo, Settled, StoredMask
 from maskstat.store.rows import rows_of, table_of
 from maskstat.store.schema import APPLICATION_ID, READINGS, RUNS, SCHEMA_VERSION, prepare
 from maskstat.values.catalog import ClassCatalog
@@ -50,6 +50,7 @@ LOCK_SECONDS = 10.0  # how long to wait for another process that is writing
 # that decode go on meanwhile. 9 parameters a row; some builds of SQLite allow 999.
 _ROWS = 100
 _VALUES = "values and nodata"  # in place of a catalogue's digest, where `summary` keeps raw values
+_SETTLED = "settled"  # the same for the values that the meaning of 255 was settled by
 _KEPT_VALUES = 1 << 16
 _FIRST = call("scan", Blank("FOLDER"), classes=Blank("K"))
 _ASKED = 512  # masks that one statement looks up
@@ -309,6 +310,8 @@ class Store(KeptProfiles, KeptRuns, Copied):
         """Drop all masks; how many there were."""
         with self._transaction():
             self._forget_profiles(scan)
+            query = "DELETE FROM summary WHERE scan = ?"
+            self._connection.execute(query, (scan.id,))
             query = "DELETE FROM mask WHERE scan = ?"
             count = self._connection.execute(query, (scan.id,)).rowcount
             self._revise(scan)
@@ -389,6 +392,25 @@ class Store(KeptProfiles, KeptRuns, Copied):
         text = json.dumps([sorted(found) for found in values])
         with contextlib.suppress(StoreError), self._transaction():
             self._keep_summary(scan, _VALUES, revision, text)
+
+    def settled(self, scan: ScanInfo) -> Settled | None:
+        """The values that the meaning of 255 was settled by, whatever masks came since."""
+        with translated(self.path):
+            row = self._connection.execute(
+                "SELECT totals FROM summary WHERE scan = ? AND digest = ?", (scan.id, _SETTLED)
+            ).fetchone()
+        if row is None:
+            return None
+        with self.checked():
+            return Settled(*(frozenset(map(int, values)) for values in json.loads(row[0])))
+
+    def settle(self, scan: ScanInfo, values: Settled) -> None:
+        """Keep them, in place of those before; a store that can't be written does without."""
+        if sum(map(len, values)) > _KEPT_VALUES:
+            return
+        text = json.dumps([sorted(part) for part in values])
+        with contextlib.suppress(StoreError), self._transaction():
+            self._keep_summary(scan, _SETTLED, 0, text)
 
     def _summary(self, scan: ScanInfo, digest: str) -> Any:
         """What was kept under a digest, where it is still true; else None."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.errors import CatalogError, argument
+from maskstat.errors import CatalogError, ParameterError, argument
 from maskstat.naming import counted, printable, storable
 from maskstat.showing import cut, html, one_line
 from maskstat.values.tally import GREY, Encoding, IntArray, TallyTable, value_label
@@ -68,6 +68,7 @@ class ClassCatalog:
         name: what the catalogue is called in output.
         origin: "number" (only K was given), "inferred" (from the values found), "file", "preset" or
             "source" (names and values of a source that has its own).
+        binary: whether 255 was taken for class 1, since nobody said what it is (`reading`).
 
     Raises:
         CatalogError: a value, colour or name belongs to two.
@@ -81,6 +82,7 @@ class ClassCatalog:
     origin: str = "file"
     nearest_colour: int = 0
     nodata_first: bool = False
+    binary: bool = False
     _lookups: dict[_Kind, tuple[IntArray, IntArray]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -152,7 +154,7 @@ class ClassCatalog:
         if eight_bit and not ignored and found == [0, DEFAULT_IGNORE]:
             background = ClassInfo(0, "background", (0,))
             foreground = ClassInfo(1, "foreground", (DEFAULT_IGNORE,))
-            return cls((background, foreground), name="binary mask", origin="inferred")
+            return cls((background, foreground), name="binary mask", origin="inferred", binary=True)
         void = ignored | {DEFAULT_IGNORE} if eight_bit else ignored
         kept = [v for v in found if v not in void]
         if not kept:
@@ -229,6 +231,72 @@ class ClassCatalog:
             ignored_values=self.ignored_values | dropped,
             ignored_colours=self.ignored_colours | dropped_colours,
         )
+
+    @property
+    def may_be_binary(self) -> bool:
+        """Whether the classes are the values 0 and 1, and nobody said what 255 is."""
+        return (
+            [info.values for info in self.classes] == [(0,), (1,)]
+            and self.ignore_255
+            and self.origin != "source"
+            and DEFAULT_IGNORE not in self.ignored_values
+        )
+
+    def reading(self, found: Iterable[int]) -> ClassCatalog:
+        """The catalogue as index masks of these raw values are to be read.
+
+        Where the classes are 0 and 1, the values found are just {0, 255}, and nobody said what 255
+        is, the masks are binary: 255 is class 1.
+        """
+        kept = {*found} - self.ignored_values
+        if not self.may_be_binary or kept != {0, DEFAULT_IGNORE}:
+            return self
+        background, foreground = self.classes
+        return replace(
+            self,
+            classes=(background, replace(foreground, values=(DEFAULT_IGNORE,))),
+            name=f"{self.name}, 255 is {foreground.name}",
+            binary=True,
+        )
+
+    @property
+    def begins_at_one(self) -> bool:
+        """Whether class k is the value k + 1, and 0 is void."""
+        return (
+            bool(self.classes)
+            and 0 in self.ignored_values
+            and all(set(info.values) <= {info.index + 1} for info in self.classes)
+            and any(info.values for info in self.classes)
+        )
+
+    def reducing_zero_label(self) -> ClassCatalog:
+        """The same classes for labels that begin at 1: 0 is void, class k is the value k + 1.
+
+        Raises:
+            ParameterError: the classes are not the values 0 to K - 1.
+        """
+        if self.begins_at_one:
+            return self
+        if not self.classes:
+            raise ParameterError(
+                "goes with classes, not with those that are inferred",
+                parameter="reduce_zero_label",
+                remedy=f"say how many labels there are besides 0: {argument('classes')}",
+            )
+        ignored = self.ignored_values | {0}
+        for info in self.classes:
+            if info.values != (info.index,) and not (not info.values and info.index in ignored):
+                raise ParameterError(
+                    f"goes with classes that are the values 0 to {len(self) - 1}, and class"
+                    f" {printable(info.name)!r} is {' and '.join(map(str, info.values)) or 'none'}",
+                    parameter="reduce_zero_label",
+                    remedy="leave it out where the catalogue has the masks' own values",
+                )
+        classes = tuple(
+            replace(info, values=() if info.index + 1 in ignored else (info.index + 1,))
+            for info in self.classes
+        )
+        return replace(self, classes=classes, ignored_values=ignored)
 
     def targets(self, table: TallyTable) -> NDArray[np.int64]:
         """Class index of every entry of a table, or IGNORED, or UNLISTED. Shape (nnz,)."""

@@ -13,7 +13,7 @@ from maskstat.errors import UnknownCountsError
 from maskstat.frames import data_frame
 from maskstat.naming import counted, natural_key
 from maskstat.showing import html, one_line
-from maskstat.values.catalog import IGNORED, UNLISTED, ClassCatalog
+from maskstat.values.catalog import DEFAULT_IGNORE, IGNORED, UNLISTED, ClassCatalog
 from maskstat.values.known import Known, known, of_shares
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import IntArray, TallyTable, value_label
@@ -196,6 +196,31 @@ class ClassHistogram:
     def ignored_pixels(self) -> int:
         """Pixels whose value is ignored."""
         return sum(count.pixels for count in self.ignored.values())
+
+    @property
+    def void_by_default(self) -> ValueCount | None:
+        """Pixels of 255 that are ignored although nobody said so; None where there are none."""
+        if DEFAULT_IGNORE in self.catalog.ignored_values:
+            return None
+        ignored = known(self, "ignored") or {}
+        # "#ffffff" is the grey level 255 of a format without grey; listed colours have no default.
+        labels = [DEFAULT_IGNORE] if self.catalog.has_colours else [DEFAULT_IGNORE, "#ffffff"]
+        counts = [
+            count
+            for label, count in ignored.items()
+            if label in labels and 0xFFFFFF not in self.catalog.ignored_colours
+        ]
+        return sum(counts[1:], counts[0]) if counts else None
+
+    @property
+    def doubtful_255(self) -> ValueCount | None:
+        """`void_by_default`, where it may be a declared class that has no pixel.
+
+        That is the first or the last: 255 stands for no class between two that occur.
+        """
+        ends_occur = len(self.catalog) > 0 and bool(self.present[[0, -1]].all())
+        inferred = self.catalog.origin == "inferred"  # nobody declared anything
+        return None if ends_occur or inferred else self.void_by_default
 
     @property
     def unlisted_pixels(self) -> int:

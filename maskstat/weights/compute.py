@@ -21,6 +21,7 @@ from maskstat.naming import counted, printable
 from maskstat.parameters import check_word
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.known import known
+from maskstat.values.readings import readings_of_255, readings_of_unlisted
 from maskstat.values.tally import IntArray
 from maskstat.version import __version__
 from maskstat.weights.choices import ABSENT, UNLISTED, Absent, Normalisation, Unlisted
@@ -191,27 +192,48 @@ def heed_unlisted(histogram: ClassHistogram, unlisted: Unlisted) -> None:
     listing = ", ".join(shown) + (f" and {more} more" if more else "")
     raise UnlistedValuesError(
         f"values that are neither classes nor ignored: {listing}",
-        remedy=argument("unlisted", "ignore")
+        remedy=f"{argument('unlisted', 'ignore')} where they are void; {argument('classes')} with"
+        " a file that lists them where they are classes"
         if more
-        else argument("ignore", list(histogram.unlisted)),
+        else readings_of_unlisted(
+            [info.values for info in histogram.catalog.classes],
+            list(histogram.unlisted),
+            numbered=histogram.catalog.origin == "number",
+        ),
     )
 
 
 def resolve_absent(histogram: ClassHistogram, absent: Absent | None) -> Absent:
-    """The policy for absent classes. Raises AbsentClassError where the user must choose one."""
+    """The policy for absent classes. Raises AbsentClassError where the user must choose one.
+
+    That is also where 255 is ignored by default, and may be the class that is missing.
+    """
     if absent is not None:
         check_word(absent, ABSENT, parameter="absent")
     missing = [histogram.catalog.names[k] for k in np.flatnonzero(~histogram.present)]
+    void = histogram.doubtful_255
+    if absent is None and void is not None:
+        raise AbsentClassError(
+            f"{_never_occur(missing, histogram)}, while 255 is ignored by default"
+            f" ({counted(void.pixels, 'pixel')} in {counted(void.masks, 'mask')})"
+            + ("" if histogram.present.any() else ": not one pixel belongs to a class"),
+            remedy=f"{readings_of_255()}; {argument('absent')} says what classes without a pixel"
+            " weigh",
+        )
     if absent is None:
         # Somebody who gave only K declared a model's outputs, not what the data should hold.
         absent = "one" if histogram.catalog.origin in {"number", "inferred"} else "error"
     if missing and absent == "error" and histogram.present.any():
-        names = ", ".join(map(printable, missing[:8])) + (" ..." if len(missing) > 8 else "")
         raise AbsentClassError(
-            f"{len(missing)} of {len(histogram.catalog)} classes never occur: {names}",
+            _never_occur(missing, histogram),
             remedy=f"choose their weight with {argument('absent')}: zero, one or max",
         )
     return absent
+
+
+def _never_occur(missing: list[str], histogram: ClassHistogram) -> str:
+    names = ", ".join(map(printable, missing[:8])) + (" ..." if len(missing) > 8 else "")
+    return f"{len(missing)} of {len(histogram.catalog)} classes never occur: {names}"
 
 
 def _checked_clip(clip: tuple[float, float]) -> tuple[float, float]:

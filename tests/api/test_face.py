@@ -173,7 +173,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("face")
     (folder / "sample").symlink_to(SAMPLES)
     for name in ("street", "park"):
-        ms.scan(SAMPLES / name, classes=31, name=name, db=folder / "maskstat.db").close()
+        db = folder / "maskstat.db"
+        ms.scan(SAMPLES / name, classes=31, ignore=255, name=name, db=db).close()
     return folder
 
 

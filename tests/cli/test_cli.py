@@ -108,16 +108,18 @@ def test_json_has_everything(maskstat: Any, masks: Path) -> None:
     assert shown.json == {k: v for k, v in document.items() if k != "changes"}
 
 
-def test_unlisted_values_stop_weights_with_the_command_to_type(maskstat: Any, masks: Path) -> None:
+def test_unlisted_values_stop_weights_with_what_to_type(maskstat: Any, masks: Path) -> None:
     save(masks / "odd.npy", [[9, 9], [200, 0]])
     assert maskstat("scan", "masks", "--classes", "4").code == 0
     refused = maskstat("weights", "--scheme", "sqrt")
     assert refused.code == 1
     assert refused.out == ""
     assert "first odd.npy" in refused.err
-    command = refused.err.rstrip().rpartition("type: maskstat ")[2]
-    obeyed = maskstat(*shlex.split(command))
+    options, _, rest = refused.err.rpartition("; ")[0].rpartition("; ")[2].partition(" where ")
+    assert rest == "they are void"
+    obeyed = maskstat("weights", "--scheme", "sqrt", *shlex.split(options))
     assert obeyed.code == 0, obeyed.err
+    assert "where they are classes" in refused.err
     assert maskstat("weights", "--unlisted", "ignore").code == 0
     assert maskstat("weights", "--classes", "201").code == 0
 

@@ -361,6 +361,11 @@ def test_off_colours_are_reported_and_mapped_only_when_asked(
     text = capfd.readouterr().out
     assert "sky, off by 2" in text
     assert "3 colours of these, 3 pixels, off by at most 2: --nearest-colour 2" in text
+    # Had the class near #6c8f24 no pixel to give, --nearest-colour would ignore what may be one.
+    assert run(["show", "--ignore", "#6b8e23"]) == 0
+    text = capfd.readouterr().out
+    assert "ignored, off by 1" in text
+    assert "--nearest-colour" not in text
     decoded.clear()
     for command in (["show"], ["scan", "masks", "--classes", "classes.json"]):
         document = said(*command, "--nearest-colour", "2")
@@ -374,3 +379,21 @@ def test_off_colours_are_reported_and_mapped_only_when_asked(
     assert rows(said("show", "--nearest-colour", "1")).keys() == {"#4682b2", "#4684b4", "#ff00ff"}
     assert run(["show", "--nearest-colour", "999"]) == 2
     assert "--nearest-colour" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("off", "hint"), [(5, "--nearest-colour 5"), (6, None)])
+def test_a_colour_that_is_off_by_5_gets_the_option(
+    tmp_path: Path, capfd: Any, monkeypatch: pytest.MonkeyPatch, off: int, hint: str | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pixels = np.full((2, 2, 3), (70, 130, 180), np.uint8)
+    pixels[0, 0, 1] += off
+    Image.fromarray(pixels).save("a.png")
+    Path("c.yaml").write_text('classes: [{name: sky, colour: "#4682b4"}]')
+    assert run(["scan", "a.png", "--classes", "c.yaml"]) == 0
+    text = capfd.readouterr().out
+    assert ("--nearest-colour" in text) == (hint is not None)
+    if hint is not None:
+        assert f"off by at most 5: {hint}" in text
+        assert run(["show", *hint.split()]) == 0
+        assert "unlisted" not in capfd.readouterr().out

@@ -264,7 +264,10 @@ def test_unlisted_values_are_refused_until_the_user_decides() -> None:
         compute(histogram, "balanced")
     assert "200 (2 pixels in 1 mask, first m0)" in str(caught.value)
     assert "; ignore=[200, 201]" in str(caught.value)
-    assert typed(str(caught.value.remedy)) == "--ignore 200 --ignore 201"
+    assert typed(str(caught.value.remedy)) == (
+        "--ignore 200 --ignore 201 where they are void; --classes with a file that"
+        " lists them where they are classes"
+    )
     assert np.isfinite(compute(histogram, "balanced", unlisted="ignore").weights).all()
 
 
@@ -273,7 +276,10 @@ def test_many_unlisted_values_are_listed_briefly() -> None:
     with pytest.raises(UnlistedValuesError) as caught:
         compute(histogram, "balanced")
     assert "37 more" in str(caught.value)
-    assert typed(str(caught.value.remedy)) == "--unlisted ignore"
+    assert typed(str(caught.value.remedy)) == (
+        "--unlisted ignore where they are void; --classes with a file that lists them where they"
+        " are classes"
+    )
 
 
 def test_the_name_of_a_mask_in_a_message_is_printable() -> None:

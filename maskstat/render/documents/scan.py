@@ -27,7 +27,9 @@ def scan_document(scan: StoredScan) -> dict[str, Any]:
     name, colour, values, pixels, masks, image_pixels, frequency), `ignored` and `unlisted`
     (value -> pixels), `nodata` (of these what files call so; "nodata" for NaN and what else is no
     label), `unlisted_values` (with masks, the first mask and, beside a colour, the
-    nearest listed one: class and largest channel difference), `imbalance`, `absent_classes`,
+    nearest listed one: class and largest channel difference), `ignored_by_default` ([255] or
+    none), `doubtful_255` (whether that may be a declared class without a pixel), `imbalance`,
+    `absent_classes`,
     `single_class_masks`, `unlabelled_masks`, `failures` (mask, reason), `profile` (see
     `profile_document`; null where nothing was measured) and, after a scan, `changes`.
 
@@ -49,6 +51,7 @@ def scan_document(scan: StoredScan) -> dict[str, Any]:
             "origin": catalog.origin,
             "digest": catalog.digest,
             "nearest_colour": catalog.nearest_colour,
+            "binary": catalog.binary,
         },
         "reading": dict(scan.info.reading),
         "kept_ids": scan.kept_ids,
@@ -63,7 +66,8 @@ def scan_document(scan: StoredScan) -> dict[str, Any]:
         else {str(value): count.pixels for value, count in ignored.items()},
         "unlisted": {str(value): count.pixels for value, count in histogram.unlisted.items()},
         "unlisted_values": _unlisted_values(scan),
-        "ignored_by_default": _ignored_by_default(scan),
+        "ignored_by_default": [] if histogram.void_by_default is None else [DEFAULT_IGNORE],
+        "doubtful_255": histogram.doubtful_255 is not None,
         "nodata": _nodata(scan),
         "imbalance": imbalance_document(imbalance(histogram.pixels)),
         "absent_classes": [catalog.names[k] for k in np.flatnonzero(~histogram.present)],
@@ -122,13 +126,6 @@ def _unlisted_values(scan: StoredScan) -> list[dict[str, Any]]:
         if target != UNLISTED:
             row["nearest"] = {"class": names[target], "difference": difference}
     return rows
-
-
-def _ignored_by_default(scan: StoredScan) -> list[int]:
-    """[255] where it is ignored although nobody asked."""
-    found = 255 in (known(scan.histogram, "ignored") or {})
-    asked = 255 in scan.catalog.ignored_values or not scan.catalog.ignore_255
-    return [255] if found and not asked else []
 
 
 def _nodata(scan: StoredScan) -> dict[str, int]:

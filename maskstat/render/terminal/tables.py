@@ -14,7 +14,8 @@ from rich.text import Text
 from maskstat.errors import WeightError, argument, spelled
 from maskstat.naming import counted, printable
 from maskstat.render.terminal.profile_tables import profile_lines, unmeasured_lines
-from maskstat.values.catalog import ClassCatalog
+from maskstat.values.catalog import DEFAULT_IGNORE, ClassCatalog
+from maskstat.values.readings import begin_at_one, readings_of_255, readings_of_unlisted
 from maskstat.weights.schemes import SCHEMES
 from maskstat.weights.table import WeightTable
 
@@ -22,7 +23,7 @@ _BAR_CELLS = 16
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _SHOWN_FAILURES = 8
 _SHOWN_NAMES = 12
-_SLIGHTLY_OFF = 2  # what resampling and palettes do to colours; more may be another class
+_SLIGHTLY_OFF = 5  # what palettes and colour profiles do to colours; more may be another class
 
 
 def scan_tables(document: Mapping[str, Any]) -> RenderableType:
@@ -88,6 +89,14 @@ def _count(number: int | None) -> str:
     return "" if number is None else f"{number:,}"
 
 
+def binary_note(foreground: str) -> str:
+    """What to say where 255 is class 1 although nobody said so."""
+    return (
+        f"255 is class {printable(foreground)}: the only values are 0 and 255"
+        f" ({spelled(argument('ignore', DEFAULT_IGNORE))} where it is void)"
+    )
+
+
 def given_counts(document: Mapping[str, Any]) -> str:
     """What to say of counts that were given: what is unknown."""
     what = "Shares" if document["unit"] == "shares" else "Counts"
@@ -134,7 +143,11 @@ def _notes(document: Mapping[str, Any]) -> Iterable[str]:
             f"Classes were inferred from the values found ({found}): declare them with"
             f" {spelled(argument('classes'))}"
         )
-    if document["ignored_by_default"]:
+    if catalog.get("binary"):
+        yield binary_note(document["classes"][1]["name"])
+    if document["doubtful_255"]:
+        yield (f"255 is ignored by default, and a class has no pixel: {spelled(readings_of_255())}")
+    elif document["ignored_by_default"]:
         yield (
             "255 is ignored: the usual void value of 8-bit masks, and not a class here"
             " (a catalogue with 'ignore_255: false' lists it)"
@@ -182,6 +195,11 @@ def _attention(document: Mapping[str, Any]) -> list[RenderableType]:
         )
     if document["unlisted_values"]:
         parts.append(_unlisted(document))
+        unlisted = [row["value"] for row in document["unlisted_values"]]
+        values = [row["values"] for row in document["classes"]]
+        if values and begin_at_one(values, unlisted):
+            numbered = document["catalog"]["origin"] == "number"
+            parts.append(Text(spelled(readings_of_unlisted(values, unlisted, numbered=numbered))))
     if absent := document["absent_classes"]:
         heading = f"{counted(len(absent), 'class')} without a pixel"
         parts.append(Text(f"{heading}: {_names(absent)}"))
@@ -221,12 +239,16 @@ def _unlisted(document: Mapping[str, Any]) -> Group:
         )
     more = f", the {_SHOWN_NAMES} most frequent are shown" if len(rows) > _SHOWN_NAMES else ""
     heading = f"{counted(len(rows), 'unlisted value')}, neither class nor ignored{more}:"
-    near = [row for row in colours if row["nearest"]["difference"] <= _SLIGHTLY_OFF]
+    # What is near to an ignored colour may be a class that the catalogue lacks.
+    void = [row["nearest"]["difference"] for row in colours if row["nearest"]["class"] is None]
+    limit = min([_SLIGHTLY_OFF, *(difference - 1 for difference in void)])
+    near = [row for row in colours if row["nearest"]["difference"] <= limit]
     if not near:
         return Group(Text(heading), table)
+    off = max(row["nearest"]["difference"] for row in near)
     hint = (
         f"{counted(len(near), 'colour')} of these, {sum(row['pixels'] for row in near):,} pixels,"
-        f" off by at most {_SLIGHTLY_OFF}: {spelled(argument('nearest_colour', _SLIGHTLY_OFF))}"
+        f" off by at most {off}: {spelled(argument('nearest_colour', off))}"
         " counts them as the nearest class"
     )
     return Group(Text(heading), table, Text(hint))

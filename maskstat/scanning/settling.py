@@ -1,0 +1,64 @@
+"""What 255 means in a scan: void, or class 1 of binary masks. The values found say which.
+
+It is settled when all masks are counted, for splits that are scanned together by the values of all
+of them, and the values that settled it are kept. So no later mask changes in silence what 255
+meant, and a split of empty masks means what the others mean.
+"""
+
+from __future__ import annotations
+
+from maskstat.errors import CatalogError, argument
+from maskstat.naming import printable
+from maskstat.store.records import Settled
+from maskstat.values.catalog import DEFAULT_IGNORE, ClassCatalog
+
+_BINARY = frozenset({0, DEFAULT_IGNORE})
+
+
+def inferred_catalog(
+    asked: ClassCatalog,
+    narrow: frozenset[int],
+    wide: frozenset[int],
+    nodata: frozenset[int],
+    settled: Settled | None,
+) -> ClassCatalog:
+    """Classes from the values found in masks of 8 bits and in all others.
+
+    Raises:
+        CatalogError: there would be too many, or 255 was one and other values came since.
+    """
+    ignored = asked.ignored_values
+    catalog = ClassCatalog.inferred(
+        narrow | wide, eight_bit=DEFAULT_IGNORE not in wide, ignored=ignored, nodata=nodata
+    )
+    was_binary = settled is not None and settled.own == _BINARY and not ignored | nodata
+    if was_binary and len(catalog) and not catalog.binary:
+        _refuse_other_values("foreground", narrow | wide)
+    return catalog.ignoring(ignored, asked.ignored_colours)
+
+
+def declared_catalog(asked: ClassCatalog, now: Settled, settled: Settled | None) -> ClassCatalog:
+    """The catalogue as index masks of the values found now are to be read.
+
+    `settled` is what the meaning of 255 was settled by before.
+
+    Raises:
+        CatalogError: 255 was class 1, and other values came since.
+    """
+    catalog = asked.reading(now.all)
+    was_binary = settled is not None and asked.reading(settled.all).binary
+    if was_binary and not catalog.binary:
+        _refuse_other_values(asked.names[1], now.all - asked.ignored_values)
+    return catalog
+
+
+def _refuse_other_values(name: str, found: frozenset[int]) -> None:
+    """Raise CatalogError where 255 still occurs, and other values than 0 beside it."""
+    more = sorted(found - _BINARY)
+    if DEFAULT_IGNORE in found and more:
+        raise CatalogError(
+            f"255 was read as class {printable(name)!r} while masks held nothing but 0 and 255;"
+            f" now the value {more[0]} came, and 255 can be void",
+            remedy=f"{argument('ignore', [DEFAULT_IGNORE])} where it is void; where it is the"
+            f" class, {argument('classes')} with a file that gives it 'values: [1, 255]'",
+        )

@@ -1,0 +1,58 @@
+"""Values that can be read in two ways: what to say so that the user can tell which is meant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from maskstat.errors import argument
+from maskstat.values.catalog import DEFAULT_IGNORE
+
+_IN_FILE = f"{argument('classes')} with a file that"
+
+
+def readings_of_255() -> str:
+    """What 255 can be where it is ignored by default and a declared class has no pixel."""
+    return (
+        f"{argument('ignore', DEFAULT_IGNORE)} where 255 is void; {_IN_FILE} gives its class"
+        f" 'values: [{DEFAULT_IGNORE}]' where it is one"
+    )
+
+
+def begin_at_one(class_values: Sequence[Sequence[int]], unlisted: Sequence[int | str]) -> bool:
+    """Whether labels may begin at 1, 0 being void: of K classes 0..K-1 just the value K is left."""
+    count = len(class_values)
+    return (
+        list(unlisted) == [count]
+        and list(class_values[0]) in ([], [0])
+        and all(list(values) == [k] for k, values in enumerate(class_values[1:], 1))
+    )
+
+
+def readings_of_unlisted(
+    class_values: Sequence[Sequence[int]], unlisted: Sequence[int | str], *, numbered: bool
+) -> str:
+    """What values can be that are neither classes nor ignored, and how to say it.
+
+    Args:
+        class_values: raw values of each of the K classes; of one that is ignored none.
+        unlisted: the values; colours as "#rrggbb".
+        numbered: whether just the number of classes was declared.
+    """
+    count = len(class_values)
+    shift = argument("reduce_zero_label", True)
+    if begin_at_one(class_values, unlisted):
+        if not class_values[0]:
+            return f"{shift}, since 0 is ignored and labels begin at 1"
+        more = f"; {argument('classes', count + 1)} where there are {count + 1} classes"
+        return (
+            f"{argument('ignore', count)} where {count} is void; {shift} where 0 is void and labels"
+            f" begin at 1{more if numbered else ''}"
+        )
+    void = argument("ignore", list(unlisted))
+    largest = max((v for v in unlisted if isinstance(v, int)), default=-1)
+    plain = all(isinstance(v, int) and v >= 0 for v in unlisted) and largest < DEFAULT_IGNORE
+    number = argument("classes", largest + 1) if numbered and plain else None
+    if len(unlisted) == 1:
+        return f"{void} where it is void; {number or f'{_IN_FILE} lists it'} where it is a class"
+    declared = number or f"{_IN_FILE} lists them"
+    return f"{void} where they are void; {declared} where they are classes"
