@@ -45,8 +45,8 @@ def readings_of_unlisted(
             return f"{shift}, since 0 is ignored and labels begin at 1"
         more = f"; {argument('classes', count + 1)} where there are {count + 1} classes"
         return (
-            f"{argument('ignore', count)} where {count} is void; {shift} where 0 is void and labels"
-            f" begin at 1{more if numbered else ''}"
+            f"{argument('ignore', [count])} where {count} is void; {shift} where 0 is void and"
+            f" labels begin at 1{more if numbered else ''}"
         )
     void = argument("ignore", list(unlisted))
     largest = max((v for v in unlisted if isinstance(v, int)), default=-1)

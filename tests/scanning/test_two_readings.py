@@ -261,7 +261,7 @@ def test_both_readings_are_named_where_0_is_a_class(tmp_path: Path) -> None:
     for classes in (11, [f"c{k}" for k in range(11)]):
         with pytest.raises(UnlistedValuesError) as caught:
             ms.scan(masks, classes=classes).weights("balanced")
-        assert "ignore=11 where 11 is void" in str(caught.value)
+        assert "ignore=[11] where 11 is void" in str(caught.value)
         assert "reduce_zero_label=True where 0 is void" in str(caught.value)
         assert ("classes=12 where there are 12" in str(caught.value)) == (classes == 11)
 

@@ -172,6 +172,13 @@ BEGINNINGS = {
 
 # Option -> what is wrong in it, wherever a command has it and no rows of its own.
 SHARED: dict[str, tuple[Case, ...]] = {
+    "--reduce-zero-label": (
+        usage(
+            "--classes cityscapes --reduce-zero-label",
+            "--reduce-zero-label",
+            "goes with classes that are the values 0 to 18",
+        ),
+    ),
     "--db": (
         failure("--db nowhere.db", "nowhere.db", *_NO_STORE),
         *BAD_STORES,
