@@ -96,7 +96,7 @@ class Scan(StoredScan):
         from maskstat.weights.any_scheme import weigh
 
         if not allow_incomplete:
-            self.need_complete()
+            self._need_complete()
         with channels_explained(self):
             table = weigh(
                 self.histogram,
@@ -145,7 +145,7 @@ class Scan(StoredScan):
         from maskstat.weights.any_scheme import weigh_all
 
         if not allow_incomplete:
-            self.need_complete()
+            self._need_complete()
         with channels_explained(self):
             tables = weigh_all(
                 self.histogram,
@@ -203,7 +203,7 @@ class Scan(StoredScan):
         from maskstat.api.costs import price
 
         if not allow_incomplete:
-            self.need_complete()
+            self._need_complete()
         return price(
             self.histogram,
             lambda: self.ledger,
@@ -239,7 +239,7 @@ class Scan(StoredScan):
         from maskstat.sampling.compute import sample
 
         if not allow_incomplete:
-            self.need_complete()
+            self._need_complete()
         return sample(
             self.ledger,
             self.catalog.names,

@@ -182,7 +182,7 @@ class StoredScan:
             )
         return self.profile
 
-    def need_complete(self) -> None:
+    def _need_complete(self) -> None:
         """Raise IncompleteScanError, which says how to finish it, where some masks may be missing.
 
         Its remedy is what goes on without them.

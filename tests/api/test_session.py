@@ -152,8 +152,10 @@ def test_stores(tmp_path: Path) -> None:
     ms.scan(SAMPLES / "street", classes=31, db=db, name="train").close()
     ms.scan(SAMPLES / "park", classes=31, db=db, name="val").close()
     assert [(record.name, record.masks) for record in ms.scans(db)] == [("train", 14), ("val", 10)]
-    with ms.open_scan(db, "train") as train, ms.open_scan(db) as latest:
-        assert (train.name, latest.name) == ("train", "val")
+    with ms.open_scan(db, "train") as train, ms.open_scan(db, "val") as val:
+        assert (train.name, val.name) == ("train", "val")
+        with ms.open_scan(db) as chosen:
+            assert chosen.name == "train"  # of splits, the one to train on
         assert train.histogram.mask_count == 14
     with ms.open_scan(db, "train", classes=20, ignore=255) as narrow:
         assert len(narrow.catalog) == 20

@@ -97,7 +97,7 @@ def test_check_of_a_clean_set(run: Run) -> None:
         save(f"masks/{number}.npy", blob(number))
     run("scan", "masks", "--classes", "3")
     found = run("check", "--min-masks", "3", "--fail-on", "warning")
-    assert (found.code, found.out) == (0, "3 masks: nothing found\n")
+    assert (found.code, found.out) == (0, "Scan masks\n3 masks: nothing found\n")
 
 
 def test_check_document(splits: Run) -> None:
@@ -196,7 +196,7 @@ def test_names_can_not_play_tricks(run: Run) -> None:
         (("check", "--fail-on", "lossie"), 2, "did you mean lossy?"),
         (("check", "--fail-on", ""), 2, "neither a severity nor a kind"),
         (("check", "--min-masks", "-1"), 2, "min-masks"),
-        (("check", "--against", "val"), 2, "is the scan to check itself"),
+        (("check", "--against", "train"), 2, "is the scan to check itself"),
         (("check", "--against", "test"), 1, "holds no scan called 'test'"),
         (("check", "--images", "nowhere"), 1, "there is no such file or folder"),
         (("check", "--images", "train"), 1, "no images found"),
@@ -294,7 +294,7 @@ def test_sampling_writes_a_row_a_mask(splits: Run, method: str, suffix: str) -> 
 
 
 def test_sampling_document_and_methods(splits: Run) -> None:
-    document = splits("sampling", "--param", "threshold=2", "--json").json
+    document = splits("sampling", "--scan", "val", "--param", "threshold=2", "--json").json
     assert document["masks"] == ["c.npy", "d.npy"]
     assert document["weights"] == pytest.approx([2, 2**0.5])
     assert document["unit"] == "repeat factor"

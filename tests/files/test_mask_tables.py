@@ -281,9 +281,21 @@ def run(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str
 def test_the_command(stored: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "t.csv"
     db = ("--db", stored)
-    assert run(capfd, "export", "-o", target, *db) == (0, "", f"wrote {target}\n")
+    assert run(capfd, "export", "-o", target, *db) == (
+        0,
+        "",
+        f"wrote {target}\nScan masks\n",
+    )
     text = target.read_text()
-    assert run(capfd, "export", *db) == run(capfd, "export", "-o", "-", *db) == (0, text, "")
+    assert (
+        run(capfd, "export", *db)
+        == run(capfd, "export", "-o", "-", *db)
+        == (
+            0,
+            text,
+            "Scan masks\n",
+        )
+    )
     code, _, err = run(capfd, "export", "-o", tmp_path / "table", "--format", "csv", *db)
     assert (code, (tmp_path / "table").read_text()) == (0, text), err
     code, out, _ = run(capfd, "export", "--layout", "long", "--classes", "7", *db)

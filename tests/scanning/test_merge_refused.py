@@ -102,7 +102,7 @@ def test_which_scans_of_a_store(tmp_path: Path) -> None:
         with merge(stores, tmp_path / "all.db", scans=scans, force=True) as merged:
             return [shard.source for shard in merged.shards]
 
-    assert names() == ["/d/val", "/d/more"]
+    assert names() == ["/d/train", "/d/more"]  # of splits, the one to train on
     assert names("train") == ["/d/train", "/d/more"]
     assert names("val", "train") == ["/d/val", "/d/train", "/d/more"]
     with pytest.raises(StoreError, match=r"b\.db: holds no scan called 'val'"):
