@@ -113,7 +113,8 @@ def _table(table: Table) -> Iterator[str]:
 def _cells(tag: str, sides: list[str], row: Iterable[RenderableType]) -> Iterator[str]:
     for side, cell in zip(sides, row, strict=True):
         text = _text(cell)
-        yield f'<{tag} style="text-align: {side}">{_marked_up(text, text.plain)}</{tag}>'
+        style = f"text-align: {side}; padding: 1px 0.6em; white-space: nowrap"
+        yield f'<{tag} style="{style}">{_marked_up(text, text.plain)}</{tag}>'
 
 
 def _text(shown: RenderableType) -> Text:
