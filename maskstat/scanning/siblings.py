@@ -107,9 +107,10 @@ def narrowed(asked: ScanRequest) -> ScanRequest:
             are the masks; or the source can't be listed.
     """
     source = asked.source
-    if asked.chosen or not source.lists_fast:
-        return asked
     patterns = dict.fromkeys(masks_of_preset(asked.catalog), 0)
+    is_far = source.reads is not None  # over a network names are cheap at most once, files never
+    if asked.chosen or not source.lists_fast or (is_far and not patterns):
+        return asked
     sample = Sample[Entry]()
     kinds: Counter[str] = Counter()
     for entry in lightly(source.entries()):
@@ -122,6 +123,8 @@ def narrowed(asked: ScanRequest) -> ScanRequest:
     if used is not None:
         source = PatternSource(source, used)
         sample = sample.matching(lambda name: fnmatchcase(name, used))
+    if is_far:
+        return replace(asked, source=source)
     options = replace(asked.options, allow_lossy=True, colours=True)
     for family in sample.families():
         if (found := kinds_of(family, lambda entry: _look(entry, options), _recoded)) is not None:
@@ -244,7 +247,7 @@ def _in_words(seen: list[Seen]) -> str:
 
 
 def _look(entry: Entry, options: ReadOptions) -> Seen | None:
-    if entry.size > _MOST_BYTES:
+    if entry.size > _MOST_BYTES or entry.folder is not None:
         return None
     try:
         pixels, encoding = formats.read_label_map(entry.load(), options, entry.name)

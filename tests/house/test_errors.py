@@ -314,7 +314,9 @@ def test_where_somebody_must_decide_the_text_is_python(tmp_path: Path) -> None:
     np.save(tmp_path / "m.npy", np.array([[0, 1], [9, 9]], np.uint8))
     with (
         ms.scan(tmp_path, classes=2) as scan,
-        pytest.raises(MaskstatError, match=r"; ignore=\[9\]$"),
+        pytest.raises(
+            MaskstatError, match=r"; ignore=\[9\] where it is void; classes=10 where it is a class$"
+        ),
     ):
         scan.weights()
 

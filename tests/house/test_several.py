@@ -53,6 +53,8 @@ OWN_LISTS = {
     "statistics.comparison.compare_splits": "pairs",
     "statistics.quality.of_files": "names of findings",
     "statistics.quality.pair_by_stem": "names of masks and images",
+    "values.readings.begin_at_one": "values of a histogram",
+    "values.readings.readings_of_unlisted": "values of a histogram",
     "weights.equal_cost_shares.class_name": "names that `linear` made a tuple of",
     "weights.equal_cost_shares.equal_cost_shares": "names that `linear` made a tuple of",
     "weights.equal_cost_shares.listed": "names that `linear` made a tuple of",

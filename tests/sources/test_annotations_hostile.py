@@ -281,7 +281,10 @@ FILES: list[tuple[bytes | dict[str, Any], str]] = [
     (GOOD | {"categories": [{"id": 1}]}, "no classes: the name of category 1 must be text"),
     (GOOD | {"categories": [{"id": 1, "name": []}]}, "no classes: the name of category 1"),
     (GOOD | {"categories": [{"id": 1, "name": "a\0"}]}, "the name of class 1 is not text"),
-    (GOOD | {"categories": [{"id": n, "name": str(n)} for n in range(1, 65538)]}, "classes, not"),
+    (
+        GOOD | {"categories": [{"id": n, "name": str(n)} for n in range(1, 65538)]},
+        "classes: more than 65536",
+    ),
     (GOOD | {"images": [], "annotations": []}, "no masks found; the file lists no images"),
     ({"images": [], "annotations": [{"segments_info": []}], "categories": []}, "panoptic"),
 ]

@@ -31,8 +31,12 @@ WEIGHTS: dict[str, tuple[Case, ...]] = {
         usage("--scheme median-freq", "--scheme", "did you mean median-frequency?", _SCHEMES),
         usage("--scheme ''", "--scheme", "no scheme is called ''", _SCHEMES),
         usage("--scheme 'a\\eb'", "--scheme", "a\\", "x1bb"),
-        failure("--scan odd --scheme sqrt", "neither classes nor ignored", "type: maskstat"),
-        failure("--scan void --scheme sqrt", "nothing to weigh", "--classes and --ignore"),
+        failure(
+            "--scan odd --scheme sqrt",
+            "neither classes nor ignored",
+            "--ignore 9 --ignore 200 where they are void",
+        ),
+        failure("--scan void --scheme sqrt", "255 is ignored by default", "--absent"),
     ),
     "--param": (
         usage("--param beta", "--param", "'beta' is not NAME=VALUE"),
@@ -143,8 +147,12 @@ WEIGHTS: dict[str, tuple[Case, ...]] = {
     "--compare": (
         usage("--compare --scheme enet", "--scheme", "--compare shows all schemes"),
         usage("--compare -o x.json", "-o", "--compare writes no file"),
-        failure("--compare --scan void", "nothing to weigh", "--classes and --ignore"),
-        failure("--compare --scan odd", "neither classes nor ignored", "type: maskstat"),
+        failure("--compare --scan void", "255 is ignored by default", "--absent"),
+        failure(
+            "--compare --scan odd",
+            "neither classes nor ignored",
+            "--ignore 9 --ignore 200 where they are void",
+        ),
     ),
 }
 
