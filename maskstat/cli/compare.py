@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 from maskstat.cli.options import (
+    AllOption,
     ClassesOption,
     Database,
     IgnoreOption,
     JsonOption,
     output,
     print_json,
+    rows_of,
     stored_scan,
 )
 
@@ -40,6 +42,7 @@ def command(
             "missing, resolution or leakage. Repeatable.",
         ),
     ] = None,
+    all_classes: AllOption = False,
     json: JsonOption = False,
 ) -> int:
     """Compare splits: class frequencies, presence, sizes, leakage.
@@ -51,6 +54,7 @@ def command(
     from maskstat.render.terminal.compare_tables import compare_document, compare_tables
     from maskstat.statistics.comparison import check_limits
 
+    rows = rows_of(None, all_classes, json=json)
     limits = _limits(fail_above or [])
     check_limits(limits)  # a wrong one is said before anything is looked at
     with stored_scan(db, scans[0], None, None) as first:
@@ -59,7 +63,7 @@ def command(
     if json:
         print_json(document)
     else:
-        output().print(compare_tables(document))
+        output().print(compare_tables(document, rows))
     if above := comparison.above(limits):
         listing = "; ".join(
             f"{metric} of {printable(first)} : {printable(second)} is {value:.4g}, above {limit:g}"

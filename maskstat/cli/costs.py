@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from maskstat.cli.options import (
+    AllOption,
     AllowIncomplete,
     AverageOption,
     BatchSize,
@@ -17,6 +18,7 @@ from maskstat.cli.options import (
     Database,
     IgnoreOption,
     JsonOption,
+    OrderOption,
     ReduceZeroLabelOption,
     ScanName,
     Seed,
@@ -29,6 +31,7 @@ from maskstat.cli.options import (
     output_file,
     print_json,
     registered,
+    rows_of,
     scheme_names,
 )
 from maskstat.cli.values import file
@@ -67,6 +70,8 @@ def command(
     reduce_zero_label: ReduceZeroLabelOption = False,
     counts: CountsOption = None,
     unit: UnitOption = None,
+    order: OrderOption = None,
+    all_classes: AllOption = False,
     json: JsonOption = False,
 ) -> int:
     """Show what it costs to answer always with one class.
@@ -76,6 +81,7 @@ def command(
     """
     from maskstat.render.plots.plot import check_path
 
+    rows = rows_of(order, all_classes, json=json)
     if out is not None:
         check_path(out)
     chosen = counted_scan(
@@ -100,5 +106,5 @@ def command(
         from maskstat.render.terminal.cost_tables import cost_table
 
         announce_scan(chosen)
-        output().print(cost_table(costs.to_document()))
+        output().print(cost_table(costs.to_document(), rows))
     return 0

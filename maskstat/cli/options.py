@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ import typer
 from maskstat.cli.values import file, number, whole, word
 from maskstat.files.documents.base import LAYOUTS, Layout
 from maskstat.naming import printable
+from maskstat.render.plots.choices import ORDERS, Order
 from maskstat.values.given import GIVEN, Given
 from maskstat.weights.choices import AVERAGES, Average
 
@@ -21,9 +23,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from maskstat.api.scan import Scan
+    from maskstat.render.terminal.rows import RowChoice
     from maskstat.scanning.stored_scan import StoredScan
 
 _WIDTH_WITHOUT_TERMINAL = 240  # files and pipes have no edge to wrap at
+_MOST_ROWS_ON_SCREEN = 40
+_MOST_ROWS_IN_PIPES = 1000
 
 
 def choice(
@@ -126,6 +131,18 @@ CountsOption = Annotated[
 UnitOption = Annotated[
     Given | None,
     choice("--unit", known=GIVEN, help="What --counts are, where they could be two of these."),
+]
+OrderOption = Annotated[
+    Order | None,
+    choice("--order", known=ORDERS, help="Of the classes in the table. Default: frequency."),
+]
+AllOption = Annotated[
+    bool,
+    typer.Option(
+        "--all",
+        help="Print every class. Otherwise of more than 40 (in a pipe: 1,000) only the first and "
+        "the last of the order are shown.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Parameters = Annotated[
@@ -272,16 +289,44 @@ def offering_commands() -> Iterator[None]:
     try:
         yield
     except IncompleteScanError as error:
-        error.remedy = f"type: maskstat {shlex.join(sys.argv[1:])} {error.remedy or ''}".rstrip()
+        error.remedy = f"type: {typed()} {error.remedy or ''}".rstrip()
         raise
 
 
 def output() -> Console:
-    """Where tables go: stdout, as wide as the terminal."""
+    """Where tables go: stdout, as wide as the terminal, or as $COLUMNS says of what is none."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL
-    return Console(width=width, highlight=False, soft_wrap=False)
+    columns = os.environ.get("COLUMNS", "")
+    width = int(columns) if columns.isascii() and columns.isdigit() else 0
+    if not sys.stdout.isatty():
+        width = width or _WIDTH_WITHOUT_TERMINAL
+    return Console(width=width or None, highlight=False, soft_wrap=False)
+
+
+def rows_of(order: Order | None, all_rows: bool, *, json: bool) -> RowChoice:
+    """The rows of a table: all, or of many the first and the last. Raises ParameterError."""
+    from maskstat.errors import ParameterError
+    from maskstat.render.terminal.rows import RowChoice
+
+    for parameter, given in (("order", order), ("all", all_rows)):
+        if json and given:
+            raise ParameterError("is of tables: --json has all classes", parameter=parameter)
+    most = _MOST_ROWS_ON_SCREEN if sys.stdout.isatty() else _MOST_ROWS_IN_PIPES
+    return RowChoice(order or "frequency", None if all_rows else most, "--all shows them")
+
+
+def typed(*, without: str = "") -> str:
+    """The command as it was typed, to be gone on with."""
+    return f"maskstat {shlex.join(word for word in sys.argv[1:] if word != without)}"
+
+
+def say_next(*commands: str) -> None:
+    """Say on stderr what to type next, to somebody who reads the table above it on a terminal."""
+    if not sys.stdout.isatty():
+        return
+    for place, command in enumerate(commands):
+        typer.echo(("Next:  " if place == 0 else "       ") + printable(command), err=True)
 
 
 def announce_scan(scan: StoredScan, *, beside_data: bool = False) -> None:

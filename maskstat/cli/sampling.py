@@ -8,11 +8,13 @@ from typing import Annotated
 import typer
 
 from maskstat.cli.options import (
+    AllOption,
     AllowIncomplete,
     ClassesOption,
     Database,
     IgnoreOption,
     JsonOption,
+    OrderOption,
     Parameters,
     ScanName,
     TableLayout,
@@ -25,6 +27,7 @@ from maskstat.cli.options import (
     parameters_of,
     print_json,
     registered,
+    rows_of,
     stored_scan,
 )
 
@@ -60,6 +63,8 @@ def command(
     db: Database = None,
     classes: ClassesOption = None,
     ignore: IgnoreOption = None,
+    order: OrderOption = None,
+    all_classes: AllOption = False,
     json: JsonOption = False,
 ) -> int:
     """Turn a scan into sampling weights, one a mask.
@@ -79,9 +84,12 @@ def command(
             db=db,
             classes=classes,
             ignore=ignore,
+            order=order,
+            all=all_classes or None,
         )
         _list_methods(json=json)
         return 0
+    rows = rows_of(order, all_classes, json=json)
     form = layout_of(layout, out)
     parameters = parameters_of(param)
     with stored_scan(db, scan, classes, ignore) as chosen, offering_commands():
@@ -101,7 +109,7 @@ def command(
         from maskstat.render.terminal.sampling_tables import sampling_tables
 
         announce_scan(chosen)
-        output().print(sampling_tables(table, catalog))
+        output().print(sampling_tables(table, catalog, rows))
     return 0
 
 

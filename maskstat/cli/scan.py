@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from maskstat.cli import values
 from maskstat.cli.options import (
+    AllOption,
     ClassesOption,
     Database,
     IgnoreOption,
     JsonOption,
+    OrderOption,
     ReduceZeroLabelOption,
     announce_scan,
     announce_written,
@@ -23,6 +26,8 @@ from maskstat.cli.options import (
     database,
     output,
     print_json,
+    rows_of,
+    say_next,
 )
 from maskstat.cli.reading import (
     ArrayOption,
@@ -35,9 +40,10 @@ from maskstat.cli.reading import (
     PanopticOption,
 )
 from maskstat.executors.choices import EXECUTORS, ExecutorName
-from maskstat.naming import counted
+from maskstat.naming import counted, printable
 
 if TYPE_CHECKING:
+    from maskstat.api.scan import Scan
     from maskstat.scanning.recording import Progress
 
 SOME_FAILED = 3
@@ -173,6 +179,8 @@ def command(
             help="The cluster's scheduler: tcp://HOST:8786.",
         ),
     ] = None,
+    order: OrderOption = None,
+    all_classes: AllOption = False,
     json: JsonOption = False,
 ) -> int:
     """Count every mask of a source, exactly.
@@ -184,6 +192,7 @@ def command(
     from maskstat.api.making import Splits, scan, scan_splits
     from maskstat.render.documents.scan import scan_document
 
+    rows = rows_of(order, all_classes, json=json)
     with _progress() as on_progress:
         found = (scan_splits if split else scan)(
             source,
@@ -229,10 +238,56 @@ def command(
 
         for one, document in zip(scans, documents, strict=True):
             announce_scan(one)
-            output().print(scan_tables(document))
+            output().print(scan_tables(document, rows))
         if in_no_split:
             output().print(f"{counted(in_no_split, 'mask')} in no split and in none of these scans")
-    return SOME_FAILED if any(document["failures"] for document in documents) else 0
+    wrong = [
+        one for one, document in zip(scans, documents, strict=True) if _is_wrong(document)
+    ]  # of splits, those to look at are not always the one to train on
+    about = _about(db, wrong or _to_train_on(scans))
+    return _ended(documents, about, nexts=not json and draft is None)
+
+
+def _is_wrong(document: Mapping[str, Any]) -> bool:
+    return bool(document["failures"] or document["unlisted_values"])
+
+
+def _to_train_on(scans: Sequence[Scan]) -> Sequence[Scan]:
+    return [one for one in scans if one.name.lower().endswith(("train", "training"))] or scans
+
+
+def _about(db: Path | None, scans: Sequence[Scan]) -> str:
+    """The options with which other commands take the first of these scans."""
+    from maskstat.api.stores import scans as stored
+
+    words = [] if db is None else ["--db", str(db)]
+    if len(stored(database(db))) > 1:
+        words += ["--scan", scans[0].name]
+    return "".join(f" {shlex.quote(word)}" for word in words)
+
+
+def _ended(documents: Sequence[Mapping[str, Any]], about: str, *, nexts: bool) -> int:
+    """The exit code, what it is for where something is wrong, and what to type next."""
+    failed = sum(len(document["failures"]) for document in documents)
+    values = {row["value"] for document in documents for row in document["unlisted_values"]}
+    check = f"'maskstat check{printable(about)}' says which"
+    if failed:
+        also = f", {counted(len(values), 'unlisted value')}" if values else ""
+        typer.echo(
+            f"exit code {SOME_FAILED}: {counted(failed, 'mask')} could not be counted{also};"
+            f" {check}",
+            err=True,
+        )
+        return SOME_FAILED
+    if values:
+        typer.echo(
+            f"exit code 0: all masks are counted, but {counted(len(values), 'unlisted value')} will"
+            f" stop 'maskstat weights'; {check}",
+            err=True,
+        )
+    elif nexts:
+        say_next(f"maskstat weights{about} -o weights.json", f"maskstat check{about}")
+    return 0
 
 
 @contextmanager

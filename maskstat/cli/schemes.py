@@ -36,7 +36,7 @@ def command(json: JsonOption = False) -> int:
             ]
         )
         return 0
-    from maskstat.render.terminal.tables import scheme_table
+    from maskstat.render.terminal.scheme_tables import scheme_table
 
     output().print(scheme_table())
     return 0

@@ -5,15 +5,18 @@ from __future__ import annotations
 import typer
 
 from maskstat.cli.options import (
+    AllOption,
     ClassesOption,
     Database,
     IgnoreOption,
     JsonOption,
+    OrderOption,
     ReduceZeroLabelOption,
     ScanName,
     announce_scan,
     output,
     print_json,
+    rows_of,
     stored_scan,
 )
 from maskstat.cli.reading import NearestColourOption
@@ -31,6 +34,8 @@ def command(
     ignore: IgnoreOption = None,
     nearest_colour: NearestColourOption = None,
     reduce_zero_label: ReduceZeroLabelOption = False,
+    order: OrderOption = None,
+    all_classes: AllOption = False,
     json: JsonOption = False,
 ) -> int:
     """Print a stored scan again.
@@ -40,6 +45,7 @@ def command(
     """
     from maskstat.render.documents.scan import scan_document
 
+    rows = rows_of(order, all_classes, json=json)
     with stored_scan(db, scan, classes, ignore, nearest_colour, reduce_zero_label) as stored:
         document = scan_document(stored)
     if json:
@@ -48,5 +54,5 @@ def command(
         from maskstat.render.terminal.tables import scan_tables
 
         announce_scan(stored)
-        output().print(scan_tables(document))
+        output().print(scan_tables(document, rows))
     return 0

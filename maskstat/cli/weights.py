@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maskstat.cli.options import (
+    AllOption,
     AllowIncomplete,
     AverageOption,
     BatchSize,
@@ -17,6 +18,7 @@ from maskstat.cli.options import (
     Database,
     IgnoreOption,
     JsonOption,
+    OrderOption,
     Parameters,
     ReduceZeroLabelOption,
     ScanName,
@@ -34,7 +36,10 @@ from maskstat.cli.options import (
     parameters_of,
     print_json,
     registered,
+    rows_of,
+    say_next,
     scheme_names,
+    typed,
 )
 from maskstat.cli.values import file, number
 from maskstat.naming import printable
@@ -136,6 +141,8 @@ def command(
     reduce_zero_label: ReduceZeroLabelOption = False,
     counts: CountsOption = None,
     unit: UnitOption = None,
+    order: OrderOption = None,
+    all_classes: AllOption = False,
     json: JsonOption = False,
 ) -> int:
     """Turn a scan into class weights.
@@ -144,19 +151,23 @@ def command(
     """
     from maskstat.weights.costs import epsilon_of
 
+    not_compared = {
+        "out": out,
+        "scheme": scheme,
+        "parameters": param,
+        "average": average,
+        "batch_size": batch_size,
+        "predictor_confidence": confidence,
+        "cost_matrix": cost_matrix,
+        "best_effort": best_effort,
+        "max_ratio": max_ratio,
+        "seed": seed,
+    }
+    not_ordered = {"order": order, "all": all_classes}
     if compare:
-        _refuse_beside_compare(
-            out=out,
-            scheme=scheme,
-            parameters=param,
-            average=average,
-            batch_size=batch_size,
-            predictor_confidence=confidence,
-            cost_matrix=cost_matrix,
-            best_effort=best_effort,
-            max_ratio=max_ratio,
-            seed=seed,
-        )
+        _refuse_beside_compare(**not_compared)
+        _refuse_rows_beside_compare(**not_ordered)
+    rows = rows_of(order, all_classes, json=json)
     form = layout_of(layout, out)
     parameters, bounds = parameters_of(param), _clip(clip)
     epsilon_of(confidence)  # one that is no probability is said before anything is computed
@@ -203,11 +214,17 @@ def command(
     from maskstat.render.terminal.tables import binary_note, weight_table
 
     announce_scan(chosen)
-    output().print(weight_table(table, chosen.catalog))
+    output().print(weight_table(table, chosen.catalog, rows))
     if chosen.catalog.binary:
         output().print(binary_note(chosen.catalog.names[1]), markup=False)
     if notes is not None:
         output().print(notes)
+    if out is None:
+        compared = all(
+            value is None or value is False or value == []
+            for value in (*not_compared.values(), *not_ordered.values())
+        )
+        say_next(f"{typed()} -o weights.json", *([f"{typed()} --compare"] if compared else []))
     return 0
 
 
@@ -222,6 +239,14 @@ def _refuse_beside_compare(**given: object) -> None:
                 "--compare writes no file", parameter="out", remedy="choose one --scheme"
             )
         raise ParameterError("--compare shows all schemes with their defaults", parameter=parameter)
+
+
+def _refuse_rows_beside_compare(**given: object) -> None:
+    from maskstat.errors import ParameterError
+
+    for parameter, value in given.items():
+        if value:
+            raise ParameterError("--compare has a row a scheme", parameter=parameter)
 
 
 def _refuse_idle_confidence(table: WeightTable, confidence: float | None) -> None:
@@ -249,12 +274,14 @@ def _show_all(
 ) -> None:
     """All schemes; one that fails does not hide the others."""
     from maskstat.errors import WeightError
-    from maskstat.render.terminal.tables import binary_note, compare_table
+    from maskstat.render.terminal.scheme_tables import compare_table
+    from maskstat.render.terminal.tables import binary_note
 
     if not json:
-        output().print(compare_table(tables, catalog))
+        output().print(compare_table(tables))
         if catalog.binary:
             output().print(binary_note(catalog.names[1]), markup=False)
+        say_next(f"{typed(without='--compare')} --scheme NAME -o weights.json")
         return
     print_json(
         {

@@ -13,12 +13,12 @@ from itertools import islice
 from rich.color import ColorType
 from rich.console import Group, RenderableType
 from rich.style import Style
-from rich.table import Table
 from rich.text import Text
 
 from maskstat.naming import counted
 from maskstat.render.documents.scan import class_records, scan_document
 from maskstat.render.terminal.compare_tables import compare_document, compare_tables
+from maskstat.render.terminal.fitting import BAR, Cell, Fitted
 from maskstat.render.terminal.sampling_tables import sampling_tables
 from maskstat.render.terminal.tables import class_table, record_table, scan_tables, weight_table
 from maskstat.sampling.table import SamplingTable
@@ -89,39 +89,42 @@ def _blocks(shown: RenderableType) -> Iterator[str]:
     if isinstance(shown, Group):
         for part in shown.renderables:
             yield from _blocks(part)
-    elif isinstance(shown, Table):
+    elif isinstance(shown, Fitted):
         yield "".join(_table(shown))
     elif text := _text(shown).plain.strip("\n"):
         yield f'<p style="margin: 0.5em 0">{_marked_up(_text(shown), text)}</p>'
 
 
-def _table(table: Table) -> Iterator[str]:
-    sides = ["right" if column.justify == "right" else "left" for column in table.columns]
+def _table(table: Fitted) -> Iterator[str]:
+    """All of its columns: a page is as wide as it has to be."""
+    sides = ["right" if column.kind == "number" else "left" for column in table.columns]
     yield '<table style="border-collapse: collapse; font-variant-numeric: tabular-nums">'
     yield '<thead style="border-bottom: 1px solid"><tr>'
-    yield from _cells("th", sides, [column.header for column in table.columns])
+    yield from _cells("th", sides, [column.heading for column in table.columns])
     yield "</tr></thead><tbody>"
     for row in islice(zip(*(column.cells for column in table.columns), strict=True), MOST_ROWS):
         yield "<tr>"
         yield from _cells("td", sides, row)
         yield "</tr>"
     yield "</tbody></table>"
-    if left := max(0, table.row_count - MOST_ROWS):
+    if left := max(0, table.rows - MOST_ROWS):
         yield f"<p>and {counted(left, 'row')} more</p>"
 
 
-def _cells(tag: str, sides: list[str], row: Iterable[RenderableType]) -> Iterator[str]:
+def _cells(tag: str, sides: list[str], row: Iterable[Cell]) -> Iterator[str]:
     for side, cell in zip(sides, row, strict=True):
         text = _text(cell)
         style = f"text-align: {side}; padding: 1px 0.6em; white-space: nowrap"
         yield f'<{tag} style="{style}">{_marked_up(text, text.plain)}</{tag}>'
 
 
-def _text(shown: RenderableType) -> Text:
+def _text(shown: RenderableType | Cell) -> Text:
     if isinstance(shown, str):
-        return Text.from_markup(shown)
+        return Text(shown)
     if isinstance(shown, Text):
         return shown
+    if callable(shown):
+        return Text(shown(BAR))
     raise TypeError(f"a {type(shown).__name__} has no form in HTML")
 
 

@@ -52,6 +52,11 @@ FACE: dict[str, tuple[Callable[..., object], ...]] = {
 # Options that are no parameters, and what they are instead.
 ELSEWHERE = {
     "--json": "how to print a result: `to_document` of the value",
+    "--all": "how to print a table: values have all of their classes",
+    **{
+        (command, "--order"): "how to print a table: values are in the catalogue's order"
+        for command in ("scan", "show", "weights", "costs", "sampling")
+    },
     "--scan": "`name` of `open_scan`, `others` of `plot`, `scans` of `merge`",
     "--output": "`path` of what writes, `output` of `merge`",
     "--param": "`parameters`, a mapping",

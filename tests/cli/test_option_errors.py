@@ -250,7 +250,8 @@ def test_a_scan_that_could_not_count_all_says_so_with_its_own_code(run: Run) -> 
     outcome = run("scan", "damaged", "--db", "kept.db")
     assert outcome.code == scan.SOME_FAILED
     assert "broken.npy" in outcome.out
-    assert not outcome.err
+    says = "'maskstat check --db kept.db' says which"
+    assert outcome.err == f"exit code 3: 1 mask could not be counted; {says}\n"
 
 
 # Behind each of these a text may say anything.

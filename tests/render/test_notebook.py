@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console, RenderableType
-from rich.text import Text
 
 import maskstat
 from maskstat.api.check import Check
@@ -20,7 +19,7 @@ from maskstat.api.costs import Costs
 from maskstat.render import notebook
 from maskstat.render.terminal.check_tables import check_tables
 from maskstat.render.terminal.cost_tables import cost_table
-from maskstat.render.terminal.tables import new_table
+from maskstat.render.terminal.fitting import Fitted, TableColumn
 from maskstat.sampling.compute import sample
 from maskstat.scanning.checking import compare_scans
 from maskstat.values.catalog import ClassCatalog, ClassInfo
@@ -155,14 +154,18 @@ def test_rows_agree_with_the_counts(scans: tuple[maskstat.Scan, maskstat.Scan]) 
     histogram = scans[0].histogram
     rows = Page(histogram._repr_html_() or "").rows
     cells = {row[0]: row for row in rows if row and row[0].isdigit()}
-    assert [cells[str(k)][3] for k in range(3)] == [f"{n:,}" for n in histogram.pixels]
+    assert [cells[str(k)][5] for k in range(3)] == [f"{n:,}" for n in histogram.pixels]
     assert [cells[str(k)][6] for k in range(3)] == [str(n) for n in histogram.masks]
 
 
 def test_a_long_table_is_cut_and_says_so() -> None:
-    table = new_table(("#", "right"), ("name", "left"))
-    for number in range(notebook.MOST_ROWS + 7):
-        table.add_row(str(number), Text(f"[{number}]"))
+    numbers = range(notebook.MOST_ROWS + 7)
+    table = Fitted(
+        [
+            TableColumn("#", [str(number) for number in numbers]),
+            TableColumn("name", [f"[{number}]" for number in numbers], "name"),
+        ]
+    )
     page = Page(notebook.to_html(table))
     assert page.tags["tr"] == notebook.MOST_ROWS + 1
     assert page.text.endswith("and 7 rows more")

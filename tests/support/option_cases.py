@@ -172,6 +172,12 @@ BEGINNINGS = {
 
 # Option -> what is wrong in it, wherever a command has it and no rows of its own.
 SHARED: dict[str, tuple[Case, ...]] = {
+    "--order": (
+        usage("--order size", "--order", "'size' is not one of frequency, catalog"),
+        usage("--order ''", "--order", "'' is not one of"),
+        usage("--order catalog --json", "--order", "is of tables", "--json has all classes"),
+    ),
+    "--all": (usage("--all --json", "--all", "is of tables", "--json has all classes"),),
     "--reduce-zero-label": (
         usage(
             "--classes cityscapes --reduce-zero-label",

@@ -145,6 +145,8 @@ WEIGHTS: dict[str, tuple[Case, ...]] = {
     ),
     "--layout": LAYOUT,
     "--compare": (
+        usage("--compare --all", "--all", "--compare has a row a scheme"),
+        usage("--compare --order catalog", "--order", "--compare has a row a scheme"),
         usage("--compare --scheme enet", "--scheme", "--compare shows all schemes"),
         usage("--compare -o x.json", "-o", "--compare writes no file"),
         failure("--compare --scan void", "255 is ignored by default", "--absent"),
@@ -440,7 +442,7 @@ TABLE = {
 }
 
 # Here the rows that all commands share do not apply: a store is made, or many are searched.
-OWN_ROWS_ONLY = {("scan", "--db"), ("merge", "--scan")}
+OWN_ROWS_ONLY = {("scan", "--db"), ("merge", "--scan"), ("plot", "--order")}
 
 # Flags that are never wrong, alone or beside others. (A value is: every flag refuses one.)
 HARMLESS = {

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from maskstat.naming import counted, printable
+from maskstat.render.terminal.fitting import LAST, Fitted, TableColumn
 from maskstat.statistics.quality import SEVERITIES
 
 _SHOWN = 3
@@ -25,29 +24,29 @@ def check_tables(document: Mapping[str, Any], *, note: str = "") -> RenderableTy
     checked = counted(document["masks"] + document["failures"], "mask")
     if not document["findings"]:
         return Text(f"{checked}: nothing found")
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for heading, justify in (
-        ("severity", "left"),
-        ("kind", "left"),
-        ("count", "right"),
-        ("what, and what to do", "left"),
-    ):
-        table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    last = document["findings"][-1]
-    for finding in document["findings"]:
-        table.add_row(
-            Text(finding["severity"], style=_STYLES[finding["severity"]]),
-            finding["kind"],
-            f"{finding['count']:,}",
-            Text("\n".join(_lines(finding)) + ("" if finding is last else "\n")),
-        )
+    findings = document["findings"]
+    last = findings[-1]
+    columns = [
+        TableColumn(
+            "severity",
+            [Text(found["severity"], style=_STYLES[found["severity"]]) for found in findings],
+            "text",
+        ),
+        TableColumn("kind", [found["kind"] for found in findings], "text", LAST),
+        TableColumn("count", [f"{found['count']:,}" for found in findings]),
+        TableColumn(
+            "what, and what to do",
+            ["\n".join(_lines(found)) + ("" if found is last else "\n") for found in findings],
+            "words",
+        ),
+    ]
     totals = ", ".join(
         f"{document[f'{severity}s']} {'kind' if document[f'{severity}s'] == 1 else 'kinds'} of"
         f" {severity}"
         for severity in SEVERITIES
         if document[f"{severity}s"]
     )
-    return Group(table, Text(f"{checked}: {totals}{f' ({note})' if note else ''}"))
+    return Group(Fitted(columns), Text(f"{checked}: {totals}{f' ({note})' if note else ''}"))
 
 
 def _lines(finding: Mapping[str, Any]) -> Iterable[str]:

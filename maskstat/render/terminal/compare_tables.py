@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
-from rich.console import Group, JustifyMethod, RenderableType
-from rich.table import Table
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from maskstat.errors import call, spelled
 from maskstat.naming import counted, printable
-from maskstat.render.terminal.tables import bar, share
+from maskstat.render.terminal.fitting import LAST, Fitted, TableColumn
+from maskstat.render.terminal.rows import ALL, RowChoice
+from maskstat.render.terminal.tables import bar_of, share
 from maskstat.statistics.comparison import METRICS, Comparison, PairComparison, Split
 from maskstat.version import __version__
 
@@ -103,76 +104,82 @@ def _class(comparison: Comparison, k: int) -> dict[str, Any]:
     }
 
 
-def compare_tables(document: Mapping[str, Any]) -> RenderableType:
+def compare_tables(document: Mapping[str, Any], rows: RowChoice = ALL) -> RenderableType:
     """Metrics of pairs, then classes, what differs most first, then what needs attention."""
     note = (
         f"*: presence differs (chi-square on masks, Holm-adjusted p below {SIGNIFICANT});"
         " V: its effect size, Cramér's V"
     )
-    parts: list[RenderableType] = [_pair_table(document), _class_table(document), Text(note)]
+    parts: list[RenderableType] = [_pair_table(document), _class_table(document, rows), Text(note)]
     if attention := list(_attention(document)):
         parts.append(Text("\nNeeds attention", style="bold yellow"))
         parts.append(Text("\n".join(attention)))
     return Group(*parts)
 
 
-def _table(*columns: tuple[str, JustifyMethod]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for heading, justify in columns:
-        # Numbers stay whole; where there is no room, names and texts fold.
-        whole = justify == "right"
-        table.add_column(Text(heading), justify=justify, overflow="fold", no_wrap=whole)
-    return table
-
-
-def _pair_table(document: Mapping[str, Any]) -> Table:
+def _pair_table(document: Mapping[str, Any]) -> Fitted:
     masks = {split["scan"]: split["masks"] for split in document["splits"]}
-    pairs = document["pairs"]
-    headings = [f"{printable(pair['first'])} : {printable(pair['second'])}" for pair in pairs]
-    table = _table(
-        ("metric", "left"), *((heading, "right") for heading in headings), ("what it says", "left")
-    )
-    sizes = (f"{masks[pair['first']]:,} : {masks[pair['second']]:,}" for pair in pairs)
-    table.add_row("masks", *sizes, "")
-    for metric in METRICS.values():
-        values = (_number(pair[metric.name]) for pair in pairs)
-        table.add_row(metric.name, *values, metric.meaning)
-    return table
+    metrics = METRICS.values()
+    columns = [TableColumn("metric", ["masks", *(metric.name for metric in metrics)], "text")]
+    for place, pair in enumerate(document["pairs"]):
+        sizes = f"{masks[pair['first']]:,} : {masks[pair['second']]:,}"
+        values = (_number(pair[metric.name]) for metric in metrics)
+        heading = f"{printable(pair['first'])} : {printable(pair['second'])}"
+        columns.append(TableColumn(heading, [sizes, *values], goes=place))
+    meanings = ["", *(metric.meaning for metric in metrics)]
+    columns.append(TableColumn("what it says", meanings, "words", len(columns) + LAST))
+    return Fitted(columns)
 
 
 def _number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
 
 
-def _class_table(document: Mapping[str, Any]) -> Table:
-    splits = [printable(split["scan"]) for split in document["splits"]]
-    table = _table(
-        ("#", "right"),
-        ("class", "left"),
-        *((f"share\n{name}", "right") for name in splits),
-        *((f"in masks\n{name}", "right") for name in splits),
-        ("V", "right"),
-        ("of js²", "right"),
-        ("", "left"),
-    )
+def _class_table(document: Mapping[str, Any], rows: RowChoice) -> Fitted:
+    classes = document["classes"]  # what differs most first
     total = {id(pair): pair["js"] ** 2 or 1.0 for pair in document["pairs"]}
-    for row in document["classes"]:
-        parts = [
+    parts = [
+        max(
             one["js_share"] / total[id(pair)]
             for one, pair in zip(row["pairs"], document["pairs"], strict=True)
-        ]
-        strongest = max(row["pairs"], key=lambda one: one["cramers_v"])
-        mark = "*" if any(one["adjusted_p"] < SIGNIFICANT for one in row["pairs"]) else " "
-        table.add_row(
-            str(row["index"]),
-            Text(printable(row["name"])),
-            *(share(one["share"]) if one["pixels"] else "never" for one in row["splits"]),
-            *(share(one["presence"]) if one["masks"] else "never" for one in row["splits"]),
-            f"{strongest['cramers_v']:.2f}{mark}",
-            share(max(parts)),
-            Text(bar(max(parts)), style="cyan"),
         )
-    return table
+        for row in classes
+    ]
+    shown = RowChoice("catalog", rows.most).of(parts)
+    chosen = [classes[k] for k in shown.indices]
+    columns = [
+        TableColumn("#", [str(row["index"]) for row in chosen]),
+        TableColumn("class", [printable(row["name"]) for row in chosen], "name"),
+    ]
+    for place, split in enumerate(document["splits"]):
+        cells = [_of_split(row, place, "share", "pixels") for row in chosen]
+        columns.append(TableColumn(f"share\n{printable(split['scan'])}", cells, goes=1 + place))
+    for place, split in enumerate(document["splits"]):
+        cells = [_of_split(row, place, "presence", "masks") for row in chosen]
+        columns.append(
+            TableColumn(f"in masks\n{printable(split['scan'])}", cells, goes=LAST + 1 + place)
+        )
+    columns += [
+        TableColumn("V", [_effect(row) for row in chosen], goes=LAST),
+        TableColumn("of js²", [share(parts[k]) for k in shown.indices]),
+        TableColumn("", [bar_of(parts[k]) for k in shown.indices], "bar", len(columns) + 1, "cyan"),
+    ]
+
+    def say(left: Sequence[int]) -> str:
+        return f", together {share(math.fsum(parts[k] for k in left))} of js²"
+
+    return Fitted(columns, shown.gaps(parts, say))
+
+
+def _of_split(row: Mapping[str, Any], place: int, key: str, count: str) -> str:
+    one = row["splits"][place]
+    return share(one[key]) if one[count] else "never"
+
+
+def _effect(row: Mapping[str, Any]) -> str:
+    strongest = max(row["pairs"], key=lambda one: one["cramers_v"])
+    mark = "*" if any(one["adjusted_p"] < SIGNIFICANT for one in row["pairs"]) else " "
+    return f"{strongest['cramers_v']:.2f}{mark}"
 
 
 def _attention(document: Mapping[str, Any]) -> Iterable[str]:

@@ -12,7 +12,9 @@ from rich.text import Text
 
 from maskstat.errors import Blank, argument, spelled
 from maskstat.naming import counted, printable
-from maskstat.render.terminal.tables import new_table, share
+from maskstat.render.terminal.fitting import LAST, Fitted, TableColumn
+from maskstat.render.terminal.rows import ALL, RowChoice
+from maskstat.render.terminal.tables import class_columns, share
 from maskstat.weights.costs import wrong_and_right
 from maskstat.weights.equal_cost import EqualCostWeights
 from maskstat.weights.table import WeightTable
@@ -20,29 +22,41 @@ from maskstat.weights.table import WeightTable
 _EQUAL = 1e-9  # costs that differ by less, relatively, are called equal
 
 
-def cost_table(document: dict[str, Any]) -> RenderableType:
-    """The price list: what it costs to answer always with each class."""
-    table = new_table(
-        ("#", "right"),
-        ("always answering", "left"),
-        ("cost, no weights", "right"),
-        (f"cost, {document['weights']}", "right"),
-        ("best constant", "right"),
-        ("pixel accuracy", "right"),
-        ("mean IoU", "right"),
-        ("balanced acc.", "right"),
-    )
-    for row in document["classes"]:
-        table.add_row(
-            str(row["index"]),
-            Text(printable(row["name"])),
-            f"{row['cost_unweighted']:.5g}",
-            f"{row['cost']:.5g}" + _plus_minus(row["standard_error"]),
-            share(row["best_constant_probability"]),
-            share(row["pixel_accuracy"]),
-            share(row["mean_iou"]),
-            share(row["balanced_accuracy"]) if row["occurs"] else "never occurs",
-        )
+def cost_table(document: dict[str, Any], rows: RowChoice = ALL) -> RenderableType:
+    """The price list: what it costs to answer always with each class, the largest share first."""
+    classes = document["classes"]
+    # A constant answer is right where its class is: its accuracy is the class's share.
+    frequency = [row["pixel_accuracy"] for row in classes]
+    shown = rows.of(frequency)
+    chosen = [classes[k] for k in shown.indices]
+
+    def shares(key: str) -> list[str]:
+        return [share(row[key]) for row in chosen]
+
+    columns = [
+        *class_columns(shown, [row["name"] for row in classes], [], "always\nanswering"),
+        TableColumn(
+            "cost, no\nweights", [f"{row['cost_unweighted']:.5g}" for row in chosen], goes=1
+        ),
+        TableColumn(
+            f"cost,\n{document['weights']}",
+            [f"{row['cost']:.5g}" + _plus_minus(row["standard_error"]) for row in chosen],
+        ),
+        TableColumn("best\nconstant", shares("best_constant_probability"), goes=LAST + 1),
+        TableColumn("pixel\naccuracy", shares("pixel_accuracy"), goes=LAST + 2),
+        TableColumn("mean\nIoU", shares("mean_iou"), goes=LAST + 3),
+        TableColumn(
+            "balanced\naccuracy",
+            [share(row["balanced_accuracy"]) if row["occurs"] else "no pixel" for row in chosen],
+            goes=LAST + 4,
+        ),
+    ]
+
+    def say(left: Sequence[int]) -> str:
+        costs = [classes[k]["cost"] for k in left]
+        return f", costs from {min(costs):.5g} to {max(costs):.5g}"
+
+    table = Fitted(columns, shown.gaps(frequency, say))
     return Group(table, Text("\n".join(_cost_notes(document))))
 
 
@@ -155,8 +169,10 @@ def _solution_lines(solution: EqualCostWeights, names: Sequence[str]) -> Iterabl
 
 
 def _remaining_costs(solution: EqualCostWeights, names: Sequence[str]) -> RenderableType:
-    table = new_table(("always answering", "left"), ("cost that remains", "right"))
-    for index in np.argsort(solution.costs, kind="stable"):
-        if solution.weights[index] > 0:
-            table.add_row(Text(printable(names[index])), f"{solution.costs[index]:.6f}")
-    return table
+    left = [k for k in np.argsort(solution.costs, kind="stable") if solution.weights[k] > 0]
+    return Fitted(
+        [
+            TableColumn("always answering", [printable(names[k]) for k in left], "name"),
+            TableColumn("cost that remains", [f"{solution.costs[k]:.6f}" for k in left]),
+        ]
+    )

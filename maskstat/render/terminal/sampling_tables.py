@@ -2,45 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from maskstat.errors import argument, call, spelled
-from maskstat.naming import printable
-from maskstat.render.terminal.tables import bar, colours_of, share, swatch_of
+from maskstat.render.terminal.fitting import LAST, Fitted, TableColumn
+from maskstat.render.terminal.rows import ALL, RowChoice
+from maskstat.render.terminal.tables import bar_of, class_columns, colours_of, share, share_or_never
 from maskstat.sampling.methods import METHODS
 from maskstat.sampling.table import SamplingTable
 from maskstat.values.catalog import ClassCatalog
 
 
-def sampling_tables(sampling: SamplingTable, catalog: ClassCatalog | None = None) -> RenderableType:
+def sampling_tables(
+    sampling: SamplingTable, catalog: ClassCatalog | None = None, rows: RowChoice = ALL
+) -> RenderableType:
     """Class mix and presence before and after, then what the weights cost."""
-    colours = colours_of(catalog, len(sampling.mix))
-    coloured = any(colour is not None for colour in colours)
-    aimed = any(entry.target is not None for entry in sampling.mix)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    headings = ["#", *([""] if coloured else []), "class", "share\nbefore", "share\nafter"]
-    headings += [*(["\ntarget"] if aimed else []), "", "in masks\nbefore", "in masks\nafter"]
-    for heading in headings:
-        left = heading in {"", "class"}
-        table.add_column(heading, justify="left" if left else "right", overflow="fold")
-    largest = max((entry.after for entry in sampling.mix), default=0.0) or 1.0
-    for index, (colour, entry) in enumerate(zip(colours, sampling.mix, strict=True)):
-        table.add_row(
-            str(index),
-            *([swatch_of(colour)] if coloured else []),
-            Text(printable(entry.name)),
-            share(entry.before) if entry.before else "never",
-            share(entry.after) if entry.after else "never",
-            *([share(entry.target or 0.0)] if aimed else []),
-            Text(bar(entry.after / largest), style="cyan"),
-            share(entry.presence_before),
-            share(entry.presence_after),
-        )
+    mix = sampling.mix
+    frequency = [entry.before for entry in mix]
+    shown = rows.of(frequency)
+    chosen = [mix[k] for k in shown.indices]
+    largest = max((entry.after for entry in mix), default=0.0) or 1.0
+    columns = class_columns(shown, [entry.name for entry in mix], colours_of(catalog, len(mix)))
+    columns += [
+        TableColumn("share\nbefore", [share_or_never(entry.before) for entry in chosen], goes=1),
+        TableColumn("share\nafter", [share_or_never(entry.after) for entry in chosen]),
+    ]
+    if any(entry.target is not None for entry in mix):
+        targets = [share(entry.target or 0.0) for entry in chosen]
+        columns.append(TableColumn("\ntarget", targets, goes=LAST + 1))
+    columns += [
+        TableColumn("", [bar_of(entry.after / largest) for entry in chosen], "bar", 3, "cyan"),
+        TableColumn(
+            "in masks\nbefore", [share(entry.presence_before) for entry in chosen], goes=LAST + 2
+        ),
+        TableColumn(
+            "in masks\nafter", [share(entry.presence_after) for entry in chosen], goes=LAST
+        ),
+    ]
+
+    def say(left: Sequence[int]) -> str:
+        return f", together {share(math.fsum(mix[k].after for k in left))} after"
+
+    table = Fitted(columns, shown.gaps(frequency, say))
     return Group(table, Text("\n".join(_notes(sampling))))
 
 
@@ -69,10 +76,15 @@ def _notes(sampling: SamplingTable) -> Iterable[str]:
 
 def method_table() -> RenderableType:
     """Name, formula, parameters and source of every method."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("method", "formula", "parameters", "source"):
-        table.add_column(heading, overflow="fold")
-    for entry in METHODS.values():
-        parameters = ", ".join(f"{name}={value}" for name, value in entry.parameters.items())
-        table.add_row(entry.name, Text(entry.formula), Text(parameters), Text(entry.source))
-    return table
+    entries = METHODS.values()
+    parameters = [
+        ", ".join(f"{name}={value}" for name, value in entry.parameters.items())
+        for entry in entries
+    ]
+    columns = [
+        TableColumn("method", [entry.name for entry in entries], "text"),
+        TableColumn("formula", [entry.formula for entry in entries], "words"),
+        TableColumn("parameters", parameters, "words", LAST + 1),
+        TableColumn("source", [entry.source for entry in entries], "words", LAST + 2),
+    ]
+    return Fitted(columns)

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from maskstat.errors import WeightError, argument, spelled
+from maskstat.errors import argument, spelled
 from maskstat.naming import counted, printable
+from maskstat.render.terminal.fitting import BAR, LAST, Cell, Fitted, Kind, TableColumn
 from maskstat.render.terminal.profile_tables import profile_lines, unmeasured_lines
+from maskstat.render.terminal.rows import ALL, RowChoice, Shown
 from maskstat.values.catalog import DEFAULT_IGNORE, ClassCatalog
 from maskstat.values.readings import begin_at_one, readings_of_255, readings_of_unlisted
-from maskstat.weights.schemes import SCHEMES
 from maskstat.weights.table import WeightTable
 
-_BAR_CELLS = 16
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _SHOWN_FAILURES = 8
 _SHOWN_NAMES = 12
 _SLIGHTLY_OFF = 5  # what palettes and colour profiles do to colours; more may be another class
 
 
-def scan_tables(document: Mapping[str, Any]) -> RenderableType:
+def scan_tables(document: Mapping[str, Any], rows: RowChoice = ALL) -> RenderableType:
     """Class table, totals and what needs attention, from `scan_document`."""
     parts: list[RenderableType] = []
     if document["classes"]:
-        parts.append(class_table(document["classes"], document["masks"]))
+        parts.append(class_table(document["classes"], document["masks"], rows))
     parts.append(_totals(document))
     if attention := _attention(document):
         parts.append(Text("\nNeeds attention", style="bold yellow"))
@@ -38,51 +37,72 @@ def scan_tables(document: Mapping[str, Any]) -> RenderableType:
     return Group(*parts)
 
 
-def new_table(*columns: tuple[str, str]) -> Table:
-    """An empty table in this project's style; columns are (heading, justification)."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading, justify in columns:
-        # Fold, never cut: a name must be readable in full.
-        table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    return table
-
-
-def class_table(classes: Sequence[Mapping[str, Any]], masks: int | None) -> Table:
+def class_table(
+    classes: Sequence[Mapping[str, Any]], masks: int | None, rows: RowChoice = ALL
+) -> Fitted:
     """A row a class; what is null in all of them, or needs an unknown `masks`, has no column."""
-    coloured = any(row["colour"] for row in classes)
-    swatch = [("", "left")] if coloured else []
+    frequency = [row["frequency"] for row in classes]
+    shown = rows.of(frequency)
+    chosen = [classes[k] for k in shown.indices]
     known = {name for row in classes for name, value in row.items() if value is not None}
-    columns = {
-        "pixels": "pixels" in known,
-        "share": True,
-        "": True,
-        "masks": "masks" in known,
-        "in masks": "masks" in known and masks is not None,
-        "share there": "image_pixels" in known,
-    }
-    shown = [name for name, has in columns.items() if has]
-    table = new_table(
-        ("#", "right"),
-        *swatch,
-        ("class", "left"),
-        *((name, "right" if name else "left") for name in shown),
+    largest = max(frequency, default=0) or 1
+    columns = class_columns(
+        shown, [row["name"] for row in classes], [row["colour"] for row in classes]
     )
-    largest = max((row["frequency"] for row in classes), default=0) or 1
-    for row in classes:
-        there = row["pixels"] / row["image_pixels"] if row["image_pixels"] else None
-        cells: list[str | Text] = [str(row["index"])]
-        if coloured:
-            cells.append(Text("██", style=row["colour"]) if row["colour"] else "")
-        numbers: dict[str, str | Text] = {
-            "pixels": _count(row["pixels"]),
-            "share": share(row["frequency"]) if row["frequency"] else "never",
-            "": Text(bar(row["frequency"] / largest), style="cyan"),
-            "masks": _count(row["masks"]),
-            "in masks": share(row["masks"] / masks) if row["masks"] is not None and masks else "",
-            "share there": "" if there is None else share(there),
-        }
-        table.add_row(*cells, Text(printable(row["name"])), *(numbers[name] for name in shown))
-    return table
+    columns.append(TableColumn("share", [share_or_never(row["frequency"]) for row in chosen]))
+    columns.append(
+        TableColumn("", [bar_of(row["frequency"] / largest) for row in chosen], "bar", 2, "cyan")
+    )
+    if "pixels" in known:
+        columns.append(
+            TableColumn("pixels", [_count(row["pixels"]) for row in chosen], goes=LAST + 2)
+        )
+    if "masks" in known:
+        columns.append(TableColumn("masks", [_count(row["masks"]) for row in chosen], goes=1))
+    if "masks" in known and masks is not None:
+        columns.append(
+            TableColumn("in masks", [_of_masks(row, masks) for row in chosen], goes=LAST + 1)
+        )
+    if "image_pixels" in known:
+        columns.append(TableColumn("share\nthere", [_there(row) for row in chosen], goes=LAST + 3))
+    return Fitted(columns, shown.gaps(frequency, lambda left: _from_to(frequency, left)))
+
+
+def class_columns(
+    shown: Shown, names: Sequence[str], colours: Sequence[str | None], heading: str = "class"
+) -> list[TableColumn]:
+    """Index, colour where there is one, and name of the classes that are shown."""
+    columns = [TableColumn("#", [str(k) for k in shown.indices])]
+    if any(colours):
+        columns.append(TableColumn("", [swatch_of(colours[k]) for k in shown.indices], "text", 4))
+    columns.append(TableColumn(heading, [printable(names[k]) for k in shown.indices], "name"))
+    return columns
+
+
+def _of_masks(row: Mapping[str, Any], masks: int) -> str:
+    return share(row["masks"] / masks) if row["masks"] is not None and masks else ""
+
+
+def _there(row: Mapping[str, Any]) -> str:
+    return share(row["pixels"] / row["image_pixels"]) if row["image_pixels"] else ""
+
+
+def _from_to(frequency: Sequence[float], left: Sequence[int]) -> str:
+    """Shares of the classes that are not shown."""
+    shares = [frequency[k] for k in left]
+    return (
+        f" from {share(max(shares))} to {share(min(shares))}, together {share(math.fsum(shares))}"
+    )
+
+
+def share_or_never(fraction: float) -> str:
+    """A share of a whole; nothing is "never"."""
+    return share(fraction) if fraction else "never"
+
+
+def bar_of(fraction: float) -> Callable[[int], str]:
+    """A bar of as many cells as there are."""
+    return lambda cells: bar(fraction, cells)
 
 
 def _count(number: int | None) -> str:
@@ -217,26 +237,26 @@ def _attention(document: Mapping[str, Any]) -> list[RenderableType]:
 
 
 def _unlisted(document: Mapping[str, Any]) -> Group:
-    table = new_table(
-        ("value", "right"),
-        ("pixels", "right"),
-        ("share", "right"),
-        ("masks", "right"),
-        ("first mask", "left"),
-    )
     rows, total = document["unlisted_values"], document["total_pixels"]
     colours = [row for row in rows if row.get("nearest")]
-    if colours:
-        table.add_column("nearest colour", overflow="fold")
-    for row in sorted(rows, key=lambda row: -row["pixels"])[:_SHOWN_NAMES]:
-        table.add_row(
-            str(row["value"]),
-            f"{row['pixels']:,}",
-            "" if total is None else share(row["pixels"] / total),
-            f"{row['masks']:,}",
-            Text(printable(row["first"] or "")),
-            *([Text(_nearest(row))] if colours else []),
+    chosen = sorted(rows, key=lambda row: -row["pixels"])[:_SHOWN_NAMES]
+    columns = [
+        TableColumn("value", [str(row["value"]) for row in chosen]),
+        TableColumn("pixels", [f"{row['pixels']:,}" for row in chosen]),
+    ]
+    if total is not None:
+        columns.append(
+            TableColumn("share", [share(row["pixels"] / total) for row in chosen], goes=LAST + 1)
         )
+    columns.append(TableColumn("masks", [f"{row['masks']:,}" for row in chosen], goes=LAST + 2))
+    columns.append(
+        TableColumn("first mask", [printable(row["first"] or "") for row in chosen], "name", 1)
+    )
+    if colours:
+        columns.append(
+            TableColumn("nearest colour", [_nearest(row) for row in chosen], "text", LAST + 3)
+        )
+    table = Fitted(columns)
     more = f", the {_SHOWN_NAMES} most frequent are shown" if len(rows) > _SHOWN_NAMES else ""
     heading = f"{counted(len(rows), 'unlisted value')}, neither class nor ignored{more}:"
     # What is near to an ignored colour may be a class that the catalogue lacks.
@@ -280,43 +300,61 @@ def _names(names: Sequence[str]) -> str:
     return shown + (f" and {len(names) - _SHOWN_NAMES:,} more" if len(names) > _SHOWN_NAMES else "")
 
 
-def weight_table(weights: WeightTable, catalog: ClassCatalog | None = None) -> RenderableType:
-    """Class, frequency, weight and share of the weighted pixel mass; colours of the catalogue."""
-    colours = colours_of(catalog, len(weights))
-    coloured = any(colour is not None for colour in colours)
-    swatch = [("", "left")] if coloured else []
-    table = new_table(
-        ("#", "right"),
-        *swatch,
-        ("class", "left"),
-        ("share", "right"),
-        ("weight", "right"),
-        ("share of the loss", "right"),
-        ("", "left"),
+def weight_table(
+    weights: WeightTable, catalog: ClassCatalog | None = None, rows: RowChoice = ALL
+) -> RenderableType:
+    """Class, share of the pixels, weight and share of the loss; colours of the catalogue."""
+    frequency, values, mass = (
+        array.tolist() for array in (weights.frequency, weights.weights, weights.mass)
     )
-    largest = float(weights.mass.max(initial=0.0)) or 1.0
-    columns = (colours, weights.names, weights.frequency, weights.weights, weights.mass)
-    for index, (colour, name, frequency, weight, mass) in enumerate(zip(*columns, strict=True)):
-        table.add_row(
-            str(index),
-            *([swatch_of(colour)] if coloured else []),
-            Text(printable(name)),
-            share(frequency) if frequency else "never",
-            f"{weight:.6g}",
-            share(mass),
-            Text(bar(mass / largest), style="cyan"),
-        )
+    shown = rows.of(frequency)
+    average = float(weights.frequency @ weights.weights)
+    factors = [value / average if average > 0 else 0.0 for value in values]
+    columns = [
+        *class_columns(shown, weights.names, colours_of(catalog, len(weights))),
+        TableColumn("share", [share_or_never(frequency[k]) for k in shown.indices]),
+        TableColumn("weight", [f"{values[k]:.6g}" for k in shown.indices]),
+        TableColumn("", _balances(factors, shown.indices), "bar", 2, "cyan"),
+        TableColumn("share of\nthe loss", [share(mass[k]) for k in shown.indices], goes=LAST + 1),
+    ]
+
+    def say(left: Sequence[int]) -> str:
+        between = [values[k] for k in left]
+        return f", weights from {min(between):.6g} to {max(between):.6g}"
+
+    table = Fitted(columns, shown.gaps(frequency, say))
     return Group(table, Text("\n".join(_weight_notes(weights))))
 
 
-def colours_of(catalog: ClassCatalog | None, count: int) -> list[int | None]:
+def _balances(factors: Sequence[float], shown: Sequence[int]) -> list[Cell]:
+    """Bars from the average pixel's weight: to the right what weighs more, to the left less."""
+    widest = max((abs(math.log(factor)) for factor in factors if factor > 0), default=0.0)
+
+    def balance(factor: float) -> Callable[[int], str]:
+        def drawn(cells: int) -> str:
+            half = (cells - 1) // 2
+            if factor <= 0:
+                return " " * half + "│"
+            length = round(abs(math.log(factor)) / widest * half) if widest > 0 else 0
+            if factor < 1:
+                return ("━" * length).rjust(half) + "│"
+            return " " * half + "│" + "━" * length
+
+        return drawn
+
+    return [balance(factors[k]) for k in shown]
+
+
+def colours_of(catalog: ClassCatalog | None, count: int) -> list[str | None]:
     """What to show classes in: None where there is no catalogue or it says nothing."""
-    return [None] * count if catalog is None else [info.colour for info in catalog.classes]
+    if catalog is None:
+        return [None] * count
+    return [None if c.colour is None else f"#{c.colour:06x}" for c in catalog.classes]
 
 
-def swatch_of(colour: int | None) -> str | Text:
+def swatch_of(colour: str | None) -> str | Text:
     """A cell that shows the colour of a class."""
-    return "" if colour is None else Text("██", style=f"#{colour:06x}")
+    return "" if colour is None else Text("██", style=colour)
 
 
 def _weight_notes(weights: WeightTable) -> Iterable[str]:
@@ -331,50 +369,16 @@ def _weight_notes(weights: WeightTable) -> Iterable[str]:
     yield from weights.notes
 
 
-def compare_table(
-    tables: Mapping[str, WeightTable | WeightError], catalog: ClassCatalog
-) -> RenderableType:
-    """All schemes side by side; a scheme that has no weights here says why below."""
-    usable = {name: table for name, table in tables.items() if isinstance(table, WeightTable)}
-    table = new_table(("#", "right"), ("class", "left"), ("share", "right"))
-    table.padding = (0, 0, 0, 1)
-    for name in usable:
-        # Broken at its hyphens a heading is no wider than the numbers below it.
-        table.add_column(name.replace("-", "-\n"), justify="right", no_wrap=True)
-    for info in catalog.classes:
-        first = next(iter(usable.values()))
-        frequency = float(first.frequency[info.index])
-        table.add_row(
-            str(info.index),
-            Text(printable(info.name)),
-            share(frequency) if frequency else "never",
-            *(f"{weights.weights[info.index]:.4g}" for weights in usable.values()),
-        )
-    reasons = [f"{name}: {why}" for name, why in tables.items() if isinstance(why, WeightError)]
-    return Group(table, Text("\n".join(reasons))) if reasons else table
-
-
-def scheme_table() -> RenderableType:
-    """Name, formula, parameters and source of every scheme."""
-    table = new_table(
-        ("scheme", "left"), ("formula", "left"), ("parameters", "left"), ("source", "left")
-    )
-    for entry in SCHEMES.values():
-        parameters = ", ".join(f"{name}={value}" for name, value in entry.parameters.items())
-        table.add_row(entry.name, Text(entry.formula), Text(parameters), Text(entry.source))
-    return table
-
-
 def record_table(rows: Sequence[Mapping[str, object]]) -> RenderableType:
-    """Records of equal keys as rows; whole numbers to the right."""
+    """Records of equal keys as rows; whole numbers to the right. The first column stays."""
     if not rows:
         return Text("none")
-    table = new_table(
-        *((key, "right" if isinstance(rows[0][key], int) else "left") for key in rows[0])
-    )
-    for row in rows:
-        table.add_row(*(Text(_cell(value)) for value in row.values()))
-    return table
+    columns = []
+    for place, key in enumerate(rows[0]):
+        cells = [_cell(row[key]) for row in rows]
+        kind: Kind = "number" if isinstance(rows[0][key], int) else "name"
+        columns.append(TableColumn(key, cells, kind, LAST + place if place else 0))
+    return Fitted(columns)
 
 
 def _cell(value: object) -> str:
@@ -390,7 +394,7 @@ def share(fraction: float) -> str:
     return f"{fraction:.2%}"
 
 
-def bar(fraction: float, cells: int = _BAR_CELLS) -> str:
+def bar(fraction: float, cells: int = BAR) -> str:
     """A horizontal bar; whatever is not zero shows at least a sliver."""
     eighths = round(max(0.0, min(1.0, fraction)) * cells * 8)
     if fraction > 0:

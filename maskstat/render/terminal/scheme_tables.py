@@ -1,0 +1,135 @@
+"""Weight schemes as tables: their formulas, and what each costs on the same counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from maskstat.errors import WeightError
+from maskstat.naming import printable
+from maskstat.render.documents.weighing import distinct
+from maskstat.render.terminal.fitting import LAST, Fitted, TableColumn
+from maskstat.render.terminal.tables import bar_of, share
+from maskstat.weights.costs import linear_price_list
+from maskstat.weights.schemes import SCHEMES
+from maskstat.weights.table import WeightTable
+
+_MOST_CLASSES = 6
+_LEGEND = (
+    "Spread of costs: how much more the dearest constant answer costs than the cheapest.",
+    "Effective pixels: how many equally weighted pixels give as steady a loss.",
+    "Shares of the loss: the largest class's to the smallest's.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a scheme costs.
+
+    Attributes:
+        spread: dearest constant answer over cheapest, minus 1.
+        effective: share of the pixels that, equally weighted, give as steady a loss: Kish's.
+        loss_ratio: largest to smallest share of the loss among classes that occur.
+        weight_ratio: largest to smallest weight among them.
+    """
+
+    spread: float
+    effective: float
+    loss_ratio: float
+    weight_ratio: float
+
+
+def price_of(table: WeightTable) -> Price:
+    """What weights cost on the counts that they were made from."""
+    occurs = table.pixels > 0
+    p, w = table.frequency[occurs], table.weights[occurs]
+    square = float(p @ w**2)
+    spread = linear_price_list(table.pixels, table.weights).relative_spread
+    return Price(
+        spread, float(p @ w) ** 2 / square if square > 0 else 0.0, _ratio(p * w), _ratio(w)
+    )
+
+
+def _ratio(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
+    least = float(values.min(initial=np.inf))
+    return float(values.max(initial=0.0)) / least if least > 0 else float("inf")
+
+
+def compare_table(tables: Mapping[str, WeightTable | WeightError]) -> RenderableType:
+    """A scheme a row, by its prices, the most equal costs first; equal ones once.
+
+    A scheme that has no weights here says why below.
+    """
+    usable = {name: table for name, table in tables.items() if isinstance(table, WeightTable)}
+    groups = distinct({name: _scaled(table) for name, table in usable.items()})
+    prices = [price_of(usable[group.names[0]]) for group in groups]
+    order = sorted(
+        range(len(groups)), key=lambda k: (round(prices[k].spread, 9), -prices[k].effective)
+    )
+    groups, prices = [groups[k] for k in order], [prices[k] for k in order]
+    widest = max((price.spread for price in prices), default=0.0) or 1.0
+    columns = [
+        TableColumn("scheme", [group.names[0] for group in groups], "text"),
+        TableColumn("spread\nof costs", [share(_zero(price.spread)) for price in prices]),
+        TableColumn(
+            "", [bar_of(price.spread / widest) for price in prices], "bar", LAST + 9, "cyan"
+        ),
+        TableColumn("effective\npixels", [share(price.effective) for price in prices], goes=2),
+        TableColumn("shares of\nthe loss", [_number(price.loss_ratio) for price in prices], goes=1),
+        TableColumn("weights\napart", [_number(price.weight_ratio) for price in prices], goes=3),
+        *_weights_of_classes([usable[group.names[0]] for group in groups]),
+    ]
+    lines = [f"{group.label} up to a factor" for group in groups if len(group.names) > 1]
+    lines += [f"{name}: {why}" for name, why in tables.items() if isinstance(why, WeightError)]
+    return Group(Fitted(columns), Text("\n".join([*lines, *_LEGEND])))
+
+
+def _weights_of_classes(tables: Sequence[WeightTable]) -> Iterable[TableColumn]:
+    """The weight of the most frequent and the rarest class, of a few more where there is room."""
+    frequency = tables[0].frequency
+    occurring = [int(k) for k in np.argsort(-frequency, kind="stable") if frequency[k] > 0]
+    half = _MOST_CLASSES // 2
+    if len(occurring) > _MOST_CLASSES:
+        occurring = occurring[:half] + occurring[-half:]
+    for place, k in enumerate(occurring):
+        from_the_end = min(place, len(occurring) - 1 - place)
+        heading = f"weight of\n{printable(tables[0].names[k])}"
+        cells = [_number(float(table.weights[k])) for table in tables]
+        yield TableColumn(heading, cells, goes=LAST + from_the_end)
+
+
+def _zero(spread: float) -> float:
+    """Rounding in the last place is no spread."""
+    return 0.0 if spread <= 1e-9 else spread
+
+
+def _scaled(table: WeightTable) -> WeightTable:
+    """The same weights, of which the average pixel has 1."""
+    average = float(table.frequency @ table.weights)
+    return replace(table, weights=table.weights / average) if average > 0 else table
+
+
+def _number(value: float) -> str:
+    if value == float("inf"):
+        return "no end"
+    return f"{value:.4g}" if value < 1000 else f"{value:,.0f}"
+
+
+def scheme_table() -> RenderableType:
+    """Name, formula, parameters and source of every scheme."""
+    entries = SCHEMES.values()
+    parameters = [
+        ", ".join(f"{name}={value}" for name, value in entry.parameters.items())
+        for entry in entries
+    ]
+    columns = [
+        TableColumn("scheme", [entry.name for entry in entries], "text"),
+        TableColumn("formula", [entry.formula for entry in entries], "words"),
+        TableColumn("parameters", parameters, "words", LAST + 1),
+        TableColumn("source", [entry.source for entry in entries], "words", LAST + 2),
+    ]
+    return Fitted(columns)
