@@ -50,7 +50,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def case(name: str) -> bytes:
     if not (CASES / name).is_file():
-        pytest.skip("needs ../shared/cases")
+        pytest.skip("real masks are absent: ../shared/cases")
     return (CASES / name).read_bytes()
 
 

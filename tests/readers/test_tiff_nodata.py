@@ -187,7 +187,7 @@ def test_scan_and_show_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_the_nan_of_a_real_file(tmp_path: Path) -> None:
     file = SHARED / "cases" / "tiff" / "float_nan_nodata.tif"
     if not file.is_file():
-        pytest.skip("needs ../shared/cases")
+        pytest.skip("real masks are absent: ../shared/cases")
     scan = ms.scan(file, db=tmp_path / "m.db")
     assert not scan.failures
     ignored: Mapping[int | str, Any] = scan.histogram.ignored

@@ -345,7 +345,7 @@ def test_formats_that_are_not_read_are_named(suffix: str, said: str, tmp_path: P
 def test_camvid_s_photographs() -> None:
     where = CAMVID / "val" / "images"
     if not where.exists():
-        pytest.skip("no ../shared")
+        pytest.skip("real masks are absent: ../shared")
     count = sum(1 for _ in where.iterdir())
     with pytest.raises(SourceError) as caught:
         ms.scan(where)
@@ -359,7 +359,7 @@ def test_camvid_s_photographs() -> None:
 def case(name: str) -> Path:
     where = SHARED / "cases" / name
     if not where.exists():
-        pytest.skip("no ../shared")
+        pytest.skip("real masks are absent: ../shared")
     return where
 
 

@@ -38,7 +38,7 @@ def put(folder: Path, *masks: list[list[int]], bits: int = 8) -> Path:
 # --- 255 ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not CASES.is_dir(), reason="../shared is not there")
+@pytest.mark.skipif(not CASES.is_dir(), reason="real masks are absent: ../shared")
 @pytest.mark.parametrize("classes", [2, ["background", "crack"]])
 def test_the_case_of_binary_masks(classes: int | list[str]) -> None:
     scan = ms.scan(CASES / "binary-0-255", classes=classes)
@@ -222,7 +222,7 @@ def test_who_says_what_absent_classes_weigh_has_decided(tmp_path: Path) -> None:
 # --- labels that begin at 1 ---------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not CASES.is_dir(), reason="../shared is not there")
+@pytest.mark.skipif(not CASES.is_dir(), reason="real masks are absent: ../shared")
 def test_the_case_of_labels_that_begin_at_1() -> None:
     case = CASES / "reduce-zero"
     scan = ms.scan(case / "ann", classes=case / "names.txt", reduce_zero_label=True)

@@ -78,7 +78,7 @@ def test_whatever_the_bytes_are_there_is_an_answer(noise: bytes, image: bytes) -
 
 def test_camvid_has_photographs_and_masks() -> None:
     if not CAMVID.exists():
-        pytest.skip("no ../shared")
+        pytest.skip("real masks are absent: ../shared")
     images = sorted((CAMVID / "val" / "images").glob("*"))[:20]
     masks = sorted((CAMVID / "val" / "masks").glob("*"))[:20]
     assert {is_photograph(path.read_bytes()) for path in images} == {True}
@@ -171,7 +171,7 @@ def test_the_line_of_a_bad_row_is_right_behind_those_looked_at(tmp_path: Path) -
 def test_the_case_of_a_photographs_column() -> None:
     where = SHARED / "cases" / "photo-column" / "metadata.csv"
     if not where.exists():
-        pytest.skip("no ../shared")
+        pytest.skip("real masks are absent: ../shared")
     scan = ms.scan(where)
     assert scan.ledger.names == ("m/0.png", "m/1.png")
     assert {value for t in scan.tables() for value in t.values.tolist()} == {0, 1, 2}
