@@ -244,8 +244,9 @@ def command(
     wrong = [
         one for one, document in zip(scans, documents, strict=True) if _is_wrong(document)
     ]  # of splits, those to look at are not always the one to train on
-    about = _about(db, wrong or _to_train_on(scans))
-    return _ended(documents, about, nexts=not json and draft is None)
+    nexts = not json and draft is None and sys.stdout.isatty()
+    about = _about(db, wrong or _to_train_on(scans)) if wrong or nexts else ""
+    return _ended(documents, about, nexts=nexts)
 
 
 def _is_wrong(document: Mapping[str, Any]) -> bool:

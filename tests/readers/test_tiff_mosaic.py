@@ -384,7 +384,7 @@ print(next(line for line in status.splitlines() if line.startswith("VmHWM")).spl
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 @pytest.mark.parametrize("tiled", [True, False])
 def test_a_large_mosaic_in_bounded_memory(tmp_path: Path, tiled: bool) -> None:
-    """20,000 x 20,000 16-bit pixels, 800 MB when decoded, in less than 220 MB all told.
+    """20,000 x 20,000 16-bit pixels, 800 MB when decoded, in less than 250 MB all told.
 
     Of these 135 are Numba's.
     """
@@ -414,7 +414,7 @@ def test_a_large_mosaic_in_bounded_memory(tmp_path: Path, tiled: bool) -> None:
     assert set(counts) == set(range(0, 40_000, 1000))
     if not tiled:
         assert counts[0] == int((block[:25] == 0).sum()) * 40 * (side // 25)
-    assert int(said[1]) * 1024 < 220_000_000
+    assert int(said[1]) * 1024 < 250_000_000
 
 
 @pytest.mark.parametrize("missing", ["tifffile", "imagecodecs"])
