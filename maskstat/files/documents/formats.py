@@ -12,6 +12,7 @@ Numbers are written so that they read back to the same bits.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -84,10 +85,16 @@ def _module(path: Path) -> ModuleType:
     return importlib.import_module(f"maskstat.files.documents.{name}")
 
 
-def no_format(path: Path, kind: type[MaskstatError]) -> MaskstatError:
+def no_format(
+    path: Path,
+    kind: type[MaskstatError],
+    *,
+    of: str = "format",
+    known: Sequence[str] = SUFFIXES,
+) -> MaskstatError:
     """What to say of a file whose suffix is that of no format, as an error of this kind."""
     return kind(
-        f"no format has the suffix {printable(path.suffix)!r}",
+        f"no {of} has the suffix {printable(path.suffix)!r}",
         where=printable(str(path)),
-        remedy=f"known are {', '.join(SUFFIXES)}",
+        remedy=f"known are {', '.join(known)}",
     )

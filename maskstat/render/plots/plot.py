@@ -113,11 +113,9 @@ def options_of(function: object) -> tuple[str, ...]:
 def check_path(path: Path) -> None:
     """Raise ParameterError where the suffix is none that a plot can be written as."""
     if path.suffix.lower() not in SUFFIXES:
-        raise ParameterError(
-            f"no plot format has the suffix {printable(path.suffix)!r}",
-            where=printable(str(path)),
-            remedy=f"known are {', '.join(SUFFIXES)}",
-        )
+        from maskstat.files.documents.formats import no_format
+
+        raise no_format(path, ParameterError, of="plot format", known=SUFFIXES)
 
 
 def save(drawing: Drawing, path: str | Path, *, dpi: int = 200) -> Path:
