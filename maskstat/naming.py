@@ -1,4 +1,4 @@
-"""Names of masks and classes: how they sort and how they are shown safely."""
+"""Names of masks and classes, counts and shares: how they sort and how they are shown."""
 
 from __future__ import annotations
 
@@ -37,6 +37,27 @@ def counted(number: int, noun: str) -> str:
     """A number with its noun: "1 mask", "1,200 masks", "3 classes"."""
     ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
     return f"{number:,} {noun}{ending}"
+
+
+def percent(fraction: float) -> str:
+    """A share as text: three significant digits, of rare ones fewer: 33.0%, 0.67%, 0.002%.
+
+    Only nothing is 0%, and only all of it 100%.
+    """
+    value = 100 * fraction
+    if value <= 0:
+        return "0%"
+    if value < 0.00001:
+        return "<0.00001%"
+    if 99.95 <= value < 100:
+        return ">99.9%"
+    if (rounded := float(f"{value:.3g}")) >= 100:
+        return f"{value:,.0f}%"
+    if rounded >= 10:
+        return f"{value:.1f}%"
+    if rounded >= 0.01:
+        return f"{value:.2f}%"
+    return f"{float(f'{value:.1g}'):.5f}".rstrip("0") + "%"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from maskstat.errors import argument
-from maskstat.naming import counted, printable
+from maskstat.naming import counted, percent, printable
 
 if TYPE_CHECKING:
     from maskstat.weights.table import WeightTable
@@ -64,7 +64,7 @@ def _carried_by_few(table: WeightTable, few: list[int]) -> str:
     first, others = few[0], [table.names[k] for k in few[1:]]
     share, frequency = float(table.mass[first]), float(table.frequency[first])
     pixels = (
-        f"{100 * frequency:.2g}% of the pixels"
+        f"{percent(frequency)} of the pixels"
         if table.unit == "shares"
         else counted(int(table.pixels[first]), "pixel")
     )
@@ -72,7 +72,7 @@ def _carried_by_few(table: WeightTable, few: list[int]) -> str:
     also = f"; so do {len(others)} more ({_listed(others, _SHOWN_MORE)})" if others else ""
     milder = "" if table.scheme in _MILD else f"{argument('scheme', 'sqrt')} is milder, "
     return (
-        f"{printable(table.names[first])} takes {share:.2%} of the loss,"
+        f"{printable(table.names[first])} takes {percent(share)} of the loss,"
         f" {share / frequency:,.0f} times its share of the pixels, from {pixels}{masks}{also}:"
         f" {milder}{argument('clip')} bounds weights"
     )

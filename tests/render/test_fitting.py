@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
+from maskstat.naming import percent
 from maskstat.render.documents.scan import class_records
 from maskstat.render.terminal.cost_tables import cost_table
 from maskstat.render.terminal.fitting import LAST, Fitted, TableColumn, cut, fit, folded
 from maskstat.render.terminal.rows import RowChoice
 from maskstat.render.terminal.scheme_tables import compare_table, price_of
-from maskstat.render.terminal.tables import class_table, share, weight_table
+from maskstat.render.terminal.tables import class_table, weight_table
 from maskstat.values.catalog import ClassCatalog, ClassInfo
 from maskstat.values.histogram import ClassHistogram
 from maskstat.weights.compute import compute
@@ -91,9 +92,38 @@ def test_the_table_of_classes_has_whole_numbers_at_every_width(
     note = " ".join(" ".join(lines).split())
     for row, k in zip(rows, indices, strict=True):
         printed = row.split()
-        assert (share(frequency[k]) if frequency[k] else "never") in printed
-        if "without pixels" not in note and ", pixels" not in note:
+        assert (percent(frequency[k]) if frequency[k] else "never") in printed
+        if ": pixels" not in note and ", pixels" not in note:
             assert f"{records[k]['pixels']:,}" in printed
+
+
+GOING_FIRST = ["median px", "parts", "share there", "pixels", "of all", "width px"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(counted_classes(), st.integers(60, 130))
+def test_what_is_needed_least_goes_first(counts: Counts, width: int) -> None:
+    histogram = histogram_of(counts)
+    records = [
+        {**record, "masks": 7, "image_pixels": 2 * record["pixels"]}
+        for record in class_records(histogram)
+    ]
+    measured = [
+        {"components": n, "sizes": {"median": n // 2}, "width": n / 7 if n else None}
+        for n in histogram.pixels.tolist()
+    ]
+    table = class_table(records, 9, RowChoice(), measured)
+    assert_fits(lines_of(table, width), width)
+    left_out = [" ".join(one.heading.split()) for one in fit(table.columns, width).left_out]
+    assert left_out[: len(GOING_FIRST)] == GOING_FIRST[: len(left_out)]
+    printed = lines_of(table, 250)
+    for row in rows_of(printed, len(records)):
+        n = int(histogram.pixels[int(row.split()[0])])
+        if n:
+            of_all, there, parts, median, wide = row.split()[-5:]
+            assert (of_all, there) == ("77.8%", "50.0%")
+            assert (parts, median) == (f"{n:,}", f"{n // 2:,}")
+            assert float(wide.replace(",", "")) == pytest.approx(n / 7, abs=0.5 if n > 69 else 0.05)
 
 
 @settings(max_examples=100, deadline=None)
@@ -105,6 +135,10 @@ def test_weights_and_costs_have_whole_numbers_at_every_width(counts: Counts, wid
     assert_fits(lines, width)
     for row in rows_of(lines, len(table)):
         assert f"{table.weights[int(row.split()[0])]:.6g}" in row.split()
+    for row in rows_of(lines_of(weight_table(table, histogram.catalog), 200), len(table)):
+        k = int(row.split()[0])
+        shares = [percent(float(table.frequency[k])), percent(float(table.mass[k]))]
+        assert row.split()[-2:] == shares  # of the loss, without and with the weights
     costs = linear_price_list(histogram.pixels, table.weights)
     document = {
         "weights": "sqrt",
@@ -150,7 +184,16 @@ def test_schemes_are_compared_by_prices_at_every_width(counts: Counts, width: in
     for name in at_least_one(name for name in schemes if name in rows):
         price = price_of(tables[name])
         spread = 0.0 if price.spread <= 1e-9 else price.spread
-        assert share(spread) in rows[name]
+        assert percent(spread) in rows[name]
+    # The weights of classes have one scale: the average pixel weighs 1, whatever the scheme.
+    wide = lines_of(compare_table(tables), 400)
+    occurring = [k for k in np.argsort(-histogram.frequency) if histogram.frequency[k] > 0]
+    for name in at_least_one(name for name in schemes if name in rows):
+        row = next(line for line in wide if line.startswith(f" {name} ")).split()
+        table = tables[name]
+        for k, printed in ((occurring[0], row[-min(len(occurring), 6)]), (occurring[-1], row[-1])):
+            weight = float(table.weights[k] / (table.frequency @ table.weights))
+            assert float(printed.replace(",", "")) == pytest.approx(weight, rel=6e-4, abs=0.5e-4)
 
 
 @pytest.mark.parametrize("scheme", ["equal-cost", "sqrt", "power", "enet", "log", "uniform"])
@@ -211,5 +254,5 @@ def test_what_is_left_out_is_called_what_it_is() -> None:
     rows = ["1", "2"]
     shown = [TableColumn("#", rows), TableColumn("", rows, "bar", goes=LAST + 1)]
     table = Fitted([*shown, TableColumn("", ["██"] * 2, "text", LAST + 2)])
-    for width, gone in ((18, "without colours"), (8, "without bars, colours")):
+    for width, gone in ((18, "left out: colours"), (8, "left out: bars, colours")):
         assert " ".join(" ".join(lines_of(table, width)).split()).endswith(gone)

@@ -34,7 +34,6 @@ from maskstat.render.plots.style import (
     TOKENS,
     drawing_style,
     fitted,
-    percent,
     percent_tick,
     plain_tick,
     text_width,
@@ -444,16 +443,6 @@ def test_names_are_shortened_to_their_room(name: str, room: float) -> None:
             assert text_width(label, SMALL) <= room
             head, _, tail = label.partition("…")
             assert whole.startswith(head) and whole.endswith(tail)
-
-
-@given(st.integers(0, 10**12), st.integers(1, 10**12))
-def test_shares_are_never_rounded_to_nothing_or_all(part: int, whole: int) -> None:
-    part = min(part, whole)
-    text = percent(part / whole)
-    assert (text == "0%") == (part == 0)
-    assert (text == "100%") == (part == whole)
-    if text[0] not in "<>":
-        assert from_percent(text) == pytest.approx(part / whole, rel=0.006)
 
 
 def test_errors_say_what_to_do(tmp_path: Path) -> None:

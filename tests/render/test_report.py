@@ -26,11 +26,11 @@ from typer.testing import CliRunner
 from maskstat.api.making import scan
 from maskstat.api.scan import Scan
 from maskstat.errors import ParameterError
-from maskstat.naming import printable
+from maskstat.naming import percent, printable
 from maskstat.render.documents.report import report_document
 from maskstat.render.documents.scan import scan_document
 from maskstat.render.documents.weighing import scheme_weights
-from maskstat.render.plots.style import TOKENS, percent
+from maskstat.render.plots.style import TOKENS
 from maskstat.render.report import html, markdown, wording
 from maskstat.render.report.examples import (
     SIDE,

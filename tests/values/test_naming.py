@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from fractions import Fraction
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from maskstat.naming import natural_key, printable, storable
+from maskstat.naming import natural_key, percent, printable, storable
 
 # File names as Linux hands them over: any bytes, undecodable ones as surrogate escapes.
 NAMES = st.one_of(
@@ -87,3 +88,40 @@ def test_valid_names_are_stored_as_they_are(name: str) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="names are UTF-16 there")
 def test_undecodable_bytes_are_shown_in_hexadecimal() -> None:
     assert storable(os.fsdecode(b"caf\xe9.png")) == "caf\\xe9.png"
+
+
+@given(st.integers(0, 10**12), st.integers(1, 10**12))
+def test_shares_are_never_rounded_to_nothing_or_all(part: int, whole: int) -> None:
+    part = min(part, whole)
+    exact, text = Fraction(part, whole), percent(part / whole)
+    assert (text == "0%") == (part == 0)
+    assert (text == "100%") == (part == whole)
+    digits = text.strip("<>%")
+    assert sum(map(str.isdigit, digits.lstrip("0."))) <= 3
+    printed = Fraction(digits) / 100
+    if text[0] == "<":
+        assert 0 < exact < printed
+    elif text[0] == ">":
+        assert printed < exact < 1
+    else:
+        decimals = len(digits.partition(".")[2])
+        assert abs(printed - exact) <= Fraction(5001, 10000) / 10 ** (decimals + 2)
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0.3296, "33.0%"),
+        (0.06107, "6.11%"),
+        (0.009996, "1.00%"),
+        (0.09996, "10.0%"),
+        (0.00666, "0.67%"),
+        (0.0001, "0.01%"),
+        (0.0000183, "0.002%"),
+        (4.9e-6, "0.0005%"),
+        (1.5168, "152%"),
+        (327.21, "32,721%"),
+    ],
+)
+def test_shares_have_three_digits_and_rare_ones_at_least_one(share: float, text: str) -> None:
+    assert percent(share) == text

@@ -43,14 +43,14 @@ def test_labels_0_1_2_4_as_five_classes(tmp_path: Path) -> None:
     absent, few = table.notes
     assert absent.endswith("changes that): class_3")
     assert few.startswith(
-        "class_4 takes 25.00% of the loss, 1,843 times its share of the pixels, from 5 pixels in 1"
+        "class_4 takes 25.0% of the loss, 1,843 times its share of the pixels, from 5 pixels in 1"
         " mask: scheme='sqrt' is milder"
     )
 
 
 def test_who_is_rare_and_who_has_few_masks() -> None:
     rare = counts([10**9, 10**9, 90_000], [500, 500, 500]).weights()
-    assert rare.notes[0].startswith("class_2 takes 33.33% of the loss")
+    assert rare.notes[0].startswith("class_2 takes 33.3% of the loss")
     assert counts([10**9, 10**9, 10**7], [500, 500, 500]).weights().notes == ()
     few = counts([10**9, 10**9, 10**7], [500, 500, 9]).weights()
     assert "from 10,000,000 pixels in 9 masks" in few.notes[0]

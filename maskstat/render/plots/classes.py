@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from maskstat.naming import counted, printable
+from maskstat.naming import counted, percent, printable
 from maskstat.render.plots.choices import Order
 from maskstat.render.plots.drawing import Drawing, ScanView, presence_of
 from maskstat.render.plots.rows import Column, row_sheet, shown_rows
@@ -18,7 +18,6 @@ from maskstat.render.plots.style import (
     SMALL,
     class_colours,
     order_of,
-    percent,
     percent_tick,
     text_width,
 )

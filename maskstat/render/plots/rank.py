@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from maskstat.naming import counted, printable
+from maskstat.naming import counted, percent, printable
 from maskstat.render.plots.drawing import Drawing, ScanView, presence_of
 from maskstat.render.plots.scale import Scale, set_x_axis, set_y_axis
 from maskstat.render.plots.style import (
@@ -20,7 +20,6 @@ from maskstat.render.plots.style import (
     figure_of,
     fitted,
     order_of,
-    percent,
     percent_tick,
     plain_tick,
     text_width,

@@ -195,19 +195,6 @@ def _no_token(colour: str) -> str:
     return f"{colour[:5]}{blue - 1 if blue else 1:02x}"
 
 
-def percent(fraction: float) -> str:
-    """A share as text: three significant digits, never rounded to nothing or to all."""
-    value = fraction * 100
-    if value == 0 or value == 100:
-        return f"{value:.0f}%"
-    if value < 0.00001:
-        return "<0.00001%"
-    if value > 99.9:
-        return ">99.9%"
-    decimals = max(0, 2 - int(np.floor(np.log10(value))))
-    return f"{value:.{decimals}f}%"
-
-
 def percent_tick(fraction: float) -> str:
     """A share as a tick: 30%, 0.001%."""
     return f"{np.format_float_positional(round(fraction * 100, 10), trim='-')}%"

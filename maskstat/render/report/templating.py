@@ -7,8 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from maskstat.naming import printable
-from maskstat.render.plots.style import percent
+from maskstat.naming import percent, printable
 from maskstat.render.report import wording
 from maskstat.render.report.snippets import snippets
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from maskstat.naming import counted, printable
+from maskstat.naming import counted, percent, printable
 from maskstat.render.documents.report import MIN_MASKS
-from maskstat.render.plots.style import percent
 from maskstat.render.terminal.profile_tables import profile_lines, unmeasured_lines
 from maskstat.render.terminal.tables import given_counts
 from maskstat.statistics.quality import MIN_COMPONENTS

@@ -11,10 +11,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from maskstat.errors import call, spelled
-from maskstat.naming import counted, printable
+from maskstat.naming import counted, percent, printable
 from maskstat.render.terminal.fitting import LAST, Fitted, TableColumn
 from maskstat.render.terminal.rows import ALL, RowChoice
-from maskstat.render.terminal.tables import bar_of, share
+from maskstat.render.terminal.tables import bar_of
 from maskstat.statistics.comparison import METRICS, Comparison, PairComparison, Split
 from maskstat.version import __version__
 
@@ -161,19 +161,19 @@ def _class_table(document: Mapping[str, Any], rows: RowChoice) -> Fitted:
         )
     columns += [
         TableColumn("V", [_effect(row) for row in chosen], goes=LAST),
-        TableColumn("of js²", [share(parts[k]) for k in shown.indices]),
+        TableColumn("of js²", [percent(parts[k]) for k in shown.indices]),
         TableColumn("", [bar_of(parts[k]) for k in shown.indices], "bar", len(columns) + 1, "cyan"),
     ]
 
     def say(left: Sequence[int]) -> str:
-        return f", together {share(math.fsum(parts[k] for k in left))} of js²"
+        return f", together {percent(math.fsum(parts[k] for k in left))} of js²"
 
     return Fitted(columns, shown.gaps(parts, say))
 
 
 def _of_split(row: Mapping[str, Any], place: int, key: str, count: str) -> str:
     one = row["splits"][place]
-    return share(one[key]) if one[count] else "never"
+    return percent(one[key]) if one[count] else "never"
 
 
 def _effect(row: Mapping[str, Any]) -> str:

@@ -11,10 +11,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from maskstat.errors import Blank, argument, spelled
-from maskstat.naming import counted, printable
+from maskstat.naming import counted, percent, printable
 from maskstat.render.terminal.fitting import LAST, Fitted, TableColumn
 from maskstat.render.terminal.rows import ALL, RowChoice
-from maskstat.render.terminal.tables import class_columns, share
+from maskstat.render.terminal.tables import class_columns
 from maskstat.weights.costs import wrong_and_right
 from maskstat.weights.equal_cost import EqualCostWeights
 from maskstat.weights.table import WeightTable
@@ -31,7 +31,7 @@ def cost_table(document: dict[str, Any], rows: RowChoice = ALL) -> RenderableTyp
     chosen = [classes[k] for k in shown.indices]
 
     def shares(key: str) -> list[str]:
-        return [share(row[key]) for row in chosen]
+        return [percent(row[key]) for row in chosen]
 
     columns = [
         *class_columns(shown, [row["name"] for row in classes], [], "always\nanswering"),
@@ -47,7 +47,7 @@ def cost_table(document: dict[str, Any], rows: RowChoice = ALL) -> RenderableTyp
         TableColumn("mean\nIoU", shares("mean_iou"), goes=LAST + 3),
         TableColumn(
             "balanced\naccuracy",
-            [share(row["balanced_accuracy"]) if row["occurs"] else "no pixel" for row in chosen],
+            [percent(row["balanced_accuracy"]) if row["occurs"] else "no pixel" for row in chosen],
             goes=LAST + 4,
         ),
     ]
@@ -79,7 +79,7 @@ def _cost_notes(document: dict[str, Any]) -> Iterable[str]:
         spread = (
             "all answers cost the same"
             if equal
-            else f"the dearest answer costs {share(figures['relative_spread'])} more than the"
+            else f"the dearest answer costs {percent(figures['relative_spread'])} more than the"
             f" cheapest ({figures['spread']:.4g} nats)"
         )
         yield (
@@ -121,7 +121,7 @@ def equal_cost_notes(solution: EqualCostWeights, names: Sequence[str]) -> Render
             ratio = "-" if step.weight_ratio is None else f"{step.weight_ratio:,.4g}"
             lines.append(
                 f"  batch size {step.batch_size}: largest weight ratio {ratio}, slack"
-                f" {share(max(step.slack, 0.0))}"
+                f" {percent(max(step.slack, 0.0))}"
             )
     parts: list[RenderableType] = [Text("\n".join(lines))]
     if solution.max_ratio is not None and solution.relative_spread > _EQUAL:
@@ -145,7 +145,7 @@ def _solution_lines(solution: EqualCostWeights, names: Sequence[str]) -> Iterabl
         error = float(solution.standard_errors.max())
         exact = solution.relative_spread <= _EQUAL
         what = "weights" if exact else "classes' shares of a batch's weight"  # a best effort's
-        yield f"Standard error of the {what} from drawing batches: at most {error:.2%}"
+        yield f"Standard error of the {what} from drawing batches: at most {percent(error)}"
         if not solution.is_stable:
             yield "That is more than 1%: the answer depends on the batches that were drawn"
     limit = "" if solution.max_ratio is None else f", limited to {solution.max_ratio:g}"
@@ -163,8 +163,8 @@ def _solution_lines(solution: EqualCostWeights, names: Sequence[str]) -> Iterabl
         which = ", ".join(printable(names[k]) for k in tight.classes[:6])
         more = f" and {len(tight.classes) - 6} more" if len(tight.classes) > 6 else ""
         yield (
-            f"Tightest: {which}{more}, in {counted(tight.masks, 'mask')}: {share(tight.chance)} of"
-            f" the batches, {share(tight.needed)} needed"
+            f"Tightest: {which}{more}, in {counted(tight.masks, 'mask')}: {percent(tight.chance)}"
+            f" of the batches, {percent(tight.needed)} needed"
         )
 
 

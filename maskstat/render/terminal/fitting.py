@@ -46,6 +46,7 @@ class TableColumn:
         kind: "number" (to the right), "text" (to the left; both are never cut), "name" (may be
             cut), "words" (fold into several lines) or "bar".
         goes: 0 stays; the highest goes first. Below `LAST` it goes only when nothing else helps.
+        called: what it is called where it was left out; those of one name are named once.
     """
 
     heading: str
@@ -53,6 +54,7 @@ class TableColumn:
     kind: Kind = "number"
     goes: int = 0
     style: str = ""
+    called: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +244,8 @@ def _folded(text: str, width: int) -> Iterator[Segment]:
 
 def _called(column: TableColumn) -> str:
     """What has no heading is a bar, or a patch of a class's colour."""
-    return " ".join(column.heading.split()) or ("bars" if column.kind == "bar" else "colours")
+    heading = column.called or " ".join(column.heading.split())
+    return heading or ("bars" if column.kind == "bar" else "colours")
 
 
 def _note(layout: FittedColumns, width: int) -> str:
@@ -250,7 +253,7 @@ def _note(layout: FittedColumns, width: int) -> str:
     parts = []
     if layout.left_out:
         gone = dict.fromkeys(map(_called, reversed(layout.left_out)))
-        parts.append(f"without {', '.join(gone)}")
+        parts.append(f"left out: {', '.join(gone)}")
     for column, size in zip(layout.columns, layout.widths, strict=True):
         if column.kind != "name":
             continue
@@ -262,4 +265,4 @@ def _note(layout: FittedColumns, width: int) -> str:
         if alike := sum(n for n in Counter(shortened).values() if n > 1):
             part += f", {alike} of them to the same letters"
         parts.append(part)
-    return f"In {width} columns: {'; '.join(parts)}" if parts else ""
+    return f"In {width} columns {'; '.join(parts)}" if parts else ""

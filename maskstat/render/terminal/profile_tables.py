@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from maskstat.errors import argument, spelled
-from maskstat.naming import counted, printable
+from maskstat.naming import counted, percent, printable
 from maskstat.statistics.quality import MIN_COMPONENTS, THIN_SHARE
 
 _SHOWN = 5
@@ -33,7 +33,9 @@ def profile_lines(profile: Mapping[str, Any]) -> Iterable[str]:
         key=lambda row: -row["border_share"],
     )
     if thin:
-        named = _listed(thin, lambda row: f"{row['border_share']:.0%}, {row['width']:.1f} px wide")
+        named = _listed(
+            thin, lambda row: f"{percent(row['border_share'])}, {row['width']:.1f} px wide"
+        )
         yield f"Thin (half of its pixels or more next to another class): {named}"
     few = sorted(
         (row for row in rows if row["components"] < MIN_COMPONENTS),

@@ -9,9 +9,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from maskstat.errors import argument, call, spelled
+from maskstat.naming import percent
 from maskstat.render.terminal.fitting import LAST, Fitted, TableColumn
 from maskstat.render.terminal.rows import ALL, RowChoice
-from maskstat.render.terminal.tables import bar_of, class_columns, colours_of, share, share_or_never
+from maskstat.render.terminal.tables import bar_of, class_columns, colours_of, share_or_never
 from maskstat.sampling.methods import METHODS
 from maskstat.sampling.table import SamplingTable
 from maskstat.values.catalog import ClassCatalog
@@ -32,20 +33,20 @@ def sampling_tables(
         TableColumn("share\nafter", [share_or_never(entry.after) for entry in chosen]),
     ]
     if any(entry.target is not None for entry in mix):
-        targets = [share(entry.target or 0.0) for entry in chosen]
+        targets = [percent(entry.target or 0.0) for entry in chosen]
         columns.append(TableColumn("\ntarget", targets, goes=LAST + 1))
     columns += [
         TableColumn("", [bar_of(entry.after / largest) for entry in chosen], "bar", 3, "cyan"),
         TableColumn(
-            "in masks\nbefore", [share(entry.presence_before) for entry in chosen], goes=LAST + 2
+            "in masks\nbefore", [percent(entry.presence_before) for entry in chosen], goes=LAST + 2
         ),
         TableColumn(
-            "in masks\nafter", [share(entry.presence_after) for entry in chosen], goes=LAST
+            "in masks\nafter", [percent(entry.presence_after) for entry in chosen], goes=LAST
         ),
     ]
 
     def say(left: Sequence[int]) -> str:
-        return f", together {share(math.fsum(mix[k].after for k in left))} after"
+        return f", together {percent(math.fsum(mix[k].after for k in left))} after"
 
     table = Fitted(columns, shown.gaps(frequency, say))
     return Group(table, Text("\n".join(_notes(sampling))))

@@ -10,15 +10,16 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from maskstat.errors import WeightError
-from maskstat.naming import printable
+from maskstat.naming import percent, printable
 from maskstat.render.documents.weighing import distinct
-from maskstat.render.terminal.fitting import LAST, Fitted, TableColumn
-from maskstat.render.terminal.tables import bar_of, share
+from maskstat.render.terminal.fitting import LAST, Fitted, TableColumn, cut
+from maskstat.render.terminal.tables import bar_of
 from maskstat.weights.costs import linear_price_list
 from maskstat.weights.schemes import SCHEMES
 from maskstat.weights.table import WeightTable
 
 _MOST_CLASSES = 6
+_NAME = 10  # cells of a class's name over its weights
 _LEGEND = (
     "Spread of costs: how much more the dearest constant answer costs than the cheapest.",
     "Effective pixels: how many equally weighted pixels give as steady a loss.",
@@ -49,9 +50,8 @@ def price_of(table: WeightTable) -> Price:
     p, w = table.frequency[occurs], table.weights[occurs]
     square = float(p @ w**2)
     spread = linear_price_list(table.pixels, table.weights).relative_spread
-    return Price(
-        spread, float(p @ w) ** 2 / square if square > 0 else 0.0, _ratio(p * w), _ratio(w)
-    )
+    kish = float(p @ w) ** 2 / (square * float(p.sum())) if square > 0 else 0.0
+    return Price(spread, kish, _ratio(p * w), _ratio(w))
 
 
 def _ratio(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
@@ -74,32 +74,37 @@ def compare_table(tables: Mapping[str, WeightTable | WeightError]) -> Renderable
     widest = max((price.spread for price in prices), default=0.0) or 1.0
     columns = [
         TableColumn("scheme", [group.names[0] for group in groups], "text"),
-        TableColumn("spread\nof costs", [share(_zero(price.spread)) for price in prices]),
+        TableColumn("spread\nof costs", [percent(_zero(price.spread)) for price in prices]),
         TableColumn(
             "", [bar_of(price.spread / widest) for price in prices], "bar", LAST + 9, "cyan"
         ),
-        TableColumn("effective\npixels", [share(price.effective) for price in prices], goes=2),
-        TableColumn("shares of\nthe loss", [_number(price.loss_ratio) for price in prices], goes=1),
+        TableColumn("effective\npixels", [percent(price.effective) for price in prices], goes=2),
+        TableColumn("shares\nof loss", [_number(price.loss_ratio) for price in prices], goes=1),
         TableColumn("weights\napart", [_number(price.weight_ratio) for price in prices], goes=3),
-        *_weights_of_classes([usable[group.names[0]] for group in groups]),
+        *_weights_of_classes([group.table for group in groups]),
     ]
     lines = [f"{group.label} up to a factor" for group in groups if len(group.names) > 1]
+    if groups:
+        lines.append("All weights here are scaled so that the average pixel weighs 1.")
     lines += [f"{name}: {why}" for name, why in tables.items() if isinstance(why, WeightError)]
     return Group(Fitted(columns), Text("\n".join([*lines, *_LEGEND])))
 
 
 def _weights_of_classes(tables: Sequence[WeightTable]) -> Iterable[TableColumn]:
     """The weight of the most frequent and the rarest class, of a few more where there is room."""
+    if not tables:
+        return
     frequency = tables[0].frequency
     occurring = [int(k) for k in np.argsort(-frequency, kind="stable") if frequency[k] > 0]
     half = _MOST_CLASSES // 2
     if len(occurring) > _MOST_CLASSES:
         occurring = occurring[:half] + occurring[-half:]
-    for place, k in enumerate(occurring):
+    names = [cut(printable(tables[0].names[k]), _NAME) for k in occurring]
+    for place, (k, name) in enumerate(zip(occurring, names, strict=True)):
         from_the_end = min(place, len(occurring) - 1 - place)
-        heading = f"weight of\n{printable(tables[0].names[k])}"
+        heading = f"weight of\n{name if names.count(name) == 1 else f'class {k}'}"
         cells = [_number(float(table.weights[k])) for table in tables]
-        yield TableColumn(heading, cells, goes=LAST + from_the_end)
+        yield TableColumn(heading, cells, goes=LAST + from_the_end, called="weights of classes")
 
 
 def _zero(spread: float) -> float:

@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from maskstat.errors import argument, spelled
-from maskstat.naming import counted, printable
+from maskstat.naming import counted, percent, printable
 from maskstat.render.terminal.fitting import BAR, LAST, Cell, Fitted, Kind, TableColumn
 from maskstat.render.terminal.profile_tables import profile_lines, unmeasured_lines
 from maskstat.render.terminal.rows import ALL, RowChoice, Shown
@@ -29,7 +29,8 @@ def scan_tables(document: Mapping[str, Any], rows: RowChoice = ALL) -> Renderabl
     """Class table, totals and what needs attention, from `scan_document`."""
     parts: list[RenderableType] = []
     if document["classes"]:
-        parts.append(class_table(document["classes"], document["masks"], rows))
+        measured = (document["profile"] or {}).get("classes")
+        parts.append(class_table(document["classes"], document["masks"], rows, measured))
     parts.append(_totals(document))
     if attention := _attention(document):
         parts.append(Text("\nNeeds attention", style="bold yellow"))
@@ -38,9 +39,15 @@ def scan_tables(document: Mapping[str, Any], rows: RowChoice = ALL) -> Renderabl
 
 
 def class_table(
-    classes: Sequence[Mapping[str, Any]], masks: int | None, rows: RowChoice = ALL
+    classes: Sequence[Mapping[str, Any]],
+    masks: int | None,
+    rows: RowChoice = ALL,
+    measured: Sequence[Mapping[str, Any]] | None = None,
 ) -> Fitted:
-    """A row a class; what is null in all of them, or needs an unknown `masks`, has no column."""
+    """A row a class; what is null in all of them, or needs an unknown `masks`, has no column.
+
+    `measured` is what a pixel profile says of each class.
+    """
     frequency = [row["frequency"] for row in classes]
     shown = rows.of(frequency)
     chosen = [classes[k] for k in shown.indices]
@@ -55,17 +62,32 @@ def class_table(
     )
     if "pixels" in known:
         columns.append(
-            TableColumn("pixels", [_count(row["pixels"]) for row in chosen], goes=LAST + 2)
+            TableColumn("pixels", [_count(row["pixels"]) for row in chosen], goes=LAST + 3)
         )
     if "masks" in known:
         columns.append(TableColumn("masks", [_count(row["masks"]) for row in chosen], goes=1))
     if "masks" in known and masks is not None:
         columns.append(
-            TableColumn("in masks", [_of_masks(row, masks) for row in chosen], goes=LAST + 1)
+            TableColumn("of all", [_of_masks(row, masks) for row in chosen], goes=LAST + 2)
         )
     if "image_pixels" in known:
-        columns.append(TableColumn("share\nthere", [_there(row) for row in chosen], goes=LAST + 3))
+        columns.append(TableColumn("share\nthere", [_there(row) for row in chosen], goes=LAST + 4))
+    if measured is not None:
+        columns += _measured_columns([measured[k] for k in shown.indices])
     return Fitted(columns, shown.gaps(frequency, lambda left: _from_to(frequency, left)))
+
+
+def _measured_columns(chosen: Sequence[Mapping[str, Any]]) -> Iterable[TableColumn]:
+    """Connected components, and how large and wide they are; nothing for what never occurs."""
+    medians = [_count(row["sizes"]["median"]) if row["components"] else "" for row in chosen]
+    widths = ["" if row["width"] is None else _in_pixels(row["width"]) for row in chosen]
+    yield TableColumn("parts", [_count(row["components"]) for row in chosen], goes=LAST + 5)
+    yield TableColumn("median\npx", medians, goes=LAST + 6)
+    yield TableColumn("width\npx", widths, goes=LAST + 1)
+
+
+def _in_pixels(length: float) -> str:
+    return f"{length:,.0f}" if length >= 9.95 else f"{length:.1f}"
 
 
 def class_columns(
@@ -80,24 +102,23 @@ def class_columns(
 
 
 def _of_masks(row: Mapping[str, Any], masks: int) -> str:
-    return share(row["masks"] / masks) if row["masks"] is not None and masks else ""
+    return percent(row["masks"] / masks) if row["masks"] is not None and masks else ""
 
 
 def _there(row: Mapping[str, Any]) -> str:
-    return share(row["pixels"] / row["image_pixels"]) if row["image_pixels"] else ""
+    return percent(row["pixels"] / row["image_pixels"]) if row["image_pixels"] else ""
 
 
 def _from_to(frequency: Sequence[float], left: Sequence[int]) -> str:
     """Shares of the classes that are not shown."""
     shares = [frequency[k] for k in left]
-    return (
-        f" from {share(max(shares))} to {share(min(shares))}, together {share(math.fsum(shares))}"
-    )
+    most, least, together = map(percent, (max(shares), min(shares), math.fsum(shares)))
+    return f" from {most} to {least}, together {together}"
 
 
 def share_or_never(fraction: float) -> str:
     """A share of a whole; nothing is "never"."""
-    return share(fraction) if fraction else "never"
+    return percent(fraction) if fraction else "never"
 
 
 def bar_of(fraction: float) -> Callable[[int], str]:
@@ -134,7 +155,7 @@ def _totals(document: Mapping[str, Any]) -> Text:
     ]
     for what in ("ignored", "unlisted"):
         if pixels := sum((document[what] or {}).values()):
-            part = "" if total is None else f" ({share(pixels / total)})"
+            part = "" if total is None else f" ({percent(pixels / total)})"
             known.append(f"{pixels:,} {what}{part}")
     lines = [", ".join(part for part in known if part is not None)]
     if not lines[0]:
@@ -246,7 +267,7 @@ def _unlisted(document: Mapping[str, Any]) -> Group:
     ]
     if total is not None:
         columns.append(
-            TableColumn("share", [share(row["pixels"] / total) for row in chosen], goes=LAST + 1)
+            TableColumn("share", [percent(row["pixels"] / total) for row in chosen], goes=LAST + 1)
         )
     columns.append(TableColumn("masks", [f"{row['masks']:,}" for row in chosen], goes=LAST + 2))
     columns.append(
@@ -303,7 +324,10 @@ def _names(names: Sequence[str]) -> str:
 def weight_table(
     weights: WeightTable, catalog: ClassCatalog | None = None, rows: RowChoice = ALL
 ) -> RenderableType:
-    """Class, share of the pixels, weight and share of the loss; colours of the catalogue."""
+    """Class, share of the pixels, weight, share of the loss without and with the weights.
+
+    Colours are those of the catalogue.
+    """
     frequency, values, mass = (
         array.tolist() for array in (weights.frequency, weights.weights, weights.mass)
     )
@@ -315,7 +339,10 @@ def weight_table(
         TableColumn("share", [share_or_never(frequency[k]) for k in shown.indices]),
         TableColumn("weight", [f"{values[k]:.6g}" for k in shown.indices]),
         TableColumn("", _balances(factors, shown.indices), "bar", 2, "cyan"),
-        TableColumn("share of\nthe loss", [share(mass[k]) for k in shown.indices], goes=LAST + 1),
+        TableColumn(
+            "loss share\nwithout", [percent(frequency[k]) for k in shown.indices], goes=LAST + 2
+        ),
+        TableColumn("loss share\nwith", [percent(mass[k]) for k in shown.indices], goes=LAST + 1),
     ]
 
     def say(left: Sequence[int]) -> str:
@@ -385,13 +412,6 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else printable(str(value))
-
-
-def share(fraction: float) -> str:
-    """A share of a whole; tiny ones are not rounded to nothing."""
-    if 0 < fraction < 0.0001:
-        return "<0.01%"
-    return f"{fraction:.2%}"
 
 
 def bar(fraction: float, cells: int = BAR) -> str:
