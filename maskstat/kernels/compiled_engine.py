@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import types
+from numba.core.compiler_lock import global_compiler_lock
 from numpy.typing import NDArray
 
-from maskstat.kernels import event_histogram
+from maskstat.kernels import event_histogram, loading
 from maskstat.kernels.compiling import loaded
 from maskstat.kernels.event_histogram import PADDING
 from maskstat.kernels.filtered_rows import unknown_filter
@@ -46,11 +47,12 @@ def _signatures(pixel):
 def is_cached() -> bool:
     """Whether loading will find all kernels in the cache; False where that cannot be told."""
     try:
-        return all(
-            kernel._cache.load_overload(signature, kernel.targetctx) is not None
-            for pixel in (types.uint8, types.uint16)
-            for kernel, signature in _signatures(pixel)
-        )
+        with loading.lock, global_compiler_lock:  # the latter for kernels of others
+            return all(
+                kernel._cache.load_overload(signature, kernel.targetctx) is not None
+                for pixel in (types.uint8, types.uint16)
+                for kernel, signature in _signatures(pixel)
+            )
     except Exception:  # Numba's internals: whatever they do, it only means "not known"
         return False
 
@@ -155,7 +157,6 @@ class CompiledEngine:
         self._colour_kernels = None
         self._plain: PlainPixels | None = None
         self._on_demand = on_demand
-        self._loading = threading.Lock()
 
     def load_two_byte_kernels(self) -> None:
         """Load the kernels for 16-bit masks; until then the NumPy engine counts these."""
@@ -163,17 +164,17 @@ class CompiledEngine:
 
     def load_colour_kernels(self) -> None:
         """Load the kernels for colours."""
-        from maskstat.kernels.compiled_colours import signatures
+        with loading.lock:
+            from maskstat.kernels.compiled_colours import signatures
 
-        with self._loading:
             if self._colour_kernels is None:
                 self._colour_kernels = tuple(loaded(*kernel) for kernel in signatures())
 
     def load_plain_kernels(self) -> None:
         """Load the kernels for pixels that lie plain in memory."""
-        from maskstat.kernels.compiled_plain import PlainPixels
+        with loading.lock:
+            from maskstat.kernels.compiled_plain import PlainPixels
 
-        with self._loading:
             if self._plain is None:
                 self._plain = PlainPixels()
 

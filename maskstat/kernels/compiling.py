@@ -14,6 +14,8 @@ from typing import Any
 
 from numba import njit
 
+from maskstat.kernels import loading
+
 _OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
 
 
@@ -54,9 +56,10 @@ def loaded(kernel: Any, signature: tuple[Any, ...]) -> Any:
 
     A cache that turns out broken, full or foreign must not stop anybody: then without it.
     """
-    try:
-        kernel.compile(signature)
-    except Exception:
-        kernel = uncached(kernel.py_func)
-        kernel.compile(signature)
+    with loading.lock:
+        try:
+            kernel.compile(signature)
+        except Exception:
+            kernel = uncached(kernel.py_func)
+            kernel.compile(signature)
     return kernel

@@ -11,8 +11,9 @@ That leaves the interpreter lock to the threads that count, and nothing has to w
 when the program ends or is interrupted.
 
 The environment variable MASKSTAT_ENGINE settles the matter: `numpy` never loads Numba, `compiled`
-loads the kernels before the first mask, and fails where it cannot. Without Numba, or where
-loading it fails, the NumPy engine simply stays. Both engines give the same answers.
+loads the kernels before the first mask, and fails where it cannot. Without the variable the NumPy
+engine stays where loading fails, and that is said once (`loading`). Both engines give the same
+answers.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from time import thread_time
 from typing import TYPE_CHECKING, Protocol
 
 from maskstat.errors import ParameterError
+from maskstat.kernels import loading
+from maskstat.kernels.loading import VARIABLE, cannot_load
 from maskstat.kernels.numpy_engine import NumpyEngine
 
 if TYPE_CHECKING:
@@ -34,8 +37,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Bins = NDArray[np.int64]
-
-VARIABLE = "MASKSTAT_ENGINE"
 
 # Seconds. Loading from the cache takes about this much; the estimates in `prepare` are of the
 # NumPy engine on one thread: what a mask costs, and what a megabyte of mask files costs.
@@ -134,6 +135,15 @@ class _MeteredNumpyEngine(NumpyEngine):
         self._note(thread_time() - start)
         return found
 
+    def tally_and_pixels(
+        self, stream: bytearray, height: int, width: int, bits: int
+    ) -> tuple[Bins, Bins, NDArray[np.uint8] | NDArray[np.uint16]]:
+        self._selector.pause()
+        start = thread_time()
+        found = super().tally_and_pixels(stream, height, width, bits)
+        self._note(thread_time() - start)
+        return found
+
     def add_bytes(self, bins: Bins, pixels: NDArray[np.uint8]) -> None:
         self._selector.pause()
         start = thread_time()
@@ -175,14 +185,14 @@ class _Selector:
         """Switch to the compiled kernels if they are cached, else begin to compile them; once."""
         if self._tried:
             return
-        with self._lock:
+        with loading.lock, self._lock:
             if self._tried or self._closing:
                 return
             self._loading = True
             try:
                 self._load_or_compile()
-            except Exception:  # no Numba, or one that does not fit: NumPy goes on
-                pass
+            except Exception as error:  # no Numba, or one that does not fit: NumPy goes on
+                loading.fell_back(error)
             finally:
                 self._tried, self._loading = True, False
 
@@ -220,8 +230,9 @@ class _Selector:
                 self._await_kernels()
                 if not self._closing:
                     load()
-        except Exception:  # as in `load`
-            return
+        except Exception as error:  # as in `load`
+            if not self._closing:
+                loading.fell_back(error)
 
     def _await_kernels(self) -> None:
         """Wait until the compiler has finished one more set of kernels, or is gone."""
@@ -230,10 +241,11 @@ class _Selector:
 
     def load_now(self) -> None:
         """Load the compiled kernels and switch to them before returning; errors pass through."""
-        from maskstat.kernels.compiled_engine import CompiledEngine
+        with loading.lock:
+            from maskstat.kernels.compiled_engine import CompiledEngine
 
-        engine = CompiledEngine()
-        engine.load_two_byte_kernels()
+            engine = CompiledEngine()
+            engine.load_two_byte_kernels()
         self.engine = engine
 
     def close(self) -> None:
@@ -266,15 +278,6 @@ def _start_compiler() -> subprocess.Popen[bytes] | None:
         )
     except OSError:
         return None
-
-
-def cannot_load(error: Exception) -> ParameterError:
-    """What to say where compiled kernels were ordered and cannot be had."""
-    return ParameterError(
-        f"compiled kernels cannot be loaded ({error})",
-        where=VARIABLE,
-        remedy="install a Numba that fits this Python, or unset the variable",
-    )
 
 
 _selector: _Selector | None = None

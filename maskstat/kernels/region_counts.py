@@ -18,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
-from maskstat.kernels.engine import VARIABLE, cannot_load, current_engine
+from maskstat.kernels import loading
+from maskstat.kernels.engine import current_engine
+from maskstat.kernels.loading import VARIABLE, cannot_load
 from maskstat.kernels.region_types import (
     Adjacency,
     Image,
@@ -160,12 +162,13 @@ def implementation() -> Implementation:
         current_engine()  # knows which names there are
     if wanted != "numpy":
         try:
-            from maskstat.kernels.compiled_regions import measure_image
-
+            with loading.lock:
+                from maskstat.kernels.compiled_regions import measure_image
             return measure_image
         except Exception as error:
             if wanted == "compiled":
                 raise cannot_load(error) from error
+            loading.fell_back(error)
     from maskstat.kernels.numpy_regions import measure_image as measure_slowly
 
     return measure_slowly

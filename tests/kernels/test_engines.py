@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 
@@ -93,13 +94,23 @@ def test_numpy_by_order(mask_file: Path) -> None:
 
 
 def test_without_numba(mask_file: Path) -> None:
-    """Nothing happens, unless compiled kernels were ordered."""
+    """NumPy goes on and that is said, once, unless compiled kernels were ordered."""
     script = (
-        "import sys; sys.modules['numba'] = None\n"
+        "import sys; sys.modules['numba'] = None; sys.stderr = sys.stdout\n"
         + _COUNT
-        + ("engine.prepare(10**9, 10**12)\ntally_png(data)\nprint(engine.current_engine().name)")
+        + "engine.prepare(10**9, 10**12)\n"
+        "tally_png(data)\n"
+        "from maskstat.kernels.region_counts import implementation\n"
+        "print(engine.current_engine().name, implementation().__module__)"
     )
-    assert run_script(script, str(mask_file)) == "numpy\n"
+    said = run_script(script, str(mask_file)).splitlines()
+    assert said[1:] == ["numpy maskstat.kernels.numpy_regions"]
+    assert re.fullmatch(
+        r"compiled kernels cannot be loaded \(.*numba.*\): NumPy does their work, many times"
+        " slower; install a Numba that fits this Python, or set MASKSTAT_ENGINE=numpy to leave it"
+        " at that",
+        said[0],
+    )
     script = (
         "import sys; sys.modules['numba'] = None\n"
         + _COUNT
@@ -107,6 +118,68 @@ def test_without_numba(mask_file: Path) -> None:
     )
     said = run_script(script, str(mask_file), MASKSTAT_ENGINE="compiled")
     assert said.startswith("MASKSTAT_ENGINE: compiled kernels cannot be loaded (")
+
+
+_AT_ONCE = """
+import sys, threading, time
+import numpy as np
+from maskstat.kernels import engine, loading
+from maskstat.kernels.region_counts import implementation, measure
+
+unguarded = set()
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("numba", "llvmlite") and not loading.lock._is_owned():
+            unguarded.add(name)
+sys.meta_path.insert(0, Watch())
+
+sys.setswitchinterval(1e-6)
+together = threading.Barrier(4)
+def measuring():
+    together.wait()
+    measure(np.eye(9, dtype="u1"), (np.arange(2), np.arange(2)), 2, 3)
+threads = [threading.Thread(target=measuring) for _ in range(3)]
+for thread in threads: thread.start()
+together.wait()
+engine.prepare(100_000, 0)
+for thread in threads: thread.join()
+for _ in range(2000):
+    if engine.current_engine().name == 'compiled': break
+    time.sleep(0.1)
+print(engine.current_engine().name, implementation().__module__, unguarded or "")
+"""
+
+
+def test_threads_that_load_at_once(tmp_path: Path) -> None:
+    """Threads that measure and one that prepares, all new to Numba, get their kernels.
+
+    Without the lock every second process fell back; so no module may be imported outside it.
+    """
+    said = run_script(_AT_ONCE, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+    assert said == "compiled maskstat.kernels.compiled_regions \n"
+
+
+def test_registries_are_filled_by_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever makes Numba look into its registries holds the lock."""
+    from numba.core import base
+
+    from maskstat.kernels import compiled_engine, compiled_regions, loading
+
+    held: list[bool] = []
+    real = base.BaseContext.refresh
+
+    def refresh(context: object) -> None:
+        held.append(loading.lock._is_owned())  # type: ignore[attr-defined]
+        real(context)
+
+    monkeypatch.setattr(base.BaseContext, "refresh", refresh)
+    for look in (
+        compiled_engine.is_cached,
+        lambda: compiled_engine.CompiledEngine().load_plain_kernels(),
+        lambda: compiled_regions._walk.__wrapped__(compiled_regions.types.uint16),
+    ):
+        look()
+    assert held and all(held)
 
 
 def test_no_such_engine(mask_file: Path) -> None:
