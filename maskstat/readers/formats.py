@@ -28,13 +28,13 @@ from numpy.typing import NDArray
 
 from maskstat.errors import Blank, MaskError, argument
 from maskstat.readers.base import LabelMap as LabelMap
+from maskstat.readers.foreign import LOOKED_AT, kind_of
 from maskstat.readers.index_channel import offer
 from maskstat.readers.options import ReadOptions as ReadOptions
 from maskstat.readers.tallying import MAX_DISTINCT_VALUES, count_pixels
 from maskstat.values.tally import GREY, MaskTally
 
 MAX_WHOLE_BYTES = 1 << 30  # of an encoded file that can't be streamed
-_HEAD_BYTES = 16
 
 
 class Format(NamedTuple):
@@ -79,7 +79,8 @@ def recognise(data: bytes) -> Format:
     if not data:
         raise MaskError("empty file")
     known = ", ".join(form.name for form in FORMATS)
-    raise MaskError(f"not an image: starts with {data[:8].hex(' ')} (known are {known})")
+    kind = kind_of(data)
+    raise MaskError(f"not an image{f': {kind}' if kind else ''} (known are {known})")
 
 
 def read_tally(data: bytes, name: str, options: ReadOptions) -> MaskTally:
@@ -104,7 +105,7 @@ def read_tally_stream(file: BinaryIO, name: str, options: ReadOptions) -> MaskTa
 
     Raises MaskError as `read_tally` does, and OSError where reading fails.
     """
-    module = _module(recognise(file.read(_HEAD_BYTES)).module)
+    module = _module(recognise(file.read(LOOKED_AT)).module)
     file.seek(0)
     if hasattr(module, "tally_stream"):
         tally = module.tally_stream(file, name, options)

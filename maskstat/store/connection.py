@@ -12,6 +12,7 @@ from maskstat.errors import CatalogError, StoreError, argument
 from maskstat.naming import printable
 
 _DAMAGED = "it is damaged: restore or delete it, then scan again"
+_NO_TEXT = "holds text that is not UTF-8"
 
 
 class Connected:
@@ -81,8 +82,10 @@ def translated(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into ours, with the file's name and a remedy."""
     try:
         yield
+    except UnicodeError as error:  # in what SQLite says of a damaged schema
+        raise StoreError(_NO_TEXT, where=printable(str(path)), remedy=_DAMAGED) from error
     except sqlite3.Error as error:
-        text = str(error)
+        text = _in_short(str(error))
         remedies = {
             "locked": f"another maskstat is writing to it: wait, or use another {argument('db')}",
             "not a database": f"choose another {argument('db')}",
@@ -92,8 +95,19 @@ def translated(path: Path) -> Iterator[None]:
             f" {argument('db')}",
             "full": "free some disk space and run the same command again",
             "malformed": _DAMAGED,
+            "no such": _DAMAGED,
+            _NO_TEXT: _DAMAGED,
         }
         remedy = next((r for mark, r in remedies.items() if mark in text), None)
         raise StoreError(printable(text), where=printable(str(path)), remedy=remedy) from error
     except OSError as error:
         raise StoreError(error.strerror or str(error), where=printable(str(path))) from error
+
+
+def _in_short(text: str) -> str:
+    """What SQLite says, without the stored bytes that it quotes."""
+    if text.startswith("Could not decode to UTF-8"):
+        return _NO_TEXT
+    if text.startswith("malformed database schema"):
+        return "malformed database schema"
+    return text
