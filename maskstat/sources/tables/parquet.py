@@ -1,19 +1,19 @@
 """Masks in Parquet and Arrow files, as Hugging Face datasets keep them: encoded, one a row.
 
 A column holds either the bytes themselves or a struct of `bytes` and `path`. Files are read by row
-groups (Arrow: record batches), a few rows at a time, and of one column only; what is in memory is a
-page of that column, and the rows taken out of it.
+groups (Arrow, in `arrow`: record batches), a few rows at a time, and of one column only; what is in
+memory is a page of that column, and the rows taken out of it.
 """
 
 from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, count, islice
+from itertools import count
 from typing import Any, BinaryIO, NamedTuple
 
 from maskstat.errors import Blank, MaskError, MissingExtraError, SourceError, argument
@@ -23,6 +23,7 @@ from maskstat.sources.blobs import Blob, Shard
 from maskstat.sources.locations import is_url, location_of, with_options
 from maskstat.sources.reading_ahead import CARRIED_MAX, StreamedEntry
 from maskstat.sources.shards import ShardedSource, shard_name
+from maskstat.sources.tables.arrow import ArrowFile
 from maskstat.sources.tables.mask_columns import LOOKED_AT, Look, choose, look_at_images
 
 TABLE_SUFFIXES = (".parquet", ".arrow")
@@ -99,13 +100,16 @@ class Table:
             if self.blob.read_at(0, 4) == b"PAR1":
                 yield from self._parquet_rows(arrow, file, first)
             else:
-                yield from self._arrow_rows(arrow, file)
+                yield from self._arrow_rows(file, first)
 
     def _parquet_rows(self, arrow: Any, file: BinaryIO, first: int) -> Iterator[Rows | MaskError]:
         import pyarrow.parquet as pq
 
         table = pq.ParquetFile(file, buffer_size=_BUFFER, pre_buffer=False)
-        column = self._column(table.schema_arrow, partial(_first_parquet_rows, table))
+        fields = {
+            field.name: (str(field.type), _holds_bytes(field.type)) for field in table.schema_arrow
+        }
+        column = self._column(fields, partial(_first_parquet_rows, table))
         start = 0
         for number in range(table.metadata.num_row_groups):
             group = table.metadata.row_group(number)
@@ -125,35 +129,35 @@ class Table:
                     yield MaskError(f"row group {number} from row {start} on: {_first_line(error)}")
             start = end
 
-    def _arrow_rows(self, arrow: Any, file: BinaryIO) -> Iterator[Rows | MaskError]:
-        import pyarrow.ipc as ipc
-
-        try:
-            reader = ipc.open_file(file)
-        except arrow.ArrowInvalid:  # not the format with a footer
-            file.seek(0)
-            reader = ipc.open_stream(file)
-            first = list(islice(reader, 1))
-            batches = chain(first, reader)
-        else:
-            first = [reader.get_batch(0)] if reader.num_record_batches else []
-            batches = chain(first, map(reader.get_batch, range(1, reader.num_record_batches)))
-        column = self._column(reader.schema, partial(_first_arrow_rows, first))
-        del first
+    def _arrow_rows(self, file: BinaryIO, first: int) -> Iterator[Rows | MaskError]:
+        table = ArrowFile(file, self.blob.size)
+        fields = {field.name: (field.in_words, field.holds_bytes) for field in table.fields}
+        column = self._column(fields, partial(_first_arrow_rows, table))
         start = 0
-        for batch in batches:
-            for at in range(0, batch.num_rows, _BATCH_ROWS):
-                part = batch.column(column).slice(at, _BATCH_ROWS)
-                yield _rows(start + at, part)
-            start += batch.num_rows
+        for number, (length, open_batch) in enumerate(table.batches(column)):
+            start, at = start + length, start
+            if length and start <= first:
+                continue
+            try:
+                batch = open_batch()
+                while at < start:
+                    rows = batch.rows(at - start + length, _BATCH_ROWS, _BATCH_BYTES)
+                    yield Rows(at, *rows)
+                    at += len(rows.contents)
+            except MaskError as error:
+                yield MaskError(f"record batch {number} from row {at} on: {error.problem}")
 
-    def _column(self, schema: Any, first_rows: Callable[[str], Rows | None]) -> str:
-        """The column of masks; once decided, it stays. Raises SourceError where it is not clear."""
-        fields = {field.name: field.type for field in schema}
-        able = [name for name, kind in fields.items() if _holds_bytes(kind)]
+    def _column(
+        self, fields: Mapping[str, tuple[str, bool]], first_rows: Callable[[str], Rows | None]
+    ) -> str:
+        """The column of masks; once decided, it stays. Raises SourceError where it is not clear.
+
+        `fields` are the columns by name: the type in words, and whether it may hold masks.
+        """
+        able = [name for name, (_, holds_bytes) in fields.items() if holds_bytes]
         where = printable(location_of(self.blob.path))
         listed = ", ".join(
-            f"{printable(name)} ({printable(_kind(fields[name]))})" for name in list(fields)[:30]
+            f"{printable(name)} ({printable(_kind(fields[name][0]))})" for name in list(fields)[:30]
         )
         remedy = f"the columns are {listed or 'none'}: {argument('column', Blank('NAME'))}"
         if self._asked is not None:
@@ -179,9 +183,12 @@ def _first_parquet_rows(table: Any, column: str) -> Rows | None:
     return None
 
 
-def _first_arrow_rows(batches: Sequence[Any], column: str) -> Rows | None:
+def _first_arrow_rows(table: ArrowFile, column: str) -> Rows | None:
     """The first rows of a column, where there is a batch at all."""
-    return _rows(0, batches[0].column(column).slice(0, LOOKED_AT)) if batches else None
+    for _, open_batch in table.batches(column):
+        with suppress(MaskError):  # of one batch; listing it says so
+            return Rows(0, *open_batch().rows(0, LOOKED_AT, _BATCH_BYTES))
+    return None
 
 
 def _look_at(rows: Rows | None) -> Look:
@@ -225,9 +232,8 @@ def _holds_bytes(kind: Any) -> bool:
     )
 
 
-def _kind(kind: Any) -> str:
+def _kind(text: str) -> str:
     """A type in a few words."""
-    text = str(kind)
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
