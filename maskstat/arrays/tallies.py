@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from maskstat.readers.tallying import (
     count_pixels,
     too_many_values,
 )
+from maskstat.regular_files import open_file
 from maskstat.values.tally import MaskTally
 
 if TYPE_CHECKING:
@@ -154,7 +154,8 @@ def _encoded(thing: Any, reading: Reading) -> MaskTally:
         if path is None:
             raise MaskError("neither bytes nor a path")
         try:
-            data = Path(path).read_bytes()
+            with open_file(path) as file:
+                data = file.read()
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise MaskError(f"{printable(str(path))} can't be read: {reason}") from error

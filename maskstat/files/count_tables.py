@@ -22,6 +22,7 @@ import numpy as np
 from maskstat.errors import FileFormatError, ParameterError
 from maskstat.naming import printable
 from maskstat.parameters import parse_number
+from maskstat.regular_files import read_file
 from maskstat.values.given import Given
 
 MAX_FILE_BYTES = 64 << 20
@@ -75,9 +76,10 @@ def read_count_table(path: Path) -> GivenTable:
             remedy=f"known are {', '.join(SUFFIXES)}",
         )
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
+        data = read_file(path, MAX_FILE_BYTES)
+        if data is None:
             raise FileFormatError(f"larger than {MAX_FILE_BYTES >> 20} MiB: no table of counts")
-        text = path.read_bytes().decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
         if suffix == ".json":
             return table_of(json.loads(text, object_pairs_hook=_object))
         if suffix in {".yaml", ".yml"}:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import os
-import stat
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from maskstat.errors import MaskError
+from maskstat.regular_files import open_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -41,9 +40,7 @@ def read_image_header(path: str) -> ImageHeader:
         MaskError: not a file, of no known format, or its header is corrupt.
     """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise MaskError("not a regular file")
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             return image_header(file)
     except OSError as error:
         raise MaskError(f"can't be read: {error.strerror or error}") from error

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from maskstat.errors import FileFormatError, MaskError, argument
 from maskstat.files.long_json import members
 from maskstat.naming import counted, printable, storable
+from maskstat.regular_files import read_file
 
 VOID = -1  # the raw value of a pixel that belongs to no segment
 MAX_FILE_BYTES = 4 << 30
@@ -109,12 +110,11 @@ def load_panoptic(path: str) -> Panoptic:
     """
     where = printable(storable(path))
     try:
-        if os.path.getsize(path) > MAX_FILE_BYTES:
-            raise FileFormatError(f"larger than {MAX_FILE_BYTES >> 30} GiB", where=where)
-        with open(path, "rb") as file:
-            data = file.read()
+        data = read_file(path, MAX_FILE_BYTES)
     except OSError as error:
         raise FileFormatError(f"can't be read: {error.strerror or error}", where=where) from error
+    if data is None:
+        raise FileFormatError(f"larger than {MAX_FILE_BYTES >> 30} GiB", where=where)
     digest = hashlib.sha256(data).hexdigest()
     try:
         text = data.decode("utf-8-sig")

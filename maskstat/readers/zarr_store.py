@@ -22,6 +22,8 @@ from zarr.abc.store import (
 from zarr.core.buffer import Buffer, BufferPrototype
 
 from maskstat.errors import MaskError
+from maskstat.naming import printable, storable
+from maskstat.regular_files import open_file
 
 MAX_METADATA = 64 << 20
 _METADATA = frozenset({"zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata"})
@@ -136,15 +138,21 @@ def folder_store(root: str) -> CheckedStore:
     def fetch(key: str, limit: int) -> bytes | None:
         path = os.path.join(root, *key.split("/"))
         try:
-            with open(path, "rb") as file:
+            with open_file(path) as file:
                 size = os.fstat(file.fileno()).st_size
                 if not limit:
                     return b""
                 if size > limit:
                     raise _too_large(key, size)
                 return file.read()
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            if os.path.isdir(path):
+                return None
+            raise MaskError(
+                f"{printable(storable(key))[:80]} in it can't be read: {error.strerror or error}"
+            ) from error
 
     def names() -> Iterator[str]:
         for folder, _, files in os.walk(root):

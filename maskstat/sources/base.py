@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import BinaryIO, NamedTuple
 from maskstat.errors import MaskError
 from maskstat.naming import storable
 from maskstat.parameters import several
+from maskstat.regular_files import open_descriptor, open_file
 from maskstat.sources.locations import Given
 from maskstat.sources.split_names import in_order, split_of
 from maskstat.values.catalog import ClassCatalog
@@ -23,8 +23,6 @@ MAX_IN_MEMORY = 1 << 30  # bytes of one encoded mask
 REMOTE_READS = 32  # requests to a store or a server that are in flight at once
 _OUTER_SUFFIXES = frozenset({".gz", ".zip"})
 _SLASH = re.compile("/")
-# Without O_NONBLOCK, opening a named pipe would wait for ever.
-OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 @dataclass(slots=True)
@@ -82,8 +80,8 @@ class FileEntry(Entry):
         if self.size > MAX_IN_MEMORY:
             raise too_large()
         try:
-            # os.open/os.read: a third of the cost of open() for the small files masks are.
-            descriptor = os.open(self.path, OPEN_FLAGS)
+            # A descriptor: a third of the cost of open() for the small files masks are.
+            descriptor = open_descriptor(self.path)
             try:
                 data = os.read(descriptor, self.size + 1)
                 return data if len(data) == self.size else _rest(descriptor, data)
@@ -95,9 +93,7 @@ class FileEntry(Entry):
     def open(self) -> BinaryIO:
         """The file, to be read in pieces. Raises MaskError where it can't be opened."""
         try:
-            if not stat.S_ISREG(os.stat(self.path).st_mode):
-                raise _not_regular()
-            return open(self.path, "rb")
+            return open_file(self.path)
         except OSError as error:
             raise MaskError(f"can't be read: {error.strerror or error}") from error
 
@@ -136,14 +132,8 @@ def too_large() -> MaskError:
     return MaskError(f"larger than {MAX_IN_MEMORY >> 20} MiB")
 
 
-def _not_regular() -> MaskError:
-    return MaskError("not a regular file")
-
-
 def _rest(descriptor: int, data: bytes) -> bytes:
     """What is left of a file whose size is not what its listing said."""
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        raise _not_regular()
     pieces, total = [data], len(data)
     while piece := os.read(descriptor, 1 << 20):
         pieces.append(piece)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple, Protocol
 
 from maskstat.errors import MaskError
-from maskstat.sources.base import OPEN_FLAGS
+from maskstat.regular_files import open_descriptor, open_file
 
 
 class Blob(Protocol):
@@ -62,7 +62,7 @@ class LocalBlob:
     def read_at(self, start: int, length: int) -> bytes:
         """`length` bytes from `start` on, fewer at the end of the file. Raises MaskError."""
         try:
-            descriptor = os.open(self.path, OPEN_FLAGS)
+            descriptor = open_descriptor(self.path)
             try:
                 os.lseek(descriptor, start, os.SEEK_SET)
                 data = os.read(descriptor, length)
@@ -77,7 +77,7 @@ class LocalBlob:
     def open(self) -> BinaryIO:
         """The file. Raises MaskError where it can't be opened."""
         try:
-            return open(self.path, "rb")
+            return open_file(self.path)
         except OSError as error:
             raise _unreadable(error) from error
 

@@ -6,7 +6,7 @@ import glob
 import os
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from typing import ClassVar
@@ -79,6 +79,7 @@ class ShardedSource(Source):
 
     where: str
     selection: Selection
+    _refused: list[SourceError] = field(default_factory=list, init=False, repr=False)
 
     suffixes: ClassVar[tuple[str, ...]]
     """Of such files."""
@@ -99,6 +100,7 @@ class ShardedSource(Source):
     def entries(self) -> Iterator[Entry]:
         """One entry a mask. Raises SourceError where there is nothing to read at all."""
         self._begin()
+        self._refused = []
         shards = find_shards(self.where)
         threads = min(len(shards), self._threads())
         tracks = map(self._read, shards)
@@ -110,6 +112,8 @@ class ShardedSource(Source):
             else:
                 self._meet(entry.name)
                 yield entry
+        if shards and len(self._refused) == len(shards):  # it is the options that are wrong
+            raise min(self._refused, key=lambda error: natural_key(error.where or ""))
 
     def _read(self, shard: Shard) -> Iterator[Entry | None]:
         """What one file holds, and one entry for what can't be read of it."""
@@ -123,6 +127,12 @@ class ShardedSource(Source):
                 raise SourceError(error.problem, where=printable(self.location)) from error
             name = shard_name(shard)
             yield BrokenEntry(name, location_of(shard.where), reason=error.problem)
+        except SourceError as error:
+            if not shard.prefix:
+                raise
+            self._refused.append(error)
+            reason = f"{error.problem}; {error.remedy}" if error.remedy else error.problem
+            yield BrokenEntry(shard_name(shard), location_of(shard.where), reason=reason)
 
     @abstractmethod
     def _threads(self) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 from maskstat.errors import CatalogError, call
 from maskstat.naming import counted, did_you_mean, printable
 from maskstat.parameters import parse_whole
+from maskstat.regular_files import read_file
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.catalog_fields import shown
 from maskstat.values.catalog_lines import catalog_from_text
@@ -108,9 +109,10 @@ def read_catalog(path: Path) -> ClassCatalog:
     """Read a catalogue file; its suffix decides the form. Raises CatalogError naming the file."""
     where = printable(str(path))
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
+        data = read_file(path, MAX_FILE_BYTES)
+        if data is None:
             raise CatalogError(f"larger than {MAX_FILE_BYTES >> 20} MiB: not a catalogue")
-        text = path.read_bytes().decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
         suffix = path.suffix.lower()
         if suffix == ".json":
             return catalog_from_mapping(_parse_json(text), name=path.stem)

@@ -10,6 +10,7 @@ import numpy as np
 
 from maskstat.errors import FileFormatError
 from maskstat.naming import printable
+from maskstat.regular_files import read_file
 from maskstat.weights.schemes import FloatArray
 
 MAX_FILE_BYTES = 64 << 20
@@ -31,9 +32,9 @@ def read_cost_matrix(path: Path, class_count: int) -> FloatArray:
             remedy=f"known are {', '.join(_SUFFIXES)}",
         )
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
+        data = read_file(path, MAX_FILE_BYTES)
+        if data is None:
             raise FileFormatError(f"larger than {MAX_FILE_BYTES >> 20} MiB", where=where)
-        data = path.read_bytes()
         if suffix == ".npy":
             matrix = np.load(io.BytesIO(data), allow_pickle=False)
         elif suffix == ".json":

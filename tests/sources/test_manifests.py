@@ -21,6 +21,7 @@ from maskstat.scanning.listing import splits_of
 from maskstat.sources.base import Selection
 from maskstat.sources.opening import find_splits, open_source
 from maskstat.sources.split_names import SPLITS, in_order, split_of
+from tests.support.packages import package
 from tests.support.scan_cases import digests, grey_png, pixels_of, stored_rows, write
 from tests.support.source_cases import SOURCES, entries_of, source_at
 
@@ -99,8 +100,8 @@ def test_every_known_name_of_the_column_works_alone(column: str, tmp_path: Path)
         ("", None, ["none: column=NAME"]),
         ("\n\n", None, ["none: column=NAME"]),
         ("a\x1b[2J,b\n", None, ["a\\x1b[2J, b"]),
-        ("mask\nm/0.png\nm/\0.png\n", None, ["line 3", "no row of a table"]),
-        ("mask\n" + "x" * 200_000 + "\n", None, ["line 2", "no row of a table"]),
+        ("x" * 200_000 + "\nm/0.png\n", None, ["line 1", "no row of a table"]),
+        ("mask\n" + "x" * (17 << 20), None, ["a line of 16 MiB"]),
     ],
 )
 def test_a_manifest_that_is_none_is_an_error_that_says_why(
@@ -137,6 +138,30 @@ def test_rows(tmp_path: Path) -> None:
     scan = ms.scan(tmp_path / "list.csv", classes=7)
     assert scan.histogram.mask_count == 3
     assert [f.mask for f in scan.failures] == ["line 9", "m/missing.png"]
+
+
+def test_a_bad_row_fails_and_ends_nothing(tmp_path: Path) -> None:
+    package("fsspec", reason="needs maskstat[remote]")
+    (tmp_path / "folder").mkdir()
+    rows = {
+        "m/\0.png": ("line 3", "a zero byte"),
+        "x" * 200_000: ("line 4", "no row of a table"),
+        "folder": ("folder", "it is a folder"),
+        "ftp://host/a.png": ("ftp://host/a.png", "ftp://: "),
+        "nothing://user:secret@host/a.png": ("nothing://host/a.png", "unknown scheme"),
+        "zip://m.zip": ("zip://m.zip", "unknown scheme"),
+        f"{tmp_path}/../gone.png": (f"{tmp_path.parent}/gone.png", "No such file"),
+        "": None,
+    }
+    text = "\n".join(["mask,x", "m/0.png,1", *(f"{path},1" for path in rows), "m/1.png,1", ""])
+    scan = ms.scan(manifest(tmp_path, text), classes=7)
+    assert sorted(scan.ledger.names) == ["m/0.png", "m/1.png"]
+    failures = {failure.mask: failure.reason for failure in scan.failures}
+    assert all("secret" not in name + reason for name, reason in failures.items())
+    expected = dict(filter(None, rows.values()))
+    assert all(expected[name] in reason for name, reason in failures.items()), failures
+    assert len(failures) == len(expected)
+    assert all(reason.isprintable() for reason in failures.values())
 
 
 def test_selection_and_reopening(tmp_path: Path) -> None:

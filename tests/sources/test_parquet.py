@@ -292,6 +292,22 @@ def test_a_damaged_table_among_others_has_a_name(tmp_path: Path) -> None:
         ms.scan(tmp_path / "t-1.parquet", classes=7)
 
 
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_a_table_without_the_column_fails_by_name_and_the_others_count(
+    kind: str, tmp_path: Path
+) -> None:
+    saved(tmp_path / f"a.{kind}", {"id": [*range(6)]})
+    saved(tmp_path / f"b.{kind}", {"mask": CONTENTS})
+    saved(tmp_path / f"c.{kind}", {"fine": CONTENTS, "coarse": CONTENTS})
+    for column, counted in ((None, 6), ("mask", 6), ("fine", 6)):
+        scan = ms.scan(f"{tmp_path}/*.{kind}", classes=7, column=column)
+        assert scan.histogram.mask_count == counted
+        assert len(scan.failures) == 2
+        assert all("column" in failure.reason for failure in scan.failures)
+    with pytest.raises(SourceError, match="no column 'none'"):
+        ms.scan(f"{tmp_path}/*.{kind}", classes=7, column="none")
+
+
 def test_a_table_that_changed_since_it_was_listed(tmp_path: Path) -> None:
     where = write(tmp_path / "m.parquet", parquet_of(MASKS))
     entries = list(ms.scan(where, classes=7).entries())

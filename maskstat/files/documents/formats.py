@@ -21,6 +21,7 @@ from maskstat.files.documents.base import LAYOUTS, Document, Layout
 from maskstat.files.writing import write_atomically
 from maskstat.naming import printable
 from maskstat.parameters import check_word
+from maskstat.regular_files import read_file
 
 MAX_FILE_BYTES = 256 << 20
 
@@ -58,13 +59,13 @@ def read_document(path: Path, *, values: str) -> Document:
     """Read a file of any layout. Raises FileFormatError where it is missing or malformed."""
     module = _module(path)
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise FileFormatError(f"larger than {MAX_FILE_BYTES >> 20} MiB")
-        data = path.read_bytes()
+        data = read_file(path, MAX_FILE_BYTES)
     except OSError as error:
         raise FileFormatError(
             f"can't be read: {error.strerror or error}", where=printable(str(path))
         ) from error
+    if data is None:
+        raise FileFormatError(f"larger than {MAX_FILE_BYTES >> 20} MiB", where=printable(str(path)))
     try:
         document = module.loads(data, values)
     except FileFormatError:

@@ -13,6 +13,7 @@ from itertools import islice
 from maskstat.errors import MaskError, SourceError, call
 from maskstat.files.long_json import members
 from maskstat.naming import printable, storable
+from maskstat.regular_files import open_file
 from maskstat.sources.addresses import without_secrets
 from maskstat.sources.annotations.texts import read_text
 from maskstat.sources.base import Selection, Source, SourceKind
@@ -154,7 +155,7 @@ def _keys(path: str) -> frozenset[str]:
 def _is_yolo(path: str) -> bool:
     """Whether a text file begins like YOLO's labels: a class and coordinates from 0 to 1."""
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             words = file.readline(1 << 16).split()
         numbers = [float(word) for word in words]
     except (OSError, ValueError):

@@ -18,6 +18,7 @@ from typing import BinaryIO, NamedTuple
 
 from maskstat.errors import MaskError, SourceError
 from maskstat.naming import natural_key, printable, storable
+from maskstat.regular_files import open_file
 from maskstat.sources.base import (
     MAX_IN_MEMORY,
     Entry,
@@ -132,7 +133,7 @@ class StoreEntry(Entry):
         try:
             with zipfile.ZipFile(packed, "w") as archive:
                 for path, inside in _files_below(self.path):
-                    with open(path, "rb") as file:
+                    with open_file(path) as file:
                         archive.writestr(inside, file.read())
                     if packed.tell() > 2 * MAX_IN_MEMORY:
                         raise too_large()

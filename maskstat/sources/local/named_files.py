@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,16 @@ from pathlib import Path
 
 from maskstat.errors import SourceError
 from maskstat.naming import natural_key, printable, storable
-from maskstat.sources.base import Entry, FileEntry, LocalSource, Selection, Source, SourceKind
+from maskstat.regular_files import open_file
+from maskstat.sources.base import (
+    BrokenEntry,
+    Entry,
+    FileEntry,
+    LocalSource,
+    Selection,
+    Source,
+    SourceKind,
+)
 from maskstat.sources.local.folders import FolderSource, StoreEntry, is_store, store_entry
 from maskstat.sources.locations import ends_in, fits, is_url, listed_at
 
@@ -113,10 +123,13 @@ class ListSource(LocalSource):
 
     def _lines(self) -> Iterator[str]:
         try:
-            with open(self.path, encoding="utf-8-sig", errors="surrogateescape") as lines:
+            with (
+                open_file(self.path) as file,
+                io.TextIOWrapper(file, "utf-8-sig", "surrogateescape") as lines,
+            ):
                 for number, line in enumerate(lines, 1):
                     text = line.strip()
-                    if "\0" in text:
+                    if "\0" in text and number == 1:
                         raise SourceError(
                             f"line {number} is not text: this is no list of paths",
                             where=printable(storable(self.path)),
@@ -180,7 +193,11 @@ class PathsSource(Source):
                 self._skipped += 1
 
 
-def file_entry(path: str, name: str) -> FileEntry | StoreEntry:
+def file_entry(path: str, name: str) -> FileEntry | StoreEntry | BrokenEntry:
+    """The entry of a file that somebody named."""
+    if "\0" in path:  # which no file system has
+        name = storable(printable(name))
+        return BrokenEntry(name, printable(path), reason="a zero byte in its name")
     try:
         status = os.stat(path)
         if is_store(path) and os.path.isdir(path):

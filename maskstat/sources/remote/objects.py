@@ -16,7 +16,7 @@ from typing import BinaryIO, cast
 
 from maskstat.errors import MaskError, MaskstatError
 from maskstat.naming import natural_key, storable
-from maskstat.sources.addresses import parse_address
+from maskstat.sources.addresses import parse_address, without_secrets
 from maskstat.sources.base import REMOTE_READS, BrokenEntry, Entry, Selection, Source, SourceKind
 from maskstat.sources.blobs import Shard
 from maskstat.sources.locations import (
@@ -244,15 +244,38 @@ class RemoteSource(Source):
 def remote_entries(named: Iterable[tuple[str, str]]) -> Iterator[Entry]:
     """One entry a (name, URL), in this order; sizes and marks are asked for, many at once."""
     connections: dict[object, Connection] = {}
+    refused: dict[object, str] = {}
     for login, group in groupby(named, key=lambda item: parse_address(item[1]).login):
         rows = iter(group)
-        name, url = next(rows)
-        connection = connections.get(login) or connections.setdefault(login, Connection.to(url))
-        unknown = (
-            (name, Facts(connection.key(url), False, None, None))
-            for name, url in chain([(name, url)], rows)
-        )
-        yield from _entries(connection, unknown)
+        first = next(rows)
+        if login not in connections and login not in refused:
+            try:
+                connections[login] = Connection.to(first[1])
+            except MaskstatError as error:  # of these rows; others may be had
+                refused[login] = error.text
+        rows = chain([first], rows)
+        if login in refused:
+            for name, url in rows:
+                place = storable(without_secrets(url))
+                yield BrokenEntry(storable(name), place, reason=refused[login])
+            continue
+        wrong: list[Entry] = []
+        yield from _entries(connections[login], _unknown(connections[login], rows, wrong))
+        yield from wrong
+
+
+def _unknown(
+    connection: Connection, named: Iterable[tuple[str, str]], wrong: list[Entry]
+) -> Iterator[tuple[str, Facts]]:
+    """Objects of which nothing is known yet; URLs that are none go to `wrong`."""
+    for name, url in named:
+        try:
+            key = connection.key(url)
+        except Exception as error:  # fsspec's, of somebody's text
+            why = f"no URL that can be read: {reason(error)}"
+            wrong.append(BrokenEntry(storable(name), storable(without_secrets(url)), reason=why))
+        else:
+            yield name, Facts(key, False, None, None)
 
 
 def _entries(connection: Connection, listed: Iterable[tuple[str, Facts]]) -> Iterator[Entry]:

@@ -35,6 +35,8 @@ _LARGEST_GAP = 80  # bytes before the footer: an end mark and padding, less than
 _CODECS = ("lz4", "zstd")
 _CUT_OFF = "the file is cut off, or damaged"
 
+Contents = tuple[list[bytes | None], list[str | None]]
+
 
 class Message(NamedTuple):
     """A part of a file: what it is, and where its body lies."""
@@ -44,13 +46,6 @@ class Message(NamedTuple):
     header: FlatTable
     body: int
     length: int
-
-
-class Column(NamedTuple):
-    """Consecutive rows: their contents and paths, where they have any."""
-
-    contents: list[bytes | None]
-    paths: list[str | None]
 
 
 class ArrowFile:
@@ -197,8 +192,8 @@ class Batch:
         else:
             self._content = self._cells(place)
 
-    def rows(self, start: int, most: int, most_bytes: int) -> Column:
-        """Rows from `start` on: at most so many, and so many bytes, but one.
+    def rows(self, start: int, most: int, most_bytes: int) -> Contents:
+        """Contents and paths of rows from `start` on: at most so many, and so many bytes, but one.
 
         Raises MaskError where they are damaged, or one is too large.
         """
@@ -214,13 +209,10 @@ class Batch:
             taken = _how_many(path_spans, _MAX_PATHS, _MAX_PATHS)
         contents = cells.take(spans.part(taken), valid[:taken])
         if paths is None:
-            return Column(contents, [None] * taken)
+            return contents, [None] * taken
         has_path = _bits(self._valid[0], start, taken) & _bits(paths.validity, start, taken)
         texts = paths.take(path_spans.part(taken), has_path)
-        return Column(
-            contents,
-            [None if t is None else t.decode("utf-8", "backslashreplace") for t in texts],
-        )
+        return contents, [t if t is None else t.decode("utf-8", "backslashreplace") for t in texts]
 
     def _nulls(self, place: Placed) -> int:
         """How many rows have no value."""

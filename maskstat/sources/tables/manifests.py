@@ -34,13 +34,28 @@ MANIFEST_SUFFIXES = (".csv", ".tsv")
 _FILE_COLUMNS = ("path", "file_path", "filepath", "file", "filename", "file_name")
 SPLIT_COLUMNS = ("split", "subset", "fold", "partition", "set", "usage")
 _SHORT = "the row is too short: it has no path"
+_ZERO = "\udc00"  # for a zero byte, which `csv` takes in some versions; in no text that was decoded
+_LONGEST_LINE = 16 << 20
+
+
+class _Row(NamedTuple):
+    """A row: the number of its line, its path, its split where there is such a column.
+
+    `wrong` is what is wrong with it, where something is.
+    """
+
+    line: int
+    path: str
+    split: str | None
+    wrong: str | None = None
 
 
 class _Chosen(NamedTuple):
-    """A mask of the manifest: its name, and its path or URL; none where the row is too short."""
+    """A mask of the manifest: its name, and its path or URL, or what is wrong with its row."""
 
     name: str
     place: str
+    wrong: str | None = None
 
 
 @dataclass
@@ -72,7 +87,7 @@ class ManifestSource(Source):
 
     def _starts_with_url(self) -> bool:
         try:
-            return any(path and is_url(path) for _, path, _ in islice(self._rows(), 1))
+            return any(is_url(row.path) for row in islice(self._rows(), 1))
         except SourceError:
             return False  # listing it says what is wrong
 
@@ -87,12 +102,11 @@ class ManifestSource(Source):
                 yield from remote_entries((row.name, row.place) for row in rows)
                 continue
             for row in rows:
-                if row.place:
+                if row.wrong is None:
                     yield file_entry(row.place, row.name)
                 else:
-                    yield BrokenEntry(
-                        storable(row.name), f"{self.where}::{row.name}", reason=_SHORT
-                    )
+                    where = f"{self.where}::{row.name}"
+                    yield BrokenEntry(storable(row.name), where, reason=row.wrong)
 
     def split_of(self, entry: Entry) -> str | None:
         """What the split column says; where there is none, what the path says."""
@@ -102,12 +116,12 @@ class ManifestSource(Source):
         """Rows that the selection takes, each mask once."""
         seen: set[str] = set()
         plain = replace(self.selection, split=None)
-        for number, path, split in self._rows():
-            if path == "":
+        for number, path, split, wrong in self._rows():
+            if wrong is None and path == "":
                 self._skipped += 1
                 continue
-            place = "" if path is None else self._place_of(path)
-            name = f"line {number}" if path is None else _name_of(path)
+            place = "" if wrong else self._place_of(path)
+            name = f"line {number}" if wrong else _name_of(path)
             if name in seen:
                 continue
             seen.add(name)
@@ -120,7 +134,7 @@ class ManifestSource(Source):
                 self._split_of[storable(name)] = split
             if found:
                 self._splits |= {found}
-            yield _Chosen(name, place)
+            yield _Chosen(name, place, wrong)
 
     def _place_of(self, path: str) -> str:
         """Where a path of a row leads: below the manifest's folder, unless it is absolute."""
@@ -130,14 +144,13 @@ class ManifestSource(Source):
             return f"{self.where.partition('?')[0].rpartition('/')[0]}/{path.lstrip('/')}"
         return os.path.join(os.path.dirname(self.where), path)
 
-    def _rows(self) -> Iterator[tuple[int, str | None, str | None]]:
-        """(line, path, split) of every row; the path is None in a row that is too short for it.
+    def _rows(self) -> Iterator[_Row]:
+        """Every row; one that is none is among them.
 
         Raises:
             SourceError: it can't be read, is no text, or has no column of paths.
         """
         where = printable(self.location)
-        rows = csv.reader(())
         try:
             with self._lines() as lines:
                 header = next(lines, "")
@@ -147,21 +160,24 @@ class ManifestSource(Source):
                     cell.strip() for cell in next(csv.reader([header], delimiter=delimiter), [])
                 ]
                 split_at = _first(SPLIT_COLUMNS, columns)
-                rows = csv.reader(lines, delimiter=delimiter)
-                filled = ((rows.line_num + 1, row) for row in rows if row)
+                filled = _cells_of(lines, delimiter)
                 first = list(islice(filled, LOOKED_AT))
-                path_at = self._path_at(columns, [row for _, row in first])
+                path_at = self._path_at(columns, [row for _, row in first if isinstance(row, list)])
                 for number, row in chain(first, filled):
-                    path = row[path_at].strip() if path_at < len(row) else None
+                    if not isinstance(row, list):
+                        yield _Row(number, "", None, f"no row of a table: {row}")
+                        continue
                     split = None
                     if split_at is not None:
                         split = row[split_at].strip() if split_at < len(row) else ""
-                    if path and "\0" in path:
-                        raise MaskError(f"line {number} is no row of a table: a zero byte")
-                    yield number, path, split
+                    wrong = None
+                    if path_at >= len(row):
+                        wrong = _SHORT
+                    elif _ZERO in row[path_at]:
+                        wrong = "no row of a table: a zero byte"
+                    yield _Row(number, "" if wrong else row[path_at].strip(), split, wrong)
         except csv.Error as error:
-            problem = f"line {rows.line_num + 1} is no row of a table: {error}"
-            raise SourceError(problem, where=where) from error
+            raise SourceError(f"line 1 is no row of a table: {error}", where=where) from error
         except MaskError as error:
             raise SourceError(error.problem, where=where) from error
         except OSError as error:
@@ -170,7 +186,8 @@ class ManifestSource(Source):
     @contextmanager
     def _lines(self) -> Iterator[Iterator[str]]:
         with open_blob(self.where).open() as file:
-            yield io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+            text = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
+            yield _lines_of(text)
 
     def _path_at(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
         """Which column holds the paths, of which these are the first rows. Raises SourceError."""
@@ -212,11 +229,11 @@ class ManifestSource(Source):
         return self._choices[key]
 
     def _exists(self, path: str) -> bool:
-        return is_url(path) or ("\0" not in path and os.path.exists(self._place_of(path)))
+        return is_url(path) or (_ZERO not in path and os.path.exists(self._place_of(path)))
 
     def _look(self, cells: Sequence[str]) -> Look:
         """What the files of a column are: those of this machine are opened, a few."""
-        places = [self._place_of(cell) for cell in cells if cell and "\0" not in cell]
+        places = [self._place_of(cell) for cell in cells if cell and _ZERO not in cell]
         if not places or any(map(is_url, places)):
             return "unknown"
         files = [place for place in places if os.path.isfile(place)]
@@ -226,6 +243,29 @@ class ManifestSource(Source):
             return look_at_images(file_entry(place, place).load() for place in files)
         except MaskError:
             return "unknown"
+
+
+def _lines_of(text: io.TextIOWrapper) -> Iterator[str]:
+    """Lines, of which none is too long to be held. Raises MaskError."""
+    while line := text.readline(_LONGEST_LINE):
+        if len(line) == _LONGEST_LINE:
+            raise MaskError(f"has a line of {_LONGEST_LINE >> 20} MiB: this is no table of paths")
+        yield line.replace("\0", _ZERO)
+
+
+def _cells_of(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
+    """(line, cells) of every row behind the header that has any, or what is wrong with it."""
+    rows = csv.reader(lines, delimiter=delimiter)
+    while True:
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:  # the next row begins on the next line
+            yield rows.line_num + 1, str(error)
+            continue
+        if row:
+            yield rows.line_num + 1, row
 
 
 def _name_of(path: str) -> str:

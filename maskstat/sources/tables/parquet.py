@@ -141,9 +141,9 @@ class Table:
             try:
                 batch = open_batch()
                 while at < start:
-                    rows = batch.rows(at - start + length, _BATCH_ROWS, _BATCH_BYTES)
-                    yield Rows(at, *rows)
-                    at += len(rows.contents)
+                    found = batch.rows(at - start + length, _BATCH_ROWS, _BATCH_BYTES)
+                    yield Rows(at, *found)
+                    at += len(found[0])
             except MaskError as error:
                 yield MaskError(f"record batch {number} from row {at} on: {error.problem}")
 
