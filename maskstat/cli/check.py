@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from maskstat.cli.next_commands import other_split, reads_along, say_next, with_options
 from maskstat.cli.options import (
     ClassesOption,
     Database,
@@ -115,4 +117,12 @@ def command(
     if failing := found.failing(words):
         listing = ", ".join(f"{f.kind} ({counted(f.count, KINDS[f.kind].noun)})" for f in failing)
         raise MaskstatError(f"found {listing}", parameter="fail_on")
+    if reads_along() and not json:
+        about = with_options(db, scan, classes, ignore)
+        other = None if against else other_split(db, chosen)
+        say_next(
+            f"maskstat check{about} --against {shlex.quote(other)}"
+            if other is not None
+            else f"maskstat report{about} -o report.html"
+        )
     return 0

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from maskstat.cli.next_commands import say_next, with_options
 from maskstat.cli.options import (
     AllOption,
     ClassesOption,
@@ -70,6 +71,8 @@ def command(
             for metric, first, second, value, limit in above
         )
         raise MaskstatError(listing, parameter="fail_above")
+    if not json:
+        say_next(f"maskstat plot compare{with_options(db, scans, classes, ignore)} -o compare.png")
     return 0
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from maskstat.cli.next_commands import may_be_weighed, reads_along, say_next
 from maskstat.cli.options import (
     AllOption,
     AllowIncomplete,
@@ -33,6 +34,7 @@ from maskstat.cli.options import (
     registered,
     rows_of,
     scheme_names,
+    typed,
 )
 from maskstat.cli.values import file
 
@@ -87,7 +89,11 @@ def command(
     chosen = counted_scan(
         counts, unit, db, scan, classes, ignore, allow_incomplete, reduce_zero_label
     )
+    reads = reads_along() and not json
+    of_equal_cost = scheme in {None, "equal-cost"}
+    same_weights = of_equal_cost or (average, batch_size, seed) == (None, None, None)
     with chosen, offering_commands():
+        offered = reads and weights is None and same_weights and may_be_weighed(chosen)
         costs = chosen.costs(
             weights,
             scheme=scheme,
@@ -107,4 +113,6 @@ def command(
 
         announce_scan(chosen)
         output().print(cost_table(costs.to_document(), rows))
+        if offered and out is None and confidence is None:
+            say_next(f"{typed(command='weights')} -o weights.json")
     return 0

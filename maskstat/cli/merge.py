@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maskstat.cli import values
+from maskstat.cli.next_commands import after_counts, reads_along, say_next, with_options
 from maskstat.cli.options import (
     JsonOption,
     announce_written,
@@ -109,6 +110,7 @@ def command(
     )
     with merged:
         document = _document(merged)
+        nexts = after_counts(merged, with_options(out)) if reads_along() and not json else []
     announce_written(out)
     if document["profiles_left"]:
         typer.echo(
@@ -120,6 +122,7 @@ def command(
         print_json(document)
         return 0
     _print(document)
+    say_next(*nexts)
     return 0
 
 

@@ -316,17 +316,12 @@ def rows_of(order: Order | None, all_rows: bool, *, json: bool) -> RowChoice:
     return RowChoice(order or "frequency", None if all_rows else most, "--all shows them")
 
 
-def typed(*, without: str = "") -> str:
-    """The command as it was typed, to be gone on with."""
-    return f"maskstat {shlex.join(word for word in sys.argv[1:] if word != without)}"
-
-
-def say_next(*commands: str) -> None:
-    """Say on stderr what to type next, to somebody who reads the table above it on a terminal."""
-    if not sys.stdout.isatty():
-        return
-    for place, command in enumerate(commands):
-        typer.echo(("Next:  " if place == 0 else "       ") + printable(command), err=True)
+def typed(*, without: str = "", command: str | None = None) -> str:
+    """The command as it was typed, to be gone on with; or another one with its options."""
+    words = [word for word in sys.argv[1:] if word != without]
+    if command is not None:
+        words[0] = command
+    return f"maskstat {shlex.join(words)}"
 
 
 def announce_scan(scan: StoredScan, *, beside_data: bool = False) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from maskstat.cli.next_commands import say_next, with_options
 from maskstat.cli.options import (
     ClassesOption,
     Database,
@@ -82,4 +83,5 @@ def command(
     announce_scan(chosen)
     typer.echo(drawing.description)
     announce_written(out)
+    say_next(f"maskstat report{with_options(db, first, classes, ignore)} -o report.html")
     return 0

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from maskstat.cli.next_commands import after_counts, reads_along, say_next, with_options
 from maskstat.cli.options import (
     ClassesOption,
     Database,
@@ -71,9 +72,14 @@ def command(
     path = out or (Path("report.html") if format in {None, "html"} else None)
     with stored_scan(db, scan, classes, ignore) as chosen:
         text = chosen.report(path, format=format, examples=examples)
+        nexts: list[str] = []
+        if reads_along() and path is not None:
+            about = with_options(db, scan, classes, ignore)
+            nexts = after_counts(chosen, about, weights_only=True)
     announce_scan(chosen, beside_data=True)
     if path is None:
         print_text(text)
     else:
         announce_written(path)
+        say_next(*nexts)
     return 0

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from maskstat.cli.next_commands import say_next
 from maskstat.cli.options import (
     AllOption,
     AllowIncomplete,
@@ -29,6 +30,7 @@ from maskstat.cli.options import (
     registered,
     rows_of,
     stored_scan,
+    typed,
 )
 
 
@@ -110,6 +112,8 @@ def command(
 
         announce_scan(chosen)
         output().print(sampling_tables(table, catalog, rows))
+        if out is None:
+            say_next(f"{typed()} -o sampling.json")
     return 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maskstat.cli import values
+from maskstat.cli.next_commands import after_counts, reads_along, say_next, with_options
 from maskstat.cli.options import (
     AllOption,
     ClassesOption,
@@ -27,7 +27,6 @@ from maskstat.cli.options import (
     output,
     print_json,
     rows_of,
-    say_next,
 )
 from maskstat.cli.reading import (
     ArrayOption,
@@ -228,6 +227,11 @@ def command(
     with found:
         scans = list(found.values()) if isinstance(found, Splits) else [found]
         documents = [scan_document(one) for one in scans]
+        wrong = [one for one, document in zip(scans, documents, strict=True) if _is_wrong(document)]
+        # Of splits, those to look at are not always the one to train on.
+        reads = reads_along() and not json and draft is None
+        about = _about(db, wrong or _to_train_on(scans)) if wrong or reads else ""
+        nexts = after_counts(_to_train_on(scans)[0], about) if reads and not wrong else []
     in_no_split = found.in_no_split if isinstance(found, Splits) else 0
     if split and json:
         print_json({"scans": documents, "in_no_split": in_no_split})
@@ -241,12 +245,7 @@ def command(
             output().print(scan_tables(document, rows))
         if in_no_split:
             output().print(f"{counted(in_no_split, 'mask')} in no split and in none of these scans")
-    wrong = [
-        one for one, document in zip(scans, documents, strict=True) if _is_wrong(document)
-    ]  # of splits, those to look at are not always the one to train on
-    nexts = not json and draft is None and sys.stdout.isatty()
-    about = _about(db, wrong or _to_train_on(scans)) if wrong or nexts else ""
-    return _ended(documents, about, nexts=nexts)
+    return _ended(documents, about, nexts)
 
 
 def _is_wrong(document: Mapping[str, Any]) -> bool:
@@ -261,13 +260,11 @@ def _about(db: Path | None, scans: Sequence[Scan]) -> str:
     """The options with which other commands take the first of these scans."""
     from maskstat.api.stores import scans as stored
 
-    words = [] if db is None else ["--db", str(db)]
-    if len(stored(database(db))) > 1:
-        words += ["--scan", scans[0].name]
-    return "".join(f" {shlex.quote(word)}" for word in words)
+    several = len(stored(database(db))) > 1
+    return with_options(db, scans[0].name if several else None)
 
 
-def _ended(documents: Sequence[Mapping[str, Any]], about: str, *, nexts: bool) -> int:
+def _ended(documents: Sequence[Mapping[str, Any]], about: str, nexts: Sequence[str]) -> int:
     """The exit code, what it is for where something is wrong, and what to type next."""
     failed = sum(len(document["failures"]) for document in documents)
     values = {row["value"] for document in documents for row in document["unlisted_values"]}
@@ -286,8 +283,7 @@ def _ended(documents: Sequence[Mapping[str, Any]], about: str, *, nexts: bool) -
             f" stop 'maskstat weights'; {check}",
             err=True,
         )
-    elif nexts:
-        say_next(f"maskstat weights{about} -o weights.json", f"maskstat check{about}")
+    say_next(*nexts)
     return 0
 
 

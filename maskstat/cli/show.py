@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from maskstat.cli.next_commands import after_counts, reads_along, say_next, with_options
 from maskstat.cli.options import (
     AllOption,
     ClassesOption,
@@ -48,6 +49,10 @@ def command(
     rows = rows_of(order, all_classes, json=json)
     with stored_scan(db, scan, classes, ignore, nearest_colour, reduce_zero_label) as stored:
         document = scan_document(stored)
+        nexts: list[str] = []
+        if reads_along() and not json and nearest_colour is None:  # which the others don't take
+            about = with_options(db, scan, classes, ignore, reduce_zero_label=reduce_zero_label)
+            nexts = after_counts(stored, about, weights_only=reduce_zero_label)
     if json:
         print_json(document)
     else:
@@ -55,4 +60,5 @@ def command(
 
         announce_scan(stored)
         output().print(scan_tables(document, rows))
+        say_next(*nexts)
     return 0

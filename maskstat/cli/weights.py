@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from maskstat.cli.next_commands import say_next, with_options
 from maskstat.cli.options import (
     AllOption,
     AllowIncomplete,
@@ -37,7 +38,6 @@ from maskstat.cli.options import (
     print_json,
     registered,
     rows_of,
-    say_next,
     scheme_names,
     typed,
 )
@@ -185,6 +185,13 @@ def command(
             )
             announce_scan(chosen, beside_data=json)
             _show_all(tables, chosen.catalog, json=json)
+            if not json:
+                about = with_options(db, scan, classes, ignore)
+                stored = counts is None and not reduce_zero_label
+                say_next(
+                    f"{typed(without='--compare')} --scheme NAME -o weights.json",
+                    *([f"maskstat report{about} -o report.html"] if stored else []),
+                )
             return 0
         table = chosen.weights(
             "equal-cost" if scheme is None else scheme,
@@ -281,7 +288,6 @@ def _show_all(
         output().print(compare_table(tables))
         if catalog.binary:
             output().print(binary_note(catalog.names[1]), markup=False)
-        say_next(f"{typed(without='--compare')} --scheme NAME -o weights.json")
         return
     print_json(
         {

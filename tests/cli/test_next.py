@@ -39,26 +39,36 @@ def said(
     return [one[7:] for one in err.splitlines() if one[:7] in ("Next:  ", " " * 7)]
 
 
+WEIGHTS, CHECK, REPORT = (
+    f"maskstat {what}"
+    for what in ("weights{} -o weights.json", "check{}", "report{} -o report.html")
+)
+
+
+def after(options: str, *lines: str) -> list[str]:
+    """What is expected, with the options that name the scan and the store."""
+    return [line.format(options) for line in lines]
+
+
 @pytest.mark.parametrize("db", ["", " --db 'an other.db'"])
 def test_what_comes_next_works(
     db: str, masks: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = said(f"maskstat scan masks --classes 3{db}", capsys, monkeypatch)
-    assert first == [f"maskstat weights{db} -o weights.json", f"maskstat check{db}"]
-    second = said(f"maskstat scan masks --classes 4 --name four{db}", capsys, monkeypatch)
-    assert second == [
-        f"maskstat weights{db} --scan four -o weights.json",
-        f"maskstat check{db} --scan four",
-    ]
+    assert first == after(db, WEIGHTS, CHECK, REPORT)
     for line in first:
         said(line, capsys, monkeypatch)
+    second = said(f"maskstat scan masks --classes 4 --name four{db}", capsys, monkeypatch)
+    # Class 3 has no pixel, and only the number of classes was declared.
+    assert second == after(f"{db} --scan four", WEIGHTS, CHECK, REPORT)
     weights = f"maskstat weights{db} --scan masks"
     assert said(weights, capsys, monkeypatch) == [
         f"{weights} -o weights.json",
         f"{weights} --compare",
     ]
     assert said(f"{weights} --compare", capsys, monkeypatch) == [
-        f"{weights} --scheme NAME -o weights.json"
+        f"{weights} --scheme NAME -o weights.json",
+        *after(f"{db} --scan masks", REPORT),
     ]
     for option in ("--scheme sqrt", "--order catalog", "--all"):
         nexts = said(f"{weights} {option}", capsys, monkeypatch)
@@ -66,8 +76,77 @@ def test_what_comes_next_works(
         assert said(nexts[0], capsys, monkeypatch) == []
 
 
+def test_every_command_with_one_next_thing_says_it(
+    masks: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = " --db 'an other.db'"
+    said(f"maskstat scan masks --classes 3 --name other{db}", capsys, monkeypatch)
+    said(f"maskstat scan masks --classes 3{db}", capsys, monkeypatch)
+    of_masks = f"{db} --scan masks"
+    read_so = f"{of_masks} --classes 4 --ignore 2"
+    said_after = {
+        f"maskstat show{of_masks}": after(of_masks, WEIGHTS, CHECK, REPORT),
+        f"maskstat show{read_so}": after(read_so, WEIGHTS, CHECK, REPORT),
+        f"maskstat show{of_masks} --reduce-zero-label": after(
+            f"{of_masks} --reduce-zero-label", WEIGHTS
+        ),
+        f"maskstat show{of_masks} --classes 2": after(f"{of_masks} --classes 2", CHECK),
+        f"maskstat show{of_masks} --nearest-colour 1": [],
+        f"maskstat costs{read_so}": after(read_so, WEIGHTS),
+        f"maskstat costs{of_masks} --for torch --batch-size 1": after(
+            f"{of_masks} --for torch --batch-size 1", WEIGHTS
+        ),
+        f"maskstat costs{of_masks} --scheme sqrt --for torch --batch-size 1": [],
+        f"maskstat costs{of_masks} --predictor-confidence 0.9": [],
+        "maskstat costs --counts 5,6": after(" --counts 5,6", WEIGHTS),
+        f"maskstat sampling{of_masks}": [f"maskstat sampling{of_masks} -o sampling.json"],
+        "maskstat weights --counts 5,6 --compare": [
+            "maskstat weights --counts 5,6 --scheme NAME -o weights.json"
+        ],
+        f"maskstat check{read_so}": after(read_so, REPORT),
+        f"maskstat compare masks other{db}": [
+            f"maskstat plot compare{db} --scan masks --scan other -o compare.png"
+        ],
+        f"maskstat plot classes{read_so} -o c.svg": after(read_so, REPORT),
+        f"maskstat report{read_so} -o r.html": after(read_so, WEIGHTS),
+        f"maskstat report{of_masks} --format md": [],
+        f"maskstat export{of_masks} -o t.csv": [],
+        "maskstat merge 'an other.db' -o merged.db": after(
+            " --db merged.db", WEIGHTS, CHECK, REPORT
+        ),
+    }
+    for line, expected in said_after.items():
+        assert said(line, capsys, monkeypatch) == expected, line
+    lines = {line for expected in said_after.values() for line in expected if " NAME " not in line}
+    for line in sorted(lines - {REPORT.format(of_masks)}):
+        said(line, capsys, monkeypatch)
+
+
+def test_a_check_of_a_split_goes_on_with_the_other(
+    masks: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for split, value in (("train", 1), ("val", 2)):
+        (masks / "both" / split).mkdir(parents=True)
+        np.save(masks / "both" / split / "m.npy", np.array([[0, 1, value]], np.uint8))
+    for split in ("train", "val"):
+        said(f"maskstat scan 'both/{split}' --classes 3 --name 'a {split}'", capsys, monkeypatch)
+    (following,) = said("maskstat check --scan 'a train'", capsys, monkeypatch)
+    assert following == "maskstat check --scan 'a train' --against 'a val'"
+    assert said(following, capsys, monkeypatch) == after(" --scan 'a train'", REPORT)
+
+
+def test_weights_are_not_offered_where_they_would_be_refused(
+    masks: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (masks / "names.txt").write_text("sky\nroad\ntree\ncar\n")
+    nexts = said("maskstat scan masks --classes names.txt", capsys, monkeypatch)
+    assert nexts == after("", CHECK)  # no pixel is a car
+
+
 def test_pipes_are_not_told(
     masks: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for line in ("maskstat scan masks --classes 3", "maskstat weights"):
+    for line in ("maskstat scan masks --classes 3", "maskstat weights", "maskstat check"):
         assert said(line, capsys, monkeypatch, terminal=False) == []
+    for command in ("show", "weights", "costs", "sampling", "check", "report"):
+        assert said(f"maskstat {command} --json", capsys, monkeypatch) == []

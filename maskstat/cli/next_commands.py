@@ -1,0 +1,87 @@
+"""What to type next: said on a terminal, below a table, where there is one such thing and it works.
+
+Nothing is said to pipes, beside JSON, or where what comes next depends on what somebody wants.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from maskstat.cli.options import database
+from maskstat.naming import printable
+
+if TYPE_CHECKING:
+    from maskstat.api.scan import Scan
+    from maskstat.scanning.stored_scan import StoredScan
+
+
+def reads_along() -> bool:
+    """Whether somebody reads a terminal."""
+    return sys.stdout.isatty()
+
+
+def say_next(*commands: str) -> None:
+    """Say on stderr what to type next, to somebody who reads the table above it on a terminal."""
+    if not reads_along():
+        return
+    for place, command in enumerate(commands):
+        typer.echo(("Next:  " if place == 0 else "       ") + printable(command), err=True)
+
+
+def with_options(
+    db: Path | None,
+    scan: str | Sequence[str] | None = None,
+    classes: str | None = None,
+    ignore: Sequence[str] | None = None,
+    *,
+    reduce_zero_label: bool = False,
+) -> str:
+    """The options that make another command speak of the same, a blank before each."""
+    scans = [scan] if isinstance(scan, str) else scan or ()
+    given: Mapping[str, Sequence[object]] = {
+        "--db": [] if db is None else [db],
+        "--scan": scans,
+        "--classes": [] if classes is None else [classes],
+        "--ignore": ignore or (),
+    }
+    words = [
+        str(word) for name, values in given.items() for value in values for word in (name, value)
+    ]
+    words += ["--reduce-zero-label"] if reduce_zero_label else []
+    return "".join(f" {shlex.quote(word)}" for word in words)
+
+
+def after_counts(scan: Scan, options: str, *, weights_only: bool = False) -> list[str]:
+    """What comes after a look at counts: weights where they can be had, else what is wrong."""
+    weights = [f"maskstat weights{options} -o weights.json"] if may_be_weighed(scan) else []
+    if weights_only:
+        return weights
+    report = [f"maskstat report{options} -o report.html"] if weights else []
+    return [*weights, f"maskstat check{options}", *report]
+
+
+def may_be_weighed(scan: Scan) -> bool:
+    """Whether the command that is offered would give weights."""
+    from maskstat.errors import MaskstatError
+
+    try:
+        scan.weights()
+    except MaskstatError:
+        return False
+    return True
+
+
+def other_split(db: Path | None, scan: StoredScan) -> str | None:
+    """The name of a scan that is another split of what this one is a split of; the latest."""
+    from maskstat.scanning.choosing import split_names, splits_beside
+    from maskstat.store.store import Store
+
+    with Store.open(database(db)) as store:
+        others = [one for one in split_names(splits_beside(store, scan.info)) if one != scan.name]
+    return others[-1] if others else None
