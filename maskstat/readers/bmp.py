@@ -14,6 +14,7 @@ from maskstat.values.tally import Encoding
 
 _FILE_HEADER = 14
 _NO_GREY = b"\x01\x02\x03"
+_RUN_LENGTHS = {1: 8, 2: 4}  # compression -> bits that it is defined for
 
 
 def read(data: bytes, options: ReadOptions) -> LabelMap:
@@ -29,10 +30,19 @@ def read(data: bytes, options: ReadOptions) -> LabelMap:
 
 
 def _layout(data: bytes) -> tuple[int, int]:
-    """Bits a pixel, and where the palette of an indexed image starts."""
+    """Bits a pixel, and where the palette of an indexed image starts.
+
+    Raises MaskError where the header contradicts itself: decoders then differ in what they read.
+    """
     try:
-        (header,) = struct.unpack_from("<I", data, _FILE_HEADER)
+        pixels, header = struct.unpack_from("<II", data, _FILE_HEADER - 4)
         (bits,) = struct.unpack_from("<H", data, _FILE_HEADER + (10 if header == 12 else 14))
+        compression = 0 if header == 12 else struct.unpack_from("<I", data, _FILE_HEADER + 16)[0]
     except struct.error:
         raise MaskError("not a readable BMP: it ends within its header") from None
-    return bits, _FILE_HEADER + header
+    palette = _FILE_HEADER + header
+    if pixels < palette + (len(_NO_GREY) if bits <= 8 else 0):
+        raise MaskError(f"its pixels begin at byte {pixels}, within the header or the palette")
+    if _RUN_LENGTHS.get(compression, bits) != bits:
+        raise MaskError(f"run lengths of another depth than its {bits} bits")
+    return bits, palette

@@ -74,6 +74,17 @@ _SIZE_LIMIT = 2**31 - 1  # of the standard, for width, height and chunk length
 
 _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGBA = 0, 2, 3, 4, 6
 
+# Of each pass of an interlaced image: first column and row, and the steps to the next ones.
+_PASSES = (
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)
+
 _CHANNELS = {_RGB: 3, _GREY_ALPHA: 2, _RGBA: 4}
 
 # (colour type, bit depth) as the standard allows them; None: valid, but not for this reader
@@ -110,6 +121,17 @@ class _Header(NamedTuple):
     def size(self) -> int:
         """Bytes of the inflated rows, each with its filter type."""
         return self.height * (1 + self.row_bytes)
+
+    @property
+    def interlaced_size(self) -> int:
+        """The same of an image that comes in the seven passes of Adam7."""
+        total = 0
+        for left, top, across, down in _PASSES:
+            columns = -(-(self.width - left) // across)
+            rows = -(-(self.height - top) // down)
+            if columns > 0 and rows > 0:
+                total += rows * (1 + bytes_per_row(columns * self.channels, self.bits))
+        return total
 
 
 def _read_header(data: Buffer) -> _Header:
@@ -244,6 +266,23 @@ def _inflate_slowly(data: Buffer, size: int) -> bytearray:
             filled += len(out)
     inflater.check_end()
     return stream
+
+
+def _check_stream(data: Buffer) -> None:
+    """Inflate all pixels of a PNG and forget them: Pillow compares neither length nor checksum.
+
+    Raises MaskError where the file is damaged.
+    """
+    header, idat = _take_apart(data)
+    size = header.interlaced_size if data[_INTERLACE_AT] else header.size
+    if size <= WHOLE_BYTES:
+        _inflate(idat, size)
+        return
+    inflater = _Inflater(size)
+    for piece in _pieces(idat):
+        for _ in inflater.feed(piece, _PIECE):
+            pass
+    inflater.check_end()
 
 
 def _too_short(found: int, size: int) -> MaskError:
@@ -487,6 +526,7 @@ def read(data: bytes, options: ReadOptions) -> LabelMap:
 
     pixels = decode_png(data)
     if pixels is None:
+        _check_stream(data)
         return _read_wide(data, options) or read_general(data)
     encoding = _read_header(data).encoding
     assert encoding is not None

@@ -12,8 +12,15 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
+from maskstat.errors import MaskError
 from maskstat.readers import formats, tiff
-from maskstat.readers.formats import Format, read_label_map, read_tally, recognise
+from maskstat.readers.formats import (
+    Format,
+    read_label_map,
+    read_tally,
+    read_tally_and_pixels,
+    recognise,
+)
 from maskstat.readers.options import ReadOptions
 from maskstat.values.tally import Encoding, MaskTally
 from tests.support.bmp_factory import bmp
@@ -110,8 +117,27 @@ def test_interlaced_png() -> None:
         if row.size
     )
     ihdr = struct.pack(">IIBBBBB", SHAPE[1], SHAPE[0], 8, GREY, 0, 0, 1)
-    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", ihdr) + chunk(b"IDAT", zlib.compress(stream))
-    check(data + chunk(b"IEND"), pixels, Encoding("png", "grey", 8))
+    start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", ihdr)
+    packed = zlib.compress(stream)
+    data = start + chunk(b"IDAT", packed) + chunk(b"IEND")
+    check(data, pixels, Encoding("png", "grey", 8))
+    for damaged in (packed[:-1] + bytes([packed[-1] ^ 1]), packed[:-1], zlib.compress(stream[:-1])):
+        assert "pixel data" in refusal(start + chunk(b"IDAT", damaged) + chunk(b"IEND"))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
+def test_pixels_of_damaged_colours_are_refused_as_their_counts_are(mode: str) -> None:
+    """Pillow, which decodes them, compares no checksum."""
+    sound = saved(Image.fromarray(coloured(4)).convert(mode), "PNG")
+    at = sound.index(b"IDAT")
+    (length,) = struct.unpack_from(">I", sound, at - 4)
+    packed = sound[at + 4 : at + 4 + length]
+    damaged = packed[:-1] + bytes([packed[-1] ^ 1])
+    data = sound[: at - 4] + chunk(b"IDAT", damaged) + sound[at + 8 + length :]
+    reasons = {refusal(data, ALL)}
+    with pytest.raises(MaskError) as caught:
+        read_tally_and_pixels(data, "m", ALL)
+    assert {str(caught.value)} == reasons
 
 
 @pytest.mark.parametrize("colour_type", [2, 4, 6])
@@ -155,6 +181,20 @@ def test_bmp_as_pillow_writes_it(mode: str) -> None:
         image = Image.fromarray(pixels.astype(bool if mode == "1" else np.uint8))
     bits = 1 if mode == "1" else 8
     check(saved(image, "BMP"), pixels, Encoding("bmp", "palette", bits))
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "said"),
+    [
+        (10, 30, "within the header or the palette"),
+        (30, 1, "run lengths of another depth"),
+        (30, 2, "run lengths of another depth"),
+    ],
+)
+def test_a_bmp_header_that_contradicts_itself(at: int, value: int, said: str) -> None:
+    data = bytearray(bmp(labels(2).astype(np.uint8), 1, PALETTE_COLOURS[:2]))
+    struct.pack_into("<I", data, at, value)
+    assert said in refusal(bytes(data))
 
 
 def test_bmp_colours() -> None:

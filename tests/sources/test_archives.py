@@ -66,6 +66,12 @@ def test_names_are_only_names(suffix: str, tmp_path: Path) -> None:
     assert sorted(tmp_path.rglob("*")) == before, "nothing is unpacked"
 
 
+def test_a_member_without_a_name_is_no_mask(tmp_path: Path) -> None:
+    nameless = zip_of({"a.png": b"1", "b.png": b"2"}).replace(b"b.png", b"\0.png")
+    where = write(tmp_path / "m.zip", nameless)
+    assert [entry.name for entry in source_at(where).entries()] == ["a.png"]
+
+
 @pytest.mark.parametrize("suffix", ["zip", "tar"])
 def test_hidden_members_are_skipped_as_hidden_files_are(suffix: str, tmp_path: Path) -> None:
     names = ["a.png", ".a.png", "__MACOSX/._a.png", ".git/b.png", "x/.y/c.png", "n.txt", "d/e.png"]

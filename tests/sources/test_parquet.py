@@ -160,6 +160,13 @@ def test_paths_that_are_no_utf_8(tmp_path: Path) -> None:
     assert [*entries_of(where)] == ["0/caf\\xe9.png"]
 
 
+def test_column_names_that_are_no_utf_8(tmp_path: Path) -> None:
+    where = saved(tmp_path / "m.parquet", {"mask": [b"1"], "other": [2]})
+    where.write_bytes(where.read_bytes().replace(b"other", b"oth\xe9r"))
+    with pytest.raises(SourceError, match="damaged"):
+        entries_of(where)
+
+
 def test_a_table_without_rows_has_no_masks(tmp_path: Path) -> None:
     empty = pyarrow.table({"mask": pyarrow.array([], pyarrow.binary())})
     for kind in ("m.parquet", "m.arrow"):

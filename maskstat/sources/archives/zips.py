@@ -176,7 +176,7 @@ def zip_members(blob: Blob, prefix: str, selection: Selection) -> Iterator[Entry
         MaskError: the archive's directory can't be read, or its members overlap.
     """
     for info in _directory(blob):
-        if info.is_dir():
+        if not info.filename or info.is_dir():  # zipfile stumbles over a file without a name
             continue
         name = member_name(prefix, info.filename)
         if not selection.reaches(name):

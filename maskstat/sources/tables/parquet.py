@@ -212,7 +212,7 @@ def _translated() -> Iterator[None]:
     arrow = _pyarrow()
     try:
         yield
-    except (arrow.ArrowException, OSError, EOFError) as error:
+    except (arrow.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
         raise MaskError(f"damaged, or neither Parquet nor Arrow: {_first_line(error)}") from error
 
 
