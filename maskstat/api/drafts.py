@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from maskstat.errors import CatalogError, ParameterError
 from maskstat.files.writing import check_place, write_atomically
 from maskstat.naming import counted, printable
 from maskstat.scanning.stored_scan import StoredScan
+from maskstat.statistics.soft_masks import SoftMasks
 from maskstat.values.catalog import MAX_CLASSES
 
 _SUFFIXES = frozenset({".yaml", ".yml"})
@@ -43,6 +44,7 @@ def write_draft(scans: Iterable[StoredScan], path: Path) -> None:
         CatalogError: there are more colours than a catalogue can have classes.
         FileFormatError: the file can't be written.
     """
+    scans = list(scans)
     values: dict[int, tuple[str, int, int]] = {}
     colours: dict[str, tuple[int, int]] = {}
     total = 0
@@ -69,8 +71,27 @@ def write_draft(scans: Iterable[StoredScan], path: Path) -> None:
         f'  - {{name: colour_{number}, colours: ["{colour}"]}}{_comment(*counts)}'
         for number, (colour, counts) in enumerate(ranked)
     ]
+    if soft := [scan.soft_masks for scan in scans if scan.soft_masks is not None]:
+        lines = [*_of_soft_masks(soft), *lines]
     text = _HEAD.format(masks=counted(total, "mask")) + "\n".join(lines or ["  []"]) + "\n"
     write_atomically(path, text.encode())
+
+
+def _of_soft_masks(soft: Sequence[SoftMasks]) -> list[str]:
+    """Two classes with a threshold, where two values stand out; else what stands out.
+
+    What lies between three is left to whoever fills it in: weights stop there.
+    """
+    most = max(soft, key=lambda one: len(one.peaks))
+    if all(one.two for one in soft):
+        return [
+            f"  - {{name: {name}, values: [{first}-{last}]}}  # a threshold half-way, of soft masks"
+            for name, (first, last) in zip(("background", "foreground"), most.ranges, strict=True)
+        ]
+    peaks = sorted({peak for one in soft for peak in one.peaks})
+    return [
+        f"  - {{name: class_{peak}, value: {peak}}}  # stands out in soft masks" for peak in peaks
+    ]
 
 
 def _comment(pixels: int, masks: int) -> str:

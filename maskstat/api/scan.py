@@ -92,12 +92,13 @@ class Scan(StoredScan):
             ProfileError: components are counted and were not measured.
             ParameterError: a word or parameter that means nothing, or not beside the others.
         """
-        from maskstat.api.unlisted import channels_explained
+        from maskstat.api.unlisted import values_explained
         from maskstat.weights.any_scheme import weigh
 
         if not allow_incomplete:
             self._need_complete()
-        with channels_explained(self):
+        self._need_classes()
+        with values_explained(self):
             table = weigh(
                 self.histogram,
                 lambda: self.ledger,
@@ -141,12 +142,13 @@ class Scan(StoredScan):
             WeightError: no scheme has weights here.
             ParameterError: a word that means nothing.
         """
-        from maskstat.api.unlisted import channels_explained
+        from maskstat.api.unlisted import values_explained
         from maskstat.weights.any_scheme import weigh_all
 
         if not allow_incomplete:
             self._need_complete()
-        with channels_explained(self):
+        self._need_classes()
+        with values_explained(self):
             tables = weigh_all(
                 self.histogram,
                 normalize=normalize,
@@ -204,6 +206,7 @@ class Scan(StoredScan):
 
         if not allow_incomplete:
             self._need_complete()
+        self._need_classes()
         return price(
             self.histogram,
             lambda: self.ledger,
@@ -240,6 +243,7 @@ class Scan(StoredScan):
 
         if not allow_incomplete:
             self._need_complete()
+        self._need_classes()
         return sample(
             self.ledger,
             self.catalog.names,

@@ -1,4 +1,4 @@
-"""What values that nobody listed mean where several channels made them."""
+"""What values that nobody listed mean: several channels made them, or a mask is soft."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from maskstat.scanning.stored_scan import StoredScan
 
 
 @contextmanager
-def channels_explained(scan: StoredScan) -> Iterator[None]:
-    """Within, an UnlistedValuesError says what values are that came from the scan's channels.
+def values_explained(scan: StoredScan) -> Iterator[None]:
+    """Within, an UnlistedValuesError says what values are that came from channels, or from borders.
 
-    Ignoring is never all that it offers: pixels of no channel may be background, and those of
-    several channels belong to a class.
+    Ignoring is never all that it offers: pixels of no channel may be background, those of
+    several channels belong to a class, and what lies between two classes to one of them.
     """
     channels = str(scan.info.reading.get("channels", ""))
     try:
@@ -34,4 +34,7 @@ def channels_explained(scan: StoredScan) -> Iterator[None]:
             )
             remedy = argument("classes", Blank("FILE"))
             raise UnlistedValuesError(problem, remedy=remedy) from error
+        if (soft := scan._find_soft_masks()) is not None:
+            problem = f"{error.problem}; {soft.problem}"
+            raise UnlistedValuesError(problem, remedy=soft.remedy) from error
         raise

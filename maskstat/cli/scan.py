@@ -278,9 +278,10 @@ def _ended(documents: Sequence[Mapping[str, Any]], about: str, nexts: Sequence[s
         )
         return SOME_FAILED
     if values:
+        soft = any(document["soft_masks"] for document in documents)
+        what = "soft masks without classes" if soft else counted(len(values), "unlisted value")
         typer.echo(
-            f"exit code 0: all masks are counted, but {counted(len(values), 'unlisted value')} will"
-            f" stop 'maskstat weights'; {check}",
+            f"exit code 0: all masks are counted, but {what} will stop 'maskstat weights'; {check}",
             err=True,
         )
     say_next(*nexts)

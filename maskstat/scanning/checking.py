@@ -117,6 +117,9 @@ def counted_findings(
     if not scan.info.complete:
         findings.append(Finding("incomplete", 1))
     findings += quality.check_tallies(scan.catalog, scan.tables())
+    if (soft := scan.soft_masks) is not None:  # what is between classes is not to be listed
+        findings = [finding for finding in findings if finding.kind != "unlisted"]
+        findings.append(Finding("soft-masks", soft.masks, (), (soft.record(),)))
     findings += [
         Finding("siblings", kinds.images, details=tuple(kinds.records()))
         for kinds in counted_kinds(scan.tables())

@@ -7,6 +7,8 @@ meant, and a split of empty masks means what the others mean.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from maskstat.errors import CatalogError, argument
 from maskstat.naming import printable
 from maskstat.store.records import Settled
@@ -20,21 +22,32 @@ def inferred_catalog(
     narrow: frozenset[int],
     wide: frozenset[int],
     nodata: frozenset[int],
+    unnamed: frozenset[int],
     settled: Settled | None,
 ) -> ClassCatalog:
     """Classes from the values found in masks of 8 bits and in all others.
+
+    Values `unnamed` are left without a class, and are not ignored either.
 
     Raises:
         CatalogError: there would be too many, or 255 was one and other values came since.
     """
     ignored = asked.ignored_values
     catalog = ClassCatalog.inferred(
-        narrow | wide, eight_bit=DEFAULT_IGNORE not in wide, ignored=ignored, nodata=nodata
+        (narrow | wide) - unnamed,
+        eight_bit=DEFAULT_IGNORE not in wide,
+        ignored=ignored,
+        nodata=nodata,
     )
     was_binary = settled is not None and settled.own == _BINARY and not ignored | nodata
     if was_binary and len(catalog) and not catalog.binary:
         _refuse_other_values("foreground", narrow | wide)
     return catalog.ignoring(ignored, asked.ignored_colours)
+
+
+def catalog_of_soft_masks(asked: ClassCatalog) -> ClassCatalog:
+    """No classes, though there are values: what lies between two classes is none, and no void."""
+    return replace(asked, name="soft masks", ignore_255=False)
 
 
 def declared_catalog(asked: ClassCatalog, now: Settled, settled: Settled | None) -> ClassCatalog:

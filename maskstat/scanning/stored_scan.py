@@ -18,22 +18,29 @@ from maskstat.errors import (
     ParameterError,
     ProfileError,
     SourceError,
+    UnlistedValuesError,
     argument,
     call,
 )
 from maskstat.naming import counted, printable
 from maskstat.parameters import parse_whole, several
+from maskstat.readers.channels import NONE
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.panoptic import VOID
 from maskstat.regions.profile import PixelProfile
 from maskstat.scanning.changes import Changes
 from maskstat.scanning.choosing import chosen
-from maskstat.scanning.settling import declared_catalog, inferred_catalog
+from maskstat.scanning.settling import (
+    catalog_of_soft_masks,
+    declared_catalog,
+    inferred_catalog,
+)
 from maskstat.scanning.stored_profiles import ProfileState, profile_state, stored_profile
 from maskstat.showing import cut, html, one_line
 from maskstat.sources.base import Entry, Selection, lightly
 from maskstat.sources.identities import IN_MEMORY, files_of, is_merged, knows_names_only, place_of
 from maskstat.sources.opening import open_source
+from maskstat.statistics.soft_masks import FEWEST_BETWEEN, SoftMasks, find_soft_masks
 from maskstat.store.records import Failure, ScanInfo, Settled
 from maskstat.store.store import Store
 from maskstat.values.catalog import DEFAULT_IGNORE, ClassCatalog
@@ -235,6 +242,44 @@ class StoredScan:
         return call("scan", source, **options)
 
     @cached_property
+    def soft_masks(self) -> SoftMasks | None:
+        """Masks without declared classes whose values are no classes either, where most look so."""
+        return None if len(self._given) else self._find_soft_masks()
+
+    def _find_soft_masks(self) -> SoftMasks | None:
+        """The same, whatever the classes."""
+        narrow, wide, _ = self._index_values()
+        if len(narrow | wide) < FEWEST_BETWEEN:
+            return None
+        digest = ClassCatalog.to_infer().ignoring(self._given.ignored_values).digest
+        kept = self._store.soft_masks(self.info, digest)
+        if kept is not None:
+            with self._store.checked():
+                document = json.loads(kept)
+                return document and SoftMasks.from_dict(document)
+        revision = self._store.revision(self.info)
+        found = find_soft_masks(self.tables, self._given.ignored_values)
+        self._store.keep_soft_masks(
+            self.info, digest, json.dumps(found and found.to_dict()), revision
+        )
+        return found
+
+    @property
+    def _unnamed(self) -> frozenset[int]:
+        """Values that no class is inferred from: a pixel in none of several channels."""
+        one_hot = str(self.info.reading.get("channels", "")).startswith("one-hot")
+        return frozenset({NONE}) if one_hot else frozenset()
+
+    def _need_classes(self) -> None:
+        """Raise UnlistedValuesError where no class was inferred, since the masks are soft."""
+        if (soft := self.soft_masks) is not None:
+            raise UnlistedValuesError(
+                f"no classes are inferred: {soft.problem}",
+                where=printable(self.name),
+                remedy=soft.remedy,
+            )
+
+    @cached_property
     def failures(self) -> tuple[Failure, ...]:
         """Masks that could not be counted, with the reason, in natural order."""
         return tuple(self._store.failures(self.info))
@@ -346,8 +391,10 @@ class StoredScan:
 
     def _read_under(self, now: Settled, settled: Settled | None) -> ClassCatalog:
         if not len(self._given):
+            if self.soft_masks is not None:
+                return catalog_of_soft_masks(self._given)
             narrow, wide, nodata = map(frozenset, self._index_values())
-            return inferred_catalog(self._given, narrow, wide, nodata, settled)
+            return inferred_catalog(self._given, narrow, wide, nodata, self._unnamed, settled)
         return declared_catalog(self._given, now, settled)
 
     def _index_values(self) -> tuple[set[int], set[int], set[int]]:

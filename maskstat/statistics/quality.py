@@ -98,6 +98,16 @@ KINDS: dict[str, FindingKind] = {
             "export them again as PNG from the annotation tool",
         ),
         FindingKind(
+            "soft-masks",
+            "error",
+            "mask",
+            "most values lie between a few that stand out, or none does: smoothed, or resized by"
+            " interpolation, so no classes are inferred",
+            "export them again with nearest neighbour and without smoothing, or take a threshold:"
+            f" {argument('classes', Blank('FILE'))} with classes of ranges of values, as"
+            f" '{call('scan', Blank('SOURCE'), draft=Blank('FILE.yaml'))}' writes it",
+        ),
+        FindingKind(
             "anti-aliased",
             "error",
             "mask",
@@ -418,7 +428,9 @@ def check_255(histogram: ClassHistogram) -> list[Finding]:
 def check_ledger(catalog: ClassCatalog, ledger: MaskLedger, *, min_masks: int) -> list[Finding]:
     """What class counts show: empty and single-class masks, rare classes, outliers."""
     names = np.array(ledger.names, object)
-    findings = of_files("unlabelled", names[ledger.class_counts == 0])
+    findings: list[Finding] = []
+    if len(catalog):
+        findings += of_files("unlabelled", names[ledger.class_counts == 0])
     findings += of_files("single-class", names[ledger.class_counts == 1])
     masks = np.bincount(ledger.classes, minlength=len(catalog))
     absent = np.flatnonzero(masks == 0)

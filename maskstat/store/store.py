@@ -50,6 +50,7 @@ LOCK_SECONDS = 10.0  # how long to wait for another process that is writing
 # that decode go on meanwhile. 9 parameters a row; some builds of SQLite allow 999.
 _ROWS = 100
 _VALUES = "values and nodata"  # in place of a catalogue's digest, where `summary` keeps raw values
+_SOFT = "soft masks"  # the same before the digest of what is ignored, for what is known of these
 _SETTLED = "settled"  # the same for the values that the meaning of 255 was settled by
 _KEPT_VALUES = 1 << 16
 _FIRST = call("scan", Blank("FOLDER"), classes=Blank("K"))
@@ -392,6 +393,16 @@ class Store(KeptProfiles, KeptRuns, Copied):
         text = json.dumps([sorted(found) for found in values])
         with contextlib.suppress(StoreError), self._transaction():
             self._keep_summary(scan, _VALUES, revision, text)
+
+    def soft_masks(self, scan: ScanInfo, digest: str) -> str | None:
+        """What `keep_soft_masks` was given, where it is still true."""
+        text = self._summary(scan, _SOFT + digest)
+        return None if text is None else str(text)
+
+    def keep_soft_masks(self, scan: ScanInfo, digest: str, text: str, revision: int) -> None:
+        """Keep what was found out about the masks of this revision, for speed only."""
+        with contextlib.suppress(StoreError), self._transaction():
+            self._keep_summary(scan, _SOFT + digest, revision, text)
 
     def settled(self, scan: ScanInfo) -> Settled | None:
         """The values that the meaning of 255 was settled by, whatever masks came since."""

@@ -209,3 +209,16 @@ def test_mask_2_comes_before_mask_10(tmp_path: Path) -> None:
     masks = put(tmp_path, **{f"mask_{n}": [[0]] for n in (10, 9, 1, 2)})
     names = ms.scan(masks, classes=1).ledger.names
     assert names == ("mask_1.png", "mask_2.png", "mask_9.png", "mask_10.png")
+
+
+def test_what_smoothing_puts_between_two_classes_is_no_class(tmp_path: Path) -> None:
+    """Every grey level would be a class, and 255, the foreground, be ignored."""
+    y, x = np.mgrid[:64, :64]
+    mask = np.where((y - 30) ** 2 + (x - 30) ** 2 < 300, 255, 0).astype(np.uint8)
+    soft = np.asarray(Image.fromarray(mask).resize((100, 100), Image.Resampling.BILINEAR))
+    scan = ms.scan(put(tmp_path, a=soft), draft=tmp_path / "classes.yaml")
+    assert len(scan.catalog) == 0 and scan.histogram.unlisted_pixels == soft.size
+    with pytest.raises(ms.MaskstatError, match="look soft"):
+        scan.weights("balanced")
+    two = ms.scan(tmp_path, classes=tmp_path / "classes.yaml").histogram
+    assert two.pixels.tolist() == [(soft < 128).sum(), (soft >= 128).sum()]

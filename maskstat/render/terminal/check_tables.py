@@ -67,6 +67,11 @@ def _size(pair: Iterable[int]) -> str:
 _DESCRIPTIONS: dict[str, Any] = {
     "unreadable": lambda d: f"{d['mask']} ({d['reason']})",
     "unlisted": lambda d: f"{d['value']} ({counted(d['pixels'], 'pixel')}, first in {d['first']})",
+    "soft-masks": lambda d: (
+        f"first {d['first']}; {counted(d['values'], 'different value')},"
+        + (f" of which {d['standing_out']} stand out," if "standing_out" in d else "")
+        + f" threshold {d['threshold']}"
+    ),
     "size-mismatch": lambda d: (
         f"{d['mask']} ({_size(d['mask_size'])}, its image {_size(d['image_size'])})"
     ),

@@ -15,6 +15,7 @@ from maskstat.naming import counted, percent, printable
 from maskstat.render.terminal.fitting import BAR, LAST, Cell, Fitted, Kind, TableColumn
 from maskstat.render.terminal.profile_tables import profile_lines, unmeasured_lines
 from maskstat.render.terminal.rows import ALL, RowChoice, Shown
+from maskstat.statistics.soft_masks import SoftMasks
 from maskstat.values.catalog import DEFAULT_IGNORE, ClassCatalog
 from maskstat.values.readings import begin_at_one, readings_of_255, readings_of_unlisted
 from maskstat.weights.table import WeightTable
@@ -133,9 +134,15 @@ def _count(number: int | None) -> str:
 def binary_note(foreground: str) -> str:
     """What to say where 255 is class 1 although nobody said so."""
     return (
-        f"255 is class {printable(foreground)}: the only values are 0 and 255"
+        f"255 is class 1 ({printable(foreground)}): the only values are 0 and 255"
         f" ({spelled(argument('ignore', DEFAULT_IGNORE))} where it is void)"
     )
+
+
+def soft_masks_note(soft: Mapping[str, Any]) -> str:
+    """What to say where no class was inferred, since the masks are soft; for `errors.spelled`."""
+    about = SoftMasks.from_dict(soft)
+    return f"No classes are inferred: {about.problem}. What to do: {about.remedy}"
 
 
 def given_counts(document: Mapping[str, Any]) -> str:
@@ -234,7 +241,9 @@ def _attention(document: Mapping[str, Any]) -> list[RenderableType]:
         parts.append(
             Text("This scan was interrupted: run the same scan again and it goes on from there")
         )
-    if document["unlisted_values"]:
+    if soft := document["soft_masks"]:
+        parts.append(Text(spelled(soft_masks_note(soft))))
+    elif document["unlisted_values"]:
         parts.append(_unlisted(document))
         unlisted = [row["value"] for row in document["unlisted_values"]]
         values = [row["values"] for row in document["classes"]]
@@ -252,7 +261,7 @@ def _attention(document: Mapping[str, Any]) -> list[RenderableType]:
         ("single_class_masks", "a single class"),
         ("unlabelled_masks", "no labelled pixel"),
     ):
-        if count := document[key]:
+        if document["classes"] and (count := document[key]):
             parts.append(Text(f"{counted(count, 'mask')} of {document['masks']:,} with {what}"))
     return parts
 
