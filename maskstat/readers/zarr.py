@@ -10,17 +10,17 @@ from __future__ import annotations
 import itertools
 import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.errors import MaskError
+from maskstat.errors import Blank, MaskError, argument
 from maskstat.naming import printable
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.raw_masks import ArrayPlan, RawMask, choose_array, plan_array
-from maskstat.readers.zarr_guard import check_chunk, codec_names, shard_parts
+from maskstat.readers.zarr_guard import check_chunk, codec_names, filtered_size, shard_parts
 from maskstat.values.tally import MaskTally
 
 if TYPE_CHECKING:
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 NEEDS_ZARR = 'a Zarr store needs zarr 3: pip install "maskstat[zarr]" (Python 3.11 or later)'
 MAX_CHUNK_BYTES = 256 << 20
 MAX_PIXELS = 1 << 40
+MAX_CHUNKS = 1 << 20
+_MAX_AXES = 32
+_MAX_NODES = 1000  # arrays and groups that are looked through for the only array
+_BLOCK_CHUNKS = 1024  # that Zarr is asked for at once: it keeps some objects for each
+_MOST_TOGETHER = 1 << 16  # the same where they can't be parted: in a shard, of all channels
 _BLOCK_BYTES = 32 << 20
 _CHUNK_OVERHEAD = 1 << 20  # of an encoded chunk that could not be compressed
 _MARKS = ("zarr.json", ".zarray", ".zgroup")
@@ -64,7 +69,10 @@ class _ZarrArray(RawMask):
 
     def whole(self) -> NDArray[np.generic]:
         """All chunks."""
-        return _fetch(self._array, (slice(None),) * len(self.axes))
+        found = np.empty(self.axes, self._array.dtype)
+        for part in _parts(self._array):
+            found[part] = _fetch(self._array, part)
+        return found
 
 
 def _stores() -> Any:
@@ -91,7 +99,7 @@ def _open(store: CheckedStore, options: ReadOptions) -> Any:
     try:
         node = zarr.open(store, mode="r", path=path)
         if isinstance(node, zarr.Group):
-            node = _array_in(node, zarr.Array)
+            node = _array_in(node, zarr.Array, store)
         document = node.metadata.to_dict()
         _guard(store, node, document)
     except MaskError:
@@ -104,13 +112,18 @@ def _open(store: CheckedStore, options: ReadOptions) -> Any:
     return node
 
 
-def _array_in(group: Any, kind: type) -> Any:
+def _array_in(group: Any, kind: type, store: CheckedStore) -> Any:
     """The full-resolution level of an OME-Zarr image, or the only array below a group."""
     attributes = dict(group.attrs)
     ome = attributes.get("ome")
     levels = (ome if isinstance(ome, dict) else attributes).get("multiscales")
     if isinstance(levels, list) and levels:
         return group[str(levels[0]["datasets"][0]["path"])]
+    if store.holds_more_nodes(_MAX_NODES):
+        raise MaskError(
+            f"holds more than {_MAX_NODES:,} arrays and groups:"
+            f" {argument('array', Blank('NAME'))} names the one"
+        )
     arrays = {key: node for key, node in group.members(max_depth=None) if isinstance(node, kind)}
     if not arrays:
         raise MaskError("a Zarr group that holds no array")
@@ -131,6 +144,8 @@ def _guard(store: CheckedStore, array: Any, document: dict[str, Any]) -> None:
         codecs = [codec for codec in codecs if codec is not None]
     else:
         codecs = list(document["codecs"])
+    if len(array.shape) > _MAX_AXES:
+        raise MaskError(f"an array of {len(array.shape)} axes")
     names = codec_names(codecs)
     item = array.dtype.itemsize
     chunk = math.prod(array.chunks) * item
@@ -144,54 +159,88 @@ def _guard(store: CheckedStore, array: Any, document: dict[str, Any]) -> None:
         )
     if math.prod(array.shape) > MAX_PIXELS:
         raise MaskError(f"an array of shape {array.shape} has more pixels than are counted")
-    store.limit = shard + shard // 8 + _CHUNK_OVERHEAD
+    count = _chunks_of(array.shape, array.chunks)
+    if count > MAX_CHUNKS:
+        raise _too_many(f"an array of {count:,}", MAX_CHUNKS)
+    packed = filtered_size(codecs, chunk, item)
+    store.limit = max(shard, packed) * 9 // 8 + _CHUNK_OVERHEAD
     if array.shards is None:
-        store.check = lambda data, part: check_chunk(data, names, chunk)
+        store.check = lambda data, part: check_chunk(data, names, packed)
         return
     sharding = codecs[-1]["configuration"]
     at_end = sharding.get("index_location", "end") == "end"
     checksum = len(sharding["index_codecs"]) > 1
-    count = shard // chunk
+    inside = shard // chunk
+    if inside > _MOST_TOGETHER:
+        raise _too_many(f"a shard of {inside:,}", _MOST_TOGETHER)
+    index_size = 16 * inside + (4 if checksum else 0)
+    index = RangeByteRequest(0, index_size)
 
     def check(data: bytes, part: object) -> None:
-        """A whole shard, or one chunk of it; its index alone is no chunk."""
-        if part is None:
-            for encoded in shard_parts(data, count, at_end, checksum):
+        """A whole shard, its index, or one chunk of it."""
+        if part is None or (part == index and not at_end):
+            parts = shard_parts(data, inside, at_end, checksum, whole=part is None)
+            for encoded in parts:
                 check_chunk(encoded, names, chunk)
-        elif isinstance(part, RangeByteRequest) and (at_end or part.start > 0):
+        elif isinstance(part, RangeByteRequest):
             check_chunk(data, names, chunk)
 
     store.check = check
 
 
+def _chunks_of(shape: Sequence[int], chunks: Sequence[int]) -> int:
+    """How many chunks a part of an array is made of."""
+    return math.prod(-(-length // step) for length, step in zip(shape, chunks, strict=True))
+
+
+def _too_many(what: str, most: int) -> MaskError:
+    return MaskError(
+        f"{what} chunks, more than the {most:,} that are read: rewrite it with larger chunks"
+    )
+
+
 def _blocks(array: Any, plan: ArrayPlan) -> Iterator[NDArray[np.generic]]:
     """Parts of the array that count, made of whole chunks; channels are the last axis."""
+    first = plan.channels.endswith("-first")
+    whole = None if plan.is_plain else 0 if first else len(array.shape) - 1
+    planes = None if plan.plane is None else (plan.leading + first, plan.plane)
+    for part in _parts(array, whole, planes):
+        found = _fetch(array, part)
+        yield np.moveaxis(found, 0, -1) if first else found
+
+
+def _parts(
+    array: Any, whole: int | None = None, planes: tuple[int, int] | None = None
+) -> Iterator[tuple[slice, ...]]:
+    """The array cut along its chunks, a few at a time.
+
+    Args:
+        whole: the axis that is not cut.
+        planes: the axis of which one index is wanted, and this index.
+    """
     shape = tuple(array.shape)
-    chunks = tuple(array.shards or array.chunks)
-    block = list(chunks)
-    whole: set[int] = set()  # axes that are not cut
-    if not plan.is_plain:
-        whole.add(0 if plan.channels.endswith("-first") else len(shape) - 1)
-    for axis in whole:
-        block[axis] = shape[axis]
+    block = list(array.shards or array.chunks)
+    if whole is not None:
+        block[whole] = shape[whole]
     if math.prod(block) * array.dtype.itemsize > MAX_CHUNK_BYTES:
         raise MaskError("its chunks are too large to put all channels of one side by side")
+    together = _chunks_of(block, array.chunks)
+    if together > _MOST_TOGETHER:
+        raise _too_many(f"{together:,}", _MOST_TOGETHER)
     for axis in reversed(range(len(shape))):
-        room = _BLOCK_BYTES // (math.prod(block) * array.dtype.itemsize)
+        room = min(
+            _BLOCK_BYTES // (math.prod(block) * array.dtype.itemsize),
+            _BLOCK_CHUNKS // _chunks_of(block, array.chunks),
+        )
         if room > 1:
             block[axis] = min(shape[axis], block[axis] * room)
-    kept = {}
-    if plan.plane is not None:
-        kept[plan.leading + (1 if plan.channels.endswith("-first") else 0)] = plan.plane
     ranges = [
-        [slice(kept[axis], kept[axis] + 1)]
-        if axis in kept
-        else [slice(at, min(at + step, length)) for at in range(0, length, step)]
-        for axis, (length, step) in enumerate(zip(shape, block, strict=True))
+        [slice(at, min(at + step, length)) for at in range(0, length, step)]
+        for length, step in zip(shape, block, strict=True)
     ]
-    for part in itertools.product(*ranges):
-        found = _fetch(array, part)
-        yield np.moveaxis(found, 0, -1) if plan.channels.endswith("-first") else found
+    if planes is not None:
+        ranges[planes[0]] = [slice(planes[1], planes[1] + 1)]
+    return itertools.product(*ranges)
 
 
 def _fetch(array: Any, part: tuple[slice, ...]) -> NDArray[np.generic]:

@@ -13,6 +13,8 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from maskstat.errors import MaskError
 from maskstat.naming import printable
 
@@ -29,8 +31,10 @@ _ZSTD_SLACK = 8 << 20  # streams may end their blocks early, so that they only s
 def codec_names(codecs: Sequence[Mapping[str, Any]]) -> list[str]:
     """The names of codecs in the order of encoding, "sharding_indexed" replaced by what is in it.
 
+    Checksums at the end are left out.
+
     Raises:
-        MaskError: one is not known here, or there are several compressors.
+        MaskError: one is not known here, there are several compressors, or one is not the last.
     """
     names: list[str] = []
     for place, codec in enumerate(codecs):
@@ -41,7 +45,7 @@ def codec_names(codecs: Sequence[Mapping[str, Any]]) -> list[str]:
                 other.get("name") == name for other in inner.get("codecs", ())
             ):
                 raise MaskError("its shards are encoded once more")
-            if codec_names(inner.get("index_codecs", ())) not in (["bytes"], ["bytes", "crc32c"]):
+            if codec_names(inner.get("index_codecs", ())) != ["bytes"]:
                 raise MaskError("the index of its shards is compressed")
             names += codec_names(inner.get("codecs", ()))
         elif name in _PLAIN or name in _COMPRESSORS:
@@ -54,7 +58,28 @@ def codec_names(codecs: Sequence[Mapping[str, Any]]) -> list[str]:
             )
     if sum(name in _COMPRESSORS for name in names) > 1:
         raise MaskError("its chunks are compressed twice")
+    while len(names) > 1 and names[-1] in _CHECKSUMS:
+        names.pop()
+    if any(name in _COMPRESSORS for name in names[:-1]):
+        # What a chunk expands to could only be seen by undoing the filter.
+        raise MaskError("its chunks are filtered after they were compressed, as no array needs")
     return names
+
+
+def filtered_size(codecs: Sequence[Mapping[str, Any]], size: int, item: int) -> int:
+    """Bytes of a chunk of `size` bytes when its filters are done: what its compressor is given.
+
+    Raises:
+        MaskError: a filter is not made for the array's items, of `item` bytes.
+    """
+    for codec in codecs:
+        if codec.get("id") == "delta":
+            before = np.dtype(codec["dtype"])
+            after = np.dtype(codec.get("astype") or before)
+            if before.itemsize != item or {before.kind, after.kind} - set("iuf"):
+                raise MaskError("its filter 'delta' is made for items of another type")
+            size, item = size // item * after.itemsize, after.itemsize
+    return size
 
 
 def check_chunk(data: bytes | memoryview, names: Sequence[str], size: int) -> None:
@@ -63,16 +88,12 @@ def check_chunk(data: bytes | memoryview, names: Sequence[str], size: int) -> No
     Args:
         data: the chunk as stored.
         names: its codecs, as `codec_names` gives them.
-        size: of a decoded chunk.
+        size: of a decoded chunk, as `filtered_size` gives it.
     """
-    for name in reversed(names):
-        if name in _CHECKSUMS:
-            continue
-        found = _EXPANDED[name](memoryview(data), size) if name in _EXPANDED else len(data)
-        slack = _ZSTD_SLACK if name == "zstd" else _SLACK
-        if found > size + slack:
-            raise MaskError(f"a chunk expands to more than the {size} bytes that one has")
-        return
+    name = names[-1] if names else ""
+    found = _EXPANDED[name](memoryview(data), size) if name in _EXPANDED else len(data)
+    if found > size + (_ZSTD_SLACK if name == "zstd" else _SLACK):
+        raise MaskError(f"a chunk expands to more than the {size} bytes that one has")
 
 
 def _blosc(data: memoryview, size: int) -> int:
@@ -129,10 +150,16 @@ def _zstd(data: memoryview, size: int) -> int:
 _EXPANDED = {"blosc": _blosc, "lz4": _lz4, "gzip": _inflated, "zlib": _inflated, "zstd": _zstd}
 
 
-def shard_parts(data: bytes, count: int, at_end: bool, checksum: bool) -> list[bytes]:
-    """The encoded chunks of a whole shard, from its index of `count` (offset, length) pairs.
+def shard_parts(
+    data: bytes, count: int, at_end: bool, checksum: bool, *, whole: bool
+) -> list[bytes]:
+    """The encoded chunks of a shard, from its index of `count` (offset, length) pairs.
 
-    Raises MaskError where the index points outside the shard.
+    Args:
+        whole: whether `data` is all of the shard, or an index at its start alone.
+
+    Raises:
+        MaskError: the index points outside the shard, or into itself.
     """
     size = 16 * count + (4 if checksum else 0)
     if len(data) < size:
@@ -143,7 +170,10 @@ def shard_parts(data: bytes, count: int, at_end: bool, checksum: bool) -> list[b
     for offset, length in zip(pairs[::2], pairs[1::2], strict=True):
         if offset == length == 0xFFFF_FFFF_FFFF_FFFF:  # an empty chunk
             continue
-        if offset + length > len(data):
+        if not at_end and offset < size:
+            raise MaskError("the index of a shard points into itself")
+        if whole and offset + length > len(data):
             raise MaskError("the index of a shard points outside it")
-        parts.append(data[offset : offset + length])
+        if whole:
+            parts.append(data[offset : offset + length])
     return parts

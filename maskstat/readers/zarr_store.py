@@ -10,6 +10,7 @@ import os
 import threading
 import zipfile
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from zarr.abc.store import (
@@ -25,8 +26,9 @@ from maskstat.errors import MaskError
 from maskstat.naming import printable, storable
 from maskstat.regular_files import open_file
 
-MAX_METADATA = 64 << 20
-_METADATA = frozenset({"zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata"})
+MAX_METADATA = 16 << 20
+_OF_NODES = frozenset({"zarr.json", ".zarray", ".zgroup"})
+_METADATA = _OF_NODES | {".zattrs", ".zmetadata"}
 
 
 class _Unfinished(logging.Filter):
@@ -63,16 +65,25 @@ class CheckedStore(Store):
         self._fetch, self._names = fetch, names
         self.check: Check | None = None
         self.limit = MAX_METADATA
+        self._last: tuple[str, bytes | None] = ("", None)  # parts of a shard are asked for in turn
 
     def __eq__(self, other: object) -> bool:
         return self is other
+
+    def holds_more_nodes(self, most: int) -> bool:
+        """Whether there are more arrays and groups than this."""
+        nodes = (name for name in self._names() if name.rpartition("/")[2] in _OF_NODES)
+        return next(islice(nodes, most, None), None) is not None
 
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
         """The value of a key. Raises MaskError where it would expand too much."""
         is_metadata = key.rpartition("/")[2] in _METADATA
-        data = self._fetch(key, MAX_METADATA if is_metadata else self.limit)
+        kept, data = self._last
+        if byte_range is None or kept != key:
+            data = self._fetch(key, MAX_METADATA if is_metadata else self.limit)
+            self._last = ("", None) if byte_range is None else (key, data)
         if data is None:
             return None
         if isinstance(byte_range, RangeByteRequest):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import os
+import socket
 import struct
 import sys
 import tracemalloc
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ import pytest
 
 from maskstat.errors import MaskError
 from maskstat.readers.formats import read_tally_folder
+from maskstat.sources.local.folders import store_entry
 from tests.support.mask_files import STRICT
 from tests.support.tracing import stop_tracing
 from tests.support.zarr_cases import CODECS, numcodecs, store, store_refusal, zarr
@@ -36,8 +40,16 @@ def change(path: Path, **metadata: Any) -> None:
         ({"zarr_format": 2}, {"filters": [{"id": "pickle"}], "dtype": "|O"}, ""),
         ({"zarr_format": 2}, {"compressor": {"id": "bz2", "level": 1}}, "'bz2'"),
         ({"zarr_format": 2}, {"filters": [{"id": "zlib", "level": 1}]}, "compressed twice"),
+        (
+            {"zarr_format": 2},
+            {"compressor": None, "filters": [{"id": "zlib"}, {"id": "shuffle", "elementsize": 1}]},
+            "filtered after they were compressed",
+        ),
+        ({"zarr_format": 2}, {"filters": [{"id": "delta", "dtype": "<i8"}]}, "of another type"),
         ({"zarr_format": 2}, {"dtype": "|O"}, ""),
         ({"zarr_format": 2}, {"dtype": "<U4"}, ""),
+        ({"zarr_format": 2}, {"shape": [1 << 15] * 2, "chunks": [1, 1]}, "1,073,741,824 chunks"),
+        ({"zarr_format": 2}, {"shape": [1] * 40, "chunks": [1] * 40}, "40 axes"),
         ({"zarr_format": 2}, {"dtype": "<M8[s]"}, ""),
         ({"zarr_format": 2}, {"chunks": [1 << 20, 1 << 20]}, "a chunk takes"),
         ({"zarr_format": 2}, {"shape": [1 << 30, 1 << 30]}, "more pixels than are counted"),
@@ -61,6 +73,51 @@ def test_metadata_that_lies(
         assert tracemalloc.get_traced_memory()[1] < 50_000_000
     finally:
         stop_tracing()
+
+
+def test_a_shard_of_too_many_chunks(tmp_path: Path) -> None:
+    path = store(tmp_path, shards=(8, 8))
+    document = json.loads((path / "zarr.json").read_text())
+    document["codecs"][0]["configuration"]["chunk_shape"] = [1, 1]
+    grid = {"name": "regular", "configuration": {"chunk_shape": [1024, 512]}}
+    change(path, shape=[1024, 512], chunk_grid=grid, codecs=document["codecs"])
+    assert "a shard of 524,288 chunks" in store_refusal(tmp_path)
+
+
+def test_a_group_of_too_many_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maskstat.readers.zarr._MAX_NODES", 3)
+    zarr.create_group(tmp_path / "s.zarr")
+    for name in "abc":
+        zarr.create_array(tmp_path / "s.zarr" / name, shape=(4, 4), dtype="u1")
+    assert "more than 3 arrays and groups: array=NAME" in store_refusal(tmp_path)
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def _socket(path: Path) -> None:
+    with contextlib.chdir(path.parent), socket.socket(socket.AF_UNIX) as server:
+        server.bind(path.name)  # paths of sockets are short
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("make", [_pipe, _device, _socket])
+@pytest.mark.parametrize("name", ["0.0", ".zarray"])
+def test_what_is_no_file_is_not_waited_for(
+    make: Callable[[Path], None], name: str, tmp_path: Path
+) -> None:
+    path = store(tmp_path, zarr_format=2)
+    (path / name).unlink()
+    make(path / name)
+    with pytest.raises(MaskError, match="not a regular file"):
+        read_tally_folder(str(path), "m", STRICT)
+    with pytest.raises(MaskError, match="not a regular file"):
+        store_entry(str(path), "m").load()
 
 
 def first_chunk(path: Path) -> Path:
