@@ -13,6 +13,7 @@
         AbsentClassError        declared classes never occur
         UnknownCountsError      given counts know nothing of masks
         InfeasibleEqualCost     no weights make all costs equal at this batch size
+      CountOverflowError        also an OverflowError: counts add up to more than 64 bits hold
       ProfileError              the pixel profile is not there, or not of all masks
       FileFormatError           a file is not in a form that maskstat knows
       ParameterError            also a ValueError: a parameter is unknown or has a wrong value
@@ -254,6 +255,10 @@ class ParameterError(MaskstatError, ValueError):
     """A parameter is unknown, or its value has no meaning here. A ValueError, too."""
 
     exit_code = 2
+
+
+class CountOverflowError(MaskstatError, OverflowError):
+    """Counts add up to 2^63 or more, which no count here can hold. An OverflowError, too."""
 
 
 class ProfileError(MaskstatError):

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.errors import ParameterError, argument
+from maskstat.errors import CountOverflowError, ParameterError, argument
 from maskstat.naming import counted, natural_key
 from maskstat.regions.components import Components
 from maskstat.showing import one_line
@@ -112,7 +112,7 @@ class PixelProfile:
 
     def __post_init__(self) -> None:
         if sum(self.pixels.tolist()) > MAX_PIXELS:
-            raise OverflowError(f"a profile holds at most {MAX_PIXELS} pixels")
+            raise CountOverflowError(f"a profile holds at most {MAX_PIXELS} pixels")
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, np.ndarray):

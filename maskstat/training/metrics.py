@@ -21,6 +21,7 @@ from maskstat.frames import data_frame
 from maskstat.naming import counted
 from maskstat.parameters import several
 from maskstat.showing import one_line
+from maskstat.values.sums import added
 from maskstat.values.tally import IntArray
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class ConfusionMatrix:
             raise ParameterError(
                 f"confusion matrices of {len(self)} and {len(other)} classes do not add"
             )
-        return ConfusionMatrix(self.counts + other.counts, self.ignored + other.ignored)
+        return ConfusionMatrix(added(self.counts, other.counts), self.ignored + other.ignored)
 
     def __radd__(self, other: object) -> ConfusionMatrix:
         return self if other == 0 else NotImplemented
@@ -351,7 +352,7 @@ class ConfidenceHistogram:
     def __add__(self, other: object) -> ConfidenceHistogram:
         if not isinstance(other, ConfidenceHistogram):
             return NotImplemented
-        return ConfidenceHistogram(self.counts + other.counts, self.ignored + other.ignored)
+        return ConfidenceHistogram(added(self.counts, other.counts), self.ignored + other.ignored)
 
     def __radd__(self, other: object) -> ConfidenceHistogram:
         return self if other == 0 else NotImplemented

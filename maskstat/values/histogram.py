@@ -16,6 +16,7 @@ from maskstat.showing import html, one_line
 from maskstat.values.catalog import DEFAULT_IGNORE, IGNORED, UNLISTED, ClassCatalog
 from maskstat.values.known import Known, known, of_shares
 from maskstat.values.ledger import MaskLedger
+from maskstat.values.sums import added, total, within
 from maskstat.values.tally import IntArray, TallyTable, value_label
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ Unit = Literal["pixels", "shares"]
 class ClassHistogram:
     """Exact totals over a set of masks: an identity, `+`, and builtin `sum`.
 
+    Totals that would pass 2^63 raise CountOverflowError.
+
     Of counts that somebody gave (`maskstat.from_counts`) only `catalog`, `pixels` and `unlisted`
     are always known. Reading any other raises UnknownCountsError where it is unknown: it is
     never 0 instead. `knows` and `known` ask first.
@@ -88,6 +91,10 @@ class ClassHistogram:
     total_pixels: Known[int] = Known()
     unit: Unit = "pixels"
 
+    def __post_init__(self) -> None:
+        total(self.pixels)  # so that no sum of some of them wraps round
+        within(known(self, "total_pixels") or 0)
+
     def __repr__(self) -> str:
         masks, pixels = known(self, "mask_count"), known(self, "total_pixels")
         pixels = int(self.pixels.sum()) if pixels is None else pixels
@@ -113,11 +120,12 @@ class ClassHistogram:
     ) -> ClassHistogram:
         """The totals of raw tallies under a catalogue (`ledger`: theirs, where at hand)."""
         targets = catalog.targets(table)
+        total_pixels = total(table.areas)  # no sum below is larger
         ledger = MaskLedger.of(catalog, table) if ledger is None else ledger
         per_mask = ledger.class_counts
         mask_of_entry = np.repeat(np.arange(len(ledger)), per_mask)
 
-        def total(weights: IntArray) -> IntArray:
+        def per_class(weights: IntArray) -> IntArray:
             # np.bincount sums weights in float64, which is not exact beyond 2**53.
             sums = np.zeros(len(catalog), np.int64)
             np.add.at(sums, ledger.classes, weights)
@@ -125,16 +133,16 @@ class ClassHistogram:
 
         return cls(
             catalog,
-            total(ledger.pixels),
-            total(np.ones_like(ledger.pixels)),
-            total(ledger.areas[mask_of_entry]),
-            total(ledger.labelled[mask_of_entry]),
+            per_class(ledger.pixels),
+            per_class(np.ones_like(ledger.pixels)),
+            per_class(ledger.areas[mask_of_entry]),
+            per_class(ledger.labelled[mask_of_entry]),
             _value_counts(table, targets == IGNORED),
             _value_counts(table, targets == UNLISTED, find_first=True),
             len(table),
             int((per_mask == 1).sum()),
             int((per_mask == 0).sum()),
-            int(table.areas.sum()),
+            total_pixels,
         )
 
     def __add__(self, other: object) -> ClassHistogram:
@@ -151,16 +159,18 @@ class ClassHistogram:
                 "shares do not add: the number of pixels they are of is unknown"
             )
 
-        def total(name: str) -> Any:
+        def both(name: str) -> Any:
             mine, others = known(self, name), known(other, name)
             if mine is None or others is None:
                 return None  # what one side does not know, nobody knows of both
             if isinstance(mine, Mapping):
                 return _merged(mine, others)
-            return _read_only(mine + others) if isinstance(mine, np.ndarray) else mine + others
+            if isinstance(mine, np.ndarray):
+                return _read_only(added(mine, others))
+            return mine + others
 
         names = [f.name for f in fields(self) if f.name not in {"catalog", "unit"}]
-        return ClassHistogram(self.catalog, **{name: total(name) for name in names})
+        return ClassHistogram(self.catalog, **{name: both(name) for name in names})
 
     def __radd__(self, other: object) -> ClassHistogram:
         return self if other == 0 else NotImplemented

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from maskstat.naming import counted
 from maskstat.showing import cut, one_line
-
-IntArray = NDArray[np.int64]
+from maskstat.values.sums import IntArray as IntArray
+from maskstat.values.sums import multiplied
 
 _COLOUR_SAMPLES = frozenset({"rgb", "rgba", "greyalpha"})
 _LOSSY_MARK = "lossy"
@@ -196,8 +196,8 @@ class TallyTable:
 
     @property
     def areas(self) -> IntArray:
-        """int64[B], all pixels of each mask."""
-        return self.shapes[:, 0] * self.shapes[:, 1]
+        """int64[B], all pixels of each mask. Raises CountOverflowError where one passes 2^63."""
+        return multiplied(self.shapes[:, 0], self.shapes[:, 1])
 
     def index_values(self, *, eight_bit: bool) -> IntArray:
         """Raw values that occur in index masks (not in colour-coded ones), ascending.

@@ -18,6 +18,7 @@ from maskstat.naming import counted, printable
 from maskstat.showing import cut, html, one_line, span
 from maskstat.values.amounts import in_proportion
 from maskstat.values.histogram import Unit
+from maskstat.values.sums import LARGEST, total
 from maskstat.values.tally import IntArray
 from maskstat.weights.notes import notes_of
 from maskstat.weights.schemes import FloatArray
@@ -80,6 +81,7 @@ class WeightTable(Mapping[str, float]):
             raise ValueError("names and masks must be equally long")
         if not np.isfinite(self.weights).all() or (self.weights < 0).any():
             raise ValueError("weights must be finite and not negative")
+        total(self.pixels)
         for array in (self.weights, self.pixels):
             array.flags.writeable = False
         object.__setattr__(self, "_index", {name: k for k, name in enumerate(self.names)})
@@ -285,7 +287,7 @@ def _counts(column: Sequence[object] | None, length: int) -> list[int]:
         counts = [int(value) for value in column]  # type: ignore[call-overload]
     except (TypeError, ValueError, OverflowError) as error:
         raise FileFormatError("holds a pixel count that is no whole number") from error
-    if len(counts) != length or any(not 0 <= count < 2**63 for count in counts):
+    if len(counts) != length or min(counts, default=0) < 0 or sum(counts) > LARGEST:
         raise FileFormatError("holds pixel counts that do not fit its weights")
     return counts
 
