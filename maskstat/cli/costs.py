@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from maskstat.cli.next_commands import may_be_weighed, reads_along, say_next
+from maskstat.cli.next_commands import (
+    may_be_weighed,
+    reads_along,
+    say_left_out,
+    say_next,
+    with_options,
+)
 from maskstat.cli.options import (
     AllOption,
     AllowIncomplete,
@@ -115,4 +121,5 @@ def command(
         output().print(cost_table(costs.to_document(), rows))
         if offered and out is None and confidence is None:
             say_next(f"{typed(command='weights')} -o weights.json")
+    say_left_out(chosen, with_options(db, scan, classes, ignore))
     return 0

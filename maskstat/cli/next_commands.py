@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from maskstat.cli.options import database
-from maskstat.naming import printable
+from maskstat.naming import counted, printable
 
 if TYPE_CHECKING:
     from maskstat.api.scan import Scan
@@ -75,6 +75,16 @@ def may_be_weighed(scan: Scan) -> bool:
     except MaskstatError:
         return False
     return True
+
+
+def say_left_out(scan: StoredScan, options: str) -> None:
+    """Say on stderr, as the last line, that the exit code is 0 though pixels are left out."""
+    if unlisted := scan.histogram.unlisted_pixels:
+        typer.echo(
+            f"exit code 0: {counted(unlisted, 'unlisted pixel')} left out;"
+            f" 'maskstat check{printable(options)}' says which",
+            err=True,
+        )
 
 
 def other_split(db: Path | None, scan: StoredScan) -> str | None:

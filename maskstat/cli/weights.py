@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maskstat.cli.next_commands import say_next, with_options
+from maskstat.cli.next_commands import say_left_out, say_next, with_options
 from maskstat.cli.options import (
     AllOption,
     AllowIncomplete,
@@ -174,6 +174,7 @@ def command(
     chosen = counted_scan(
         counts, unit, db, scan, classes, ignore, allow_incomplete, reduce_zero_label
     )
+    about = with_options(db, scan, classes, ignore)
     with offering_commands():
         if compare:
             tables = chosen.all_weights(
@@ -186,12 +187,12 @@ def command(
             announce_scan(chosen, beside_data=json)
             _show_all(tables, chosen.catalog, json=json)
             if not json:
-                about = with_options(db, scan, classes, ignore)
                 stored = counts is None and not reduce_zero_label
                 say_next(
                     f"{typed(without='--compare')} --scheme NAME -o weights.json",
                     *([f"maskstat report{about} -o report.html"] if stored else []),
                 )
+            say_left_out(chosen, about)
             return 0
         table = chosen.weights(
             "equal-cost" if scheme is None else scheme,
@@ -217,6 +218,7 @@ def command(
         document = table.to_document()
         said = {"average_weight": table.average_weight, "notes": list(table.notes)}
         print_json({**document.metadata, **document.columns, **said})
+        say_left_out(chosen, about)
         return 0
     from maskstat.render.terminal.tables import binary_note, weight_table
 
@@ -232,6 +234,7 @@ def command(
             for value in (*not_compared.values(), *not_ordered.values())
         )
         say_next(f"{typed()} -o weights.json", *([f"{typed()} --compare"] if compared else []))
+    say_left_out(chosen, about)
     return 0
 
 

@@ -31,10 +31,11 @@ from maskstat.readers.base import LabelMap as LabelMap
 from maskstat.readers.foreign import LOOKED_AT, kind_of
 from maskstat.readers.index_channel import offer
 from maskstat.readers.options import ReadOptions as ReadOptions
-from maskstat.readers.tallying import MAX_DISTINCT_VALUES, count_pixels
+from maskstat.readers.tallying import MAX_DISTINCT_VALUES, count_pixels, too_many_values
 from maskstat.values.tally import GREY, MaskTally
 
 MAX_WHOLE_BYTES = 1 << 30  # of an encoded file that can't be streamed
+_MOST_CLASS_COLOURS = 4096  # a mask of classes has fewer, a photograph more
 
 
 class Format(NamedTuple):
@@ -146,7 +147,7 @@ def read_tally_and_pixels(
 def _accepted(tally: MaskTally, options: ReadOptions) -> MaskTally:
     """The tally, if it may count. Raises MaskError."""
     if tally.values.size > MAX_DISTINCT_VALUES:
-        raise MaskError(f"{tally.values.size} different values: a photograph or a float map?")
+        raise too_many_values()
     tally = options.interpreted(tally)
     if tally.encoding.is_colour and not options.colours:
         _refuse_colours(tally)
@@ -174,6 +175,8 @@ def read_label_map(data: bytes, options: ReadOptions, name: str = "") -> LabelMa
 
 def _refuse_colours(tally: MaskTally) -> None:
     """Colours without a catalogue mean nothing, but a grey map in a format without grey does."""
+    if tally.values.size > _MOST_CLASS_COLOURS:
+        raise too_many_values(_MOST_CLASS_COLOURS)
     grey = bool((tally.values == (tally.values & 0xFF) * GREY).all())
     if grey and tally.encoding.lacks_grey:
         return

@@ -99,11 +99,9 @@ class PixelCounter:
         return MaskTally(name, shape, encoding, self._values, self._counts)
 
 
-def too_many_values() -> MaskError:
+def too_many_values(most: int = MAX_DISTINCT_VALUES) -> MaskError:
     """The error for a photograph, or for a map of measurements."""
-    return MaskError(
-        f"more than {MAX_DISTINCT_VALUES} different values: a photograph or a float map?"
-    )
+    return MaskError(f"more than {most} different values: a photograph or a float map?")
 
 
 def _bands(pixels: NDArray[np.generic]) -> Iterator[NDArray[np.generic]]:

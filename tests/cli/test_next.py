@@ -150,3 +150,25 @@ def test_pipes_are_not_told(
         assert said(line, capsys, monkeypatch, terminal=False) == []
     for command in ("show", "weights", "costs", "sampling", "check", "report"):
         assert said(f"maskstat {command} --json", capsys, monkeypatch) == []
+
+
+def test_exit_code_0_is_explained_where_pixels_are_left_out(
+    masks: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody allowed it, and whoever reads the numbers later should know."""
+    run(["scan", "masks", "--classes", "2"])
+    err = capsys.readouterr().err
+    assert err.startswith("exit code 0: all masks are counted, but 1 unlisted value will stop")
+    said = "exit code 0: 1 unlisted pixel left out; 'maskstat check{}' says which"
+    for terminal in (True, False):
+        monkeypatch.setattr(sys.stdout, "isatty", lambda now=terminal: now, raising=False)
+        for command in (
+            "weights --unlisted ignore",
+            "weights --unlisted ignore --compare",
+            "costs",
+        ):
+            for options in ("", " --classes 2 --ignore 7"):
+                for json in ("", " --json"):
+                    assert run(shlex.split(f"{command}{options}{json}")) == 0
+                    last = capsys.readouterr().err.splitlines()[-1]
+                    assert last == said.format(options)

@@ -147,7 +147,6 @@ def test_the_masks_of_a_list(header: str, rows: list[str], name: str, tmp_path: 
         ("mask,label\nm/0.png,m/1.png\n", ["mask: masks, label: masks"]),
         ("path,label\ni/0.png,cat\n", ["label: text", "path: photographs"]),
         ("path,file\nhttps://a/b.png,https://a/c.png\n", ["path: unknown, file: unknown"]),
-        ("image,mask_rle\ni/0.png,1 5 9 2\n", ["mask_rle: run lengths"]),
     ],
 )
 def test_what_can_not_be_decided_is_an_error_that_lists_the_columns(
@@ -161,11 +160,22 @@ def test_what_can_not_be_decided_is_an_error_that_lists_the_columns(
     assert not (tmp_path / "kept.db").exists()
 
 
+@pytest.mark.parametrize("header", ["image,mask_rle", "ImageId,EncodedPixels"])
+@pytest.mark.parametrize("chosen", [False, True])
+def test_run_lengths_are_called_that(header: str, chosen: bool, tmp_path: Path) -> None:
+    where = table(tmp_path, f"{header}\ni/0.png,1 5 9 2\ni/1.png,-1\ni/2.png,\ni/3.png,7 2\n")
+    column = header.rpartition(",")[2]
+    with pytest.raises(SourceError) as caught:
+        ms.scan(where, column=column if chosen else None, db=tmp_path / "kept.db")
+    assert f"column '{column}' holds run lengths (Kaggle's EncodedPixels)" in str(caught.value)
+    assert not (tmp_path / "kept.db").exists()
+
+
 def test_the_line_of_a_bad_row_is_right_behind_those_looked_at(tmp_path: Path) -> None:
     rows = ["m/0.png"] * 20
     rows[12] = "m/\0.png"
-    with pytest.raises(SourceError, match="line 14 is no row of a table"):
-        ms.scan(table(tmp_path, "\n".join(["mask", *rows])), classes=7)
+    with ms.scan(table(tmp_path, "\n".join(["mask", *rows])), classes=7) as scan:
+        assert [failure.mask for failure in scan.failures] == ["line 14"]
 
 
 def test_the_case_of_a_photographs_column() -> None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from maskstat.naming import counted, percent, printable
 from maskstat.render.documents.report import MIN_MASKS
+from maskstat.render.terminal.failures import failure_lines
 from maskstat.render.terminal.profile_tables import profile_lines, unmeasured_lines
 from maskstat.render.terminal.tables import given_counts
 from maskstat.statistics.quality import MIN_COMPONENTS
@@ -247,6 +248,11 @@ def sentence(text: str) -> str:
 def finding_items(finding: Mapping[str, Any]) -> list[str]:
     """What it is about, as text, a few at most: names that are not escaped yet."""
     records = finding["details"]
+    if records and records[0].keys() in ({"mask", "reason"}, {"image", "reason"}):
+        what = next(iter(records[0]))
+        lines = failure_lines((record[what], record["reason"]) for record in records)
+        left = len(lines) - SHOWN
+        return lines[:SHOWN] + ([f"and {left:,} more kinds"] if left > 0 else [])
     items = [_record(record) for record in records[:SHOWN]] if records else []
     items = items or [printable(name) for name in finding["files"][:SHOWN]]
     left = max(len(records), 0 if records else len(finding["files"])) - len(items)
@@ -258,8 +264,6 @@ def _record(record: Mapping[str, Any]) -> str:
     if {"width", "height"} <= record.keys():
         size = f"{record['width']:,} × {record['height']:,}"
         return f"{size} ({counted(record['masks'], 'mask')})"
-    if record.keys() == {"mask", "reason"}:
-        return f"{_plain(record['mask'])}: {_plain(record['reason'])}"
     key, *others = record
     facts = [
         counted(record[name], name.removesuffix("s"))

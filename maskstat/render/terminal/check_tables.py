@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from maskstat.naming import counted, percent, printable
+from maskstat.render.terminal.failures import failure_lines
 from maskstat.render.terminal.fitting import LAST, Fitted, TableColumn
 from maskstat.statistics.quality import SEVERITIES
 
@@ -52,6 +53,11 @@ def check_tables(document: Mapping[str, Any], *, note: str = "") -> RenderableTy
 def _lines(finding: Mapping[str, Any]) -> Iterable[str]:
     """The rule, its first few cases, and the advice."""
     yield finding["meaning"]
+    if what := _WITH_REASONS.get(finding["kind"]):
+        files = ((found[what], found["reason"]) for found in finding["details"])
+        yield from failure_lines(files, _SHOWN)
+        yield f"→ {finding['advice']}"
+        return
     describe = _DESCRIPTIONS.get(finding["kind"])
     cases = [describe(d) for d in finding["details"]] if describe else finding["files"]
     if cases:
@@ -64,8 +70,9 @@ def _size(pair: Iterable[int]) -> str:
     return "×".join(map(str, pair))
 
 
+# Findings of files with a reason each, and what a file is there.
+_WITH_REASONS = {"unreadable": "mask", "unmeasured": "mask", "unreadable-image": "image"}
 _DESCRIPTIONS: dict[str, Any] = {
-    "unreadable": lambda d: f"{d['mask']} ({d['reason']})",
     "unlisted": lambda d: f"{d['value']} ({counted(d['pixels'], 'pixel')}, first in {d['first']})",
     "soft-masks": lambda d: (
         f"first {d['first']}; {counted(d['values'], 'different value')},"
@@ -81,10 +88,8 @@ _DESCRIPTIONS: dict[str, Any] = {
     "few-masks": lambda d: f"{d['class']} (in {d['masks']})",
     "few-components": lambda d: f"{d['class']} ({d['components']})",
     "thin-class": lambda d: f"{d['class']} ({percent(d['border_share'])})",
-    "unmeasured": lambda d: f"{d['mask']} ({d['reason']})",
     "duplicate": lambda d: " = ".join(d["masks"][:_SHOWN]) + ("..." if len(d["masks"]) > 3 else ""),
     "ambiguous-pair": lambda d: f"{d['mask']} ({' or '.join(d['images'][:_SHOWN])})",
-    "unreadable-image": lambda d: f"{d['image']} ({d['reason']})",
     "exif-rotated": lambda d: f"{d['image']} (orientation {d['orientation']})",
     "outlier": lambda d: f"{d['mask']} (distance {d['distance']:.2f}, z {d['robust_z']:.1f})",
     "mixed-sizes": lambda d: f"{d['width']}×{d['height']} ({counted(d['masks'], 'mask')})",

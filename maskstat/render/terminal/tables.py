@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -12,6 +11,7 @@ from rich.text import Text
 
 from maskstat.errors import argument, spelled
 from maskstat.naming import counted, percent, printable
+from maskstat.render.terminal.failures import failure_lines
 from maskstat.render.terminal.fitting import BAR, LAST, Cell, Fitted, Kind, TableColumn
 from maskstat.render.terminal.profile_tables import profile_lines, unmeasured_lines
 from maskstat.render.terminal.rows import ALL, RowChoice, Shown
@@ -21,13 +21,14 @@ from maskstat.values.readings import begin_at_one, readings_of_255, readings_of_
 from maskstat.weights.table import WeightTable
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
-_SHOWN_FAILURES = 8
 _SHOWN_NAMES = 12
 _SLIGHTLY_OFF = 5  # what palettes and colour profiles do to colours; more may be another class
 
 
 def scan_tables(document: Mapping[str, Any], rows: RowChoice = ALL) -> RenderableType:
     """Class table, totals and what needs attention, from `scan_document`."""
+    if document["failures"] and not document["masks"]:  # zeros would hide why
+        return _failures(document["failures"], "None of {} could be counted:")
     parts: list[RenderableType] = []
     if document["classes"]:
         measured = (document["profile"] or {}).get("classes")
@@ -313,16 +314,14 @@ def _nearest(row: Mapping[str, Any]) -> str:
     return f"{what}, off by {nearest['difference']}"
 
 
-def _failures(failures: Sequence[Mapping[str, str]]) -> Group:
-    """Failures by reason, so that one cause a thousand times is one line."""
-    lines = [Text(f"{counted(len(failures), 'mask')} could not be counted:")]
-    by_reason = sorted(failures, key=lambda failure: failure["reason"])
-    for reason, group in groupby(by_reason, key=lambda failure: failure["reason"]):
-        names = [failure["mask"] for failure in group]
-        shown = ", ".join(map(printable, names[:_SHOWN_FAILURES]))
-        more = f" and {len(names) - _SHOWN_FAILURES:,} more" if len(names) > _SHOWN_FAILURES else ""
-        lines.append(Text(f"  {shown}{more}: {printable(reason)}"))
-    return Group(*lines)
+def _failures(
+    failures: Sequence[Mapping[str, str]], heading: str = "{} could not be counted:"
+) -> Group:
+    lines = failure_lines((failure["mask"], failure["reason"]) for failure in failures)
+    return Group(
+        Text(heading.format(counted(len(failures), "mask"))),
+        *(Text(f"  {line}") for line in lines),
+    )
 
 
 def _names(names: Sequence[str]) -> str:

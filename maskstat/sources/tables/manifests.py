@@ -193,13 +193,20 @@ class ManifestSource(Source):
         """Which column holds the paths, of which these are the first rows. Raises SourceError."""
         if self.column is not None:
             if self.column in columns:
-                return columns.index(self.column)
+                at = columns.index(self.column)
+                cells = [row[at].strip() for row in rows if at < len(row)]
+                if look_at_texts(cells, self._exists) == "run lengths":
+                    raise self._of_runs(self.column)
+                return at
             problem = f"has no column {printable(self.column)!r}"
             hint = did_you_mean(self.column, columns)
         else:
             choice = self._choice(columns, rows)
             if choice.column is not None:
                 return columns.index(choice.column)
+            runs = [name for name, look in choice.seen.items() if look == "run lengths"]
+            if runs and len(choice.seen) == len(runs):
+                raise self._of_runs(runs[0])
             hint = ""
             problem = "it is not clear which column holds the paths of masks" + choice.in_words()
         listed = ", ".join(printable(storable(column)) or "''" for column in columns[:20])
@@ -208,6 +215,14 @@ class ManifestSource(Source):
             where=printable(self.location),
             remedy=f"{hint}its first line has the columns {listed or 'none'}:"
             f" {argument('column', Blank('NAME'))}",
+        )
+
+    def _of_runs(self, column: str) -> SourceError:
+        return SourceError(
+            f"column {printable(storable(column))!r} holds run lengths (Kaggle's EncodedPixels),"
+            " not paths of masks",
+            where=printable(self.location),
+            remedy="write them as masks first, or as annotations of COCO's format",
         )
 
     def _choice(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Choice:
@@ -223,7 +238,11 @@ class ManifestSource(Source):
             called = [name for name in able if is_called_masks(name)]
             files = [name for name in able if name.lower().replace(" ", "_") in _FILE_COLUMNS]
             choice = choose(called or files, lambda name: self._look(cells[name]))
-            no_paths = [name for name in columns if name not in able and is_called_masks(name)]
+            no_paths = [
+                name
+                for name in columns
+                if texts[name] == "run lengths" or (name not in able and is_called_masks(name))
+            ]
             seen = {**{name: texts[name] for name in no_paths}, **choice.seen}
             self._choices[key] = Choice(choice.column, seen)
         return self._choices[key]

@@ -36,6 +36,7 @@ _ABOUT_MASKS = frozenset(
 _OF_FILES = frozenset({"file", "filename", "path", "filepath", "url"})
 _PATH = re.compile(r".*\.[A-Za-z]\w{0,7}", re.DOTALL)
 _RUNS = re.compile(r"\d+( \d+)+")
+_NO_RUNS = "-1"  # of an image without any, in some competitions
 
 
 def is_called_masks(name: str) -> bool:
@@ -87,7 +88,8 @@ def look_at_texts(cells: Sequence[str], exists: Callable[[str], bool]) -> Look:
     filled = [cell for cell in cells if cell]
     if any(_PATH.fullmatch(cell) or exists(cell) for cell in filled) or not filled:
         return "unknown"
-    return "run lengths" if all(map(_RUNS.fullmatch, filled)) else "text"
+    runs = [cell for cell in filled if cell != _NO_RUNS]
+    return "run lengths" if runs and all(map(_RUNS.fullmatch, runs)) else "text"
 
 
 def look_at_images(contents: Iterable[bytes]) -> Look:
