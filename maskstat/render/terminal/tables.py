@@ -28,7 +28,9 @@ _SLIGHTLY_OFF = 5  # what palettes and colour profiles do to colours; more may b
 def scan_tables(document: Mapping[str, Any], rows: RowChoice = ALL) -> RenderableType:
     """Class table, totals and what needs attention, from `scan_document`."""
     if document["failures"] and not document["masks"]:  # zeros would hide why
-        return _failures(document["failures"], "None of {} could be counted:")
+        several = len(document["failures"]) > 1
+        heading = "None of {} could be counted:" if several else "{} could not be counted:"
+        return _failures(document["failures"], heading)
     parts: list[RenderableType] = []
     if document["classes"]:
         measured = (document["profile"] or {}).get("classes")
