@@ -8,9 +8,11 @@ from pathlib import Path
 from maskstat.errors import CatalogError, ParameterError
 from maskstat.files.writing import check_place, write_atomically
 from maskstat.naming import counted, printable
+from maskstat.readers.channels import NONE
 from maskstat.scanning.stored_scan import StoredScan
 from maskstat.statistics.soft_masks import SoftMasks
 from maskstat.values.catalog import MAX_CLASSES
+from maskstat.values.catalog_fields import place_of
 
 _SUFFIXES = frozenset({".yaml", ".yml"})
 _HEAD = """\
@@ -56,6 +58,9 @@ def write_draft(scans: Iterable[StoredScan], path: Path) -> None:
             for value in info.values:
                 _, before, in_masks = values.get(value, ("", 0, 0))
                 values[value] = info.name, before + int(pixels), in_masks + int(masks)
+        if (none := scan.no_channel) is not None:
+            _, before, in_masks = values.get(NONE, ("", 0, 0))
+            values[NONE] = "background", before + none.pixels, in_masks + none.masks
         for colour, count in histogram.unlisted.items():
             if isinstance(colour, str):
                 before, in_masks = colours.get(colour, (0, 0))
@@ -64,7 +69,7 @@ def write_draft(scans: Iterable[StoredScan], path: Path) -> None:
         raise CatalogError(f"{len(colours):,} different colours are no classes")
     lines = [
         f"  - {{name: {name}, value: {value}}}{_comment(pixels, masks)}"
-        for value, (name, pixels, masks) in sorted(values.items())
+        for value, (name, pixels, masks) in sorted(values.items(), key=_place)
     ]
     ranked = sorted(colours.items(), key=lambda item: (-item[1][0], item[0]))
     lines += [
@@ -92,6 +97,10 @@ def _of_soft_masks(soft: Sequence[SoftMasks]) -> list[str]:
     return [
         f"  - {{name: class_{peak}, value: {peak}}}  # stands out in soft masks" for peak in peaks
     ]
+
+
+def _place(item: tuple[int, object]) -> tuple[bool, int]:
+    return place_of(item[0])
 
 
 def _comment(pixels: int, masks: int) -> str:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from maskstat.errors import Blank, UnlistedValuesError, argument
 from maskstat.readers.channels import NONE
 from maskstat.scanning.stored_scan import StoredScan
+from maskstat.values.readings import readings_of_no_channel
 
 
 @contextmanager
@@ -17,17 +18,16 @@ def values_explained(scan: StoredScan) -> Iterator[None]:
     Ignoring is never all that it offers: pixels of no channel may be background, those of
     several channels belong to a class, and what lies between two classes to one of them.
     """
-    channels = str(scan.info.reading.get("channels", ""))
     try:
         yield
     except UnlistedValuesError as error:
-        if channels.startswith("one-hot") and NONE in scan.histogram.unlisted:
-            problem = (
-                f"{error.problem}; {NONE} is a pixel that is in no channel: where it is background,"
-                f" list it in a catalogue ('name: background, value: {NONE}')"
-            )
+        if scan.no_channel is not None:
+            readings = readings_of_no_channel(scan.no_channel.pixels, scan.histogram.total_pixels)
+            if set(scan.histogram.unlisted) == {NONE}:
+                raise UnlistedValuesError(error.problem, remedy=readings) from error
+            problem = f"{error.problem}; {readings}"
             raise UnlistedValuesError(problem, remedy=error.remedy) from error
-        if channels.startswith("bitmask"):
+        if scan._channels == "bitmask":
             problem = (
                 f"{error.problem}; a value is the sum of 2^k over a pixel's channels: list in a"
                 " catalogue which class those in several are ('values: [2, 3]')"

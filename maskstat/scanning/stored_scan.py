@@ -25,6 +25,7 @@ from maskstat.errors import (
 from maskstat.naming import counted, printable
 from maskstat.parameters import parse_whole, several
 from maskstat.readers.channels import NONE
+from maskstat.readers.choices import CHANNELS
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.panoptic import VOID
 from maskstat.regions.profile import PixelProfile
@@ -46,7 +47,7 @@ from maskstat.store.store import Store
 from maskstat.values.catalog import DEFAULT_IGNORE, ClassCatalog
 from maskstat.values.catalog_fields import parse_colour
 from maskstat.values.catalog_files import load_catalog
-from maskstat.values.histogram import ClassHistogram
+from maskstat.values.histogram import ClassHistogram, ValueCount
 from maskstat.values.known import known
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.own_names import read_under
@@ -267,8 +268,21 @@ class StoredScan:
     @property
     def _unnamed(self) -> frozenset[int]:
         """Values that no class is inferred from: a pixel in none of several channels."""
-        one_hot = str(self.info.reading.get("channels", "")).startswith("one-hot")
-        return frozenset({NONE}) if one_hot else frozenset()
+        return frozenset({NONE}) if self._channels == "one-hot" else frozenset()
+
+    @cached_property
+    def _channels(self) -> str:
+        """How channels made values: "one-hot", "bitmask", or not at all: ""."""
+        said = str(self.info.reading.get("channels", "")).removesuffix("-first")
+        if said or self.source != IN_MEMORY:
+            return said
+        readings = {e.reading for table in self.tables() for e in set(table.encodings)}
+        return next((way.removesuffix("-first") for way in CHANNELS if way in readings), "")
+
+    @property
+    def no_channel(self) -> ValueCount | None:
+        """Pixels that are in no channel of one-hot stacks, where nobody said what they are."""
+        return self.histogram.unlisted.get(NONE) if self._channels == "one-hot" else None
 
     def _need_classes(self) -> None:
         """Raise UnlistedValuesError where no class was inferred, since the masks are soft."""

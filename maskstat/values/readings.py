@@ -18,6 +18,20 @@ def readings_of_255() -> str:
     )
 
 
+def readings_of_no_channel(pixels: int, total: int) -> str:
+    """What a pixel in no channel of a one-hot stack can be: nobody named it.
+
+    Args:
+        pixels: how many there are.
+        total: how many pixels there are at all.
+    """
+    return (
+        f"-1 is a pixel that is in no channel: where it is background, {argument('classes')} with a"
+        " file that lists it ('name: background, value: -1');"
+        f" {argument('ignore', [-1])} drops {pixels / total:.2%} of the pixels"
+    )
+
+
 def begin_at_one(class_values: Sequence[Sequence[int]], unlisted: Sequence[int | str]) -> bool:
     """Whether labels may begin at 1, 0 being void: of K classes 0..K-1 just the value K is left."""
     count = len(class_values)

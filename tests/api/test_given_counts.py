@@ -319,6 +319,7 @@ def test_everything_public_of_a_scan_works_or_says_what_is_unknown() -> None:
         "has_files",
         "kept_ids",
         "soft_masks",
+        "no_channel",
     }
     unknown = {"ledger", "read_options", "profile_call"}
     properties = {

@@ -38,7 +38,7 @@ def test_pixels_of_no_channel_may_be_background(stack: Path, asked: Any) -> None
             asked(scan)
         assert "-1 (60 pixels in 1 mask" in str(caught.value)
         assert "'name: background, value: -1'" in str(caught.value)
-        assert "ignore" in str(caught.value.remedy)
+        assert "ignore=[-1] drops 60.00% of the pixels" in str(caught.value)
     classes = stack / "classes.yaml"
     classes.write_text(
         "classes:\n- {name: background, value: -1}\n- {name: a, value: 0}\n- {name: b, value: 1}\n"
@@ -46,6 +46,35 @@ def test_pixels_of_no_channel_may_be_background(stack: Path, asked: Any) -> None
     with ms.scan(stack / "one-hot", channels="one-hot", classes=classes) as scan:
         assert scan.histogram.pixels.tolist() == [60, 30, 10]
         asked(scan)
+
+
+@pytest.mark.parametrize("asked", CALLS.values(), ids=CALLS)
+def test_pixels_of_no_channel_are_no_inferred_class(stack: Path, asked: Any) -> None:
+    array = np.load(stack / "one-hot" / "a.npy")
+    for scan in (
+        ms.scan(stack / "one-hot", channels="one-hot", draft=stack / "draft.yaml"),
+        ms.count(array, channels="one-hot"),
+        ms.count(np.moveaxis(array, -1, 0), channels="one-hot-first"),
+    ):
+        assert scan.catalog.names == ("class_0", "class_1")
+        assert scan.histogram.pixels.tolist() == [30, 10]
+        assert scan.histogram.unlisted[-1].pixels == 60
+        with pytest.raises(UnlistedValuesError, match="'name: background, value: -1'"):
+            asked(scan)
+        assert scan.under(ignore=-1).weights("balanced").weights.tolist() == [4 / 6, 2]
+    with ms.scan(stack / "one-hot", channels="one-hot", classes=stack / "draft.yaml") as scan:
+        assert scan.catalog.names == ("class_0", "class_1", "background")
+        assert scan.histogram.pixels.tolist() == [30, 10, 60]
+
+
+def test_the_table_says_what_pixels_of_no_channel_are(
+    stack: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    db = str(stack / "s.db")
+    assert run(["scan", str(stack / "one-hot"), "--channels", "one-hot", "--db", db]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "'name: background, value: -1'" in shown
+    assert "--ignore -1 drops 60.00% of the pixels" in shown
 
 
 @pytest.mark.parametrize("asked", CALLS.values(), ids=CALLS)

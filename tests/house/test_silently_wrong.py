@@ -222,3 +222,18 @@ def test_what_smoothing_puts_between_two_classes_is_no_class(tmp_path: Path) -> 
         scan.weights("balanced")
     two = ms.scan(tmp_path, classes=tmp_path / "classes.yaml").histogram
     assert two.pixels.tolist() == [(soft < 128).sum(), (soft >= 128).sum()]
+
+
+def test_a_pixel_of_no_channel_is_neither_class_0_nor_dropped(tmp_path: Path) -> None:
+    """`argmax` over one-hot channels would make it class 0."""
+    channels = np.zeros((4, 5, 2), np.uint8)
+    channels[0, :, 0] = channels[1, :, 1] = 1
+    np.save(tmp_path / "a.npy", channels)
+    for scan in (
+        ms.scan(tmp_path, channels="one-hot"),
+        ms.scan(tmp_path, channels="one-hot", classes=2),
+    ):
+        assert scan.histogram.pixels.tolist() == [5, 5]
+        assert scan.histogram.unlisted == {-1: ValueCount(10, 1, "a.npy")}
+        with pytest.raises(ms.MaskstatError, match="in no channel: where it is background"):
+            scan.weights("balanced")

@@ -29,7 +29,8 @@ def scan_document(scan: StoredScan) -> dict[str, Any]:
     label), `unlisted_values` (with masks, the first mask and, beside a colour, the
     nearest listed one: class and largest channel difference), `ignored_by_default` ([255] or
     none), `doubtful_255` (whether that may be a declared class without a pixel), `imbalance`,
-    `absent_classes`, `soft_masks` (null, or what is known of masks whose values are no classes, so
+    `absent_classes`, `no_channel` (pixels in no channel of one-hot stacks, which nobody explained),
+    `soft_masks` (null, or what is known of masks whose values are no classes, so
     that none were inferred: `masks` of `of`, the `first`, different `values` from `lowest` to
     `highest`, the `peaks` among them),
     `single_class_masks`, `unlabelled_masks`, `failures` (mask, reason), `profile` (see
@@ -71,6 +72,7 @@ def scan_document(scan: StoredScan) -> dict[str, Any]:
         "ignored_by_default": [] if histogram.void_by_default is None else [DEFAULT_IGNORE],
         "doubtful_255": histogram.doubtful_255 is not None,
         "nodata": _nodata(scan),
+        "no_channel": 0 if scan.no_channel is None else scan.no_channel.pixels,
         "soft_masks": None if scan.soft_masks is None else scan.soft_masks.to_dict(),
         "imbalance": imbalance_document(imbalance(histogram.pixels)),
         "absent_classes": [catalog.names[k] for k in np.flatnonzero(~histogram.present)],

@@ -17,7 +17,12 @@ from maskstat.render.terminal.profile_tables import profile_lines, unmeasured_li
 from maskstat.render.terminal.rows import ALL, RowChoice, Shown
 from maskstat.statistics.soft_masks import SoftMasks
 from maskstat.values.catalog import DEFAULT_IGNORE, ClassCatalog
-from maskstat.values.readings import begin_at_one, readings_of_255, readings_of_unlisted
+from maskstat.values.readings import (
+    begin_at_one,
+    readings_of_255,
+    readings_of_no_channel,
+    readings_of_unlisted,
+)
 from maskstat.weights.table import WeightTable
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -248,6 +253,9 @@ def _attention(document: Mapping[str, Any]) -> list[RenderableType]:
         parts.append(Text(spelled(soft_masks_note(soft))))
     elif document["unlisted_values"]:
         parts.append(_unlisted(document))
+        if in_none := document["no_channel"]:
+            readings = readings_of_no_channel(in_none, document["total_pixels"])
+            parts.append(Text(spelled(readings)))
         unlisted = [row["value"] for row in document["unlisted_values"]]
         values = [row["values"] for row in document["classes"]]
         if values and begin_at_one(values, unlisted):
