@@ -140,7 +140,7 @@ KINDS: dict[str, FindingKind] = {
             "ignored-255",
             "warning",
             "class",
-            "the first or last has no pixel, while 255 is ignored by default",
+            "declared, but without a pixel, while 255 is ignored by default",
             f"say what 255 is: {argument('ignore', 255)} where it is void, or {argument('classes')}"
             " with a file that gives the class 'values: [255]'",
         ),

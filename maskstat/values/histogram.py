@@ -224,13 +224,22 @@ class ClassHistogram:
 
     @property
     def doubtful_255(self) -> ValueCount | None:
-        """`void_by_default`, where it may be a declared class that has no pixel.
-
-        That is the first or the last: 255 stands for no class between two that occur.
-        """
-        ends_occur = len(self.catalog) > 0 and bool(self.present[[0, -1]].all())
+        """`void_by_default`, where a declared class has no pixel."""
         inferred = self.catalog.origin == "inferred"  # nobody declared anything
-        return None if ends_occur or inferred else self.void_by_default
+        return None if inferred or self.present.all() else self.void_by_default
+
+    @property
+    def probable_255(self) -> ValueCount | None:
+        """`doubtful_255`, where nothing else than that 255 is the class would explain the gap.
+
+        255 is one value, so it can be one class. Where one class has no pixel, as many values occur
+        as classes are declared, and 255 is that class or void. Where the first has none, masks
+        may be drawn on white; where one at most has pixels, they are binary, whatever was declared.
+        Where several have none, some lack whatever 255 is, as in any few masks of Pascal VOC.
+        """
+        present = self.present
+        several = bool(present[:1].all()) and 1 < present.sum() < present.size - 1
+        return None if several else self.doubtful_255
 
     @property
     def unlisted_pixels(self) -> int:

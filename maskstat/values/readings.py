@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from maskstat.errors import argument
+from maskstat.naming import percent
 from maskstat.values.catalog import DEFAULT_IGNORE
 
 _IN_FILE = f"{argument('classes')} with a file that"
@@ -28,7 +29,7 @@ def readings_of_no_channel(pixels: int, total: int) -> str:
     return (
         f"-1 is a pixel that is in no channel: where it is background, {argument('classes')} with a"
         " file that lists it ('name: background, value: -1');"
-        f" {argument('ignore', [-1])} drops {pixels / total:.2%} of the pixels"
+        f" {argument('ignore', [-1])} drops {percent(pixels / total)} of the pixels"
     )
 
 

@@ -137,7 +137,7 @@ def finish(
         dict(parameters),
         normalize,
         reduction,
-        {"policy": policy, "classes": missing} if missing else {},
+        {"policy": policy, "classes": missing, **_void(histogram)} if missing else {},
         clip,
         {
             "source": source,
@@ -206,12 +206,15 @@ def heed_unlisted(histogram: ClassHistogram, unlisted: Unlisted) -> None:
 def resolve_absent(histogram: ClassHistogram, absent: Absent | None) -> Absent:
     """The policy for absent classes. Raises AbsentClassError where the user must choose one.
 
-    That is also where 255 is ignored by default, and may be the class that is missing.
+    That is also where 255 is ignored by default, and is probably the class that is missing; where
+    it stops anyway it says so wherever 255 may be one.
     """
     if absent is not None:
         check_word(absent, ABSENT, parameter="absent")
     missing = [histogram.catalog.names[k] for k in np.flatnonzero(~histogram.present)]
-    void = histogram.doubtful_255
+    # Somebody who gave only K declared a model's outputs, not what the data should hold.
+    counted_only = histogram.catalog.origin in {"number", "inferred"}
+    void = histogram.probable_255 if counted_only else histogram.doubtful_255
     if absent is None and void is not None:
         raise AbsentClassError(
             f"{_never_occur(missing, histogram)}, while 255 is ignored by default"
@@ -221,14 +224,18 @@ def resolve_absent(histogram: ClassHistogram, absent: Absent | None) -> Absent:
             " weigh",
         )
     if absent is None:
-        # Somebody who gave only K declared a model's outputs, not what the data should hold.
-        absent = "one" if histogram.catalog.origin in {"number", "inferred"} else "error"
+        absent = "one" if counted_only else "error"
     if missing and absent == "error" and histogram.present.any():
         raise AbsentClassError(
             _never_occur(missing, histogram),
             remedy=f"choose their weight with {argument('absent')}: zero, one or max",
         )
     return absent
+
+
+def _void(histogram: ClassHistogram) -> dict[str, object]:
+    void = histogram.doubtful_255
+    return {} if void is None else {"ignored_255": void.pixels}
 
 
 def _never_occur(missing: list[str], histogram: ClassHistogram) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from maskstat.errors import argument
 from maskstat.naming import counted, percent, printable
+from maskstat.values.readings import readings_of_255
 
 if TYPE_CHECKING:
     from maskstat.weights.table import WeightTable
@@ -44,8 +45,16 @@ def _absent(table: WeightTable) -> str:
     after = f", {known[0]:.6g} after scaling" if scaled else ""
     return (
         f"Absent classes got the weight of the policy '{policy}'{after}"
-        f" ({argument('absent')} changes that): {_listed(listed, _SHOWN_NAMES)}"
+        f" ({argument('absent')} changes that): {_listed(listed, _SHOWN_NAMES)}{_void(table)}"
     )
+
+
+def _void(table: WeightTable) -> str:
+    """That 255 may be one of the absent classes, where nobody said that it is void."""
+    pixels = table.absent.get("ignored_255")
+    if not isinstance(pixels, int):
+        return ""
+    return f"; {counted(pixels, 'pixel')} of 255 are ignored by default: {readings_of_255()}"
 
 
 def _overweight(table: WeightTable) -> list[int]:

@@ -28,9 +28,9 @@ def scan_document(scan: StoredScan) -> dict[str, Any]:
     (value -> pixels), `nodata` (of these what files call so; "nodata" for NaN and what else is no
     label), `unlisted_values` (with masks, the first mask and, beside a colour, the
     nearest listed one: class and largest channel difference), `ignored_by_default` ([255] or
-    none), `doubtful_255` (whether that may be a declared class without a pixel), `imbalance`,
-    `absent_classes`, `no_channel` (pixels in no channel of one-hot stacks, which nobody explained),
-    `soft_masks` (null, or what is known of masks whose values are no classes, so
+    none), `doubtful_255` (whether that may be a declared class, since one has no pixel),
+    `imbalance`, `absent_classes`, `no_channel` (pixels in no channel of one-hot stacks, which
+    nobody explained), `soft_masks` (null, or what is known of masks whose values are no classes, so
     that none were inferred: `masks` of `of`, the `first`, different `values` from `lowest` to
     `highest`, the `peaks` among them),
     `single_class_masks`, `unlabelled_masks`, `failures` (mask, reason), `profile` (see
