@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from zlib import crc32
 
 import numpy as np
 
@@ -15,6 +16,8 @@ FORMS = {
     4: np.dtype([("value", "<u4"), ("count", "<u4")]),
     8: np.dtype([("value", "<i8"), ("count", "<i8")]),
 }
+CHECKED = 16  # added to a form: behind the pairs is a CRC-32 of them, of shape, encoding and form
+_CRC_BYTES = 4
 
 
 def rows_of(scan: int, masks: Sequence[StoredMask], table: TallyTable) -> list[tuple[object, ...]]:
@@ -35,8 +38,18 @@ def rows_of(scan: int, masks: Sequence[StoredMask], table: TallyTable) -> list[t
         for row, start, end in zip(chosen.nonzero()[0].tolist(), [0, *ends], ends, strict=False):
             blobs[row] = data[start:end]
     texts = {encoding: encoding.to_text() for encoding in set(table.encodings)}
+    crc = _Checksums()
     return [
-        (scan, name, mask.size, mask.stamp, *shape, texts[encoding], form, blob)
+        (
+            scan,
+            name,
+            mask.size,
+            mask.stamp,
+            *shape,
+            texts[encoding],
+            form + CHECKED,
+            blob + crc.of(shape, texts[encoding], form, blob),
+        )
         for mask, name, shape, encoding, form, blob in zip(
             masks,
             table.names,
@@ -50,7 +63,8 @@ def rows_of(scan: int, masks: Sequence[StoredMask], table: TallyTable) -> list[t
 
 
 def table_of(block: Sequence[tuple[str, int, int, str, int, bytes]]) -> TallyTable:
-    names, heights, widths, encodings, form_column, blobs = zip(*block, strict=True)
+    names, heights, widths, encodings, _, _ = zip(*block, strict=True)
+    form_column, blobs = zip(*_verified(row[1:] for row in block), strict=True)
     forms = np.array(form_column)
     sizes = np.fromiter(map(len, blobs), np.int64, len(blobs))
     itemsizes = np.array([FORMS[form].itemsize for form in form_column], np.int64)
@@ -73,3 +87,34 @@ def table_of(block: Sequence[tuple[str, int, int, str, int, bytes]]) -> TallyTab
     return TallyTable(
         names, shapes, tuple(map(Encoding.from_text, encodings)), indptr, values, counts
     )
+
+
+class _Checksums:
+    """Checksums of rows. Most masks share what is beside their counts: that is done once."""
+
+    def __init__(self) -> None:
+        self._beside: dict[tuple[object, ...], int] = {}
+
+    def of(self, shape: Sequence[int], encoding: str, form: int, pairs: bytes) -> bytes:
+        """Of what a row says of a mask, whatever its name."""
+        key = (*shape, encoding, form)
+        start = self._beside.get(key)
+        if start is None:
+            start = self._beside[key] = crc32(repr(key).encode())
+        return crc32(pairs, start).to_bytes(_CRC_BYTES, "little")
+
+
+def _verified(rows: Iterable[tuple[int, int, str, int, bytes]]) -> Iterable[tuple[int, bytes]]:
+    """(form, pairs) of rows. Raises ValueError where one has changed since it was written.
+
+    Rows of stores from before schema 5 have no checksum.
+    """
+    crc = _Checksums()
+    for height, width, encoding, form, blob in rows:
+        if form < CHECKED:
+            yield form, blob
+            continue
+        form, pairs = form - CHECKED, blob[:-_CRC_BYTES]
+        if crc.of((height, width), encoding, form, pairs) != blob[-_CRC_BYTES:]:
+            raise ValueError("a row that has changed")
+        yield form, pairs

@@ -9,8 +9,8 @@ from maskstat.errors import StoreError, argument
 from maskstat.naming import printable
 
 APPLICATION_ID = 0x6D73746B  # "mstk"
-SCHEMA_VERSION = 4
-PROFILES, READINGS, RUNS = 2, 3, 4  # the versions that first had them
+SCHEMA_VERSION = 5
+PROFILES, READINGS, RUNS, CHECKSUMS = 2, 3, 4, 5  # the versions that first had them
 
 # Version -> what it added. A file is brought up to date by the statements it lacks.
 _ADDED = {
@@ -48,7 +48,7 @@ CREATE TABLE summary (            -- totals that were computed before; always sa
     scan INTEGER NOT NULL REFERENCES scan(id),
     digest TEXT NOT NULL,         -- of the catalogue they were read under, or 'values'
     revision INTEGER NOT NULL,    -- of the masks; they are out of date where it is not the scan's
-    totals TEXT NOT NULL,         -- JSON
+    totals TEXT NOT NULL,         -- its CRC-32 and JSON, see checksums.sealed
     PRIMARY KEY (scan, digest)
 ) WITHOUT ROWID;
 """,
@@ -90,6 +90,12 @@ CREATE TABLE run (                -- the last run of a scan: under way, killed, 
     asked TEXT NOT NULL,          -- JSON: what all runs agree in that may go on side by side
     holders INTEGER NOT NULL,     -- how many are under way or were killed
     beat INTEGER NOT NULL         -- grows every second while one is under way
+);
+""",
+    CHECKSUMS: """
+CREATE TABLE checksum (           -- of what a scan is of: a disk may change a bit in silence
+    scan INTEGER PRIMARY KEY REFERENCES scan(id),
+    crc INTEGER NOT NULL          -- of its name, source, catalogue and reading
 );
 """,
 }

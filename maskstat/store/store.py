@@ -19,13 +19,21 @@ from typing import Any
 
 from maskstat.errors import Blank, StoreError, argument, call
 from maskstat.naming import did_you_mean, natural_key, printable
+from maskstat.store import checksums
 from maskstat.store.connection import translated
 from maskstat.store.copying import Copied, MaskRow, Naming
 from maskstat.store.leases import KeptRuns
 from maskstat.store.profiles import KeptProfiles, MeasuredMask, ProfileKey
 from maskstat.store.records import Failure, KeptMark, ScanInfo, Settled, StoredMask
 from maskstat.store.rows import rows_of, table_of
-from maskstat.store.schema import APPLICATION_ID, READINGS, RUNS, SCHEMA_VERSION, prepare
+from maskstat.store.schema import (
+    APPLICATION_ID,
+    CHECKSUMS,
+    READINGS,
+    RUNS,
+    SCHEMA_VERSION,
+    prepare,
+)
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.catalog_mapping import catalog_from_mapping
 from maskstat.values.histogram import ClassHistogram
@@ -51,9 +59,12 @@ LOCK_SECONDS = 10.0  # how long to wait for another process that is writing
 _ROWS = 100
 _VALUES = "values and nodata"  # in place of a catalogue's digest, where `summary` keeps raw values
 _SOFT = "soft masks"  # the same before the digest of what is ignored, for what is known of these
+_MASKS = "masks"  # the same for how many there are
+_FAILURES = "failures"  # the same for how many masks failed
 _SETTLED = "settled"  # the same for the values that the meaning of 255 was settled by
 _KEPT_VALUES = 1 << 16
 _FIRST = call("scan", Blank("FOLDER"), classes=Blank("K"))
+_LATER = {"reading": READINGS, "run": RUNS, "checksum": CHECKSUMS}  # tables of a scan by version
 _ASKED = 512  # masks that one statement looks up
 _ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _ONE_ROW = f"REPLACE INTO mask VALUES {_ROW}"
@@ -151,7 +162,14 @@ class Store(KeptProfiles, KeptRuns, Copied):
             readings: dict[int, str] = {}
             if self.version >= READINGS:
                 readings = dict(self._connection.execute("SELECT scan, options FROM reading"))
+            kept: dict[int, int] = {}
+            if self.version >= CHECKSUMS:
+                kept = dict(self._connection.execute("SELECT scan, crc FROM checksum"))
         with self.checked():
+            for key, name, source, text, *_ in rows:
+                crc = checksums.of_texts(name, source, text, readings.get(key, "{}"))
+                if kept.get(key, crc) != crc:
+                    raise ValueError("a scan that has changed")
             return [
                 ScanInfo(
                     key,
@@ -193,9 +211,12 @@ class Store(KeptProfiles, KeptRuns, Copied):
                 "SELECT id, created, updated FROM scan WHERE name = ?", (name,)
             ).fetchone()
             self._connection.execute("DELETE FROM failure WHERE scan = ?", (key,))
-            self._connection.execute(
-                "REPLACE INTO reading VALUES (?, ?)", (key, json.dumps(dict(reading or {})))
-            )
+            query = "DELETE FROM summary WHERE scan = ? AND digest = ?"
+            self._connection.execute(query, (key, _FAILURES))
+            options = json.dumps(dict(reading or {}))
+            self._connection.execute("REPLACE INTO reading VALUES (?, ?)", (key, options))
+            crc = checksums.of_texts(name, source, text, options)
+            self._connection.execute("REPLACE INTO checksum VALUES (?, ?)", (key, crc))
         return ScanInfo(
             key, name, source, catalog, created, updated, complete=False, reading=reading or {}
         )
@@ -210,6 +231,9 @@ class Store(KeptProfiles, KeptRuns, Copied):
         with self._transaction():
             if totals is not None:
                 self._keep_totals(scan, totals, revision)
+            query = "SELECT count(*) FROM failure WHERE scan = ?"
+            (failures,) = self._connection.execute(query, (scan.id,)).fetchone()
+            self._keep_summary(scan, _FAILURES, 0, str(failures))
             self._connection.execute("UPDATE scan SET complete = 1 WHERE id = ?", (scan.id,))
             self._release()  # here, since a disk takes its time for every transaction
         return replace(scan, complete=True)
@@ -218,11 +242,7 @@ class Store(KeptProfiles, KeptRuns, Copied):
         """Forget a scan and all of its masks."""
         with self._transaction():
             self._forget_profiles(scan)
-            later = [
-                table
-                for table, version in {"reading": READINGS, "run": RUNS}.items()
-                if self.version >= version
-            ]
+            later = [table for table, version in _LATER.items() if self.version >= version]
             for table in ("mask", "failure", "summary", *later):
                 self._connection.execute(f"DELETE FROM {table} WHERE scan = ?", (scan.id,))
             self._connection.execute("DELETE FROM scan WHERE id = ?", (scan.id,))
@@ -370,6 +390,7 @@ class Store(KeptProfiles, KeptRuns, Copied):
 
     def _keep_totals(self, scan: ScanInfo, histogram: ClassHistogram, revision: int) -> None:
         self._keep_summary(scan, histogram.catalog.digest, revision, histogram.to_text())
+        self._keep_summary(scan, _MASKS, revision, str(histogram.mask_count))
 
     def index_values(self, scan: ScanInfo) -> tuple[set[int], set[int], set[int]] | None:
         """Raw values of index masks, where they were kept and are still true.
@@ -406,14 +427,11 @@ class Store(KeptProfiles, KeptRuns, Copied):
 
     def settled(self, scan: ScanInfo) -> Settled | None:
         """The values that the meaning of 255 was settled by, whatever masks came since."""
-        with translated(self.path):
-            row = self._connection.execute(
-                "SELECT totals FROM summary WHERE scan = ? AND digest = ?", (scan.id, _SETTLED)
-            ).fetchone()
-        if row is None:
+        text = self._kept(scan, _SETTLED)
+        if text is None:
             return None
         with self.checked():
-            return Settled(*(frozenset(map(int, values)) for values in json.loads(row[0])))
+            return Settled(*(frozenset(map(int, values)) for values in json.loads(text)))
 
     def settle(self, scan: ScanInfo, values: Settled) -> None:
         """Keep them, in place of those before; a store that can't be written does without."""
@@ -423,18 +441,34 @@ class Store(KeptProfiles, KeptRuns, Copied):
         with contextlib.suppress(StoreError), self._transaction():
             self._keep_summary(scan, _SETTLED, 0, text)
 
+    def _kept(self, scan: ScanInfo, digest: str) -> str | None:
+        """What was kept under a digest, whatever masks came since."""
+        with translated(self.path):
+            row = self._connection.execute(
+                "SELECT totals FROM summary WHERE scan = ? AND digest = ?", (scan.id, digest)
+            ).fetchone()
+        if row is None:
+            return None
+        with self.checked():
+            return checksums.opened(str(row[0]), digest, 0)
+
     def _summary(self, scan: ScanInfo, digest: str) -> Any:
         """What was kept under a digest, where it is still true; else None."""
         with translated(self.path):
             row = self._connection.execute(
-                "SELECT totals FROM summary JOIN scan ON scan.id = summary.scan"
+                "SELECT totals, summary.revision FROM summary JOIN scan ON scan.id = summary.scan"
                 " AND scan.revision = summary.revision WHERE scan.id = ? AND digest = ?",
                 (scan.id, digest),
             ).fetchone()
-        return None if row is None else row[0]
+        if row is None:
+            return None
+        with self.checked():
+            return checksums.opened(str(row[0]), digest, row[1])
 
     def _keep_summary(self, scan: ScanInfo, digest: str, revision: int, text: str) -> None:
         """Within a transaction: keep what was found in the masks of this revision."""
+        if self.version >= CHECKSUMS:
+            text = checksums.sealed(text, digest, revision)
         self._connection.execute(
             "REPLACE INTO summary VALUES (?, ?, ?, ?)", (scan.id, digest, revision, text)
         )
@@ -454,14 +488,19 @@ class Store(KeptProfiles, KeptRuns, Copied):
 
     def failures(self, scan: ScanInfo) -> list[Failure]:
         """Masks that could not be counted, in natural order."""
+        expected = self._kept(scan, _FAILURES)
         with translated(self.path):
             rows = self._connection.execute(
                 "SELECT name, reason FROM failure WHERE scan = ?", (scan.id,)
             ).fetchall()
-        return [Failure(*row) for row in sorted(rows, key=lambda row: natural_key(row[0]))]
+        with self.checked():
+            if expected not in {None, str(len(rows))} and expected == self._kept(scan, _FAILURES):
+                raise ValueError("failures that are gone")
+            return [Failure(*row) for row in sorted(rows, key=lambda row: natural_key(row[0]))]
 
     def tables(self, scan: ScanInfo, *, rows: int = BLOCK_ROWS) -> Iterator[TallyTable]:
         """The tallies of a scan, a block of masks at a time, so that memory stays flat."""
+        expected, found = self._summary(scan, _MASKS), 0
         with translated(self.path):
             cursor = self._connection.execute(
                 "SELECT name, height, width, encoding, form, tally FROM mask WHERE scan = ?"
@@ -471,7 +510,12 @@ class Store(KeptProfiles, KeptRuns, Copied):
             while block := cursor.fetchmany(rows):
                 with self.checked():
                     table = table_of(block)
+                found += len(block)
                 yield table
+        with self.checked():
+            # Asked again, since another process may have changed the scan meanwhile.
+            if expected not in {None, str(found)} and expected == self._summary(scan, _MASKS):
+                raise ValueError("rows that are gone")
 
 
 def _connect(path: str | Path) -> sqlite3.Connection:
