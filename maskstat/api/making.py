@@ -47,6 +47,7 @@ def scan(
     profile: bool = False,
     grid: int | None = None,
     workers: int | None = None,
+    memory: int | str | None = None,
     executor: ExecutorName = "threads",
     scheduler: str | None = None,
     on_progress: Callable[[Progress], None] | None = None,
@@ -91,6 +92,9 @@ def scan(
         grid: cells a side of the profile's heat maps, 64 by default.
         workers: threads; by default one a usable CPU, more where reading waits for a network.
             With "dask", processes of a cluster on this machine.
+        memory: what decoding may hold at a time, as 4G, 512M or bytes; half of what is free by
+            default. What does not fit waits, and is counted all the same. With "dask", what
+            each worker may hold, by default half of its own limit.
         executor: "threads", or "dask": on a cluster.
         scheduler: address of a Dask scheduler; without, "dask" starts a cluster on this machine.
         on_progress: called after every chunk of masks.
@@ -133,6 +137,7 @@ def scan(
         profile=profile,
         grid=grid,
         workers=workers,
+        memory=memory,
         executor=executor,
         scheduler=scheduler,
         on_progress=on_progress,
@@ -204,6 +209,7 @@ def scan_splits(
     profile: bool = False,
     grid: int | None = None,
     workers: int | None = None,
+    memory: int | str | None = None,
     executor: ExecutorName = "threads",
     scheduler: str | None = None,
     on_progress: Callable[[Progress], None] | None = None,
@@ -253,6 +259,7 @@ def scan_splits(
                 profile=profile,
                 grid=grid,
                 workers=workers,
+                memory=memory,
                 executor=executor,
                 scheduler=scheduler,
                 on_progress=on_progress,

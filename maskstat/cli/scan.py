@@ -160,6 +160,16 @@ def command(
             help="Threads; default: one a CPU, 32 for URLs.",
         ),
     ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            "--memory",
+            metavar="SIZE",
+            parser=values.name,
+            help="What decoding may hold at a time: 4G, 512M. What does not fit waits. Default: "
+            "half of what is free.",
+        ),
+    ] = None,
     executor: Annotated[
         ExecutorName,
         choice(
@@ -218,6 +228,7 @@ def command(
             profile=profile,
             grid=grid,
             workers=workers,
+            memory=memory,
             executor=executor,
             scheduler=scheduler,
             on_progress=on_progress,

@@ -15,12 +15,14 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from maskstat.errors import ClusterError, MaskstatError
 from maskstat.executors.base import AnyItem, Outcome, Work
 from maskstat.executors.chunking import ChunkSizes
 from maskstat.executors.clusters import Cluster, unfit, versions
+from maskstat.memory import memory_limited
 from maskstat.naming import printable
 
 if TYPE_CHECKING:
@@ -39,23 +41,28 @@ _AHEAD = 2  # tasks in flight for each thread of the cluster: one at work, one a
 _IDLE = 0.1  # seconds; how long an interrupt may wait
 
 
-def perform(wanted: tuple[str, str], parcel: bytes) -> Any:
+def perform(wanted: tuple[str, str], parcel: bytes, held: int | None = None) -> Any:
     """What a worker does: unpack a call, and call it.
+
+    Its decoders hold at most `held` bytes together, by default half of the worker's memory.
 
     Raises:
         ClusterError: the worker is of another version, or lacks what the call needs.
     """
     from distributed import get_worker
 
-    where = f"worker {get_worker().address}"
+    worker = get_worker()
+    where = f"worker {worker.address}"
     if wanted != versions():
         raise unfit(versions(), where=where)
     try:
         call = pickle.loads(parcel)
     except Exception as error:
         raise unfit(error, where=where) from None
+    limit = getattr(getattr(worker, "memory_manager", None), "memory_limit", None)
     try:
-        return call()
+        with memory_limited(held or (limit and int(limit) // 2) or None):
+            return call()
     except MaskstatError as error:
         error.where = error.where or where
         raise
@@ -92,7 +99,9 @@ class _Flight(Generic[Item, Result]):
         lost: Callable[[Item], Result],
         in_order: bool,
         room: int,
+        held: int | None,
     ):
+        self.perform = partial(perform, held=held)
         self.cluster, self.call_of, self.lost = cluster, call_of, lost
         self.in_order, self.room = in_order, room
         self.in_flight: dict[object, tuple[Future[Any], _Piece[Item, Result]]] = {}
@@ -135,7 +144,7 @@ class _Flight(Generic[Item, Result]):
 
     def send(self, piece: _Piece[Item, Result]) -> None:
         """Put a task in flight."""
-        future = self.cluster.submit(perform, versions(), piece.parcel)
+        future = self.cluster.submit(self.perform, versions(), piece.parcel)
         self.in_flight[future.key] = (future, piece)
         self.held += len(piece.parcel)
         future.add_done_callback(self.done.put)
@@ -254,6 +263,7 @@ def map_chunks(
     lost: Callable[[Item], Result],
     in_order: bool = True,
     room: int = ROOM,
+    held: int | None = None,
 ) -> Generator[list[Result], None, None]:
     """Yield what `call_of(chunk)()` gives for every chunk, called by the workers of a cluster.
 
@@ -262,7 +272,8 @@ def map_chunks(
     second, for the caller to do what can't wait. Two tasks a thread of the cluster are in flight,
     which hold at most `room` bytes, unless a single one holds more; one more waits beside them.
 
-    `lost` gives the result of an item that killed every worker that it was alone on.
+    `lost` gives the result of an item that killed every worker that it was alone on. `held` is the
+    memory that decoders of one worker hold together.
 
     Abandoning the generator cancels what is in flight.
 
@@ -270,7 +281,7 @@ def map_chunks(
         ClusterError: the scheduler is gone, there are no workers, or one does not fit.
         BaseException: whatever a call raised.
     """
-    flight = _Flight(cluster, call_of, lost, in_order, room)
+    flight = _Flight(cluster, call_of, lost, in_order, room, held)
     try:
         for items in chunks:
             chunk: _Chunk[Item, Result] = _Chunk(flight.submitted, items)
@@ -291,11 +302,13 @@ def map_chunks(
 class DaskExecutor:
     """The workers of a cluster; see `maskstat.executors.base.Executor`.
 
-    `remote` is whether reading an item waits for a network.
+    `remote` is whether reading an item waits for a network, `held` the bytes that decoders of one
+    worker hold together.
     """
 
     cluster: Cluster
     remote: bool = False
+    held: int | None = None
 
     @property
     def sizes(self) -> ChunkSizes:
@@ -317,6 +330,7 @@ class DaskExecutor:
             chunks,
             lost=work.lost,
             in_order=in_order,
+            held=self.held,
         )
         with closing(results):
             for found in results:

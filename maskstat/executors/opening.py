@@ -16,6 +16,7 @@ from maskstat.errors import ParameterError, argument
 from maskstat.executors.base import Executor
 from maskstat.executors.choices import EXECUTORS, ExecutorName
 from maskstat.executors.threads import ThreadExecutor, usable_cpus
+from maskstat.memory import memory_limited
 from maskstat.naming import printable
 from maskstat.parameters import check_word
 
@@ -33,6 +34,7 @@ class ExecutorChoice:
         executor: one of `choices.EXECUTORS`.
         scheduler: address of a Dask scheduler; None starts a cluster on this machine.
         workers: threads, or processes of that cluster; by default one a usable CPU.
+        held: bytes that decoding may hold in a process; None leaves it at half of what is free.
 
     Raises:
         ParameterError: there is no such executor, or options that do not go together.
@@ -41,6 +43,7 @@ class ExecutorChoice:
     executor: ExecutorName = "threads"
     scheduler: str | None = None
     workers: int | None = None
+    held: int | None = None
 
     def __post_init__(self) -> None:
         if self.workers is not None and not 1 <= self.workers <= MAX_WORKERS:
@@ -88,8 +91,9 @@ class ExecutorChoice:
 
                 workers = self.workers or usable_cpus()
                 cluster = stack.enter_context(cluster_at(self.scheduler, workers=workers))
-                executor = DaskExecutor(cluster, bool(reads))
+                executor = DaskExecutor(cluster, bool(reads), self.held)
             else:
+                stack.enter_context(memory_limited(self.held))
                 executor = ThreadExecutor(
                     self.workers or max(usable_cpus(), reads or 0), bool(reads)
                 )

@@ -24,8 +24,10 @@ from maskstat.kernels.region_types import (
     RegionCounts,
     too_many_pieces,
 )
+from maskstat.memory import ask_memory
 
 _FIRST_NODES = 1 << 12
+_NODE_BYTES = 4 * forest.FIELDS + 8
 _MATRIX_LABELS = 1024  # edges between more labels are logged, for the matrix would be large
 _LOG_ENTRIES = 1 << 18
 
@@ -103,6 +105,7 @@ def measure_image(
     state = np.zeros(region_walk.STATE, np.int64)
     log = _EdgeLog(width) if labels > _MATRIX_LABELS else None
     state[region_walk.LOGGED] = -1 if log is None else 0
+    ask_memory(8 * labels * grid * grid)
     heat = np.empty((labels, grid, grid), np.int64)
     moments, border = np.zeros((labels, 2), np.int64), np.zeros(labels, np.int64)
     edges = np.zeros(labels * labels if log is None else 0, np.int64)
@@ -142,6 +145,7 @@ def _grown(
     nodes: Int32Array, sizes: IntArray, count: int, room: int
 ) -> tuple[Int32Array, IntArray]:
     """The first `count` nodes in buffers for `room`."""
+    ask_memory(room * _NODE_BYTES)
     more_nodes, more_sizes = np.empty(room * forest.FIELDS, np.int32), np.empty(room, np.int64)
     more_nodes[: count * forest.FIELDS] = nodes[: count * forest.FIELDS]
     more_sizes[:count] = sizes[:count]
@@ -153,6 +157,7 @@ def _components(
 ) -> tuple[FourComponents, EightComponents]:
     """The components of both kinds, all but those of `outside`."""
     fours, eights = _settle(nodes, sizes, count, outside)
+    ask_memory(12 * fours + 32 * eights)
     four = FourComponents(np.empty(fours, np.int32), np.empty(fours, np.int64))
     places: NDArray[np.int32] = np.empty((6, eights), np.int32)
     eight_sizes = np.empty(eights, np.int64)

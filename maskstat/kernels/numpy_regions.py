@@ -16,6 +16,7 @@ from maskstat.kernels.region_types import (
     RegionCounts,
     too_many_pieces,
 )
+from maskstat.memory import ask_memory
 
 _BLOCK_PIXELS = 1 << 22
 
@@ -24,6 +25,7 @@ def measure_image(
     image: Image, number_of: Int32Array, labels: int, outside: int, grid: int
 ) -> RegionCounts:
     """See `region_types.Implementation`. Raises MaskError for too many pieces."""
+    ask_memory(40 * image.size + 8 * labels * grid * grid)
     numbers = number_of[image]
     heat = np.zeros((labels, grid, grid), np.int64)
     moments, border = np.zeros((labels, 2), np.int64), np.zeros(labels, np.int64)

@@ -29,6 +29,7 @@ from maskstat.kernels.region_types import (
     IntArray,
     RegionCounts,
 )
+from maskstat.memory import ask_memory
 
 LabelsOf = NDArray[np.integer] | tuple[NDArray[np.integer], NDArray[np.integer]]
 
@@ -109,6 +110,7 @@ def _numbered(
     if outside >= 1 << 16:
         raise MaskError(f"{outside} classes are too many to be measured")
     flat = pixels.reshape(-1)
+    ask_memory(2 * flat.size)
     image = np.empty(flat.size, np.uint16)
     for start in range(0, flat.size, _BLOCK_PIXELS):
         block = flat[start : start + _BLOCK_PIXELS]

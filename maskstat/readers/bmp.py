@@ -7,6 +7,7 @@ import struct
 from PIL import BmpImagePlugin
 
 from maskstat.errors import MaskError
+from maskstat.memory import ask_memory
 from maskstat.readers.base import LabelMap
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.pillow_images import label_map, open_image
@@ -24,6 +25,7 @@ def read(data: bytes, options: ReadOptions) -> LabelMap:
         # A palette of greys makes Pillow drop it and take the pixels for plain grey, also 4-bit
         # ones and 8-bit ones of a 2-colour palette, which then come out wrong. Colours don't
         # matter here, so one entry is painted over.
+        ask_memory(len(data))
         data = data[:palette] + _NO_GREY + data[palette + len(_NO_GREY) :]
     pixels, encoding = label_map(open_image(data, BmpImagePlugin.BmpImageFile, "BMP"), "bmp", "BMP")
     return LabelMap(pixels, Encoding("bmp", "palette", bits) if bits <= 8 else encoding)

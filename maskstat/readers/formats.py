@@ -17,6 +17,7 @@ none of them; a module is imported when the first file of its format turns up.
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -27,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import Blank, MaskError, argument
+from maskstat.memory import LARGEST_MASK, MemoryTask, ask_memory
 from maskstat.readers.base import LabelMap as LabelMap
 from maskstat.readers.foreign import LOOKED_AT, kind_of
 from maskstat.readers.index_channel import offer
@@ -34,7 +36,6 @@ from maskstat.readers.options import ReadOptions as ReadOptions
 from maskstat.readers.tallying import MAX_DISTINCT_VALUES, count_pixels, too_many_values
 from maskstat.values.tally import GREY, MaskTally
 
-MAX_WHOLE_BYTES = 1 << 30  # of an encoded file that can't be streamed
 _MOST_CLASS_COLOURS = 4096  # a mask of classes has fewer, a photograph more
 
 
@@ -92,12 +93,13 @@ def read_tally(data: bytes, name: str, options: ReadOptions) -> MaskTally:
             catalogue that has colours, or with so many values that it can't be a label mask.
     """
     module = _module(recognise(data).module)
-    tally: MaskTally | None = None
-    if hasattr(module, "tally"):
-        tally = module.tally(data, name, options)
-    if tally is None:
-        pixels, encoding = module.read(data, options)
-        tally = count_pixels(name, pixels, encoding)
+    with MemoryTask():
+        tally: MaskTally | None = None
+        if hasattr(module, "tally"):
+            tally = module.tally(data, name, options)
+        if tally is None:
+            pixels, encoding = module.read(data, options)
+            tally = count_pixels(name, pixels, encoding)
     return _accepted(tally, options)
 
 
@@ -108,20 +110,24 @@ def read_tally_stream(file: BinaryIO, name: str, options: ReadOptions) -> MaskTa
     """
     module = _module(recognise(file.read(LOOKED_AT)).module)
     file.seek(0)
-    if hasattr(module, "tally_stream"):
-        tally = module.tally_stream(file, name, options)
-        if tally is not None:
-            return _accepted(tally, options)
+    with MemoryTask():
+        if hasattr(module, "tally_stream"):
+            tally = module.tally_stream(file, name, options)
+            if tally is not None:
+                return _accepted(tally, options)
+        size = file.seek(0, os.SEEK_END)
         file.seek(0)
-    data = file.read(MAX_WHOLE_BYTES + 1)
-    if len(data) > MAX_WHOLE_BYTES:
-        raise MaskError(f"larger than the {MAX_WHOLE_BYTES >> 20} MiB that can be read at once")
-    return read_tally(data, name, options)
+        ask_memory(min(size, LARGEST_MASK))
+        data = file.read(LARGEST_MASK + 1)
+        if len(data) > LARGEST_MASK:
+            raise MaskError(f"larger than the {LARGEST_MASK >> 20} MiB that can be read at once")
+        return read_tally(data, name, options)
 
 
 def read_tally_folder(path: str, name: str, options: ReadOptions) -> MaskTally:
     """`read_tally` of a mask that is a folder: a Zarr store."""
-    return _accepted(_module("zarr").tally_folder(path, name, options), options)
+    with MemoryTask():
+        return _accepted(_module("zarr").tally_folder(path, name, options), options)
 
 
 def read_tally_and_pixels(

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskError, argument
+from maskstat.memory import ask_memory
 from maskstat.naming import printable
 from maskstat.readers.base import ALL_OR_ONE, LabelMap, no_page
 from maskstat.readers.options import ReadOptions
@@ -92,7 +93,9 @@ class _Series(RawMask):
         """All voxels; in a stack of classes, [voxels, classes]."""
         volume = self._volume
         if self.plan.channels:
-            check_decoded(volume.voxels * volume.volumes * volume.dtype.itemsize)
+            size = volume.voxels * volume.volumes * volume.dtype.itemsize
+            check_decoded(size)
+            ask_memory(2 * size)
         flat = np.concatenate(list(_voxels(self._stream, volume, self._first, self._last)))
         return flat.reshape(volume.volumes, -1).T if self.plan.channels else flat
 
@@ -261,7 +264,8 @@ def _voxels(
     item = volume.dtype.itemsize
     _skip(stream, first * volume.voxels * item)
     left = (last - first) * volume.voxels * item
-    piece_size = _PIECE // item * item
+    items = _PIECE // (8 * item) if volume.is_scaled else _PIECE // item
+    piece_size = items * item
     while left:
         piece = stream.read(min(left, piece_size))
         left -= len(piece)

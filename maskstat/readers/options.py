@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from maskstat.errors import Blank, MaskError, ParameterError, argument
 from maskstat.kernels.runs import add_up
+from maskstat.memory import ask_memory
 from maskstat.naming import printable, storable
 from maskstat.parameters import check_word
 from maskstat.readers.choices import CHANNEL, CHANNELS, Channel
@@ -210,6 +211,7 @@ class ReadOptions:
         reading = self.reading(encoding.container, colour=encoding.is_colour)
         if self.panoptic is not None:
             _check_panoptic(encoding)
+            ask_memory(32 * pixels.size)
             values, inverse, counts = np.unique(pixels, return_inverse=True, return_counts=True)
             known = self.panoptic.categories_of(name, values.astype(np.int64), counts)
             return known[inverse.reshape(pixels.shape)], Encoding(
@@ -230,6 +232,7 @@ class ReadOptions:
     def _divided(self, values: NDArray[np.integer], encoding: Encoding) -> NDArray[np.integer]:
         if self.value_divisor is None or encoding.is_colour:
             return values
+        ask_memory(24 * values.size)
         wide = values.astype(np.int64)
         divided: NDArray[np.int64] = wide // self.value_divisor
         if not self.divide_all:

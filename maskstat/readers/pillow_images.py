@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from maskstat.errors import MaskError
+from maskstat.memory import LARGEST_MASK, ask_memory
 from maskstat.readers.base import LabelMap
 from maskstat.values.tally import Encoding
 
-MAX_DECODED_BYTES = 1 << 30
 _BYTES_OF_MODE = {
     "1": 1,
     "L": 1,
@@ -26,6 +26,12 @@ _BYTES_OF_MODE = {
     "I": 4,
     "F": 4,
 }
+# Bytes a pixel that decoding takes at most: Pillow's own, the array's, and those of raw values.
+_NEEDED = {"1": 3, "L": 2, "P": 2, "I;16": 4, "I": 8, "F": 28}
+_COLOURS_NEEDED = 12
+_BESIDE = {"GIF": 1, "JPEG": 6, "WebP": 8}  # that decoders take for themselves
+_BAND_PIXELS = 1 << 18
+_CROP_PIXELS = 1 << 20
 _BOMB = "has more pixels than Pillow may decode (PIL.Image.MAX_IMAGE_PIXELS)"
 
 
@@ -50,10 +56,10 @@ def open_image(data: bytes, opener: Callable[[io.BytesIO], Image.Image], kind: s
     if frames != 1:
         raise MaskError(f"has {frames} frames or pages where one mask is expected")
     needed = width * height * _BYTES_OF_MODE.get(image.mode, 4)
-    if needed > MAX_DECODED_BYTES:
+    if needed > LARGEST_MASK:
         raise MaskError(
             f"{width}x{height} pixels would take {needed >> 20} MiB decoded, more than the "
-            f"{MAX_DECODED_BYTES >> 20} MiB a {kind} may take"
+            f"{LARGEST_MASK >> 20} MiB a {kind} may take"
         )
     return image
 
@@ -63,13 +69,30 @@ def load_pixels(image: Image.Image, kind: str) -> NDArray[np.generic]:
     if ImageFile.LOAD_TRUNCATED_IMAGES:
         # Set by the program that imported us, it would make up what a truncated file lacks.
         raise MaskError("Pillow is told to invent missing pixels (LOAD_TRUNCATED_IMAGES); unset it")
+    per_pixel = _NEEDED.get(image.mode, _COLOURS_NEEDED) + _BESIDE.get(kind, 0)
+    ask_memory(image.width * image.height * per_pixel)
     try:
         image.load()
-        return np.asarray(image)
+        return _array(image)
     except Image.DecompressionBombError as error:
         raise MaskError(_BOMB) from error
     except Exception as error:
         raise MaskError(f"corrupt {kind}: {_fact(error)}") from error
+
+
+def _array(image: Image.Image) -> NDArray[np.generic]:
+    """The pixels of a loaded image, some rows at a time: of a whole, Pillow makes two copies."""
+    width, height = image.size
+    rows = max(1, _CROP_PIXELS // width)
+    if rows >= height:
+        return np.asarray(image)
+    first = np.asarray(image.crop((0, 0, width, rows)))
+    whole: NDArray[np.generic] = np.empty((height, *first.shape[1:]), first.dtype)
+    whole[:rows] = first
+    for top in range(rows, height, rows):
+        end = min(top + rows, height)
+        whole[top:end] = np.asarray(image.crop((0, top, width, end)))
+    return whole
 
 
 def label_map(image: Image.Image, container: str, kind: str) -> LabelMap:
@@ -88,9 +111,11 @@ def label_map(image: Image.Image, container: str, kind: str) -> LabelMap:
         samples = "palette" if mode == "P" else "grey"
         return LabelMap(pixels, Encoding(container, samples, 8))
     if mode.startswith("I;16"):
-        return LabelMap(load_pixels(image, kind).astype(np.uint16), Encoding(container, "grey", 16))
+        wide = load_pixels(image, kind).astype(np.uint16, copy=False)
+        return LabelMap(wide, Encoding(container, "grey", 16))
     if mode == "I":
-        return LabelMap(load_pixels(image, kind).astype(np.int32), Encoding(container, "int", 32))
+        numbers = load_pixels(image, kind).astype(np.int32, copy=False)
+        return LabelMap(numbers, Encoding(container, "int", 32))
     if mode in {"RGB", "RGBX", "RGBA", "LA"}:
         samples = {"RGBA": "rgba", "LA": "greyalpha"}.get(mode, "rgb")
         channels = np.asarray(load_pixels(image, kind), np.uint8)
@@ -100,14 +125,17 @@ def label_map(image: Image.Image, container: str, kind: str) -> LabelMap:
 
 def pack_colours(channels: NDArray[np.uint8], samples: str) -> NDArray[np.uint32]:
     """(H, W, C) samples as one value a pixel: 0xRRGGBB, plus (255 - alpha) << 24."""
-    wide = channels.astype(np.uint32)
-    if samples == "greyalpha":
-        packed: NDArray[np.integer] = wide[..., 0] * np.uint32(0x010101)
-    else:
-        packed = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
-    if samples != "rgb":
-        packed = packed | (255 - wide[..., -1]) << 24
-    return packed.astype(np.uint32, copy=False)
+    packed = np.empty(channels.shape[:-1], np.uint32)
+    rows = max(1, _BAND_PIXELS // max(1, packed[:1].size))
+    for first in range(0, len(packed), rows):
+        band, wide = packed[first : first + rows], channels[first : first + rows].astype(np.uint32)
+        if samples == "greyalpha":
+            np.multiply(wide[..., 0], np.uint32(0x010101), out=band)
+        else:
+            np.bitwise_or(wide[..., 0] << 16 | wide[..., 1] << 8, wide[..., 2], out=band)
+        if samples != "rgb":
+            band |= (255 - wide[..., -1]) << 24
+    return packed
 
 
 def _fact(error: BaseException) -> str:

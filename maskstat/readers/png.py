@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 from maskstat.errors import MaskError
 from maskstat.kernels.engine import BandCounter, current_engine, prepare
 from maskstat.kernels.packed import bytes_per_row
+from maskstat.memory import LARGEST_MASK, ask_memory
 from maskstat.readers.base import LabelMap, read_up_to
 from maskstat.readers.options import ReadOptions
 from maskstat.values.tally import Encoding, MaskTally
@@ -58,7 +59,6 @@ else:
 WHOLE_BYTES = 64 << 20  # rows that inflate to more than this are counted band by band
 BAND_BYTES = 1 << 20
 MAX_ROW_BYTES = 32 << 20  # two rows and a little more are held at a time
-PIXEL_LIMIT = 1 << 28  # what decode_png makes into an array unless told otherwise
 
 _PIECE = 1 << 16  # bytes read and inflated at a time, where that is done in pieces
 _DEFLATE_RATIO = 1032  # no DEFLATE stream expands by more: 258 bytes out of two bits
@@ -244,6 +244,7 @@ def _inflate(idat: list[memoryview], size: int) -> bytearray:
     data = idat[0] if len(idat) == 1 else b"".join(idat)
     if size > len(data) * _DEFLATE_RATIO:
         raise MaskError(f"{len(data)} bytes of pixel data cannot hold an image of this size")
+    ask_memory(size)
     if _libdeflate is None or size >= _LIBDEFLATE_MAX:
         return _inflate_slowly(data, size)
     try:
@@ -338,6 +339,7 @@ def _tally_bands(header: _Header, pieces: Iterable[Buffer], name: str) -> MaskTa
     stride = 1 + header.row_bytes
     if stride > MAX_ROW_BYTES:
         raise MaskError(f"a row of {header.width} pixels is wider than maskstat counts")
+    ask_memory(4 * stride)
     prepare(1, header.size // _USUAL_COMPRESSION)  # an image of 1 GB is a workload by itself
     engine = current_engine()
     counter: BandCounter
@@ -445,17 +447,17 @@ def inflate_png(data: Buffer) -> bytearray | None:
 
 
 def decode_png(
-    data: Buffer, *, pixel_limit: int = PIXEL_LIMIT
+    data: Buffer, *, limit: int = LARGEST_MASK
 ) -> NDArray[np.uint8] | NDArray[np.uint16] | None:
     """Raw values (H, W) of a PNG mask: uint16 for 16-bit grey, else uint8.
 
     None where `tally_png` gives None and for colours. Raises MaskError where the file is damaged,
-    or where it has more than `pixel_limit` pixels, before memory is taken for them.
+    or where its pixels take more than `limit` bytes, before memory is taken for them.
     """
     header, idat = _take_apart(data)
     if header.encoding is None or header.encoding.is_colour:
         return None
-    _check_pixels(header, pixel_limit)
+    _make_room(header, limit)
     stream = _inflate(idat, header.size)
     return current_engine().unfilter(stream, header.height, header.width, header.bits)
 
@@ -474,6 +476,7 @@ def _read_wide(data: bytes, options: ReadOptions) -> LabelMap | None:
         return None
     height, width = header.height, header.width
     check_decoded(header.size)
+    ask_memory(header.size + 6 * height * width)  # the pixels, and those of one place
     rows = np.frombuffer(_inflate(idat, header.size), np.uint8).reshape(height, -1)
     pixel = np.empty((height, width, 2 * header.channels), np.uint8)
     for place in range(pixel.shape[2]):
@@ -490,10 +493,16 @@ def _read_wide(data: bytes, options: ReadOptions) -> LabelMap | None:
     return LabelMap(pixels.astype(np.uint16), Encoding("png", "grey", 16))
 
 
-def _check_pixels(header: _Header, limit: int) -> None:
+def _make_room(header: _Header, limit: int) -> None:
+    """Ask for the memory of the pixels. Raises MaskError where they take more than `limit`."""
     width, height = header.width, header.height
-    if width * height > limit:
-        raise MaskError(f"{width} x {height} pixels are more than the limit of {limit}")
+    pixels = width * height * (2 if header.bits == 16 else 1)
+    if pixels > limit:
+        raise MaskError(
+            f"{width}x{height} pixels would take {pixels >> 20} MiB decoded, more than the"
+            f" {limit >> 20} MiB a PNG may take"
+        )
+    ask_memory(pixels + (header.height * header.row_bytes if header.bits < 8 else 0))
 
 
 def tally_and_pixels(
@@ -504,7 +513,7 @@ def tally_and_pixels(
     width, height, bits, _, encoding = header
     if encoding is None or encoding.is_colour:
         return None
-    _check_pixels(header, PIXEL_LIMIT)
+    _make_room(header, LARGEST_MASK)
     stream = _inflate(idat, header.size)
     values, counts, pixels = current_engine().tally_and_pixels(stream, height, width, bits)
     return MaskTally(name, (height, width), encoding, values, counts), pixels

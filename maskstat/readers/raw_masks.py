@@ -9,24 +9,26 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import Blank, MaskError, argument
+from maskstat.memory import LARGEST_MASK, ask_memory
 from maskstat.naming import counted, printable, storable
 from maskstat.readers.base import LabelMap, no_page
 from maskstat.readers.channels import ChannelReader
 from maskstat.readers.choices import Channel
 from maskstat.readers.index_channel import IndexChannel
 from maskstat.readers.options import ReadOptions
-from maskstat.readers.pillow_images import MAX_DECODED_BYTES, pack_colours
+from maskstat.readers.pillow_images import pack_colours
 from maskstat.readers.tallying import PixelCounter, whole_numbers
 from maskstat.values.tally import Encoding, MaskTally
 
 _COLOURS = {3: "rgb", 4: "rgba"}
 _SHOWN = 8
+PIECE = 1 << 24  # bytes or samples that are looked at together
 
 
 class ArrayPlan(NamedTuple):
@@ -142,6 +144,9 @@ class RawMask(ABC):
         size: bytes that all of it takes in memory.
     """
 
+    copies: ClassVar[int] = 2
+    """What `whole` takes, in arrays."""
+
     def __init__(self, plan: ArrayPlan, axes: tuple[int, ...], size: int):
         self.plan, self.axes, self.size = plan, axes, size
         self._reader: ChannelReader | IndexChannel | None = None
@@ -161,6 +166,7 @@ class RawMask(ABC):
 
     def tally(self, name: str) -> MaskTally:
         """Count it piece by piece. Raises MaskError."""
+        ask_memory(min(self.size, PIECE) * (2 if self.plan.is_plain else 8))
         counter = PixelCounter()
         for piece in self.pieces():
             if self.plan.is_coloured:
@@ -173,10 +179,19 @@ class RawMask(ABC):
         """Its pixels (H, W) of raw values. Raises MaskError, also where it is too large."""
         plan = self.plan
         check_decoded(self.size)
+        self._ask_for_whole()
         part = chosen(self.whole(), plan)
         if plan.is_coloured:
             return LabelMap(pack_colours(np.asarray(part, np.uint8), plan.colours), plan.encoding)
         return LabelMap(whole_numbers(self._values(part).reshape(plan.shape)), plan.encoding)
+
+    def _ask_for_whole(self) -> None:
+        """Ask for the array, and for what its items and pixels are on the way to raw values."""
+        encoding, pixels = self.plan.encoding, math.prod(self.plan.shape)
+        each = 8 if encoding.samples != "float" else 12 if encoding.bits == 64 else 20
+        if self._reader is not None:
+            each = 32 + 3 * self.size // pixels
+        ask_memory(self.copies * self.size + each * pixels)
 
     def _values(self, part: NDArray[np.generic]) -> NDArray[np.generic]:
         return part if self._reader is None else self._reader.values(part)
@@ -185,9 +200,11 @@ class RawMask(ABC):
 class ArrayInMemory(RawMask):
     """An array that is in memory. Raises MaskError where it is no mask."""
 
+    copies = 0
+
     def __init__(self, array: NDArray[np.generic], container: str, options: ReadOptions):
         plan = plan_array(array.shape, array.dtype, container, options)
-        super().__init__(plan, array.shape, 0)
+        super().__init__(plan, array.shape, array.nbytes)
         self._array = array
 
     def whole(self) -> NDArray[np.generic]:
@@ -199,7 +216,7 @@ class ArrayInMemory(RawMask):
         part = chosen(self._array, self.plan)
         rows = len(part)
         if not self.plan.is_plain:
-            rows = max(1, (1 << 24) // max(1, part[:1].size))
+            rows = max(1, PIECE // max(1, part[:1].size))
         for first in range(0, len(part), max(1, rows)):
             yield part[first : first + rows]
 
@@ -228,8 +245,8 @@ def check_numbers(dtype: np.dtype[np.generic], what: str = "array") -> None:
 
 def check_decoded(size: int) -> None:
     """Raise MaskError where an array of `size` bytes is too large to be held in memory."""
-    if size > MAX_DECODED_BYTES:
+    if size > LARGEST_MASK:
         raise MaskError(
-            f"would take {size >> 20} MiB decoded, more than the {MAX_DECODED_BYTES >> 20} MiB"
+            f"would take {size >> 20} MiB decoded, more than the {LARGEST_MASK >> 20} MiB"
             " that may be held at once"
         )

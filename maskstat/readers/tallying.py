@@ -19,6 +19,7 @@ from maskstat.values.tally import Encoding, IntArray, MaskTally
 
 MAX_DISTINCT_VALUES = 65536
 _BAND_PIXELS = 1 << 22
+_BAND_FLOATS = 1 << 18  # which take several times their own memory
 
 
 def count_pixels(name: str, pixels: NDArray[np.integer], encoding: Encoding) -> MaskTally:
@@ -107,8 +108,9 @@ def too_many_values(most: int = MAX_DISTINCT_VALUES) -> MaskError:
 def _bands(pixels: NDArray[np.generic]) -> Iterator[NDArray[np.generic]]:
     """The pixels in memory order, as flat pieces; views where that is possible."""
     flat = pixels.ravel(order="K")  # in memory order: a view, also of Fortran arrays
-    for start in range(0, flat.size, _BAND_PIXELS):
-        yield flat[start : start + _BAND_PIXELS]
+    step = _BAND_FLOATS if pixels.dtype.kind == "f" else _BAND_PIXELS
+    for start in range(0, flat.size, step):
+        yield flat[start : start + step]
 
 
 def whole_numbers(pixels: NDArray[np.generic]) -> NDArray[np.integer]:

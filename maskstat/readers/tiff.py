@@ -14,10 +14,10 @@ from typing import BinaryIO
 from PIL import Image, TiffImagePlugin
 
 from maskstat.errors import Blank, MaskError, argument
+from maskstat.memory import LARGEST_MASK
 from maskstat.naming import counted
 from maskstat.readers.base import ALL_OR_ONE, LabelMap, no_page
 from maskstat.readers.options import ReadOptions
-from maskstat.readers.pillow_images import MAX_DECODED_BYTES
 from maskstat.readers.tallying import count_pixels
 from maskstat.readers.tiff_directory import (
     Directory,
@@ -114,7 +114,7 @@ def _beyond_pillow(file: BinaryIO, directory: Directory, options: ReadOptions) -
         return "a TIFF with its tiles where strips belong"
     limit = Image.MAX_IMAGE_PIXELS
     pixels = page.width * page.height
-    if page.decoded_bytes > MAX_DECODED_BYTES or (limit is not None and pixels > limit):
+    if page.decoded_bytes > LARGEST_MASK or (limit is not None and pixels > limit):
         return f"a TIFF of {page.width} x {page.height} pixels"
     if page.compression in _CHECKED_AT_END:
         return f"a TIFF of {_CHECKED_AT_END[page.compression]} data"

@@ -11,6 +11,7 @@ import struct
 from PIL import TiffImagePlugin
 
 from maskstat.errors import MaskError
+from maskstat.memory import MemoryTask
 from maskstat.readers.libtiff import libtiff_errors
 from maskstat.readers.pillow_images import load_pixels, open_image
 
@@ -41,5 +42,5 @@ def decode_lzw(data: bytes, rows: int, row_bytes: int) -> bytes:
     )
     if image.size != (row_bytes, rows) or image.mode != "L":
         raise MaskError("corrupt TIFF: not readable as LZW data")
-    with libtiff_errors():
+    with MemoryTask(), libtiff_errors():  # one of many strips or tiles
         return load_pixels(image, "TIFF").tobytes()

@@ -19,6 +19,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskError, argument
+from maskstat.memory import ask_memory
 from maskstat.readers.base import LabelMap, refuse_lossy
 from maskstat.readers.channels import ChannelReader
 from maskstat.readers.index_channel import IndexChannel
@@ -61,7 +62,9 @@ def read_mosaic(file: BinaryIO, directory: Directory, options: ReadOptions) -> L
         else:
             part = mosaic.values(window.pixels)
         if whole is None:
-            check_decoded(math.prod(mosaic.shape) * part.dtype.itemsize)
+            size = math.prod(mosaic.shape) * part.dtype.itemsize
+            check_decoded(size)
+            ask_memory(size)
             whole = np.empty(mosaic.shape, part.dtype)
         row, (height, width) = window.row, part.shape
         page = mosaic.as_stored(whole, top)
@@ -131,7 +134,8 @@ class _Mosaic:
         """Windows that cover all that counts, with the row where their page begins in the mask."""
         nodata = self._pages[0].nodata
         for place, group in enumerate(self._groups):
-            for parts in zip(*(windows(self._file, page, nodata) for page in group), strict=True):
+            pages = (windows(self._file, page, nodata, together=len(group)) for page in group)
+            for parts in zip(*pages, strict=True):
                 window = parts[0]
                 if len(parts) > 1:
                     pixels = np.concatenate([part.pixels for part in parts], axis=-1)

@@ -16,6 +16,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
+from maskstat.memory import ask_memory_in_all
 from maskstat.naming import printable
 from maskstat.readers.base import read_at
 from maskstat.readers.tiff_images import IMAGE_CODECS, check_image
@@ -76,6 +77,14 @@ class _Layout(NamedTuple):
         """Bytes of a decoded strip or tile."""
         return self.high * self.wide * self.samples * self.dtype.itemsize
 
+    @property
+    def needed(self) -> int:
+        """Bytes that decoding the strips or tiles of one place takes at most."""
+        encoded = min(max(self.sizes), 2 * self.segment_bytes + _ENCODED_SLACK)
+        decoded = self.planes * self.segment_bytes
+        floats = decoded // self.dtype.itemsize if self.dtype.kind == "f" else 0
+        return encoded + 3 * decoded + 20 * floats
+
 
 def unreadable(error: Exception) -> MaskError:
     """What tifffile or a codec raised, in a few words."""
@@ -118,10 +127,11 @@ def _layout(page: Any) -> _Layout:
     return layout
 
 
-def windows(file: BinaryIO, page: Any, nodata: str) -> Iterator[Window]:
+def windows(file: BinaryIO, page: Any, nodata: str, *, together: int = 1) -> Iterator[Window]:
     """The pixels of a page of tifffile's, a strip or tile at a time. Raises MaskError.
 
-    `nodata` is the text of GDAL's tag: the value of what the file leaves out.
+    `nodata` is the text of GDAL's tag: the value of what the file leaves out. `together` is how
+    many pages are read side by side.
     """
     layout = _layout(page)
     size = layout.segment_bytes
@@ -131,9 +141,11 @@ def windows(file: BinaryIO, page: Any, nodata: str) -> Iterator[Window]:
                 f"a strip or tile of {size >> 20} MiB, more than the {MAX_SEGMENT_BYTES >> 20} MiB"
                 " that may be decoded at once (gdal_translate -co TILED=YES makes smaller ones)"
             )
+        ask_memory_in_all(together * 4 * _BAND_BYTES)
         yield from _row_bands(file, page, layout)
         return
     segments = _Segments(file, page, layout, stored_nodata(nodata, layout.dtype))
+    ask_memory_in_all(together * layout.needed)
     planes, count = layout.planes, layout.down * layout.across
     for number in range(count):
         row, column = number // layout.across * layout.high, number % layout.across * layout.wide

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import Blank, MaskError, argument
+from maskstat.memory import ask_memory
 from maskstat.naming import printable
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.raw_masks import ArrayPlan, RawMask, choose_array, plan_array
@@ -234,6 +235,8 @@ def _parts(
         )
         if room > 1:
             block[axis] = min(shape[axis], block[axis] * room)
+    chunk = math.prod(array.shards or array.chunks)
+    ask_memory((2 * math.prod(block) + chunk) * array.dtype.itemsize)
     ranges = [
         [slice(at, min(at + step, length)) for at in range(0, length, step)]
         for length, step in zip(shape, block, strict=True)

@@ -19,6 +19,7 @@ import numpy as np
 from maskstat.errors import ClusterError, MaskError
 from maskstat.executors.threads import map_chunks
 from maskstat.kernels.engine import prepare
+from maskstat.memory import MemoryTask, ask_memory
 from maskstat.naming import printable, storable
 from maskstat.readers import formats
 from maskstat.readers.options import ReadOptions
@@ -93,6 +94,10 @@ class Counter:
 
     def count(self, entry: Entry) -> StoredMask | Failure:
         """The counts of one mask, or why it has none."""
+        with MemoryTask():
+            return self._counted(entry)
+
+    def _counted(self, entry: Entry) -> StoredMask | Failure:
         try:
             if entry.folder is not None and entry.size > self.stream_above:
                 tally = formats.read_tally_folder(entry.folder, entry.name, self.options)
@@ -102,8 +107,10 @@ class Counter:
                     tally = formats.read_tally_stream(file, entry.name, self.options)
                 self._leave_out(entry)
             elif self.measurer is not None:
+                ask_memory(entry.size)
                 tally = self.measurer.read(entry, self.options)
             else:
+                ask_memory(entry.size)
                 tally = formats.read_tally(entry.load(), entry.name, self.options)
         except MaskError as error:
             return Failure(entry.name, error.text)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from maskstat.errors import ParameterError, argument
 from maskstat.executors.choices import ExecutorName
 from maskstat.executors.opening import ExecutorChoice
+from maskstat.memory import parse_size
 from maskstat.naming import storable
 from maskstat.parameters import refuse_idle, several
 from maskstat.readers import formats
@@ -100,6 +101,7 @@ class ScanRequest:
         profile: bool = False,
         grid: int | None = None,
         workers: int | None = None,
+        memory: int | str | None = None,
         column: str | None = None,
         split: str | None = None,
         pages: int | str | None = None,
@@ -120,7 +122,8 @@ class ScanRequest:
         if not profile:
             refuse_idle({"grid": grid}, goes_with=argument("profile", True))
         cells = DEFAULT_GRID if grid is None else grid
-        elsewhere = ExecutorChoice(executor, scheduler, workers)
+        held = None if memory is None else parse_size(memory)
+        elsewhere = ExecutorChoice(executor, scheduler, workers, held)
         said = {
             "pages": pages,
             "channels": channels,

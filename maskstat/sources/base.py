@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from maskstat.errors import MaskError
+from maskstat.memory import LARGEST_MASK
 from maskstat.naming import storable
 from maskstat.parameters import several
 from maskstat.regular_files import open_descriptor, open_file
@@ -19,7 +20,7 @@ from maskstat.sources.locations import Given
 from maskstat.sources.split_names import in_order, split_of
 from maskstat.values.catalog import ClassCatalog
 
-MAX_IN_MEMORY = 1 << 30  # bytes of one encoded mask
+MAX_IN_MEMORY = LARGEST_MASK  # bytes of one encoded mask
 REMOTE_READS = 32  # requests to a store or a server that are in flight at once
 _OUTER_SUFFIXES = frozenset({".gz", ".zip"})
 _SLASH = re.compile("/")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from maskstat.errors import MaskError
+from maskstat.memory import ask_memory
 from maskstat.sources.base import MAX_IN_MEMORY
 
 _REWINDS = 4
@@ -99,4 +100,5 @@ class Unrolled(VirtualFile):
         if self._rewinds > _REWINDS:
             if self._size > MAX_IN_MEMORY:
                 raise MaskError("too large to be read out of order inside an archive: unpack it")
+            ask_memory(2 * self._size)
             self._whole = io.BytesIO(b"".join(self._source))

@@ -20,7 +20,16 @@ PACKAGE = ROOT / "maskstat"
 
 # A room is a module or a folder right below the package; every one has its level here.
 LEVELS: dict[int, set[str]] = {
-    0: {"errors", "frames", "naming", "showing", "version", "parameters", "regular_files"},
+    0: {
+        "errors",
+        "frames",
+        "memory",
+        "naming",
+        "showing",
+        "version",
+        "parameters",
+        "regular_files",
+    },
     1: {"values"},
     2: {"files", "kernels", "executors", "regions"},
     3: {"sources", "readers", "store", "weights", "statistics", "sampling", "training"},

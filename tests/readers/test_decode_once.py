@@ -122,12 +122,12 @@ def test_the_same_is_refused(name: str) -> None:
 
 def test_too_many_pixels(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """They can be counted, but not be held: said before anything is inflated."""
-    monkeypatch.setattr(png, "PIXEL_LIMIT", 599)
+    monkeypatch.setattr(png, "LARGEST_MASK", 599)
     pixels = png_factory.labels(np.random.default_rng(2), 20, 30, 8)
     data = png_factory.png(pixels, 8, [0] * 20)
     assert read_tally(data, "m", STRICT).area == 600
     monkeypatch.setattr(png, "_inflate", None)
-    with pytest.raises(MaskError, match="30 x 20 pixels are more than the limit of 599"):
+    with pytest.raises(MaskError, match="30x20 pixels would take 0 MiB decoded, more than"):
         read_tally_and_pixels(data, "m", STRICT)
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from maskstat.readers.formats import read_label_map, read_tally
+from maskstat.errors import MaskError
+from maskstat.readers.formats import read_label_map, read_tally, read_tally_stream
 from maskstat.readers.options import ReadOptions
 from maskstat.values.tally import Encoding
 from tests.support.mask_files import (
@@ -145,3 +146,10 @@ def npy_header(text: str, payload: bytes = b"", version: bytes = b"\1\0") -> byt
 )
 def test_npy_headers_that_lie(data: bytes) -> None:
     refusal(data)
+
+
+def test_streams_are_of_the_length_that_their_header_says() -> None:
+    data = npy(labels(200).astype(np.uint8))
+    for wrong, said in ((data[:-1], "has fewer than"), (data + b"\0", "has more than")):
+        with pytest.raises(MaskError, match=said):
+            read_tally_stream(io.BytesIO(wrong), "m", ALL)

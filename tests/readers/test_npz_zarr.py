@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import maskstat as ms
 from maskstat.errors import MaskError
-from maskstat.readers import npz as npz_reader
+from maskstat.readers import npy as npy_reader
 from maskstat.readers.formats import (
     FORMATS,
     read_label_map,
@@ -211,16 +211,18 @@ def test_arrays_by_name() -> None:
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("compressed", [False, True])
 def test_pieces_add_up(order: Any, compressed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(npz_reader, "_PIECE", 40)
+    monkeypatch.setattr(npy_reader, "PIECE", 40)
     for array, options, expected in (
         (LABELS, STRICT, LABELS),
         (coloured(3), ALL, colours_of(coloured(3))),
         (VOLUME, ReadOptions(pages=3), VOLUME[2]),
     ):
         data = npz(compressed=compressed, mask=np.asarray(array, order=order))
+        plain = npy(np.asarray(array, order=order))
         for tally in (
             read_tally(data, "m", options),
             read_tally_stream(io.BytesIO(data), "m", options),
+            read_tally_stream(io.BytesIO(plain), "m", options),
         ):
             tally.check()
             values, counts = np.unique(expected, return_counts=True)

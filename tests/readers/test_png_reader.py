@@ -434,6 +434,6 @@ def test_idat_cut_anyhow(cuts: list[int], tail: bytes) -> None:
 def test_pixel_limit_of_decoding() -> None:
     """More pixels than allowed are refused before memory is taken; counting has no such limit."""
     data = _mask()
-    assert decode_png(data, pixel_limit=600) is not None
-    with pytest.raises(MaskError, match="30 x 20 pixels are more than the limit of 599"):
-        decode_png(data, pixel_limit=599)
+    assert decode_png(data, limit=600) is not None
+    with pytest.raises(MaskError, match="30x20 pixels would take 0 MiB decoded, more than"):
+        decode_png(data, limit=599)

@@ -406,7 +406,7 @@ def test_whatever_is_in_a_file_is_drawn_or_refused(
 ) -> None:
     where = write(tmp_path_factory.mktemp("fuzz") / "instances.json", data)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rasterising, "MAX_BYTES", 1 << 20)  # that a large image takes no time here
+        patch.setattr(rasterising, "LARGEST_MASK", 1 << 20)  # that a large image takes no time here
         answers = [answer_to(where) for _ in range(2)]
     assert answers[0] == answers[1]
     assert str(answers[0]).isprintable()

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 import maskstat as ms
 from maskstat.cli import run
 from maskstat.errors import MaskError, SourceError
+from maskstat.memory import LARGEST_MASK
 from maskstat.scanning.listing import splits_of
-from maskstat.sources.annotations.rasterising import MAX_BYTES
 from maskstat.sources.base import Entry
 from tests.support.annotation_cases import (
     HEIGHT,
@@ -300,7 +300,7 @@ def test_an_image_that_claims_to_be_huge(tmp_path: Path) -> None:
     with ms.scan(where) as scan:
         found = {one.mask: one.reason for one in scan.failures}
         assert found["images/train/a.png"] == (
-            f"1000000x1000000 pixels take more than the {MAX_BYTES >> 20} MiB a mask may take"
+            f"1000000x1000000 pixels take more than the {LARGEST_MASK >> 20} MiB a mask may take"
         )
         assert scan.histogram.mask_count == 1
 

@@ -154,4 +154,10 @@ SCAN: dict[str, tuple[Case, ...]] = {
         *wholes("--workers", "from 1 on", 0, -1),
         usage("--workers 1025", "--workers", "at most 1,024, not 1,025"),
     ),
+    "--memory": (
+        usage("--memory x", "--memory", "is a size like 4G or 512M, or bytes, not 'x'"),
+        usage("--memory ''", "--memory", "'' is no name"),
+        usage("--memory -4G", "--memory", "is a size like 4G or 512M, or bytes, not '-4G'"),
+        usage("--memory 4", "--memory", "4 is less than 1M: a size is like 4G or 512M"),
+    ),
 }

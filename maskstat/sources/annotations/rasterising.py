@@ -19,11 +19,11 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskError, MissingExtraError
+from maskstat.memory import LARGEST_MASK, ask_memory
 from maskstat.sources.base import Entry
 from maskstat.values.tally import IntArray
 
 RULE = 1  # of what is drawn: another one draws masks anew that have not changed
-MAX_BYTES = 1 << 30  # of a mask
 MAX_COORDINATE = 1 << 24  # pixels; pycocotools computes with five times as much in 32 bits
 MAX_BOUNDARY = 1 << 24  # steps along a polygon, of a fifth of a pixel; pycocotools keeps them all
 _DIGIT, _MORE, _SIGN = 0x1F, 0x20, 0x10  # of a character of compressed runs
@@ -67,6 +67,7 @@ class RasterEntry(Entry):
 
     def load(self) -> bytes:
         """The mask as an NPY file. Raises MaskError."""
+        ask_memory(2 * self.size)  # pixels once more, and which of them the largest region covers
         pixels = self.drawing.pixels()
         header = io.BytesIO()
         npy_format.write_array_header_1_0(header, npy_format.header_data_from_array_1_0(pixels))
@@ -114,9 +115,11 @@ def check_size(height: object, width: object, kind: str) -> tuple[int, int]:
     )
     if type(height) is not int or type(width) is not int or height < 1 or width < 1:
         raise MaskError("the file does not say how many pixels high and wide the image is")
-    if height * width > MAX_BYTES // np.dtype(kind).itemsize:
+    if height * width > LARGEST_MASK // np.dtype(kind).itemsize:
         text = f"{width}x{height}" if max(width, height) < 1 << 60 else "far too many"
-        raise MaskError(f"{text} pixels take more than the {MAX_BYTES >> 20} MiB a mask may take")
+        raise MaskError(
+            f"{text} pixels take more than the {LARGEST_MASK >> 20} MiB a mask may take"
+        )
     return height, width
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol, cast
 
 from maskstat.errors import MaskError
+from maskstat.memory import MemoryTask, ask_memory
 from maskstat.sources.archives.member_names import member_name, refused, wanted
 from maskstat.sources.base import MAX_IN_MEMORY, BrokenEntry, Entry, Selection, too_large
 from maskstat.sources.blobs import Blob
@@ -66,7 +67,9 @@ class ZipEntry(Entry):
         if self.size > MAX_IN_MEMORY:
             raise too_large()
         if self.method != zipfile.ZIP_DEFLATED or max(self.size, self.packed) > _AT_ONCE:
-            return b"".join(self._pieces())
+            with MemoryTask():  # for the pieces, beside what they become
+                ask_memory(self.size)
+                return b"".join(self._pieces())
         # One read, as a rule, for the header in front of the member and the member.
         slack = _LOCAL_HEADER.size + len(self.path.encode("utf-8", "replace")) + _EXTRA
         data = self.archive.read_at(self.offset, slack + self.packed)

@@ -1,0 +1,122 @@
+"""Readers ask for at least what they take: peaks of a process of its own beside what was asked."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from tests.support.interpreters import run_script
+from tests.support.loops import at_least_one
+
+SIDE = 2400  # large beside what a process takes by itself for no reason that is told here
+SLACK = 16 << 20
+
+_SCRIPT = """
+import json, sys
+import numpy as np
+from maskstat import memory
+from maskstat.kernels.region_counts import measure
+from maskstat.readers import formats
+
+def status(line):
+    with open("/proc/self/status") as file:
+        return next(int(text.split()[1]) << 10 for text in file if text.startswith(line))
+
+class Counted(memory.Budget):
+    most = 0
+    def take(self, holder, size):
+        super().take(holder, size)
+        self.most = max(self.most, self.held)
+
+def read(path, kind, options):
+    with open(path, "rb") as file:
+        data = b"" if kind == "stream" else file.read()
+        with open("/proc/self/clear_refs", "w") as reset:
+            reset.write("5")
+        before = status("VmRSS")
+        budget = memory._budget = Counted(lambda: 1 << 50)
+        with memory.MemoryTask():
+            if kind == "stream":
+                formats.read_tally_stream(file, "m", options)
+            elif kind == "tally":
+                formats.read_tally(data, "m", options)
+            else:
+                tally, pixels = formats.read_tally_and_pixels(data, "m", options)
+                known = tally.values, np.minimum(tally.values, 2).astype(np.int64)
+                measure(pixels, known, 2, 16)
+        return budget.most, status("VmHWM") - before
+
+found = []
+for small, large, channels in json.loads(sys.argv[1]):
+    options = formats.ReadOptions(allow_lossy=True, colours=True, channels=channels)
+    for kind in ("stream", "tally", "pixels"):
+        read(small, kind, options)  # which imports and keeps what both of them need
+        found.append((large, kind, *read(large, kind, options)))
+print(json.dumps(found))
+"""
+
+
+def _grey(side: int) -> Image.Image:
+    return Image.fromarray(_pixels(side))
+
+
+def _pixels(side: int) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+    return (np.indices((side, side)).sum(axis=0) // 64 % 3).astype(np.uint8)
+
+
+def _rgb(side: int) -> Image.Image:
+    return Image.fromarray(np.stack([_pixels(side)] * 3, axis=-1))
+
+
+def _stack(side: int) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:
+    return (_pixels(side)[..., None] == np.arange(3)).astype(np.uint8)
+
+
+def _tiled(path: Path, pixels: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> None:
+    tifffile.imwrite(path, pixels, tile=(1024, 1024), compression="zlib", photometric="minisblack")
+
+
+def _nifti(path: Path, side: int) -> None:
+    image = nibabel.Nifti1Image(_pixels(side)[..., None].astype(np.int16), np.eye(4))  # type: ignore[no-untyped-call]
+    image.header.set_slope_inter(2, 1)
+    nibabel.save(image, path)  # type: ignore[attr-defined]
+
+
+FILES: dict[str, Callable[[Path, int], None]] = {
+    "a.gif": lambda path, side: _grey(side).save(path),
+    "a.bmp": lambda path, side: _grey(side).save(path),
+    "rgb.bmp": lambda path, side: _rgb(side).save(path),
+    "a.webp": lambda path, side: _rgb(side).save(path, lossless=True, method=0),
+    "progressive.jpg": lambda path, side: _rgb(side).save(path, progressive=True, subsampling=0),
+    "a.png": lambda path, side: _grey(side).save(path, compress_level=1),
+    "bits.png": lambda path, side: _grey(side).point(lambda x: x * 255, "1").save(path),
+    "a.tif": lambda path, side: _grey(side).save(path, compression="tiff_lzw"),
+    "float.tif": lambda path, side: tifffile.imwrite(path, _pixels(side).astype(np.float32)),
+    "tiled.tif": lambda path, side: _tiled(path, _pixels(side).astype(np.uint64)),
+    "a.npy": lambda path, side: np.save(path, _pixels(side).astype(np.float64)),
+    "a.npz": lambda path, side: np.savez_compressed(path, np.asfortranarray(_stack(side))),
+    "a.nii": _nifti,
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_what_is_taken_was_asked_for(tmp_path: Path) -> None:
+    files = []
+    for name, write in FILES.items():
+        small, large = tmp_path / name, tmp_path / f"large-{name}"
+        write(small, 64)
+        write(large, SIDE)
+        files.append((str(small), str(large), "one-hot" if name.endswith(".npz") else None))
+    # Otherwise what one file left free would do for the next.
+    found = json.loads(run_script(_SCRIPT, json.dumps(files), MALLOC_MMAP_THRESHOLD_="131072"))
+    assert len(found) == 3 * len(FILES)
+    for path, kind, asked, taken in at_least_one(found):
+        assert taken <= asked + SLACK, (path, kind, asked >> 20, taken >> 20)
