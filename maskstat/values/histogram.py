@@ -230,16 +230,18 @@ class ClassHistogram:
 
     @property
     def probable_255(self) -> ValueCount | None:
-        """`doubtful_255`, where nothing else than that 255 is the class would explain the gap.
+        """`doubtful_255`, where 255 is as likely that class as void.
 
-        255 is one value, so it can be one class. Where one class has no pixel, as many values occur
-        as classes are declared, and 255 is that class or void. Where the first has none, masks
+        255 is one value and the largest, so it would be one class, and the last: where that alone
+        has no pixel, as many values occur as classes are declared. Where the first has none, masks
         may be drawn on white; where one at most has pixels, they are binary, whatever was declared.
-        Where several have none, some lack whatever 255 is, as in any few masks of Pascal VOC.
+        Nobody draws a class between two others as 255; and where several have none, some lack
+        whatever 255 is, as in any few masks of Pascal VOC.
         """
-        present = self.present
-        several = bool(present[:1].all()) and 1 < present.sum() < present.size - 1
-        return None if several else self.doubtful_255
+        absent = np.flatnonzero(~self.present)
+        first, others = 0 in absent, self.present.sum() > 1
+        only_last = absent.tolist() == [len(self.catalog) - 1]
+        return None if others and not first and not only_last else self.doubtful_255
 
     @property
     def unlisted_pixels(self) -> int:
