@@ -220,8 +220,8 @@ def resolve_absent(histogram: ClassHistogram, absent: Absent | None) -> Absent:
             f"{_never_occur(missing, histogram)}, while 255 is ignored by default"
             f" ({counted(void.pixels, 'pixel')} in {counted(void.masks, 'mask')})"
             + ("" if histogram.present.any() else ": not one pixel belongs to a class"),
-            remedy=f"{readings_of_255()}; {argument('absent')} says what classes without a pixel"
-            " weigh",
+            remedy=f"{readings_of_255()}; where classes lack, choose their weight with"
+            f" {argument('absent')}: zero, one or max",
         )
     if absent is None:
         absent = "one" if counted_only else "error"
