@@ -70,6 +70,11 @@ class Budget:
         """Give `size` bytes to a holder, as soon as there is room."""
         with self._lock:
             grows = holder.held > 0
+            if not (self._growing or self._coming) and self.held + size <= self._limit():
+                self.held += size
+                self._holders += not grows
+                holder.held += size
+                return
             queue = self._growing if grows else self._coming
             wait = _Wait(size)
             queue.append(wait)

@@ -30,7 +30,7 @@ from maskstat.scanning.measuring import Measured, Measurer
 from maskstat.store.records import Failure, StoredMask
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.tally import Encoding, MaskTally
-from tests.support.cluster_cases import Doubling, Failing, processes
+from tests.support.cluster_cases import Doubling, Failing, MemoryOfWorker, processes
 from tests.support.packages import needs
 from tests.support.scan_cases import GREY, grey_png, pixels_of, write
 from tests.support.source_cases import entries_of
@@ -73,6 +73,19 @@ def test_every_chunk_comes_once(cluster: Cluster, in_order: bool) -> None:
     results = dask.map_chunks(cluster, slow_for_some, chunks, lost=lost, in_order=in_order)
     found = [result for result in results if result]
     assert (found if in_order else sorted(found)) == expected
+
+
+def test_workers_keep_to_their_memory(cluster: Cluster) -> None:
+    """What the user says, or half of the worker's own limit."""
+
+    def found(held: int | None) -> list[tuple[int, int]]:
+        results = dask.map_chunks(
+            cluster, lambda _: MemoryOfWorker(), [[1], [2]], lost=lambda _: (0, 0), held=held
+        )
+        return [*itertools.chain.from_iterable(results)]
+
+    assert [limit for limit, _ in found(7 << 20)] == 2 * [7 << 20]
+    assert all(limit == own // 2 > 0 for limit, own in found(None))
 
 
 @pytest.mark.parametrize("in_order", [True, False])

@@ -13,6 +13,7 @@ from benchmarks import (
     array_counting,
     large_store,
     mask_sets,
+    memory_budget,
     per_mask_costs,
     profile_cost,
     rescan_and_memory,
@@ -66,6 +67,10 @@ def test_rescan_and_memory(tmp_path: Path) -> None:
     assert scanning > 0
     huge = rescan_and_memory.huge_mask(tmp_path / "huge" / "mask.png", 400)
     assert maskstat.scan(huge, classes=31).histogram.total_pixels == 160_000
+
+
+def test_memory_budget(tmp_path: Path) -> None:
+    assert memory_budget.ratio(memory_budget.fill(tmp_path / "masks", 20, 16), 1) > 0
 
 
 def test_profile_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

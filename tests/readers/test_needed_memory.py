@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import nibabel
 import numpy as np
 import pytest
 import tifffile
@@ -85,6 +84,8 @@ def _tiled(path: Path, pixels: np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 
 
 def _nifti(path: Path, side: int) -> None:
+    import nibabel
+
     image = nibabel.Nifti1Image(_pixels(side)[..., None].astype(np.int16), np.eye(4))  # type: ignore[no-untyped-call]
     image.header.set_slope_inter(2, 1)
     nibabel.save(image, path)  # type: ignore[attr-defined]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from maskstat.memory import _limits
 from maskstat.sources.base import Entry, Source
 from tests.support.paths import ROOT
 
@@ -164,3 +165,12 @@ class Failing:
 
     def __call__(self) -> list[int]:
         raise self.error
+
+
+class MemoryOfWorker:
+    """A call that says what decoders of its worker may hold, and the worker's own limit."""
+
+    def __call__(self) -> list[tuple[int, int]]:
+        from distributed import get_worker
+
+        return [(_limits(), int(get_worker().memory_manager.memory_limit or 0))]
