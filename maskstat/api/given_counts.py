@@ -287,7 +287,7 @@ def _read(counts: object) -> tuple[GivenTable, str]:
     """The table, and the path of its file, or ""."""
     if isinstance(counts, str) and (numbers := numbers_of(counts)) is not None:
         return GivenTable(numbers), ""
-    if counts == "":
+    if isinstance(counts, str) and not counts:  # an array would compare its items
         raise ParameterError("an empty text is no file's name", parameter="counts")
     if isinstance(counts, (str, Path)):
         return read_count_table(Path(counts)), str(counts)

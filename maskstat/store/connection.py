@@ -96,6 +96,7 @@ def translated(path: Path) -> Iterator[None]:
             "full": "free some disk space and run the same command again",
             "malformed": _DAMAGED,
             "no such": _DAMAGED,
+            "ON CONFLICT": _DAMAGED,
             _NO_TEXT: _DAMAGED,
         }
         remedy = next((r for mark, r in remedies.items() if mark in text), None)

@@ -37,7 +37,7 @@ from maskstat.store.schema import (
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.catalog_mapping import catalog_from_mapping
 from maskstat.values.histogram import ClassHistogram
-from maskstat.values.tally import TallyTable
+from maskstat.values.tally import Encoding, TallyTable
 
 __all__ = [
     "APPLICATION_ID",
@@ -264,6 +264,9 @@ class Store(KeptProfiles, KeptRuns, Copied):
                     (scan.id, *asked),
                 )
                 found.update((name, (size, stamp, text)) for name, size, stamp, text in rows)
+        with self.checked():
+            for text in {text for _, _, text in found.values()}:
+                Encoding.from_text(text)
         return found
 
     def names(self, scan: ScanInfo) -> Iterator[str]:
@@ -493,9 +496,8 @@ class Store(KeptProfiles, KeptRuns, Copied):
             rows = self._connection.execute(
                 "SELECT name, reason FROM failure WHERE scan = ?", (scan.id,)
             ).fetchall()
+        self._check_failures(scan, expected, len(rows))
         with self.checked():
-            if expected not in {None, str(len(rows))} and expected == self._kept(scan, _FAILURES):
-                raise ValueError("failures that are gone")
             return [Failure(*row) for row in sorted(rows, key=lambda row: natural_key(row[0]))]
 
     def tables(self, scan: ScanInfo, *, rows: int = BLOCK_ROWS) -> Iterator[TallyTable]:
@@ -512,6 +514,32 @@ class Store(KeptProfiles, KeptRuns, Copied):
                     table = table_of(block)
                 found += len(block)
                 yield table
+        self._check_count(scan, expected, found)
+
+    def rows(self, scan: ScanInfo, naming: Naming) -> Iterator[MaskRow]:
+        """The masks of a scan under their new names, in the order of these."""
+        expected, found = self._summary(scan, _MASKS), 0
+        for row in super().rows(scan, naming):
+            found += 1
+            yield row
+        self._check_count(scan, expected, found)
+
+    def failed(self, scan: ScanInfo, naming: Naming) -> Iterator[Failure]:
+        """The failures of a scan, under the names that their masks get."""
+        expected, found = self._kept(scan, _FAILURES), 0
+        for failure in super().failed(scan, naming):
+            found += 1
+            yield failure
+        self._check_failures(scan, expected, found)
+
+    def _check_failures(self, scan: ScanInfo, expected: str | None, found: int) -> None:
+        """Raise StoreError where other failures were read than a scan has."""
+        with self.checked():
+            if expected not in {None, str(found)} and expected == self._kept(scan, _FAILURES):
+                raise ValueError("failures that are gone")
+
+    def _check_count(self, scan: ScanInfo, expected: str | None, found: int) -> None:
+        """Raise StoreError where other masks were read than a scan has."""
         with self.checked():
             # Asked again, since another process may have changed the scan meanwhile.
             if expected not in {None, str(found)} and expected == self._summary(scan, _MASKS):

@@ -457,6 +457,20 @@ def _catalog(*names: str) -> ms.ClassCatalog:
     return ms.ClassCatalog(tuple(ms.ClassInfo(k, name, (k,)) for k, name in enumerate(names)))
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64, np.float64, np.int8, object])
+def test_counts_in_an_array(dtype: type) -> None:
+    given_array = np.array([57, 8, 11], dtype)
+    assert ms.from_counts(given_array).histogram.pixels.tolist() == [57, 8, 11]
+    with pytest.raises(ParameterError, match="no counts"):
+        ms.from_counts(given_array[:0])
+
+
+def test_counts_in_a_series() -> None:
+    pandas = pytest.importorskip("pandas")
+    found = ms.from_counts(pandas.Series(COUNTS))
+    assert dict(zip(found.catalog.names, found.histogram.pixels.tolist(), strict=True)) == COUNTS
+
+
 def test_pandas_tables_have_shares_where_pixels_are_unknown() -> None:
     pytest.importorskip("pandas")
     shares = ms.from_counts([0.75, 0.25])

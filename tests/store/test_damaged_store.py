@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import maskstat as ms
 from maskstat import cli
 from maskstat.errors import StoreError
 from maskstat.store.records import Failure, StoredMask
@@ -50,6 +51,7 @@ def counts(path: Path) -> Any:
             or sum(ClassHistogram.of(catalog, table) for table in store.tables(info))
             for catalog in CATALOGS
         ]
+        store.marks(info, [f"m/{n}.png" for n in range(20)])
         return info.catalog.to_dict(), info.source, totals, len(store.failures(info))
 
 
@@ -109,3 +111,5 @@ def test_rows_that_are_gone(whole: bytes, tmp_path: Path) -> None:
         connection.close()
         with pytest.raises(StoreError, match="no scan wrote"):
             counts(path)
+        with pytest.raises(StoreError, match="no scan wrote"):
+            ms.merge([path], tmp_path / f"merged {table}.db")
