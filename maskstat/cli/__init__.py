@@ -31,6 +31,7 @@ from maskstat.cli import (
     show,
     weights,
 )
+from maskstat.cli.plain_text import accept_all_text
 from maskstat.cli.spelling import AsCommands
 from maskstat.errors import MaskstatError, speaking
 from maskstat.version import __version__
@@ -98,6 +99,8 @@ def main() -> None:
         stream or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
         for stream in (sys.stdout, sys.stderr)
     )
+    accept_all_text(sys.stdout)
+    accept_all_text(sys.stderr)
     if not sys.warnoptions:  # what libraries warn about is for developers: python -W shows it
         warnings.simplefilter("ignore")
     sys.exit(run(sys.argv[1:]))

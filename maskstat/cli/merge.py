@@ -16,6 +16,7 @@ from maskstat.cli.options import (
     output,
     output_file,
     print_json,
+    say,
 )
 from maskstat.scanning.choices import PREFER, Prefer
 
@@ -113,10 +114,9 @@ def command(
         nexts = after_counts(merged, with_options(out)) if reads_along() and not json else []
     announce_written(out)
     if document["profiles_left"]:
-        typer.echo(
+        say(
             "some pixel profiles stay behind: they are sums of many masks, which can't be merged"
-            " where shards overlap or classes are inferred",
-            err=True,
+            " where shards overlap or classes are inferred"
         )
     if json:
         print_json(document)

@@ -11,9 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
-from maskstat.cli.options import database
+from maskstat.cli.options import database, say
 from maskstat.naming import counted, printable
 
 if TYPE_CHECKING:
@@ -31,7 +29,7 @@ def say_next(*commands: str) -> None:
     if not reads_along():
         return
     for place, command in enumerate(commands):
-        typer.echo(("Next:  " if place == 0 else "       ") + printable(command), err=True)
+        say(("Next:  " if place == 0 else "       ") + printable(command))
 
 
 def with_options(
@@ -80,10 +78,9 @@ def may_be_weighed(scan: Scan) -> bool:
 def say_left_out(scan: StoredScan, options: str) -> None:
     """Say on stderr, as the last line, that the exit code is 0 though pixels are left out."""
     if unlisted := scan.histogram.unlisted_pixels:
-        typer.echo(
+        say(
             f"exit code 0: {counted(unlisted, 'unlisted pixel')} left out;"
-            f" 'maskstat check{printable(options)}' says which",
-            err=True,
+            f" 'maskstat check{printable(options)}' says which"
         )
 
 

@@ -324,6 +324,14 @@ def typed(*, without: str = "", command: str | None = None) -> str:
     return f"maskstat {shlex.join(words)}"
 
 
+def say(line: str, *, on_stdout: bool = False) -> None:
+    """A line beside the data, or above a table.
+
+    Typer's own `echo` would write UTF-8 where everything else is ASCII.
+    """
+    print(line, file=sys.stdout if on_stdout else sys.stderr, flush=True)
+
+
 def announce_scan(scan: StoredScan, *, beside_data: bool = False) -> None:
     """Say which scan is spoken of: above tables, or on stderr where stdout holds data.
 
@@ -331,12 +339,12 @@ def announce_scan(scan: StoredScan, *, beside_data: bool = False) -> None:
     """
     if scan.info.id:
         end = "" if scan.info.complete else ", interrupted: some masks are not counted"
-        typer.echo(f"Scan {printable(scan.name)}{end}", err=beside_data)
+        say(f"Scan {printable(scan.name)}{end}", on_stdout=not beside_data)
 
 
 def announce_written(path: Path) -> None:
     """Say on stderr which file was written."""
-    typer.echo(f"wrote {printable(str(path))}", err=True)
+    say(f"wrote {printable(str(path))}")
 
 
 def print_text(text: str) -> None:

@@ -18,6 +18,7 @@ from maskstat.cli.options import (
     choice,
     output_file,
     registered,
+    say,
     scheme_names,
     stored_scan,
 )
@@ -81,7 +82,7 @@ def command(
             kind, out, others=others, log=log, order=order, schemes=scheme, dpi=dpi
         )
     announce_scan(chosen)
-    typer.echo(drawing.description)
+    say(drawing.description, on_stdout=True)
     announce_written(out)
     say_next(f"maskstat report{with_options(db, first, classes, ignore)} -o report.html")
     return 0

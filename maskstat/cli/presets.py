@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from maskstat.cli.options import JsonOption, beginning, output, print_json
+from maskstat.cli.options import JsonOption, beginning, output, print_json, print_text
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +41,7 @@ def command(
         if json:
             print_json(chosen.catalog.to_dict())
         else:
-            typer.echo(chosen.text, nl=False)
+            print_text(chosen.text)
         return 0
     rows = [
         {"preset": entry.name, "classes": len(entry.catalog), "title": entry.title}

@@ -27,6 +27,7 @@ from maskstat.cli.options import (
     output,
     print_json,
     rows_of,
+    say,
 )
 from maskstat.cli.reading import (
     ArrayOption,
@@ -282,19 +283,15 @@ def _ended(documents: Sequence[Mapping[str, Any]], about: str, nexts: Sequence[s
     check = f"'maskstat check{printable(about)}' says which"
     if failed:
         also = f", {counted(len(values), 'unlisted value')}" if values else ""
-        typer.echo(
+        say(
             f"exit code {SOME_FAILED}: {counted(failed, 'mask')} could not be counted{also};"
-            f" {check}",
-            err=True,
+            f" {check}"
         )
         return SOME_FAILED
     if values:
         soft = any(document["soft_masks"] for document in documents)
         what = "soft masks without classes" if soft else counted(len(values), "unlisted value")
-        typer.echo(
-            f"exit code 0: all masks are counted, but {what} will stop 'maskstat weights'; {check}",
-            err=True,
-        )
+        say(f"exit code 0: all masks are counted, but {what} will stop 'maskstat weights'; {check}")
     say_next(*nexts)
     return 0
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from maskstat.cli.options import Database, JsonOption, database, output, print_json
+from maskstat.cli.options import Database, JsonOption, database, output, print_json, say
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +34,7 @@ def command(
         raise ParameterError("goes with the list: --remove prints none", parameter="json")
     if remove is not None:
         remove_scan(database(db), remove)
-        typer.echo(f"removed {printable(remove)}", err=True)
+        say(f"removed {printable(remove)}")
         return 0
     rows = [record.to_document() for record in scans(database(db))]
     if json:

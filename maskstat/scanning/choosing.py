@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from maskstat.errors import StoreError
-from maskstat.naming import printable
+from maskstat.naming import printable, storable
 from maskstat.sources.locations import options_of
 from maskstat.sources.split_names import TRAINING, split_word
 from maskstat.store.records import ScanInfo
@@ -37,6 +37,7 @@ def matching(store: Store, asked: str) -> str:
     Raises:
         StoreError: several names end in it.
     """
+    asked = storable(asked)
     known = store.sources()
     if asked in known:
         return asked

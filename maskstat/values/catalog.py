@@ -88,6 +88,7 @@ class ClassCatalog:
     )
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", storable(self.name))  # it may be a file's
         fewest = 0 if self.origin == "inferred" else 1
         if not fewest <= len(self.classes) <= MAX_CLASSES:
             raise CatalogError(
