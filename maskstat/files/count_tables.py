@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from maskstat.errors import FileFormatError, ParameterError
+from maskstat.files.spreadsheets import unguarded
 from maskstat.naming import printable
 from maskstat.parameters import parse_number
 from maskstat.regular_files import read_file
@@ -277,12 +278,15 @@ def _refuse_twice(keys: Sequence[Key]) -> None:
 
 def _delimited(text: str) -> GivenTable:
     """Rows of a name and a number, or of numbers alone, with or without a header."""
-    if text.startswith("# {"):
+    own = text.startswith("# {")
+    if own:
         text = text.partition("\n")[2]  # what weight files say of themselves
     first = text.lstrip().partition("\n")[0]
     delimiter = max("\t;,", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows = [[cell.strip() for cell in row] for row in reader if any(map(str.strip, row))]
+    if own:
+        rows = [list(map(unguarded, row)) for row in rows]
     if not rows:
         raise FileFormatError("is empty")
     header, *others = rows

@@ -27,6 +27,7 @@ from maskstat.scanning.choosing import chosen, matching
 from maskstat.scanning.stored_scan import Classes, StoredScan, interpreting
 from maskstat.showing import one_line
 from maskstat.sources.identities import Place, common_base, merged_at, name_below, place_of
+from maskstat.store.connection import check_names_a_file
 from maskstat.store.copying import MaskRow, Naming
 from maskstat.store.records import Failure, ScanInfo, Settled
 from maskstat.store.store import Store
@@ -162,6 +163,7 @@ class _Part:
 
 
 def _check_target(target: Path, *, force: bool) -> None:
+    check_names_a_file(target)
     if target.is_dir():
         raise StoreError(
             "is a folder",

@@ -11,6 +11,7 @@ from typing import Literal
 from maskstat.errors import CatalogError, StoreError, argument
 from maskstat.naming import printable
 
+IN_MEMORY = ":memory:"
 _DAMAGED = "it is damaged: restore or delete it, then scan again"
 _NO_TEXT = "holds text that is not UTF-8"
 
@@ -75,6 +76,14 @@ class Connected:
                 where=printable(str(self.path)),
                 remedy="scan again",
             )
+
+
+def check_names_a_file(path: Path) -> None:
+    """Raise StoreError for SQLite's name of a store that is gone when the command ends."""
+    if str(path) == IN_MEMORY:
+        raise StoreError(
+            "is no file, and a scan store is one", where=IN_MEMORY, remedy="name a file"
+        )
 
 
 @contextlib.contextmanager

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from maskstat.errors import Blank, StoreError, argument, call
-from maskstat.naming import did_you_mean, natural_key, printable
+from maskstat.naming import did_you_mean, natural_key, printable, storable
 from maskstat.store import checksums
-from maskstat.store.connection import translated
+from maskstat.store.connection import IN_MEMORY, check_names_a_file, translated
 from maskstat.store.copying import Copied, MaskRow, Naming
 from maskstat.store.leases import KeptRuns
 from maskstat.store.profiles import KeptProfiles, MeasuredMask, ProfileKey
@@ -82,6 +82,7 @@ class Store(KeptProfiles, KeptRuns, Copied):
         the tables that it lacks; without, reading leaves a file as it is.
         """
         path = Path(path)
+        check_names_a_file(path)
         with translated(path):
             folder, file = path.is_dir(), path.is_file()
         if folder:
@@ -112,7 +113,7 @@ class Store(KeptProfiles, KeptRuns, Copied):
     @classmethod
     def in_memory(cls) -> Store:
         """An empty store that no file holds."""
-        connection, path = _connect(":memory:"), Path(":memory:")
+        connection, path = _connect(IN_MEMORY), Path(IN_MEMORY)
         return cls(connection, path, prepare(connection, path, create=True))
 
     def close(self) -> None:
@@ -139,6 +140,7 @@ class Store(KeptProfiles, KeptRuns, Copied):
 
     def find(self, name: str | None = None) -> ScanInfo:
         """The scan of this name, or the latest."""
+        name = name and storable(name)
         if name is None:
             found = self._select("ORDER BY turn DESC LIMIT 1")
         else:

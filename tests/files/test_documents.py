@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import stat
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from maskstat.errors import FileFormatError, ParameterError
+from maskstat.files.count_tables import read_count_table
 from maskstat.files.documents.base import LAYOUTS, Document
 from maskstat.files.documents.formats import SUFFIXES, read_document, write_document
 from maskstat.files.writing import write_atomically
 from maskstat.weights.table import WeightTable, load_weights
+from tests.support.loops import at_least_one
 from tests.support.paths import FIXTURES
 from tests.support.strategies import names
 
@@ -188,6 +191,24 @@ def test_csv_for_spreadsheets(tmp_path: Path) -> None:
     rows = list(csv.DictReader(lines[1:]))
     assert [row["name"] for row in rows] == ["c0", "c1", "c2"]
     assert [float(row["weight"]) for row in rows] == [1 / 3, 1 / 4, 1 / 5]
+
+
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r", "'"])
+def test_no_cell_of_a_csv_file_is_a_formula(tmp_path: Path, first: str) -> None:
+    """Whatever a spreadsheet takes for the delimiter; and names and provenance come back."""
+    formula = f"{first}1+1"
+    table = replace(
+        plain(),
+        names=(formula, f"'{formula}", "plain"),
+        provenance={"source": f"a,{formula},b;{formula};c", formula: [-1, formula, f",{formula}"]},
+    )
+    path = table.save(tmp_path / "w.csv")
+    assert same(load_weights(path), table)
+    assert read_count_table(path).keys == list(table.names)
+    text = path.read_bytes().decode()
+    for delimiter in at_least_one(",;"):
+        for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
+            assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in row)
 
 
 def test_rows_that_a_spreadsheet_sorted_are_put_back(tmp_path: Path) -> None:

@@ -209,12 +209,16 @@ def test_a_terminal_sees_no_control_characters() -> None:
         def isatty(self) -> bool:
             return True
 
-    table = TallyTable.of([MaskTally.of_pixels("\x1b[2J.png", np.array([[0]]), GREY)])
+    mask = TallyTable.of([MaskTally.of_pixels("\x1b[2J.png", np.array([[0]]), GREY)])
+    plain = TallyTable.of([MaskTally.of_pixels("a.png", np.array([[0]]), GREY)])
+    hostile = ClassCatalog((ClassInfo(0, "\x1b[3J", (0,)),))
     for kind, found in ((Terminal, False), (io.BytesIO, True)):
-        file = kind()
-        stream_table([table], ClassCatalog.numbered(1), file)
-        assert (b"\x1b" in file.getvalue()) == found
-        assert not file.closed
+        for table, catalog in ((mask, ClassCatalog.numbered(1)), (plain, hostile)):
+            for layout in at_least_one(LAYOUTS):
+                file = kind()
+                stream_table([table], catalog, file, layout=layout)
+                assert (b"\x1b" in file.getvalue()) == found
+                assert not file.closed
 
 
 def test_a_table_without_masks_and_one_without_classes(tmp_path: Path) -> None:

@@ -142,6 +142,7 @@ NO_STORES = (
     failure("--db list.txt/x.db", "list.txt/x.db", "there is no scan store"),
     failure("--db 'a\\eb'", "a\\x1bb", *_NO_STORE),
     failure(f"--db {'n' * 300}.db", "nnn.db"),
+    failure("--db :memory:", ":memory:", "is no file", "name a file"),
 )
 BAD_STORES = (
     failure("--db empty", "empty: is a folder", "name a file in it: --db empty/maskstat.db"),

@@ -377,6 +377,7 @@ MERGE: dict[str, tuple[Case, ...]] = {
         failure("merge maskstat.db -o absent/x.db", "absent/x.db", "there is no folder absent"),
         failure("merge maskstat.db -o list.txt/x.db", "there is no folder list.txt"),
         failure("merge maskstat.db -o empty", "empty", "is a folder", "-o"),
+        failure("merge maskstat.db -o :memory:", ":memory:", "is no file"),
         failure("merge maskstat.db -o hollow.db", "hollow.db", "a file already", "--force"),
     ),
     "--name": (usage("--name ''", "--name", "'' is no name"),),

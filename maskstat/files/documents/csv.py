@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 
 from maskstat.files.documents.base import Document, Layout
+from maskstat.files.spreadsheets import guarded, guarded_json, unguarded
 
 LAYOUTS: tuple[Layout, ...] = ("full", "list", "dict")
 _MARK = "# "
@@ -16,6 +18,8 @@ _SINGULAR = {"classes": "name", "masks": "mask", "weights": "weight", "shares": 
 def dumps(document: Document, layout: Layout) -> bytes:
     """UTF-8 CSV: "list" is the values alone, "dict" index and value, "full" every column.
 
+    No cell is a formula; an apostrophe in front of a name is no part of it.
+
     Read the full layout with `pandas.read_csv(path, comment="#")`.
     """
     text = io.StringIO(newline="")
@@ -24,9 +28,10 @@ def dumps(document: Document, layout: Layout) -> bytes:
     value = _SINGULAR.get(document.values, document.values)
     column = document.columns[document.values]
     if layout == "full":
-        text.write(_MARK + json.dumps(document.metadata, allow_nan=False) + "\n")
+        metadata = json.dumps(document.metadata, allow_nan=False)
+        text.write(_MARK + guarded_json(metadata) + "\n")
         writer.writerow(["index", *(_SINGULAR.get(name, name) for name in document.columns)])
-        rows = zip(*document.columns.values(), strict=True)
+        rows = zip(*map(_cells, document.columns.values()), strict=True)
         writer.writerows([index, *row] for index, row in enumerate(rows))
     elif layout == "dict":
         writer.writerow(["index", value])
@@ -35,6 +40,10 @@ def dumps(document: Document, layout: Layout) -> bytes:
         writer.writerow([value])
         writer.writerows([item] for item in column)
     return text.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _cells(column: Sequence[object]) -> list[object]:
+    return [guarded(cell) if isinstance(cell, str) else cell for cell in column]
 
 
 def loads(data: bytes, values: str) -> Document:
@@ -47,7 +56,7 @@ def loads(data: bytes, values: str) -> Document:
     if not isinstance(metadata, dict):
         raise ValueError("metadata that is no object")
     try:
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), restval="", strict=True))
     except csv.Error as error:
         raise ValueError(str(error)) from error
     if any(None in row for row in rows):
@@ -60,6 +69,8 @@ def loads(data: bytes, values: str) -> Document:
     plural = {singular: name for name, singular in _SINGULAR.items()}
     header = list(rows[0]) if rows else []
     columns: dict[str, list[object]] = {
-        plural.get(name, name): [row[name] for row in rows] for name in header if name != "index"
+        plural.get(name, name): [unguarded(row[name]) for row in rows]
+        for name in header
+        if name != "index"
     }
     return Document(metadata, {**columns, values: [float(v) for v in columns[values]]}, values)  # type: ignore[arg-type]

@@ -1,9 +1,4 @@
-"""CSV: a header and plain rows, UTF-8; text is quoted, numbers are not.
-
-A spreadsheet runs a cell that begins with "=" as a formula, and names of masks come from
-anywhere. So text that begins with one of = + - @, a tab, a carriage return or an apostrophe gets an
-apostrophe in front; to take one off again gives every name back.
-"""
+"""CSV: a header and plain rows, UTF-8; text is quoted, numbers are not; no cell is a formula."""
 
 from __future__ import annotations
 
@@ -13,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import BinaryIO
 
 from maskstat.files.mask_tables.columns import FIXED, LONG, Block, blocks, column_names
+from maskstat.files.spreadsheets import guarded
 from maskstat.naming import printable
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.tally import TallyTable
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 _CELLS = 1 << 19  # that are numbers of Python at once
 _MOST = 8192
 
@@ -36,17 +31,18 @@ def write(
         writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         shown = printable if file.isatty() else str
         if layout == "wide":
-            writer.writerow([*FIXED, *map(_safe, column_names(catalog))])
+            headings = [guarded(shown(name)) for name in column_names(catalog)]
+            writer.writerow([*FIXED, *headings])
             most = max(1, min(_MOST, _CELLS // (len(FIXED) + len(catalog))))
             for block in blocks(tables, catalog, most):
-                names = [_safe(shown(name)) for name in block.names]
+                names = [guarded(shown(name)) for name in block.names]
                 columns = [*block.sizes.tolist(), *block.dense(len(catalog)).tolist()]
                 writer.writerows(zip(names, *columns, strict=True))
         else:
             writer.writerow(LONG)
-            classes = [_safe(shown(name)) for name in catalog.names]
+            classes = [guarded(shown(name)) for name in catalog.names]
             for block in blocks(tables, catalog, _MOST):
-                names = [_safe(shown(name)) for name in block.names]
+                names = [guarded(shown(name)) for name in block.names]
                 writer.writerows(_long_rows(block, names, classes))
     finally:
         text.detach()  # the file is its owner's to close
@@ -57,7 +53,3 @@ def _long_rows(
 ) -> Iterable[tuple[str, int, str, int]]:
     numbers = zip(block.rows.tolist(), block.classes.tolist(), block.pixels.tolist(), strict=True)
     return ((names[row], k, classes[k], pixels) for row, k, pixels in numbers)
-
-
-def _safe(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text
