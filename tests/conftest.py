@@ -44,6 +44,7 @@ FILES_OF = {
     "server": ["sources/test_remote.py", "sources/test_s3.py"],
     "extra": [
         "torch",
+        "api/test_user_session.py",
         "arrays/test_torch.py",
         "keras",
         "executors/test_dask.py",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import os
 import re
 import subprocess
@@ -12,11 +13,60 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from maskstat import __version__
 from maskstat.values.presets import preset_names
 from tests.support.loops import at_least_one
 from tests.support.paths import ROOT, TESTS
+
+toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+PROJECT = toml.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def floor(text: str) -> str:
+    """The version that `--resolution lowest-direct` takes for it."""
+    (lowest,) = (part.version for part in Requirement(text).specifier if part.operator == ">=")
+    return lowest
+
+
+def test_every_dependency_has_a_floor_that_is_installed_once() -> None:
+    """On the oldest Python, where the README's first command and the core tests run with them."""
+    for requirement in at_least_one(PROJECT["dependencies"]):
+        assert floor(requirement), requirement
+        assert str(Requirement(requirement).specifier).count(",") == 0, f"{requirement} has a cap"
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    *_, lowest = script.split('"The lowest versions that pyproject.toml allows')
+    assert "--resolution lowest-direct --output-file lowest.txt pyproject.toml" in lowest
+    compiled, installed, tested = map(
+        lowest.index, ("lowest-direct", 'in_steps "$(readme_command 1)"', "pytest -q")
+    )
+    assert compiled < lowest.index("PIP_CONSTRAINT=$PWD/lowest.txt") < installed < tested
+    assert "--fail-on" in lowest[installed:tested]
+    expression = re.search(r"oldest=\$\(sed -n '(.+)' pyproject.toml\)", script)
+    assert expression is not None
+    found = subprocess.run(
+        ["sed", "-n", expression[1], str(ROOT / "pyproject.toml")],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert f">={found.stdout.strip()}" == PROJECT["requires-python"]
+
+
+def test_extras_have_the_floors_that_are_tested() -> None:
+    """What the extra `test` installs of an optional package is what its own extra says."""
+    extras = dict(PROJECT["optional-dependencies"])
+    tested = {Requirement(text).name: text for text in extras.pop("test")}
+    tested["torch"] = extras["torch"][0]  # one build, whose file may lie on disk
+    for extra, requirements in at_least_one(extras.items()):
+        for requirement in at_least_one(requirements):
+            assert tested[Requirement(requirement).name] == requirement, extra
+
+
+def test_typer_carries_its_click() -> None:
+    """Older ones misread every option with a click that came later: no error, exit code 0."""
+    assert "click" not in {Requirement(text).name for text in importlib.metadata.requires("typer")}
 
 
 @pytest.fixture(scope="module")
