@@ -14,7 +14,7 @@ from maskstat.readers.choices import Channel, Channels
 from maskstat.scanning import pipeline, stored_scan
 from maskstat.scanning.listing import splits_of
 from maskstat.scanning.recording import Progress
-from maskstat.scanning.request import ScanRequest
+from maskstat.scanning.request import ScanRequest, seconds_of
 from maskstat.scanning.stored_scan import Classes
 from maskstat.showing import cut, one_line
 from maskstat.sources.opening import Where
@@ -46,6 +46,7 @@ def scan(
     rescan: bool = False,
     profile: bool = False,
     grid: int | None = None,
+    timeout: float | None = None,
     workers: int | None = None,
     memory: int | str | None = None,
     executor: ExecutorName = "threads",
@@ -90,6 +91,8 @@ def scan(
         rescan: decode masks that have not changed too.
         profile: measure the pixels too (`Scan.profile`), of masks that were counted before as well.
         grid: cells a side of the profile's heat maps, 64 by default.
+        timeout: seconds that a mask may take over a network, tries and pauses included, or a piece
+            of a file of many masks; 600 by default.
         workers: threads; by default one a usable CPU, more where reading waits for a network.
             With "dask", processes of a cluster on this machine.
         memory: what decoding may hold at a time, as 4G, 512M or bytes; half of what is free by
@@ -136,6 +139,7 @@ def scan(
         rescan=rescan,
         profile=profile,
         grid=grid,
+        timeout=timeout,
         workers=workers,
         memory=memory,
         executor=executor,
@@ -208,6 +212,7 @@ def scan_splits(
     rescan: bool = False,
     profile: bool = False,
     grid: int | None = None,
+    timeout: float | None = None,
     workers: int | None = None,
     memory: int | str | None = None,
     executor: ExecutorName = "threads",
@@ -228,7 +233,8 @@ def scan_splits(
     """
     if not isinstance(source, (str, os.PathLike)):
         source = list(source)
-    found = splits_of(source, include=include, exclude=exclude, column=column)
+    seconds = seconds_of(timeout)
+    found = splits_of(source, include=include, exclude=exclude, column=column, timeout=seconds)
     path = None if draft is None else check_draft(draft)
     requests = (
         (
@@ -258,6 +264,7 @@ def scan_splits(
                 rescan=rescan,
                 profile=profile,
                 grid=grid,
+                timeout=timeout,
                 workers=workers,
                 memory=memory,
                 executor=executor,

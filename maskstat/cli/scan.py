@@ -152,6 +152,15 @@ def command(
             help="Cells a side of the profile's heat maps. Default: 64.",
         ),
     ] = None,
+    timeout: Annotated[
+        int | None,
+        typer.Option(
+            "--timeout",
+            metavar="SECONDS",
+            parser=values.whole(1),
+            help="Of a mask that comes over a network, tries and pauses included. Default: 600.",
+        ),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -228,6 +237,7 @@ def command(
             rescan=rescan,
             profile=profile,
             grid=grid,
+            timeout=timeout,
             workers=workers,
             memory=memory,
             executor=executor,

@@ -101,6 +101,7 @@ class Counter:
         try:
             if entry.folder is not None and entry.size > self.stream_above:
                 tally = formats.read_tally_folder(entry.folder, entry.name, self.options)
+                entry.check()
                 self._leave_out(entry)
             elif entry.size > self.stream_above:
                 with entry.open() as file:

@@ -13,6 +13,7 @@ from maskstat.naming import counted, printable
 from maskstat.parameters import several
 from maskstat.readers import formats
 from maskstat.sources.base import Entry, Selection, Source, lightly
+from maskstat.sources.locations import TIMEOUT
 from maskstat.sources.opening import Where, find_splits, open_source, remedy_for
 
 
@@ -81,6 +82,7 @@ def splits_of(
     include: str | Iterable[str] = (),
     exclude: str | Iterable[str] = (),
     column: str | None = None,
+    timeout: float = TIMEOUT,
 ) -> dict[str | None, int]:
     """The splits of a source, for `scan`'s `split`, and the masks of each; None: those in none.
 
@@ -88,7 +90,7 @@ def splits_of(
         SourceError: it has no splits, or there is nothing at all.
     """
     selection = Selection(several(include), several(exclude), formats.SUFFIXES)
-    found = find_splits(source, selection, column=column)
+    found = find_splits(source, selection, column=column, timeout=timeout)
     if not any(found):
         raise SourceError(
             "has no splits",

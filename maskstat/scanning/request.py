@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from maskstat.regions.profile import DEFAULT_GRID
 from maskstat.scanning.measuring import Measurer
 from maskstat.scanning.stored_scan import Classes, interpreting, parse_ignored
 from maskstat.sources.base import Selection, Source
-from maskstat.sources.locations import from_anywhere
+from maskstat.sources.locations import TIMEOUT, from_anywhere
 from maskstat.sources.opening import Where, open_source
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.catalog_files import load_catalog
@@ -104,6 +105,7 @@ class ScanRequest:
         memory: int | str | None = None,
         column: str | None = None,
         split: str | None = None,
+        timeout: float | None = None,
         pages: int | str | None = None,
         channels: Channels | None = None,
         channel: Channel | None = None,
@@ -138,7 +140,8 @@ class ScanRequest:
         where = source
         if elsewhere.elsewhere and isinstance(source, (str, Path)):
             where = from_anywhere(source)
-        found = open_source(where, selection, column=column, split=split)
+        seconds = seconds_of(timeout)
+        found = open_source(where, selection, column=column, split=split, timeout=seconds)
         catalog = _catalog(classes, options, found, parse_ignored(ignore))
         if draft and len(catalog):
             raise ParameterError("the classes are known", parameter="draft")
@@ -165,6 +168,15 @@ class ScanRequest:
             measurer=Measurer.for_scan(catalog, cells) if profile else None,
             on_progress=on_progress,
         )
+
+
+def seconds_of(timeout: float | None) -> float:
+    """How long a mask may take over a network. Raises ParameterError."""
+    if timeout is None:
+        return TIMEOUT
+    if not (isinstance(timeout, (int, float)) and 0 < timeout < inf):
+        raise ParameterError(f"{timeout!r} is no number of seconds above 0", parameter="timeout")
+    return float(timeout)
 
 
 def _catalog(

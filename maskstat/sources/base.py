@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from abc import ABC, abstractmethod
@@ -9,13 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from maskstat.errors import MaskError
 from maskstat.memory import LARGEST_MASK
 from maskstat.naming import storable
 from maskstat.parameters import several
-from maskstat.regular_files import open_descriptor, open_file
+from maskstat.regular_files import open_descriptor
 from maskstat.sources.locations import Given
 from maskstat.sources.split_names import in_order, split_of
 from maskstat.values.catalog import ClassCatalog
@@ -66,10 +67,46 @@ class Entry(ABC):
         """Files and folders of this machine that reading it takes now; none of a store's."""
         return ()
 
+    def check(self) -> None:  # noqa: B027 (most are checked as they are read)
+        """Look at it once more where it is read behind its back. Raises MaskError if it changed."""
+
     @property
     def folder(self) -> str | None:
         """The folder that the mask is, for readers that take folders; None where it is a file."""
         return None
+
+
+class WatchedFile(io.FileIO):
+    """A regular file of this machine; reading it raises MaskError once somebody has written to it.
+
+    Who opened a file that is replaced goes on with the one it was. `mark`, of `mark_of`, is that of
+    the file to be read, where it was looked at before.
+    """
+
+    def __init__(self, path: str, mark: tuple[int, int] | None = None):
+        super().__init__(path, opener=lambda path, _: open_descriptor(path))
+        self._mark = mark or mark_of(os.fstat(self.fileno()))
+
+    def readinto(self, buffer: Any) -> int | None:
+        """As any file's."""
+        count = super().readinto(buffer)
+        self._check()
+        return count
+
+    def readall(self) -> bytes:
+        """As any file's."""
+        data = super().readall()
+        self._check()
+        return data or b""
+
+    def _check(self) -> None:
+        if mark_of(os.fstat(self.fileno())) != self._mark:
+            raise changed()
+
+
+def mark_of(status: os.stat_result) -> tuple[int, int]:
+    """What tells that a file is unchanged: its size, and its mtime in ns."""
+    return status.st_size, status.st_mtime_ns
 
 
 @dataclass(slots=True)
@@ -94,7 +131,7 @@ class FileEntry(Entry):
     def open(self) -> BinaryIO:
         """The file, to be read in pieces. Raises MaskError where it can't be opened."""
         try:
-            return open_file(self.path)
+            return cast(BinaryIO, io.BufferedReader(WatchedFile(self.path)))
         except OSError as error:
             raise MaskError(f"can't be read: {error.strerror or error}") from error
 
@@ -131,6 +168,13 @@ def lightly(entries: Iterable[Entry]) -> Iterator[Entry]:
 def too_large() -> MaskError:
     """What is wrong with an encoded mask that memory should not hold."""
     return MaskError(f"larger than {MAX_IN_MEMORY >> 20} MiB")
+
+
+def changed() -> MaskError:
+    """What is wrong with a mask whose bytes are not those that were listed."""
+    return MaskError(
+        "changed while it was being read", remedy="scan again once nothing writes it any longer"
+    )
 
 
 def _rest(descriptor: int, data: bytes) -> bytes:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple, Protocol, cast
 
 from maskstat.errors import MaskError
-from maskstat.regular_files import open_descriptor, open_file
+from maskstat.regular_files import open_descriptor
+from maskstat.sources.base import WatchedFile, changed, mark_of
 
 
 class Blob(Protocol):
@@ -43,16 +45,20 @@ class LocalBlob:
 
     path: str
     size: int
-    stamp: str
+    mtime: int
 
     @classmethod
     def at(cls, path: str) -> LocalBlob:
         """The file at `path`. Raises MaskError where there is none."""
         try:
-            status = os.stat(path)
+            return cls(path, *mark_of(os.stat(path)))
         except OSError as error:
             raise _unreadable(error) from error
-        return cls(path, status.st_size, f"{status.st_size}.{status.st_mtime_ns}")
+
+    @property
+    def stamp(self) -> str:
+        """Its size, and its mtime in ns."""
+        return f"{self.size}.{self.mtime}"
 
     @property
     def local_files(self) -> tuple[str, ...]:
@@ -68,6 +74,8 @@ class LocalBlob:
                 data = os.read(descriptor, length)
                 while len(data) < length and (more := os.read(descriptor, length - len(data))):
                     data += more
+                if mark_of(os.fstat(descriptor)) != (self.size, self.mtime):
+                    raise changed()
                 return data
             finally:
                 os.close(descriptor)
@@ -77,7 +85,8 @@ class LocalBlob:
     def open(self) -> BinaryIO:
         """The file. Raises MaskError where it can't be opened."""
         try:
-            return open_file(self.path)
+            file = WatchedFile(self.path, (self.size, self.mtime))
+            return cast(BinaryIO, io.BufferedReader(file))
         except OSError as error:
             raise _unreadable(error) from error
 

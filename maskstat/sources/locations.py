@@ -20,6 +20,7 @@ from maskstat.sources.addresses import parse_address, without_secrets
 
 _LISTED = "#listed"
 MAX_SHARDS = 1_000_000  # that braces may stand for
+TIMEOUT = 600.0  # seconds for one mask that comes over a network, tries and pauses included
 _MAGIC = (re.compile(r"[*?\[{]"), re.compile(r"[*\[{]"))  # "?" in a URL begins its query
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _OPTIONS = re.compile(r"#((?:column|split)=[^#&]*(?:&(?:column|split)=[^#&]*)*)$")
@@ -33,6 +34,7 @@ class Given:
         text: the path, URL or pattern, without options.
         column: where a table or a manifest keeps its masks, if the user said so.
         is_url, is_folder, is_file: what it is; none of them for a pattern, or what is not there.
+        timeout: seconds after which a mask, or a piece of a file of many, is waited for no longer.
     """
 
     text: str
@@ -40,15 +42,16 @@ class Given:
     is_url: bool
     is_folder: bool
     is_file: bool
+    timeout: float = TIMEOUT
 
     @classmethod
-    def of(cls, text: str, column: str | None = None) -> Given:
+    def of(cls, text: str, column: str | None = None, timeout: float = TIMEOUT) -> Given:
         """Look at it."""
         if text.startswith("file://"):
             text = unquote(urlsplit(text).path)
         if is_url(text):
-            return cls(text, column, True, False, False)
-        return cls(text, column, False, os.path.isdir(text), os.path.isfile(text))
+            return cls(text, column, True, False, False, timeout)
+        return cls(text, column, False, os.path.isdir(text), os.path.isfile(text), timeout)
 
     @property
     def is_one(self) -> bool:

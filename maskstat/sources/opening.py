@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase
 from maskstat.errors import ParameterError, SourceError
 from maskstat.naming import printable, storable
 from maskstat.sources.base import Entry, Selection, Source, SourceKind
-from maskstat.sources.locations import Given, options_of, with_options
+from maskstat.sources.locations import TIMEOUT, Given, options_of, with_options
 from maskstat.sources.split_names import in_order
 from maskstat.values.catalog import ClassCatalog
 
@@ -98,13 +98,19 @@ class PatternSource(Source):
 
 
 def open_source(
-    where: Where, selection: Selection, *, column: str | None = None, split: str | None = None
+    where: Where,
+    selection: Selection,
+    *,
+    column: str | None = None,
+    split: str | None = None,
+    timeout: float = TIMEOUT,
 ) -> Source:
     """The source at `where`, or one split of it.
 
     Args:
         where: what the user gave, or the `location` of a source; several paths are one mask each.
         column: where a table or a manifest keeps its masks.
+        timeout: seconds that a mask, or a piece of a file of many, may take over a network.
 
     Raises:
         SourceError: there is nothing at `where`.
@@ -119,7 +125,7 @@ def open_source(
         column, split = column or options.get("column"), split or options.get("split")
     if split is not None:
         selection = replace(selection, split=split)
-    source = _source_of(Given.of(path, column), selection)
+    source = _source_of(Given.of(path, column, timeout), selection)
     return source if split is None else SplitSource(source, split)
 
 
@@ -139,14 +145,14 @@ def _no_columns() -> ParameterError:
 
 
 def find_splits(
-    where: Where, selection: Selection, *, column: str | None = None
+    where: Where, selection: Selection, *, column: str | None = None, timeout: float = TIMEOUT
 ) -> dict[str | None, int]:
     """The splits of a source and how many masks each has; None are masks that are in none.
 
     A manifest says it in a column; elsewhere it is the first folder (or shard) of a mask's name
     that is called train, val, test or the like. Raises as `open_source` and `Source.entries`.
     """
-    source = open_source(where, selection, column=column)
+    source = open_source(where, selection, column=column, timeout=timeout)
     found = Counter(source.split_of(entry) for entry in source.entries())
     ordered: list[str | None] = [*in_order(filter(None, found)), None]
     return {split: found[split] for split in ordered if found[split]}
@@ -167,12 +173,15 @@ def kinds() -> Iterator[SourceKind]:
     from maskstat.sources.annotations import recognising
 
     yield recognising.KIND
+    from maskstat.sources import listed
+
+    yield listed.KIND
     from maskstat.sources.remote import objects
 
     yield objects.KIND
     from maskstat.sources.local import named_files
 
-    yield from (named_files.LIST, named_files.SINGLE, named_files.PATTERN)
+    yield from (named_files.SINGLE, named_files.PATTERN)
 
 
 def names_are_paths(location: str) -> bool:

@@ -16,6 +16,7 @@ from maskstat.naming import natural_key, printable, storable
 from maskstat.sources.base import REMOTE_READS, BrokenEntry, Entry, Selection, Source
 from maskstat.sources.blobs import Blob, LocalBlob, Shard
 from maskstat.sources.locations import (
+    TIMEOUT,
     expand_braces,
     fixed_folder,
     is_url,
@@ -27,16 +28,16 @@ from maskstat.sources.locations import (
 from maskstat.sources.reading_ahead import read_ahead
 
 
-def open_blob(where: str) -> Blob:
+def open_blob(where: str, timeout: float = TIMEOUT) -> Blob:
     """The one file at a path or URL. Raises MaskError where there is none."""
     if is_url(where):
         from maskstat.sources.remote import objects
 
-        return objects.open_blob(where)
+        return objects.open_blob(where, timeout)
     return LocalBlob.at(where)
 
 
-def find_shards(where: str) -> list[Shard]:
+def find_shards(where: str, timeout: float = TIMEOUT) -> list[Shard]:
     """The files that a path, a glob or a pattern with braces stands for, in natural order.
 
     A file that braces name and that is not there is among them, and fails when it is opened.
@@ -47,7 +48,7 @@ def find_shards(where: str) -> list[Shard]:
     if is_url(where):
         from maskstat.sources.remote import objects
 
-        return objects.find_shards(where)
+        return objects.find_shards(where, timeout)
     if os.path.isfile(where):
         return [Shard("", where, partial(LocalBlob.at, where))]
     found: set[str] = set()
@@ -79,6 +80,7 @@ class ShardedSource(Source):
 
     where: str
     selection: Selection
+    timeout: float = TIMEOUT
     _refused: list[SourceError] = field(default_factory=list, init=False, repr=False)
 
     suffixes: ClassVar[tuple[str, ...]]
@@ -101,7 +103,7 @@ class ShardedSource(Source):
         """One entry a mask. Raises SourceError where there is nothing to read at all."""
         self._begin()
         self._refused = []
-        shards = find_shards(self.where)
+        shards = find_shards(self.where, self.timeout)
         threads = min(len(shards), self._threads())
         tracks = map(self._read, shards)
         for entry in (
@@ -124,9 +126,10 @@ class ShardedSource(Source):
                 yield entry
         except MaskError as error:
             if not found and not shard.prefix:
-                raise SourceError(error.problem, where=printable(self.location)) from error
+                where = printable(self.location)
+                raise SourceError(error.problem, where=where, remedy=error.remedy) from error
             name = shard_name(shard)
-            yield BrokenEntry(name, location_of(shard.where), reason=error.problem)
+            yield BrokenEntry(name, location_of(shard.where), reason=error.text)
         except SourceError as error:
             if not shard.prefix:
                 raise

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import http.server
 import os
+import re
+import socket
+import ssl
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from email.utils import formatdate
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,15 +19,17 @@ from typing import Any
 import pytest
 
 import maskstat as ms
-from maskstat.errors import MaskError, MissingExtraError, SourceError
+from maskstat.errors import MaskError, MissingExtraError, ParameterError, SourceError
 from maskstat.readers.formats import SUFFIXES
 from maskstat.scanning.changes import Changes
 from maskstat.sources.addresses import scrubbed, without_secrets
 from maskstat.sources.base import Selection
 from maskstat.sources.opening import open_source
 from maskstat.sources.remote import connections
-from maskstat.sources.remote.connections import Connection, reason
+from maskstat.sources.remote.connections import Connection
+from maskstat.sources.remote.failures import GaveUpError, reason
 from tests.support.packages import needs, package
+from tests.support.ranged_server import RangedServer, serving
 from tests.support.scan_cases import digests, grey_png, npy, pixels_of, write
 from tests.support.source_cases import (
     SOURCES,
@@ -43,8 +50,10 @@ TRIES = connections.RETRIES + 1
 
 
 @pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "FIRST_PAUSE", 0.0)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(connections, "LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(connections, "PATIENCE", 0.5)
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +180,135 @@ def test_user_and_password_are_used_and_never_shown(tmp_path: Path) -> None:
             ms.scan(f"{url}/", classes=7)
 
 
+# --- what a server does instead of sending a mask ----------------------------------------------
+
+
+@pytest.fixture
+def odd() -> Iterator[RangedServer]:
+    """A server of a list and of the masks that it names, none of which comes."""
+
+    def redirect(request: Any, to: str) -> None:
+        request.send_response(302)
+        request.send_header("Location", to)
+        request.send_header("Content-Length", "0")
+        request.end_headers()
+
+    def answer(request: Any) -> bool:
+        path = request.path.partition("?")[0]
+        if path == "/circle.png":
+            redirect(request, "/circle/again.png")
+        elif path == "/circle/again.png":
+            redirect(request, "/circle.png")
+        elif path.startswith("/far"):
+            redirect(request, f"/far{path[4:-4]}x.png")
+        elif path.startswith("/drip"):
+            request.send_response(200)
+            request.send_header("Content-Length", "1000")
+            request.end_headers()
+            for _ in range(1000 if request.command == "GET" else 0):
+                request.wfile.write(b"x")
+                time.sleep(0.2)
+        elif path.startswith("/silent"):
+            time.sleep(2.5)
+        elif path.startswith("/busy"):
+            request.send_response(429)
+            request.send_header("Retry-After", "2000")
+            request.send_header("Content-Length", "0")
+            request.end_headers()
+        else:
+            return False
+        return True
+
+    with serving() as server:
+        server.answer = answer
+        yield server
+
+
+def test_what_a_server_does_instead_is_told_in_words(odd: RangedServer, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    expected = {
+        f"{odd.url}/circle.png": "the server redirects in a circle; give the address",
+        f"{odd.url}/far.png": "the server redirects more than 10 times; give the address",
+        f"{odd.url}/drip.png": r"only \d+ bytes came in 2 s; timeout=SECONDS allows more",
+        f"{odd.url}/silent.png": "no answer in 2 s; timeout=SECONDS allows more",
+        f"{odd.url}/busy.png": r"429 \(tried 1 time in 0 s, and it asks to wait 2,000 s\)",
+        f"{odd.url}/gone.png": "it is not there$",
+        f"https{odd.url[4:]}/tls.png": "TLS fails: .*; does the server speak https",
+        f"http://127.0.0.1:{port}/refused.png": r"connection refused \(tried 5 times",
+    }
+    wrote = "".join(f"{url.replace('://', '://me:s3cr3t@')}?token=s3cr3t\n" for url in expected)
+    write(tmp_path / "list.txt", wrote.encode())
+    with ms.scan(tmp_path / "list.txt", classes=2, timeout=2) as scan:
+        reasons = {failure.mask: failure.reason for failure in scan.failures}
+    assert sorted(reasons) == sorted(expected)
+    for url, reason_ in reasons.items():
+        assert re.search(f"^can't be read: .*{expected[url]}", reason_), (url, reason_)
+        assert "s3cr3t" not in reason_
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (socket.gaierror(-2, "Name or service not known"), "name is not known"),
+        (
+            ssl.SSLCertVerificationError(1, "certificate verify failed: self-signed certificate"),
+            "certificate",
+        ),
+    ],
+)
+def test_a_server_that_is_not_reached(error: OSError, expected: str) -> None:
+    import aiohttp
+    from aiohttp.client_reqrep import ConnectionKey
+
+    key = ConnectionKey("host", 443, True, True, None, None, None)
+    wrapped = FileNotFoundError("https://host/x")
+    wrapped.__cause__ = aiohttp.ClientConnectorError(key, error)
+    assert expected in reason(wrapped)
+
+
+def test_a_time_that_is_none() -> None:
+    for timeout in (0, -1, float("nan"), float("inf"), "5"):
+        with pytest.raises(ParameterError, match="no number of seconds"):
+            ms.scan("memory://x", timeout=timeout)  # type: ignore[arg-type]
+
+
+# --- lists -------------------------------------------------------------------------------------
+
+
+def test_a_list_on_a_server_names_what_lies_beside_it(tmp_path: Path, in_folder: ms.Scan) -> None:
+    with serving() as server:
+        server.files = {f"/set/masks/{name}": data for name, data in MASKS.items()}
+        paths = [f"./masks/{name}" for name in MASKS]
+        paths[3] = f"{server.url}/set/{paths[3][2:]}"
+        paths[5] = f"/{paths[5]}"  # never above the list's folder
+        server.files["/set/list.txt"] = "\n".join(["# masks", *paths, paths[0]]).encode()
+        where = f"{server.url}/set/list.txt"
+        db = tmp_path / "s.db"
+        with ms.scan(where, classes=7, db=db) as scan:
+            assert scan.histogram == in_folder.histogram
+            assert (scan.name, scan.source) == ("list", where)
+            assert f"masks/{next(iter(MASKS))}" in scan.ledger.names
+        with ms.scan(where, classes=7, db=db) as scan:
+            assert scan.changes == Changes(unchanged=12)
+        assert open_source(where, Selection()).reads == 32
+        with pytest.raises(SourceError, match="it is not there"):
+            ms.scan(f"{server.url}/none.txt", classes=7)
+
+
+def test_a_list_on_disk_names_urls(tmp_path: Path) -> None:
+    write(tmp_path / "b.png", grey_png([[2]]))
+    with serving() as server:
+        server.files["/a.png"] = grey_png([[1]])
+        secret = server.url.replace("//", "//me:s3cr3t@")
+        text = f"b.png\n{secret}/a.png?sig=s3cr3t\n{server.url}/none.png\n"
+        write(tmp_path / "list.txt", text.encode())
+        with ms.scan(tmp_path / "list.txt", classes=3) as scan:
+            assert set(scan.ledger.names) == {"b.png", f"{server.url}/a.png"}
+            assert [failure.mask for failure in scan.failures] == [f"{server.url}/none.png"]
+
+
 # --- addresses ---------------------------------------------------------------------------------
 
 
@@ -230,25 +368,71 @@ def test_addresses_are_shown_without_secrets(url: str, expected: str | None) -> 
     ids=repr,
 )
 def test_only_what_may_pass_is_tried_again_with_growing_random_pauses(
-    error: Exception, again: bool, monkeypatch: pytest.MonkeyPatch
+    error: Exception, again: bool, clock: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pauses: list[float] = []
     monkeypatch.setattr(connections, "FIRST_PAUSE", 2.0)
     monkeypatch.setattr(connections, "LONGEST_PAUSE", 9.0)
-    monkeypatch.setattr(connections.time, "sleep", pauses.append)
-    monkeypatch.setattr(connections.random, "random", iter([1.0, 0.5, 0.25, 1.0]).__next__)
+    monkeypatch.setattr(connections, "PATIENCE", 27.0)
+    chances = [1.0, 0.5, 0.25, 1.0, 1.0, 1.0]
+    monkeypatch.setattr(connections.random, "random", iter(chances).__next__)
     calls: list[int] = []
 
-    def action() -> None:
+    def action(watch: object) -> None:
         calls.append(1)
         raise error
 
-    with pytest.raises(type(error)):
-        Connection("memory", None, None).tried(action)
-    assert len(calls) == (TRIES if again else 1)
-    assert pauses == ([2.0, 2.0, 2.0, 9.0] if again else [])
-    assert reason(error).isprintable()
-    assert reason(error)
+    with pytest.raises(GaveUpError if again else type(error)) as caught:
+        Connection("memory", None, None, 600).tried(action)
+    # A server that has no time is asked for as long as PATIENCE says, another error five times.
+    answered = hasattr(error, "status")
+    expected = [2.0, 2.0, 2.0, 9.0, *[9.0] * answered] if again else []
+    assert clock == expected
+    assert len(calls) == len(expected) + 1
+    assert reason(caught.value).isprintable()
+    assert reason(caught.value)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Pauses, which take no time; others do not take any, either."""
+    pauses: list[float] = []
+    monkeypatch.setattr(connections, "sleep", pauses.append)
+    monkeypatch.setattr(connections, "monotonic", lambda: 1000.0 + sum(pauses))
+    return pauses
+
+
+@pytest.mark.parametrize(
+    ("said", "pauses"),
+    [
+        ("7", [7.0] * 8),
+        ("61", []),
+        ("nonsense", None),
+        ("a date in 40", [40.0]),
+        ("a date in -40", None),
+    ],
+)
+def test_a_server_is_asked_again_when_it_wants_to_be(
+    said: str, pauses: list[float] | None, clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "PATIENCE", 60.0)
+    monkeypatch.setattr(connections, "FIRST_PAUSE", 1.0)
+    monkeypatch.setattr(connections.random, "random", lambda: 0.5)
+    if said.startswith("a date in "):
+        said = formatdate(time.time() + float(said[10:]))
+    headers = {"Retry-After": said}
+    error = type("HttpError", (Exception,), {"status": 503, "headers": headers})()
+
+    def action(watch: object) -> None:
+        raise error
+
+    with pytest.raises(GaveUpError) as caught:
+        Connection("memory", None, None, 600).tried(action)
+    if pauses is None:  # as if it had said nothing
+        assert clock == [0.025] * len(clock)
+    else:
+        assert clock == pytest.approx(pauses, abs=2.0)
+    assert ("it asks to wait" in reason(caught.value)) == (pauses is not None)
+    assert sum(clock) <= connections.PATIENCE
 
 
 def test_an_error_is_told_in_a_line_without_secrets() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,10 @@ import pytest
 
 import maskstat as ms
 from maskstat.errors import MaskError, SourceError
+from maskstat.scanning import counting
 from maskstat.scanning.changes import Changes
 from maskstat.sources.remote import connections
+from tests.sources.test_changed import PACKED, of_one_version, versions
 from tests.support.flaky_server import FINE, Fault, FlakyServer
 from tests.support.packages import needs, package
 from tests.support.scan_cases import digests, grey_png, pixels_of, stored_rows
@@ -35,8 +39,10 @@ TRIES = connections.RETRIES + 1
 
 
 @pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "FIRST_PAUSE", 0.0)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(connections, "LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(connections, "PATIENCE", 0.5)
 
 
 @pytest.fixture(scope="module")
@@ -159,8 +165,8 @@ def test_unchanged_objects_are_known_by_their_etag(
 @pytest.mark.parametrize(
     ("fault", "tries", "expected"),
     [
-        (Fault(status=503), TRIES, "503"),
-        (Fault(status=500), TRIES, "500"),
+        (Fault(status=503), 0, "503 (tried "),
+        (Fault(status=500), 0, "500 (tried "),
         (Fault(drop_after=5), TRIES, ""),
         (Fault(status=403), 1, "no permission"),
         (Fault(status=404), 1, "it is not there"),
@@ -176,7 +182,10 @@ def test_what_fails_for_good_is_one_failed_mask(
         assert [failure.mask for failure in scan.failures] == ["b/mask_4.png"]
         assert expected in scan.failures[0].reason
         assert scan.failures[0].reason.startswith("can't be read: ")
-    assert s3.gets("b/mask_4.png") == tries
+    if tries:
+        assert s3.gets("b/mask_4.png") == tries
+    else:  # as long as a store that has no time is asked again
+        assert s3.gets("b/mask_4.png") > TRIES
 
 
 def test_slow_answers_are_waited_for(s3: FlakyServer, in_folder: ms.Scan) -> None:
@@ -282,11 +291,61 @@ def test_keys_are_only_names(s3: FlakyServer, bucket: Any) -> None:
         assert scan.failures == ()
 
 
-def test_an_object_that_grew_or_shrank_after_the_listing_fails_by_name(
-    s3: FlakyServer, bucket: Any
+@pytest.mark.parametrize("again", [MASKS["a/mask_0.png"][:-20], grey_png(pixels_of(3)), b""])
+def test_an_object_that_was_replaced_after_the_listing_fails_by_name(
+    again: bytes, s3: FlakyServer, bucket: Any
 ) -> None:
     bucket.pipe("data/moving/a.png", MASKS["a/mask_0.png"])
     entry = entries_of("s3://data/moving")["a.png"]
-    bucket.pipe("data/moving/a.png", MASKS["a/mask_0.png"][:-20])
-    with pytest.raises(MaskError, match="bytes came where"):
+    bucket.pipe("data/moving/a.png", again)
+    with pytest.raises(MaskError, match="changed while it was being read"):
         entry.load()
+
+
+@pytest.mark.parametrize("kind", PACKED)
+def test_an_object_that_is_replaced_between_two_requests(
+    kind: str, s3: FlakyServer, bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting, "STREAM_ABOVE", 50_000)
+    old, new = versions(kind)
+    for when in (0, 1):
+        bucket.pipe(f"data/replaced/{kind}", old)
+
+        def plan(path: str, attempt: int, when: int = when) -> Fault:
+            if kind in path and s3.gets(kind) == when + 1:
+                bucket.pipe(f"data/replaced/{kind}", new)
+            return FINE
+
+        s3.reset(plan)
+        assert not of_one_version(f"s3://data/replaced/{kind}")
+
+
+@pytest.mark.parametrize("part", ["list-type=2", "mask_4", "/data/"])
+def test_a_burst_of_refusals_is_waited_out(
+    part: str, s3: FlakyServer, in_folder: ms.Scan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "PATIENCE", 20.0)
+    refusals = 2 * TRIES
+    busy = Fault(status=503)
+    s3.reset(lambda path, attempt: busy if part in path and attempt < refusals else FINE)
+    assert digests(ms.scan("s3://data/masks", classes=7)) == digests(in_folder)
+    assert s3.gets(part) > refusals
+
+
+def test_a_store_is_asked_again_when_it_wants_to_be(
+    s3: FlakyServer, in_folder: ms.Scan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = Fault(status=503, retry_after="1")
+    monkeypatch.setattr(connections, "PATIENCE", 20.0)
+    s3.reset(lambda path, attempt: later if "mask_4" in path and attempt == 0 else FINE)
+    began = time.monotonic()
+    assert digests(ms.scan("s3://data/masks", classes=7)) == digests(in_folder)
+    assert time.monotonic() - began > 1.0
+    assert s3.gets("mask_4") == 2
+
+
+def test_a_mask_has_so_much_time_and_no_more(s3: FlakyServer) -> None:
+    s3.reset(lambda path, attempt: Fault(piece=1, pause=0.2) if "mask_4" in path else FINE)
+    with ms.scan("s3://data/masks", classes=7, timeout=1) as scan:
+        assert [failure.mask for failure in scan.failures] == ["b/mask_4.png"]
+        assert re.search(r"only \d bytes came in 1 s; timeout=SECONDS", scan.failures[0].reason)

@@ -14,9 +14,9 @@ from typing import NamedTuple
 class Fault(NamedTuple):
     """What happens to one answer.
 
-    `status` replaces it; after `drop_after` bytes of the body the connection is closed; `silence`
-    is how many seconds nothing is said before; the body comes in pieces of `piece` bytes with
-    `pause` seconds between.
+    `status` replaces it, and `retry_after` says when to come again; after `drop_after` bytes of the
+    body the connection is closed; `silence` is how many seconds nothing is said before; the body
+    comes in pieces of `piece` bytes with `pause` seconds between.
     """
 
     status: int | None = None
@@ -24,6 +24,7 @@ class Fault(NamedTuple):
     silence: float = 0.0
     piece: int = 1 << 20
     pause: float = 0.0
+    retry_after: str = ""
 
 
 FINE = Fault()
@@ -102,6 +103,8 @@ class FlakyServer:
     def _forward(self, request: BaseHTTPRequestHandler, fault: Fault) -> None:
         if fault.status is not None:
             request.send_response(fault.status)
+            if fault.retry_after:
+                request.send_header("Retry-After", fault.retry_after)
             request.send_header("Content-Length", "0")
             request.end_headers()
             return

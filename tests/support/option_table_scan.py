@@ -150,6 +150,7 @@ SCAN: dict[str, tuple[Case, ...]] = {
         usage("--executor dask --scheduler x", "--scheduler", "like tcp://HOST:8786, not 'x'"),
         usage("--executor dask --scheduler ''", "--scheduler", "'' is no name"),
     ),
+    "--timeout": wholes("--timeout", "from 1 on", 0, -1),
     "--workers": (
         *wholes("--workers", "from 1 on", 0, -1),
         usage("--workers 1025", "--workers", "at most 1,024, not 1,025"),

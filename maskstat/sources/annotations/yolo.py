@@ -34,8 +34,9 @@ from maskstat.sources.annotations.rasterising import (
 )
 from maskstat.sources.annotations.texts import read_text
 from maskstat.sources.base import BrokenEntry, Entry, LocalSource, Selection
+from maskstat.sources.listed import ListSource
 from maskstat.sources.local.folders import FolderSource
-from maskstat.sources.local.named_files import ListSource
+from maskstat.sources.local.named_files import file_entry
 from maskstat.values.catalog import MAX_CLASSES, ClassCatalog
 
 SPLITS = ("train", "val", "test")
@@ -203,8 +204,8 @@ class YoloSource(LocalSource):
         if os.path.isdir(place):
             yield from self._of_folder(place)
         elif os.path.isfile(place) and place.lower().endswith(".txt"):
-            named = ListSource(place, Selection(include=("*",))).entries()
-            for entry in named:
+            for mask in ListSource(place, Selection(include=("*",))).masks():
+                entry = file_entry(mask.place, mask.name)
                 yield self._pair(entry, _status(_labels_path(entry.path)))
         else:
             problem = "the file names this, and there is no such folder or list of images"

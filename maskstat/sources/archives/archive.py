@@ -45,5 +45,5 @@ KIND = SourceKind(
         and not given.ends_in(ONE_MASK_SUFFIXES)
         and given.is_one_or_many
     ),
-    open=lambda given, selection: ArchiveSource(given.text, selection),
+    open=lambda given, selection: ArchiveSource(given.text, selection, given.timeout),
 )

@@ -26,6 +26,7 @@ from maskstat.sources.base import (
     LocalSource,
     Selection,
     SourceKind,
+    changed,
     too_large,
 )
 
@@ -139,7 +140,14 @@ class StoreEntry(Entry):
                         raise too_large()
         except OSError as error:
             raise MaskError(f"can't be read: {error.strerror or error}") from error
+        self.check()
         return packed.getvalue()
+
+    def check(self) -> None:
+        """Compare its files with those that were listed. Raises MaskError where they differ."""
+        now = store_entry(self.path, self.name)
+        if (now.size, now.stamp) != (self.size, self.stamp):
+            raise changed()
 
     def open(self) -> BinaryIO:
         """The same as a file."""

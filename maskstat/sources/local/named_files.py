@@ -1,9 +1,8 @@
-"""Masks named one by one: a single file, a glob pattern, a text list of paths."""
+"""Masks named one by one: a single file, a glob pattern, paths from Python."""
 
 from __future__ import annotations
 
 import glob
-import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from pathlib import Path
 
 from maskstat.errors import SourceError
 from maskstat.naming import natural_key, printable, storable
-from maskstat.regular_files import open_file
 from maskstat.sources.base import (
     BrokenEntry,
     Entry,
@@ -24,9 +22,7 @@ from maskstat.sources.base import (
     SourceKind,
 )
 from maskstat.sources.local.folders import FolderSource, StoreEntry, is_store, store_entry
-from maskstat.sources.locations import ends_in, fits, is_url, listed_at
-
-LIST_SUFFIXES = (".txt", ".lst")
+from maskstat.sources.locations import fits, is_url, listed_at
 
 
 @dataclass
@@ -97,52 +93,6 @@ class GlobSource(Source):
 
 
 @dataclass
-class ListSource(LocalSource):
-    """A text file with one path a line, relative to the list's folder; "#" starts a comment.
-
-    A path that is listed twice counts once, also where it is written in two ways.
-    """
-
-    selection: Selection
-
-    def entries(self) -> Iterator[Entry]:
-        """One entry a line. Raises SourceError where the list is not text."""
-        self._begin()
-        folder = os.path.dirname(self.path)
-        seen: set[str] = set()
-        for line in self._lines():
-            name = os.path.normpath(line).replace(os.sep, "/")
-            if name in seen:
-                continue
-            seen.add(name)
-            if self.selection.takes_named(name):
-                self._meet(name)
-                yield file_entry(os.path.join(folder, line), name)
-            else:
-                self._skipped += 1
-
-    def _lines(self) -> Iterator[str]:
-        try:
-            with (
-                open_file(self.path) as file,
-                io.TextIOWrapper(file, "utf-8-sig", "surrogateescape") as lines,
-            ):
-                for number, line in enumerate(lines, 1):
-                    text = line.strip()
-                    if "\0" in text and number == 1:
-                        raise SourceError(
-                            f"line {number} is not text: this is no list of paths",
-                            where=printable(storable(self.path)),
-                        )
-                    if text and not text.startswith("#"):
-                        yield text
-        except OSError as error:
-            raise SourceError(
-                f"can't be read: {error.strerror or error}", where=printable(storable(self.path))
-            ) from error
-
-
-@dataclass
 class PathsSource(Source):
     """Paths of masks, each of them one, whatever their suffixes; named from the deepest folder.
 
@@ -160,7 +110,7 @@ class PathsSource(Source):
                 raise SourceError(
                     "is a URL, and a list is of paths",
                     where=printable(storable(path)),
-                    remedy="write a .csv with a column of URLs",
+                    remedy="write them into a .txt, one a line",
                 )
         self.paths = sorted(set(map(os.path.abspath, self.paths)), key=natural_key)
 
@@ -207,11 +157,6 @@ def file_entry(path: str, name: str) -> FileEntry | StoreEntry | BrokenEntry:
     return FileEntry(storable(name), path, status.st_size, status.st_mtime_ns)
 
 
-LIST = SourceKind(
-    takes=lambda given: given.is_file and given.ends_in(LIST_SUFFIXES),
-    open=lambda given, selection: ListSource(given.text, selection),
-    names_are_paths=lambda where: not is_url(where) and ends_in(where, LIST_SUFFIXES),
-)
 SINGLE = SourceKind(
     takes=lambda given: given.is_file or given.is_folder,  # one that is a store of chunks
     open=lambda given, _: SingleSource(given.text),

@@ -6,25 +6,35 @@ fsspec knows the stores; when to try again, how much to take and what to say of 
 from __future__ import annotations
 
 import base64
-import errno
 import inspect
 import random
-import re
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache, partial
 from itertools import islice
-from typing import Any, NamedTuple, TypeVar, cast
+from time import monotonic, sleep
+from typing import Any, TypeVar, cast
 
 from maskstat.errors import MaskError, MaskstatError, MissingExtraError, SourceError
-from maskstat.naming import printable, storable
-from maskstat.sources.addresses import parse_address, scrubbed, without_secrets
-from maskstat.sources.base import MAX_IN_MEMORY, REMOTE_READS, too_large
+from maskstat.naming import printable
+from maskstat.sources.addresses import parse_address, without_secrets
+from maskstat.sources.base import MAX_IN_MEMORY, REMOTE_READS, changed, too_large
+from maskstat.sources.locations import TIMEOUT
+from maskstat.sources.remote.facts import Facts
+from maskstat.sources.remote.failures import (
+    GaveUpError,
+    TooLateError,
+    asked_to_wait,
+    mask_error,
+    passes,
+    source_error,
+    status_of,
+)
 
-RETRIES = 4
+PATIENCE = 60.0  # seconds for which a store that has no time (503, say) is asked again
+RETRIES = 4  # of what fails otherwise
 FIRST_PAUSE = 0.2  # seconds; each further one is twice as long, times chance
 LONGEST_PAUSE = 8.0
 QUIET_SECONDS = 30.0  # without a byte, then the request is given up and tried again
@@ -32,6 +42,8 @@ PAGE_KEYS = 1000  # objects in one answer of a store
 _BATCH = 256  # objects that are asked for their size and ETag together
 _DEPTH = 64  # of folders on servers, which may lead round in circles
 _PIECE = 256 << 10
+_BEHIND_THE_END = 416  # the status of a part that is there no longer
+_INSTANT = 0.01  # seconds; clocks differ by less
 
 # fsspec's wrappers around other file systems, which are none of their own.
 _WRAPPERS = frozenset(
@@ -67,61 +79,51 @@ _WEB = frozenset({"http", "https"})
 _S3 = frozenset({"s3", "s3a"})
 _THREAD_SAFE = frozenset({"memory", "hf"})  # besides all that are asynchronous inside
 
-# What tells that content is the same, best first, whatever a library calls it.
-_TAGS = ("etag", "blobid", "sha", "md5hash", "contentmd5", "checksum", "digest")
-_TIMES = ("lastmodified", "updated", "mtime", "modified", "modify", "modificationtime", "created")
-
 Result = TypeVar("Result")
-
-
-class Facts(NamedTuple):
-    """What a listing says of one object; `size` and `stamp` are None where it says nothing."""
-
-    key: str
-    is_folder: bool
-    size: int | None
-    stamp: str | None
-
-    @classmethod
-    def of(cls, info: Mapping[str, Any]) -> Facts:
-        """From one of fsspec's dictionaries."""
-        known = {re.sub("[^a-z0-9]", "", key.lower()): value for key, value in info.items()}
-        marks = (known.get(key) for key in (*_TAGS, *_TIMES))
-        mark = next((str(m) for m in marks if m not in {None, ""}), None)
-        size = info.get("size")
-        return cls(
-            str(info["name"]),
-            info.get("type") == "directory",
-            int(size) if isinstance(size, (int, float)) else None,
-            None if mark is None else storable(mark.strip('"')),
-        )
 
 
 class _ShortError(OSError):
     """Another number of bytes came than were listed."""
 
 
+class _Watch:
+    """One request, its tries and pauses: how long it may take, and what came of the last try."""
+
+    def __init__(self, seconds: float):
+        self.seconds, self.received = seconds, 0
+        self._end = monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds until its time is up."""
+        return self._end - monotonic()
+
+
 class Connection:
     """One store or server. All methods may be called by many threads at once."""
 
-    def __init__(self, scheme: str, user: str | None, password: str | None):
-        self.scheme = scheme
+    def __init__(self, scheme: str, user: str | None, password: str | None, timeout: float):
+        self.scheme, self.timeout = scheme, timeout
         self._login = (user, password)
         self.fs = _filesystem(scheme, user, password)
-        safe = getattr(self.fs, "async_impl", False) or scheme in _THREAD_SAFE
+        self._is_async = bool(getattr(self.fs, "async_impl", False))
+        safe = self._is_async or scheme in _THREAD_SAFE
         self._turn: AbstractContextManager[object] = nullcontext() if safe else threading.Lock()
 
     @classmethod
-    def to(cls, url: str) -> Connection:
-        """To the store of a URL. Raises SourceError and MissingExtraError."""
-        return cls(*parse_address(url).login)
+    def to(cls, url: str, timeout: float = TIMEOUT) -> Connection:
+        """To the store of a URL. Raises SourceError and MissingExtraError.
+
+        A request, with the tries and pauses that it takes, is given up after `timeout` seconds.
+        """
+        return cls(*parse_address(url).login, timeout)
 
     def key(self, url: str) -> str:
         """What the store calls the object at a URL."""
         return str(self.fs._strip_protocol(parse_address(url).url))
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_connection, (self.scheme, *self._login))
+        return (_connection, (self.scheme, *self._login, self.timeout))
 
     @property
     def is_web(self) -> bool:
@@ -132,81 +134,119 @@ class Connection:
         """The address of an object, for people."""
         return without_secrets(key if "://" in key else f"{self.scheme}://{key.lstrip('/')}")
 
-    def tried(self, action: Callable[[], Result]) -> Result:
+    def tried(self, action: Callable[[_Watch], Result]) -> Result:
         """The result of a request, which is repeated where it failed in passing.
 
         Pauses grow exponentially, with full jitter, so that many readers do not come back at once.
-        Raises what the last attempt raised.
+        A store that answers "not now" is asked for PATIENCE seconds, after pauses as long as it
+        wants; what else fails is tried RETRIES times more. Raises what will not pass as it is,
+        GaveUpError from what did not, and TooLateError where the time of the connection is up.
         """
-        attempt = 0
+        watch, tries = _Watch(self.timeout), 0
+        began: float | None = None
         while True:
             try:
                 with self._turn:
-                    return action()
+                    return action(watch)
             except Exception as error:
-                if attempt == RETRIES or not _passes(error):
+                now = monotonic()
+                began, tries = began or now, tries + 1
+                if not passes(error):
                     raise
-            time.sleep(random.random() * min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt))
-            attempt += 1
+                if watch.left < _INSTANT:
+                    raise TooLateError(watch.received, watch.seconds) from error
+                longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(tries - 1, 60))
+                wait = asked_to_wait(error)
+                pause = wait + random.random() * longest
+                answered = status_of(error) is not None
+                again = now + pause - began < PATIENCE if answered else tries <= RETRIES
+                if not again or pause > watch.left:
+                    raise GaveUpError(tries, now - began, wait) from error
+            sleep(pause)
 
-    def read(self, key: str, size: int | None) -> bytes:
-        """A whole object; `size` is what was listed. Raises MaskError."""
+    def _waited(self, watch: _Watch, name: str, *positional: object, **named: object) -> Any:
+        """What a method of the file system gives; given up in time where it can be interrupted."""
+        if not self._is_async:
+            return getattr(self.fs, name)(*positional, **named)
+        from fsspec.asyn import sync
 
-        def attempt() -> bytes:
-            data = self._whole(key, size)
+        method = getattr(self.fs, f"_{name}")
+        return sync(self.fs.loop, method, *positional, timeout=max(_INSTANT, watch.left), **named)
+
+    def read(self, facts: Facts) -> bytes:
+        """A whole object, as it was listed. Raises MaskError."""
+
+        def attempt(watch: _Watch) -> bytes:
+            data = self._whole(facts, watch)
             if len(data) > MAX_IN_MEMORY:
                 raise too_large()
             if size is not None and len(data) != size:
                 raise _ShortError(f"{len(data):,} bytes came where {size:,} were listed")
             return data
 
+        size = facts.size
         if (size or 0) > MAX_IN_MEMORY:
             raise too_large()
         if size == 0:
             return b""
         return self._or_mask_error(attempt)
 
-    def read_at(self, key: str, start: int, length: int) -> bytes:
-        """`length` bytes of an object. Raises MaskError where they are not to be had."""
+    def read_at(self, facts: Facts, start: int, length: int) -> bytes:
+        """`length` bytes of an object as it was listed. Raises MaskError."""
 
-        def attempt() -> bytes:
-            data = self._part(key, start, length)
+        def attempt(watch: _Watch) -> bytes:
+            data = self._part(facts, start, length, watch)
             if len(data) != length:
                 raise _ShortError(f"{len(data):,} bytes came where {length:,} were asked for")
             return data
 
-        return self._or_mask_error(attempt) if length else b""
+        if not length:
+            return b""
+        data = self._or_mask_error(attempt)
+        if self.scheme not in _WEB | _S3:
+            # Their libraries do not say of which content it is a part.
+            facts.check_again(self._or_mask_error(lambda watch: self._facts(facts.key, watch)))
+        return data
 
-    def _or_mask_error(self, action: Callable[[], Result]) -> Result:
+    def _or_mask_error(self, action: Callable[[_Watch], Result]) -> Result:
         try:
             return self.tried(action)
-        except MaskError:
-            raise
         except Exception as error:
-            raise MaskError(f"can't be read: {reason(error)}") from error
+            if status_of(error) == _BEHIND_THE_END:
+                raise changed() from error
+            raise mask_error(error) from error
 
-    def _whole(self, key: str, size: int | None) -> bytes:
+    def _whole(self, facts: Facts, watch: _Watch) -> bytes:
         if self.scheme in _WEB:
-            return self._get(key, None, MAX_IN_MEMORY if size is None else size)
-        if size is not None:
-            return self._part(key, 0, size)
-        with self.fs.open(key, "rb") as file:
+            return self._get(_bytes_of, facts, None, facts.size or MAX_IN_MEMORY, watch)
+        if facts.size is not None:
+            return self._part(facts, 0, facts.size, watch)
+        with self.fs.open(facts.key, "rb") as file:
             return cast(bytes, file.read(MAX_IN_MEMORY + 1))
 
-    def _part(self, key: str, start: int, length: int) -> bytes:
+    def _part(self, facts: Facts, start: int, length: int, watch: _Watch) -> bytes:
         if self.scheme in _WEB:
-            return self._get(key, start, length)
-        # With both ends given there is one request: s3fs does not ask for the size first.
-        return cast(bytes, self.fs.cat_file(key, start=start, end=start + length))
+            return self._get(_bytes_of, facts, start, length, watch)
+        if self.scheme in _S3:
+            return self._get(_s3_bytes_of, facts, start, length, watch)
+        named = {"start": start, "end": start + length}
+        return cast(bytes, self._waited(watch, "cat_file", facts.key, **named))
 
-    def _get(self, url: str, start: int | None, length: int) -> bytes:
+    def _get(self, how: Any, facts: Facts, start: int | None, length: int, watch: _Watch) -> bytes:
         from fsspec.asyn import sync
 
-        return cast(bytes, sync(self.fs.loop, _bytes_of, self.fs, url, start, length))
+        limit = max(_INSTANT, watch.left)
+        return cast(
+            bytes,
+            sync(self.fs.loop, how, self.fs, facts, start, length, watch, timeout=limit),
+        )
 
     def facts(self, key: str) -> Facts:
         """Size and mark of one object. Raises whatever the library raises."""
-        return Facts.of(self.tried(partial(self.fs.info, key)))
+        return self.tried(lambda watch: self._facts(key, watch))
+
+    def _facts(self, key: str, watch: _Watch) -> Facts:
+        return Facts.of(self._waited(watch, "info", key))
 
     def walk(self, root: str, enters: Callable[[str], bool]) -> Iterator[tuple[str, Facts]]:
         """(name below `root`, facts) of every object, as they are listed.
@@ -225,7 +265,7 @@ class Connection:
                 if folder in seen or depth > _DEPTH:
                     continue
                 seen.add(folder)
-                for info in self.tried(partial(self.fs.ls, folder, detail=True)):
+                for info in self.tried(partial(self._listed, folder)):
                     facts = Facts.of(info)
                     last = facts.key.rstrip("/").rpartition("/")[2]
                     if self.scheme in _WEB and set(last) & set("?#"):
@@ -245,18 +285,24 @@ class Connection:
         prefix = f"{prefix.rstrip('/')}/" if prefix else ""
         more: dict[str, str] = {}
         while True:
-            listing = partial(self.fs.call_s3, "list_objects_v2", Bucket=bucket, Prefix=prefix)
-            page = self.tried(partial(listing, MaxKeys=PAGE_KEYS, **more))
+            asked = {"Bucket": bucket, "Prefix": prefix, "MaxKeys": PAGE_KEYS, **more}
+            page = self.tried(partial(self._page, asked))
             for found in page.get("Contents", ()):
                 key = found["Key"]
                 if not key.endswith("/"):  # a folder that somebody made in a console
-                    tag = found.get("ETag") or found.get("LastModified")
-                    stamp = None if tag is None else str(tag).strip('"')
-                    facts = Facts(f"{bucket}/{key}", False, int(found["Size"]), stamp)
-                    yield key[len(prefix) :], facts
+                    yield (
+                        key[len(prefix) :],
+                        Facts.of({**found, "name": f"{bucket}/{key}", "size": found["Size"]}),
+                    )
             if not page.get("IsTruncated"):
                 return
             more = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def _listed(self, folder: str, watch: _Watch) -> Any:
+        return self._waited(watch, "ls", folder, detail=True)
+
+    def _page(self, asked: Mapping[str, Any], watch: _Watch) -> Any:
+        return self._waited(watch, "call_s3", "list_objects_v2", **asked)
 
     def completed(self, listed: Iterable[tuple[str, Facts]]) -> Iterator[tuple[str, Facts | str]]:
         """The same with sizes and marks where there were none; a reason where asking failed."""
@@ -274,11 +320,11 @@ class Connection:
         try:
             found = self.facts(facts.key)
         except Exception as error:
-            return f"can't be read: {reason(error)}"
+            return mask_error(error).text
         return found._replace(key=facts.key)
 
 
-async def _bytes_of(fs: Any, url: str, start: int | None, length: int) -> bytes:
+async def _bytes_of(fs: Any, facts: Facts, start: int | None, length: int, watch: _Watch) -> bytes:
     """Part of a file on a server, or all of it where `start` is None; `length` + 1 bytes at most.
 
     However much a server sends, no more is taken. Of a whole file one byte more than listed is
@@ -288,24 +334,46 @@ async def _bytes_of(fs: Any, url: str, start: int | None, length: int) -> bytes:
     if start is not None:
         headers["Range"] = f"bytes={start}-{start + length - 1}"
     session = await fs.set_session()
-    async with session.get(fs.encode_url(url), headers=headers) as response:
+    async with session.get(fs.encode_url(facts.key), headers=headers) as response:
         if response.status == 404:
-            raise FileNotFoundError(url)
+            raise FileNotFoundError(facts.key)
         response.raise_for_status()
+        facts.check(response.headers, whole=start is None)
         if start and response.status != 206:
             raise MaskError("the server sends no parts of files: download it first")
         most = length if start is not None else length + 1
-        pieces: list[bytes] = []
-        while most and (piece := await response.content.read(min(most, _PIECE))):
-            pieces.append(piece)
-            most -= len(piece)
-        return b"".join(pieces)
+        return await _taken(response.content.read, most, watch)
+
+
+async def _s3_bytes_of(fs: Any, facts: Facts, start: int, length: int, watch: _Watch) -> bytes:
+    """The same of an object on S3."""
+    bucket, key, version = fs.split_path(facts.key)
+    asked = {"VersionId": version} if version else {}
+    part = f"bytes={start}-{start + length - 1}"
+    answer = await fs._call_s3("get_object", asked, Bucket=bucket, Key=key, Range=part)
+    body = answer["Body"]
+    try:
+        facts.check(answer)
+        return await _taken(body.read, length, watch)
+    finally:
+        body.close()
+
+
+async def _taken(read: Callable[[int], Awaitable[bytes]], most: int, watch: _Watch) -> bytes:
+    """What comes of an answer, `most` bytes at most."""
+    pieces: list[bytes] = []
+    watch.received = 0
+    while most and (piece := await read(min(most, _PIECE))):
+        pieces.append(piece)
+        most -= len(piece)
+        watch.received += len(piece)
+    return b"".join(pieces)
 
 
 @lru_cache(maxsize=16)
-def _connection(scheme: str, user: str | None, password: str | None) -> Connection:
+def _connection(scheme: str, user: str | None, password: str | None, timeout: float) -> Connection:
     """The connection of entries that come from another process, one for all of them."""
-    return Connection(scheme, user, password)
+    return Connection(scheme, user, password, timeout)
 
 
 def _options(scheme: str, user: str | None, password: str | None) -> dict[str, Any]:
@@ -371,84 +439,3 @@ def _filesystem(scheme: str, user: str | None, password: str | None) -> Any:
     if scheme in _S3:
         system.retries = 1
     return system
-
-
-_FINAL = (
-    FileNotFoundError,
-    PermissionError,
-    IsADirectoryError,
-    NotADirectoryError,
-    MaskstatError,
-    NotImplementedError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    KeyError,
-    MemoryError,
-    ImportError,
-)
-_FINAL_ERRNO = frozenset({errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EACCES, errno.ENOENT})
-_PASSING_STATUS = frozenset({408, 425, 429})
-
-
-def _passes(error: BaseException) -> bool:
-    """Whether what failed may work when tried again."""
-    status = _status(error)
-    if status is not None:
-        return status >= 500 or status in _PASSING_STATUS
-    error = _behind(error)
-    if isinstance(error, _FINAL) or "Credential" in type(error).__name__:
-        return False
-    return not (isinstance(error, OSError) and error.errno in _FINAL_ERRNO)
-
-
-def _behind(error: BaseException) -> BaseException:
-    """What is behind a "not found" that a library makes of other failures, too."""
-    cause = error.__cause__
-    disguised = isinstance(error, FileNotFoundError) and cause is not None
-    return cause if disguised and not isinstance(cause, _FINAL) and cause else error
-
-
-def _status(error: BaseException | None) -> int | None:
-    """The HTTP status in an error, wherever a library keeps it, or behind one of Python's own."""
-    while error is not None:
-        response = getattr(error, "response", None)
-        if isinstance(response, Mapping):  # botocore's
-            response = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-        for holder in (error, response):
-            for name in ("status", "status_code", "code", "real"):
-                value = getattr(holder, name, None)
-                if isinstance(value, int) and 100 <= value < 600:
-                    return value
-        error = error.__cause__ if type(error).__module__ == "builtins" else None
-    return None
-
-
-def reason(error: BaseException) -> str:
-    """What went wrong, in a line that may be shown: without secrets and control characters."""
-    status, error = _status(error), _behind(error)
-    if isinstance(error, MaskstatError):
-        return error.problem
-    if status == 404 or (status is None and isinstance(error, FileNotFoundError)):
-        return "it is not there"
-    if status in {401, 403} or isinstance(error, PermissionError):
-        return "no permission"
-    if "Credential" in type(error).__name__:
-        return "no credentials"
-    if status is not None:
-        return f"HTTP status {status}"
-    if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
-        return "timed out"
-    text = str(error.strerror if isinstance(error, OSError) and error.strerror else error)
-    text = scrubbed(text.strip().partition("\n")[0])[:200]
-    return printable(text) or type(error).__name__
-
-
-def source_error(where: str, error: BaseException) -> SourceError:
-    """What to tell of a source that can't be listed."""
-    why = reason(error)
-    remedy = None
-    if why in {"no permission", "no credentials"}:
-        remedy = "check the credentials; for a public bucket set FSSPEC_S3_ANON=true"
-    text = "there is nothing here" if why == "it is not there" else f"can't be listed: {why}"
-    return SourceError(text, where=printable(storable(where)), remedy=remedy)

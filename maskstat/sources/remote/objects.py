@@ -20,6 +20,7 @@ from maskstat.sources.addresses import parse_address, without_secrets
 from maskstat.sources.base import REMOTE_READS, BrokenEntry, Entry, Selection, Source, SourceKind
 from maskstat.sources.blobs import Shard
 from maskstat.sources.locations import (
+    TIMEOUT,
     expand_braces,
     fits,
     fixed_folder,
@@ -28,7 +29,9 @@ from maskstat.sources.locations import (
     no_shards,
     shards_name,
 )
-from maskstat.sources.remote.connections import Connection, Facts, reason, source_error
+from maskstat.sources.remote.connections import Connection
+from maskstat.sources.remote.facts import Facts
+from maskstat.sources.remote.failures import mask_error, reason, source_error
 from maskstat.sources.virtual_files import VirtualFile
 
 _FIRST_READ, _LARGEST_READ = 64 << 10, 8 << 20  # bytes of a file that is read in pieces
@@ -38,21 +41,19 @@ _FIRST_READ, _LARGEST_READ = 64 << 10, 8 << 20  # bytes of a file that is read i
 class RemoteEntry(Entry):
     """An object in a store or on a server.
 
-    `path` is its URL, without secrets, and `stamp` its ETag, else the time of its last change;
-    `exact` is whether its size is known.
+    `path` is its URL, without secrets, and `stamp` its ETag, else the time of its last change.
     """
 
     connection: Connection
-    key: str
-    exact: bool
+    facts: Facts
 
     def load(self) -> bytes:
         """All bytes. Raises MaskError where they can't be had."""
-        return self.connection.read(self.key, self.size if self.exact else None)
+        return self.connection.read(self.facts)
 
     def open(self) -> BinaryIO:
         """A file that fetches what is read of it."""
-        return RemoteBlob(self.connection, self.key, self.size, str(self.stamp)).open()
+        return RemoteBlob(self.connection, self.facts, self.size, str(self.stamp)).open()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +61,14 @@ class RemoteBlob:
     """One object that can be read anywhere, by any number of threads at once."""
 
     connection: Connection
-    key: str
+    facts: Facts
     size: int
     stamp: str
 
     @property
     def path(self) -> str:
         """Its URL, without secrets."""
-        return self.connection.url(self.key)
+        return self.connection.url(self.facts.key)
 
     @property
     def local_files(self) -> tuple[str, ...]:
@@ -76,7 +77,7 @@ class RemoteBlob:
 
     def read_at(self, start: int, length: int) -> bytes:
         """`length` bytes from `start` on, fewer at its end. Raises MaskError."""
-        return self.connection.read_at(self.key, start, max(0, min(length, self.size - start)))
+        return self.connection.read_at(self.facts, start, max(0, min(length, self.size - start)))
 
     def open(self) -> BinaryIO:
         """A file that fetches what is read of it."""
@@ -102,9 +103,9 @@ class _Fetched(VirtualFile):
         return self._piece[self._at - self._start :][:length]
 
 
-def open_blob(where: str) -> RemoteBlob:
+def open_blob(where: str, timeout: float) -> RemoteBlob:
     """The object at a URL. Raises MaskError where there is none."""
-    return blob_at(Connection.to(where), where)
+    return blob_at(Connection.to(where, timeout), where)
 
 
 def blob_at(connection: Connection, where: str) -> RemoteBlob:
@@ -115,10 +116,10 @@ def blob_at(connection: Connection, where: str) -> RemoteBlob:
     except MaskstatError:
         raise
     except Exception as error:
-        raise MaskError(f"can't be read: {reason(error)}") from error
+        raise mask_error(error) from error
     if facts.size is None or facts.is_folder:
         raise MaskError("can't be read in parts: the server does not say how long it is")
-    return RemoteBlob(connection, key, facts.size, facts.stamp or never_twice())
+    return RemoteBlob(connection, facts._replace(key=key), facts.size, facts.stamp or never_twice())
 
 
 def never_twice() -> str:
@@ -126,14 +127,14 @@ def never_twice() -> str:
     return f"unmarked-{time.time_ns()}"
 
 
-def find_shards(where: str) -> list[Shard]:
+def find_shards(where: str, timeout: float) -> list[Shard]:
     """The objects that a URL, a glob or braces stand for, in natural order.
 
     Raises:
         SourceError: there is none, or they can't be listed.
     """
     urls = expand_braces(where)
-    connection = Connection.to(where)
+    connection = Connection.to(where, timeout)
     if urls == [where] and not _is_glob(where):
         return [Shard("", where, partial(blob_at, connection, where))]
     root = fixed_folder(where)
@@ -183,12 +184,13 @@ class RemoteSource(Source):
 
     where: str
     selection: Selection
+    timeout: float = TIMEOUT
     _connection: Connection = field(init=False, repr=False)
     _key: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         folder = fixed_folder(self.where) if _is_glob(self.where) else self.where
-        self._connection = Connection.to(folder)
+        self._connection = Connection.to(folder, self.timeout)
         self._key = self._connection.key(folder)
         self.reads = REMOTE_READS
         self.lists_fast = not _is_glob(self.where)
@@ -241,7 +243,7 @@ class RemoteSource(Source):
         return None if facts.is_folder else facts
 
 
-def remote_entries(named: Iterable[tuple[str, str]]) -> Iterator[Entry]:
+def remote_entries(named: Iterable[tuple[str, str]], timeout: float) -> Iterator[Entry]:
     """One entry a (name, URL), in this order; sizes and marks are asked for, many at once."""
     connections: dict[object, Connection] = {}
     refused: dict[object, str] = {}
@@ -250,7 +252,7 @@ def remote_entries(named: Iterable[tuple[str, str]]) -> Iterator[Entry]:
         first = next(rows)
         if login not in connections and login not in refused:
             try:
-                connections[login] = Connection.to(first[1])
+                connections[login] = Connection.to(first[1], timeout)
             except MaskstatError as error:  # of these rows; others may be had
                 refused[login] = error.text
         rows = chain([first], rows)
@@ -290,12 +292,11 @@ def _entries(connection: Connection, listed: Iterable[tuple[str, Facts]]) -> Ite
             facts.size or 0,
             facts.stamp or never_twice(),
             connection,
-            facts.key,
-            facts.size is not None,
+            facts,
         )
 
 
 KIND = SourceKind(
     takes=lambda given: given.is_url,
-    open=lambda given, selection: RemoteSource(given.text, selection),
+    open=lambda given, selection: RemoteSource(given.text, selection, given.timeout),
 )

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import csv
-import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import chain, groupby, islice
+from itertools import chain, islice
 from typing import NamedTuple
 
 from maskstat.errors import Blank, MaskError, SourceError, argument
 from maskstat.naming import did_you_mean, printable, storable
-from maskstat.sources.addresses import without_secrets
-from maskstat.sources.base import REMOTE_READS, BrokenEntry, Entry, Selection, Source, SourceKind
+from maskstat.sources.base import REMOTE_READS, Entry, Selection, Source, SourceKind
+from maskstat.sources.listed import Listed, lines_of, listed_entries, name_of, place_of
 from maskstat.sources.local.named_files import file_entry
-from maskstat.sources.locations import ends_in, is_url, location_of, shards_name, with_options
-from maskstat.sources.shards import open_blob
+from maskstat.sources.locations import (
+    TIMEOUT,
+    ends_in,
+    is_url,
+    location_of,
+    shards_name,
+    with_options,
+)
 from maskstat.sources.split_names import split_of
 from maskstat.sources.tables.mask_columns import (
     LOOKED_AT,
@@ -35,7 +39,6 @@ _FILE_COLUMNS = ("path", "file_path", "filepath", "file", "filename", "file_name
 SPLIT_COLUMNS = ("split", "subset", "fold", "partition", "set", "usage")
 _SHORT = "the row is too short: it has no path"
 _ZERO = "\udc00"  # for a zero byte, which `csv` takes in some versions; in no text that was decoded
-_LONGEST_LINE = 16 << 20
 
 
 class _Row(NamedTuple):
@@ -50,14 +53,6 @@ class _Row(NamedTuple):
     wrong: str | None = None
 
 
-class _Chosen(NamedTuple):
-    """A mask of the manifest: its name, and its path or URL, or what is wrong with its row."""
-
-    name: str
-    place: str
-    wrong: str | None = None
-
-
 @dataclass
 class ManifestSource(Source):
     """A table with one mask a row: relative to the manifest's folder, absolute, or a URL.
@@ -69,6 +64,7 @@ class ManifestSource(Source):
     where: str
     selection: Selection
     column: str | None = None
+    timeout: float = TIMEOUT
     _split_of: dict[str, str] = field(default_factory=dict, init=False, repr=False)
     _choices: dict[tuple[str, ...], Choice] = field(default_factory=dict, init=False, repr=False)
 
@@ -95,24 +91,13 @@ class ManifestSource(Source):
         """One entry a row. Raises SourceError where there is no column of paths."""
         self._begin()
         self._split_of.clear()
-        for far, rows in groupby(self._chosen(), key=lambda row: is_url(row.place)):
-            if far:
-                from maskstat.sources.remote.objects import remote_entries
-
-                yield from remote_entries((row.name, row.place) for row in rows)
-                continue
-            for row in rows:
-                if row.wrong is None:
-                    yield file_entry(row.place, row.name)
-                else:
-                    where = f"{self.where}::{row.name}"
-                    yield BrokenEntry(storable(row.name), where, reason=row.wrong)
+        yield from listed_entries(self._chosen(), self.where, self.timeout)
 
     def split_of(self, entry: Entry) -> str | None:
         """What the split column says; where there is none, what the path says."""
         return self._split_of.get(entry.name) or super().split_of(entry)
 
-    def _chosen(self) -> Iterator[_Chosen]:
+    def _chosen(self) -> Iterator[Listed]:
         """Rows that the selection takes, each mask once."""
         seen: set[str] = set()
         plain = replace(self.selection, split=None)
@@ -120,8 +105,8 @@ class ManifestSource(Source):
             if wrong is None and path == "":
                 self._skipped += 1
                 continue
-            place = "" if wrong else self._place_of(path)
-            name = f"line {number}" if wrong else _name_of(path)
+            place = "" if wrong else place_of(path, self.where)
+            name = f"line {number}" if wrong else name_of(path)
             if name in seen:
                 continue
             seen.add(name)
@@ -134,15 +119,7 @@ class ManifestSource(Source):
                 self._split_of[storable(name)] = split
             if found:
                 self._splits |= {found}
-            yield _Chosen(name, place, wrong)
-
-    def _place_of(self, path: str) -> str:
-        """Where a path of a row leads: below the manifest's folder, unless it is absolute."""
-        if is_url(path):
-            return path
-        if is_url(self.where):
-            return f"{self.where.partition('?')[0].rpartition('/')[0]}/{path.lstrip('/')}"
-        return os.path.join(os.path.dirname(self.where), path)
+            yield Listed(name, place, wrong)
 
     def _rows(self) -> Iterator[_Row]:
         """Every row; one that is none is among them.
@@ -152,7 +129,8 @@ class ManifestSource(Source):
         """
         where = printable(self.location)
         try:
-            with self._lines() as lines:
+            with lines_of(self.where, self.timeout, newline="") as text:
+                lines = (line.replace("\0", _ZERO) for line in text)
                 header = next(lines, "")
                 tabs = self.where.partition("?")[0].lower().endswith(".tsv")
                 delimiter = "\t" if tabs else max(",;\t", key=header.count)
@@ -179,15 +157,9 @@ class ManifestSource(Source):
         except csv.Error as error:
             raise SourceError(f"line 1 is no row of a table: {error}", where=where) from error
         except MaskError as error:
-            raise SourceError(error.problem, where=where) from error
+            raise SourceError(error.problem, where=where, remedy=error.remedy) from error
         except OSError as error:
             raise SourceError(f"can't be read: {error.strerror or error}", where=where) from error
-
-    @contextmanager
-    def _lines(self) -> Iterator[Iterator[str]]:
-        with open_blob(self.where).open() as file:
-            text = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
-            yield _lines_of(text)
 
     def _path_at(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
         """Which column holds the paths, of which these are the first rows. Raises SourceError."""
@@ -248,11 +220,11 @@ class ManifestSource(Source):
         return self._choices[key]
 
     def _exists(self, path: str) -> bool:
-        return is_url(path) or (_ZERO not in path and os.path.exists(self._place_of(path)))
+        return is_url(path) or (_ZERO not in path and os.path.exists(place_of(path, self.where)))
 
     def _look(self, cells: Sequence[str]) -> Look:
         """What the files of a column are: those of this machine are opened, a few."""
-        places = [self._place_of(cell) for cell in cells if cell and _ZERO not in cell]
+        places = [place_of(cell, self.where) for cell in cells if cell and _ZERO not in cell]
         if not places or any(map(is_url, places)):
             return "unknown"
         files = [place for place in places if os.path.isfile(place)]
@@ -262,14 +234,6 @@ class ManifestSource(Source):
             return look_at_images(file_entry(place, place).load() for place in files)
         except MaskError:
             return "unknown"
-
-
-def _lines_of(text: io.TextIOWrapper) -> Iterator[str]:
-    """Lines, of which none is too long to be held. Raises MaskError."""
-    while line := text.readline(_LONGEST_LINE):
-        if len(line) == _LONGEST_LINE:
-            raise MaskError(f"has a line of {_LONGEST_LINE >> 20} MiB: this is no table of paths")
-        yield line.replace("\0", _ZERO)
 
 
 def _cells_of(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
@@ -287,11 +251,6 @@ def _cells_of(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[
             yield rows.line_num + 1, row
 
 
-def _name_of(path: str) -> str:
-    """What a mask is called: its path, tidied up; of a URL, without secrets."""
-    return without_secrets(path) if is_url(path) else os.path.normpath(path).replace(os.sep, "/")
-
-
 def _first(known: Iterable[str], columns: Sequence[str]) -> int | None:
     """Which column has the first of the known names that any has."""
     names = [column.lower().replace(" ", "_") for column in columns]
@@ -300,7 +259,9 @@ def _first(known: Iterable[str], columns: Sequence[str]) -> int | None:
 
 KIND = SourceKind(
     takes=lambda given: given.ends_in(MANIFEST_SUFFIXES) and given.is_one,
-    open=lambda given, selection: ManifestSource(given.text, selection, given.column),
+    open=lambda given, selection: ManifestSource(
+        given.text, selection, given.column, given.timeout
+    ),
     has_columns=True,
     names_are_paths=lambda where: ends_in(where, MANIFEST_SUFFIXES),
 )

@@ -313,6 +313,6 @@ class TableSource(ShardedSource):
 
 KIND = SourceKind(
     takes=lambda given: given.ends_in(TABLE_SUFFIXES) and given.is_one_or_many,
-    open=lambda given, selection: TableSource(given.text, selection, given.column),
+    open=lambda given, selection: TableSource(given.text, selection, given.timeout, given.column),
     has_columns=True,
 )
