@@ -89,7 +89,7 @@ def sorted_names(folder: Path) -> list[str]:
 def test_what_is_no_list_of_paths(forty_masks: Path, paths: list[Path]) -> None:
     with pytest.raises(SourceError, match=r"the list of paths is empty"):
         ms.scan([], classes=7)
-    with pytest.raises(SourceError, match=r"is a URL, and a list is of paths; write a \.csv"):
+    with pytest.raises(SourceError, match=r"is a URL, and a list is of paths; .* into a \.txt"):
         ms.scan(["https://server/mask.png"], classes=7)
     with pytest.raises(ParameterError, match="have columns"):
         ms.scan(paths, classes=7, column="mask")

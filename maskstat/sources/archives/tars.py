@@ -85,8 +85,12 @@ class Tar:
                     if cursor is not None:
                         cursor.close()
                     cursor = self.reader()
-                cursor.skip_to(place)
-                data = cursor.take(size)
+                try:
+                    cursor.skip_to(place)
+                    data = cursor.take(size)
+                except BaseException:
+                    cursor.close()
+                    raise
                 self._cursor = cursor
         if len(data) < size:
             raise _cut_member()

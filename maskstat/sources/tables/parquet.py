@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from maskstat.errors import Blank, MaskError, MissingExtraError, SourceError, argument
 from maskstat.naming import did_you_mean, printable, storable
-from maskstat.sources.base import BrokenEntry, Entry, SourceKind
+from maskstat.sources.base import BrokenEntry, Entry, SourceKind, changed
 from maskstat.sources.blobs import Blob, Shard
 from maskstat.sources.locations import is_url, location_of, with_options
 from maskstat.sources.reading_ahead import CARRIED_MAX, StreamedEntry
@@ -69,7 +69,7 @@ class Table:
                 self._find(place)
             content = self._rows.contents[place - self._rows.start]
         if content is None:
-            raise MaskError("the file has changed since it was listed")
+            raise changed()
         return content
 
     def reopen(self, place: int, size: int) -> BinaryIO:
@@ -88,7 +88,7 @@ class Table:
             if rows.start <= row < rows.start + len(rows.contents):
                 return
         self._reading = None
-        raise MaskError("the file has changed since it was listed")
+        raise changed()
 
     def rows(self, first: int = 0) -> Iterator[Rows | MaskError]:
         """All rows from the start of the row group of row `first`, a few at a time.
