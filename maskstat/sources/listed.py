@@ -79,8 +79,11 @@ def lines_of(where: str, timeout: float, *, newline: str | None = None) -> Itera
 
     Raises MaskError and OSError.
     """
-    with open_blob(where, timeout).open() as file:
-        yield _bounded(io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline=newline))
+    with (
+        open_blob(where, timeout).open() as file,
+        io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline=newline) as text,
+    ):
+        yield _bounded(text)
 
 
 def _bounded(text: io.TextIOWrapper) -> Iterator[str]:

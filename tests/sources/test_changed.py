@@ -162,5 +162,5 @@ def test_pipes_are_not_waited_for(suffix: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / f"a{suffix}")
     write(tmp_path / f"b{suffix}", PACKED[f"m{suffix}"]({"x.npy": npy(np.ones((2, 2), "u1"))}))
     with ms.scan(f"{tmp_path}/{{a,b}}{suffix}", classes=2) as scan:
-        assert [failure.reason for failure in scan.failures] == ["not a regular file"]
+        assert [one.reason for one in scan.failures] == ["can't be read: not a regular file"]
         assert scan.histogram.mask_count == 1

@@ -79,15 +79,16 @@ class Table:
     def _find(self, row: int) -> None:
         """Go on to the rows that hold this one, or start again in its row group."""
         end = self._rows.start + len(self._rows.contents)
-        if self._reading is None or not end <= row < end + _BATCH_ROWS:
-            self._reading = self.rows(row)
-        for rows in self._reading:
+        reading, self._reading = self._reading, None  # which is of no use once it has failed
+        if reading is None or not end <= row < end + _BATCH_ROWS:
+            reading = self.rows(row)
+        for rows in reading:
             if isinstance(rows, MaskError):
                 continue
             self._rows = rows
             if rows.start <= row < rows.start + len(rows.contents):
+                self._reading = reading
                 return
-        self._reading = None
         raise changed()
 
     def rows(self, first: int = 0) -> Iterator[Rows | MaskError]:
@@ -145,7 +146,8 @@ class Table:
                     yield Rows(at, *found)
                     at += len(found[0])
             except MaskError as error:
-                yield MaskError(f"record batch {number} from row {at} on: {error.problem}")
+                place = f"record batch {number} from row {at} on"
+                yield MaskError(f"{place}: {error.problem}", remedy=error.remedy)
 
     def _column(
         self, fields: Mapping[str, tuple[str, bool]], first_rows: Callable[[str], Rows | None]
@@ -290,7 +292,7 @@ class TableSource(ShardedSource):
         for rows in table.rows():
             if isinstance(rows, MaskError):
                 name = f"{shard_name(shard)} ({next(failures)})"
-                yield BrokenEntry(name, shard.where, reason=rows.problem)
+                yield BrokenEntry(name, shard.where, reason=rows.text)
             else:
                 yield from self._entries(table, shard.prefix, rows)
 
