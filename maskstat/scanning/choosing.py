@@ -17,6 +17,7 @@ from maskstat.store.records import ScanInfo
 from maskstat.store.store import Store
 
 _WORD = re.compile(r"([^-_./ ]*)$")  # the last word of a scan's name
+_NO_NAME = ("name", "")  # what a scan that is called like a split is a split of
 _LISTED = 8  # names that an error lists
 
 
@@ -69,6 +70,19 @@ def splits_beside(store: Store, info: ScanInfo) -> list[tuple[str, ScanInfo]]:
         if len(group) > 1:
             return group
     return []
+
+
+def other_splits(store: Store, info: ScanInfo) -> list[ScanInfo]:
+    """The other scans of a store that are splits of the same, whenever they were scanned.
+
+    That two are called train and val alone does not make them so: any may be.
+    """
+    mine = {key for key, _ in _as_split(info)} - {_NO_NAME}
+    return [
+        one
+        for one in (store.scans() if mine else [])
+        if one.id != info.id and mine & {key for key, _ in _as_split(one)}
+    ]
 
 
 def _latest(store: Store) -> ScanInfo:

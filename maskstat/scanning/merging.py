@@ -236,12 +236,15 @@ def _settled(store: Store, info: ScanInfo, parts: Sequence[_Part]) -> ClassCatal
     Raises CatalogError where 255 is class 1 in one of them, and can be void in another.
     """
     views = [StoredScan(part.store, part.info, info.catalog) for part in parts]
-    if not info.catalog.may_be_binary or all(DEFAULT_IGNORE not in v._values_found for v in views):
+    inferred = not len(info.catalog)
+    silent = inferred or info.catalog.may_be_binary
+    if not silent or all(DEFAULT_IGNORE not in v._values_found for v in views):
         return info.catalog
     for view in views:
         if view.catalog.binary:
             store.settle(info, Settled(view._values_found))
-    return StoredScan(store, info).catalog
+    catalog = StoredScan(store, info).catalog
+    return info.catalog if inferred else catalog
 
 
 def _place(parts: Sequence[_Part], *, separate: bool) -> str:

@@ -30,8 +30,9 @@ from maskstat.readers.options import ReadOptions
 from maskstat.readers.panoptic import VOID
 from maskstat.regions.profile import PixelProfile
 from maskstat.scanning.changes import Changes
-from maskstat.scanning.choosing import chosen
+from maskstat.scanning.choosing import chosen, other_splits
 from maskstat.scanning.settling import (
+    IndexValues,
     catalog_of_soft_masks,
     declared_catalog,
     inferred_catalog,
@@ -381,11 +382,32 @@ class StoredScan:
             self._store.settle(self.info, now)
 
     def _settled_now(self, others: frozenset[int] | None = None) -> tuple[Settled, Settled | None]:
-        """The values that settle it now, and those that settled it before."""
+        """The values that settle it now, and those that settled it before.
+
+        Where it was scanned alone, the other splits of the store count as well.
+        """
         before = self._store.settled(self.info)
-        if others is None:
-            others = frozenset() if before is None else before.others
+        if others is not None:
+            return Settled(self._values_found, others), before
+        others = frozenset() if before is None else before.others
+        for split in self._splits_alike:
+            others |= split._values_found
+            before = before or self._store.settled(split.info)
         return Settled(self._values_found, others), before
+
+    @property
+    def _splits_alike(self) -> Iterator[StoredScan]:
+        """Scans of other splits in the store of which nobody said either what 255 is."""
+        for info in other_splits(self._store, self.info):
+            split = StoredScan(self._store, info)
+            silent = info.catalog.may_be_binary or not len(info.catalog)
+            if (
+                silent
+                and info.reading == self.info.reading
+                and DEFAULT_IGNORE not in info.catalog.ignored_values
+                and split.soft_masks is None
+            ):
+                yield split
 
     @property
     def _values_found(self) -> frozenset[int]:
@@ -408,7 +430,8 @@ class StoredScan:
             if self.soft_masks is not None:
                 return catalog_of_soft_masks(self._given)
             narrow, wide, nodata = map(frozenset, self._index_values())
-            return inferred_catalog(self._given, narrow, wide, nodata, self._unnamed, settled)
+            found = IndexValues(narrow, wide, nodata, self._unnamed)
+            return inferred_catalog(self._given, found, now, settled)
         return declared_catalog(self._given, now, settled)
 
     def _index_values(self) -> tuple[set[int], set[int], set[int]]:

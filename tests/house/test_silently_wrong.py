@@ -237,3 +237,27 @@ def test_a_pixel_of_no_channel_is_neither_class_0_nor_dropped(tmp_path: Path) ->
         assert scan.histogram.unlisted == {-1: ValueCount(10, 1, "a.npy")}
         with pytest.raises(ms.MaskstatError, match="in no channel: where it is background"):
             scan.weights("balanced")
+
+
+def test_foreground_of_255_is_a_class_in_every_split(tmp_path: Path) -> None:
+    """Ignored, as 255 is in other masks, it would leave weights of 1 and a class without a pixel.
+
+    A split of empty masks means what the others mean, whichever is scanned first.
+    """
+    db, train, val = tmp_path / "s.db", tmp_path / "train", tmp_path / "val"
+    put(train, a=[[0, 0, 255]])
+    put(val, a=[[0, 0]])
+    for folder in (val, train):
+        ms.scan(folder, classes=2, db=db).close()
+    with ms.open_scan(db, "train") as scan:
+        assert scan.histogram.pixels.tolist() == [2, 1]
+        assert scan.weights("balanced").weights == pytest.approx([3 / 4, 3 / 2])
+    with ms.open_scan(db, "val") as scan:
+        assert [info.values for info in scan.catalog.classes] == [(0,), (255,)]
+
+
+def test_255_that_may_be_the_class_without_a_pixel_is_asked_about(tmp_path: Path) -> None:
+    scan = ms.scan(put(tmp_path, a=[[0, 1, 255]]), classes=3)
+    with pytest.raises(ms.MaskstatError, match="ignore=255 where 255 is void"):
+        scan.weights("balanced")
+    assert scan.under(ignore=255).weights("balanced").weights.tolist() == [1, 1, 1]

@@ -151,6 +151,77 @@ def test_a_later_mask_with_another_value_is_an_error(tmp_path: Path, classes: in
         assert scan.histogram.pixels.tolist() == [6, 2]
 
 
+@pytest.mark.parametrize("classes", [2, NAMES[:2], None])
+@pytest.mark.parametrize("order", [("train", "val"), ("val", "train")])
+@pytest.mark.parametrize("name", ["x-{}", None])
+def test_splits_scanned_one_after_the_other_mean_the_same(
+    tmp_path: Path, classes: int | list[str] | None, order: tuple[str, str], name: str | None
+) -> None:
+    db, root = tmp_path / "s.db", tmp_path / "data"
+    put(root / "train", *BINARY)
+    put(root / "val", [[0, 0]])
+    for split in order:
+        called = name and name.format(split)
+        ms.scan(root / split, classes=classes, db=db, name=called).close()
+    with ms.open_scan(db, "train") as train, ms.open_scan(db, "val") as val:
+        assert train.catalog.binary and val.catalog.binary
+        assert train.histogram.pixels.tolist() == [5, 1]
+        assert val.histogram.pixels.tolist() == [2, 0]
+        assert len(train.compare(val).splits) == 2
+
+
+@pytest.mark.parametrize("classes", [2, None])
+def test_a_later_split_with_another_value_is_an_error(tmp_path: Path, classes: int | None) -> None:
+    db, root = tmp_path / "s.db", tmp_path / "data"
+    ms.scan(put(root / "train", *BINARY), classes=classes, db=db).close()
+    words = r"value 1 came \(in this split or another\).*ignore=\[255\].*values: \[1, 255\]"
+    with pytest.raises(CatalogError, match=words):
+        ms.scan(put(root / "val", [[0, 1, 255]]), classes=classes, db=db)
+    with ms.open_scan(db, "train") as train, pytest.raises(CatalogError, match=words):
+        train.weights("balanced")
+    for split, pixels in (("train", [5, 0]), ("val", [1, 1])):
+        with ms.scan(root / split, classes=2, ignore=255, db=db) as scan:
+            assert scan.histogram.pixels.tolist() == pixels
+
+
+def test_what_is_called_like_a_split_is_not_one_of_any_set(tmp_path: Path) -> None:
+    db = tmp_path / "s.db"
+    ms.scan(put(tmp_path / "a" / "masks", *BINARY), classes=2, db=db, name="train").close()
+    with ms.scan(put(tmp_path / "b", [[0, 1, 255]]), classes=2, db=db, name="val") as scan:
+        assert scan.histogram.pixels.tolist() == [1, 1]
+    with ms.open_scan(db, "train") as scan:
+        assert scan.histogram.pixels.tolist() == [5, 1]
+
+
+def test_inferred_splits_mean_the_same(tmp_path: Path) -> None:
+    """Alone, the second would have a foreground, and the first none."""
+    root = tmp_path / "data"
+    put(root / "train", [[0, 1, 255]])
+    put(root / "val", [[0, 255]])
+    with ms.scan_splits(root) as splits:
+        assert splits["train"].catalog.names == ("class_0", "class_1")
+        assert splits["val"].catalog.names == ("class_0",)
+        assert splits["val"].histogram.ignored_pixels == 1
+
+
+def test_merged_inferred_shards_do_not_change_what_255_is(tmp_path: Path) -> None:
+    stores = []
+    for number, masks in enumerate((BINARY, [[[0, 0]]], [[[0, 1, 255]]])):
+        stores.append(tmp_path / f"{number}.db")
+        ms.scan(put(tmp_path / f"m{number}", *masks), db=stores[-1]).close()
+    with ms.merge(stores[:2], tmp_path / "all.db") as merged:
+        assert merged.catalog.names == ("background", "foreground")
+        assert merged.histogram.pixels.tolist() == [7, 1]
+    with pytest.raises(CatalogError, match=r"value 1 came.*ignore=\[255\].*values: \[1, 255\]"):
+        ms.merge(stores, tmp_path / "bad.db")
+    with pytest.raises(CatalogError, match="value 1 came"):
+        ms.merge([tmp_path / "all.db", stores[2]], tmp_path / "bad.db")
+    assert not (tmp_path / "bad.db").exists()
+    void = ms.ClassCatalog(ClassCatalog.numbered(2).classes, ignored_values=frozenset({255}))
+    with ms.merge(stores, tmp_path / "all.db", classes=void, force=True) as merged:
+        assert merged.histogram.pixels.tolist() == [8, 1]
+
+
 def test_masks_that_were_all_repaired_are_no_contradiction(tmp_path: Path) -> None:
     db, root = tmp_path / "s.db", tmp_path / "data"
     put(root / "train", *BINARY)
