@@ -86,6 +86,7 @@ class ClassCatalog:
     _lookups: dict[_Kind, tuple[IntArray, IntArray]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _names: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", storable(self.name))  # it may be a file's
@@ -96,6 +97,7 @@ class ClassCatalog:
             )
         if not 0 <= self.nearest_colour <= 255:
             raise CatalogError(f"a colour is off by 0 to 255, not by {self.nearest_colour}")
+        object.__setattr__(self, "_names", tuple(info.name for info in self.classes))
         owners: dict[tuple[bool, int], str] = {}
         names: set[str] = set()
         for index, info in enumerate(self.classes):
@@ -182,7 +184,7 @@ class ClassCatalog:
     @property
     def names(self) -> tuple[str, ...]:
         """The K class names."""
-        return tuple(info.name for info in self.classes)
+        return self._names
 
     @property
     def has_colours(self) -> bool:

@@ -403,10 +403,11 @@ def _result(
         inside = scaling.blocks == block
         weights[inside] *= totals[inside].sum() / (totals[inside] @ weights[inside])
     shares = rows.spread_out(scaling.shares)
-    matrix = (
-        1.0 - np.eye(rows.class_count)
+    # Where every wrong pixel costs 1 no matrix is made: most classes may be absent.
+    costs = (
+        shares.sum() - shares
         if cost_matrix is None
-        else np.asarray(cost_matrix, np.float64)
+        else np.asarray(cost_matrix, np.float64) @ shares
     )
     tight = None
     if drawer.batch_size < rows.mask_count:
@@ -418,7 +419,7 @@ def _result(
     return EqualCostWeights(
         weights=rows.spread_out(weights),
         shares=shares,
-        costs=matrix @ shares,
+        costs=costs,
         standard_errors=rows.spread_out(errors),
         batch_size=drawer.batch_size,
         batches=len(batches),

@@ -48,6 +48,13 @@ def test_every_value_means_what_the_plain_rule_says(
     assert [target for targets in one_by_one for target in targets] == expected
 
 
+def test_names_are_put_together_once() -> None:
+    """Whoever asks for one name after another does not pay for all of them each time."""
+    catalog = ClassCatalog.numbered(3)
+    assert catalog.names is catalog.names
+    assert replace(catalog, name="others").names == ("class_0", "class_1", "class_2")
+
+
 def test_several_values_and_colours_may_mean_one_class() -> None:
     animal = ClassInfo(0, "animal", (3, 7, 300), (0x400000, 0x400080))
     catalog = ClassCatalog((animal, ClassInfo(1, "road", (1,), (0x804080,))))

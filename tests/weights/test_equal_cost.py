@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import combinations
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -276,6 +278,27 @@ def test_classes_that_never_meet_are_normalised_block_by_block():
         pixels = table[:, block].sum(axis=0)
         assert pixels @ result.weights[block] == pytest.approx(pixels.sum())
     np.testing.assert_allclose(mean_shares(table, result.weights), 0.25, rtol=1e-9)
+
+
+def test_absent_classes_take_no_memory():
+    """Of 65,536 classes five occur: no table of all pairs is made."""
+    table = np.random.default_rng(2).integers(1, 1000, (30, 5))
+    few, many = ledger_of(table), 65536
+    index = np.array([0, 7, 300, 40000, many - 1])
+    ledger = SimpleNamespace(
+        class_count=many, indptr=few.indptr, classes=index[few.classes], pixels=few.pixels
+    )
+    tracemalloc.start()
+    try:
+        result = equal_cost.weight_normalised(ledger)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    alone = equal_cost.weight_normalised(few)
+    assert peak < 32 << 20
+    np.testing.assert_array_equal(result.weights[index], alone.weights)
+    np.testing.assert_allclose(result.costs[index], alone.costs, rtol=1e-12)
+    np.testing.assert_allclose(np.delete(result.costs, index), 1.0, rtol=1e-12)
 
 
 def test_a_cost_matrix_sets_the_shares(table):

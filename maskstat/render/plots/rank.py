@@ -58,7 +58,8 @@ def draw(view: ScanView) -> Drawing:
     top.set_xticks([])
     top.set_ylabel("share of labelled pixels" if shares else "labelled pixels")
     reached = _mark_shares(top, across, pixels)
-    colours = [class_colours(view.catalog)[k] for k in order]
+    of_classes = class_colours(view.catalog)
+    colours = [of_classes[k] for k in order]
     size = 26 if order.size <= 42 else 14
     some = pixels > 0
     top.plot(x[some], y[some], color=NEUTRAL, linewidth=0.8, zorder=2)

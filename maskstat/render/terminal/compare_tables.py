@@ -15,7 +15,13 @@ from maskstat.naming import counted, percent, printable
 from maskstat.render.terminal.fitting import LAST, Fitted, TableColumn
 from maskstat.render.terminal.rows import ALL, RowChoice
 from maskstat.render.terminal.tables import bar_of
-from maskstat.statistics.comparison import METRICS, Comparison, PairComparison, Split
+from maskstat.statistics.comparison import (
+    METRICS,
+    Comparison,
+    FloatArray,
+    PairComparison,
+    Split,
+)
 from maskstat.version import __version__
 
 SCHEMA = 1
@@ -35,6 +41,7 @@ def compare_document(comparison: Comparison) -> dict[str, Any]:
     """
     catalog = comparison.splits[0].histogram.catalog
     names = catalog.names
+    shares = [split.histogram.frequency for split in comparison.splits]
     return {
         "schema": SCHEMA,
         "maskstat": __version__,
@@ -42,7 +49,7 @@ def compare_document(comparison: Comparison) -> dict[str, Any]:
         "splits": [_split(split) for split in comparison.splits],
         "pairs": [_pair(pair, names) for pair in comparison.pairs],
         "unconfirmed": [{"scan": scan, "mask": mask} for scan, mask in comparison.unconfirmed],
-        "classes": [_class(comparison, k) for k in comparison.order],
+        "classes": [_class(comparison, shares, k) for k in comparison.order],
     }
 
 
@@ -73,7 +80,7 @@ def _pair(pair: PairComparison, names: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _class(comparison: Comparison, k: int) -> dict[str, Any]:
+def _class(comparison: Comparison, shares: list[FloatArray], k: int) -> dict[str, Any]:
     info = comparison.splits[0].histogram.catalog.classes[k]
     return {
         "index": k,
@@ -82,11 +89,11 @@ def _class(comparison: Comparison, k: int) -> dict[str, Any]:
             {
                 "scan": split.name,
                 "pixels": int(split.histogram.pixels[k]),
-                "share": float(split.histogram.frequency[k]),
+                "share": float(share[k]),
                 "masks": int(split.histogram.masks[k]),
                 "presence": int(split.histogram.masks[k]) / split.histogram.mask_count,
             }
-            for split in comparison.splits
+            for split, share in zip(comparison.splits, shares, strict=True)
         ],
         "pairs": [
             {
