@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 _DIGITS = re.compile(r"([0-9]+)")
+_PLANE = re.compile(r"#([1-9][0-9]*)\Z")
 
 
 def natural_key(name: str) -> tuple[object, ...]:
@@ -15,6 +16,17 @@ def natural_key(name: str) -> tuple[object, ...]:
         digits = str(parts[at]).lstrip("0")
         parts[at] = (len(digits), digits)
     return (tuple(parts), name)
+
+
+def plane_name(file: str, plane: int) -> str:
+    """What a plane of a file is called that is a mask of its own; planes are numbered from 1."""
+    return f"{file}#{plane}"
+
+
+def split_plane(name: str) -> tuple[str, int | None]:
+    """The file and the number of the plane that a name may stand for; None where it has none."""
+    found = _PLANE.search(name)
+    return (name, None) if found is None else (name[: found.start()], int(found[1]))
 
 
 def printable(text: str) -> str:

@@ -38,7 +38,8 @@ def open_descriptor(path: str | os.PathLike[str]) -> int:
 
 def open_file(path: str | os.PathLike[str]) -> BinaryIO:
     """The file, to be read. Raises OSError."""
-    return os.fdopen(open_descriptor(path), "rb")
+    # By name, which tifffile asks a file for.
+    return open(path, "rb", opener=lambda path, _: open_descriptor(path))
 
 
 def read_file(path: str | os.PathLike[str], most: int) -> bytes | None:

@@ -67,7 +67,8 @@ def scan(
         db: the store's file; None keeps the counts in memory only.
         include, exclude: shell patterns on names.
         allow_lossy: count JPEG and lossy WebP too.
-        pages: "all" pages of a TIFF, planes of an array or volumes of a series as one mask,
+        pages: "each" page of a TIFF, plane of an array or slice of a NIfTI file is a mask, called
+            `file#1`, `file#2`, ...; "all" pages, planes or volumes of a series are one mask;
             "first", or the number of one, from 1.
         channels: a channel a class, in TIFF, NPY, NPZ, Zarr, NIfTI. "one-hot": the number of the
             one that is set, -1 for none. "bitmask": the sum of 2^k. With "-first" where an

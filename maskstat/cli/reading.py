@@ -15,9 +15,9 @@ PagesOption = Annotated[
     str | None,
     typer.Option(
         "--pages",
-        metavar="all|first|N",
-        help="Pages of a TIFF, planes of an array, volumes of a series: all as one mask, or one, "
-        "numbered from 1.",
+        metavar="each|all|first|N",
+        help="Pages of a TIFF, planes of an array, volumes of a series: each (of NIfTI each slice) "
+        "as a mask of its own, FILE#1, FILE#2, ...; all as one mask; or one, numbered from 1.",
     ),
 ]
 ChannelsOption = Annotated[

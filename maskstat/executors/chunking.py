@@ -18,6 +18,10 @@ class Sized(Protocol):
     def size(self) -> int:
         """Bytes that it takes where it is kept."""
 
+    @property
+    def group(self) -> str | None:
+        """Items that follow each other and say the same here make one chunk, however many."""
+
 
 SizedItem = TypeVar("SizedItem", bound=Sized)
 
@@ -51,12 +55,18 @@ class ChunkSizes:
 
 
 def chunked(items: Iterable[SizedItem], sizes: ChunkSizes) -> Iterator[list[SizedItem]]:
-    """The items in chunks, each as soon as the next item does not belong to it."""
+    """The items in chunks, each as soon as the next item does not belong to it.
+
+    A group that begins in a chunk is in it to its end.
+    """
     chunk: list[SizedItem] = []
     counts = sizes.in_turn()
     size, most = 0, next(counts)
+    group: str | None = None
     for item in items:
-        if chunk and (len(chunk) >= most or size + item.size > sizes.size):
+        apart = item.group is None or item.group != group
+        group = item.group
+        if chunk and apart and (len(chunk) >= most or size + item.size > sizes.size):
             yield chunk
             chunk, size, most = [], 0, next(counts)
         chunk.append(item)

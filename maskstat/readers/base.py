@@ -11,11 +11,6 @@ from maskstat.errors import Blank, MaskError, argument
 from maskstat.readers.options import ReadOptions
 from maskstat.values.tally import Encoding
 
-ALL_OR_ONE = (
-    f"{argument('pages', Blank('all|first|N'))} counts all or one, {argument('channels')} takes"
-    " them for classes"
-)
-
 
 class LabelMap(NamedTuple):
     """Pixels (H, W) of any integer type holding raw values, and how the file stored them."""
@@ -24,9 +19,23 @@ class LabelMap(NamedTuple):
     encoding: Encoding
 
 
+def each_or_all(one: str, many: str) -> str:
+    """What a user may say of a file of several: `one` of what is a plane, `many` of what counts."""
+    return (
+        f"{argument('pages', 'each')} counts each {one} as a mask,"
+        f" {argument('pages', Blank('all|first|N'))} one mask of all {many} or of one;"
+        f" {argument('channels')} takes them for classes"
+    )
+
+
 def no_page(found: str, asked: int) -> MaskError:
     """What is wrong where the user asks for a page, a plane or a volume that is not there."""
     return MaskError(f"has {found}: there is no {argument('pages', asked)}")
+
+
+def several_now() -> MaskError:
+    """What is wrong where planes are masks each, and a file of one plane has several."""
+    return MaskError("has several planes, and had one when it was listed: scan again")
 
 
 def refuse_lossy(kind: str, options: ReadOptions) -> None:

@@ -9,6 +9,8 @@ has
                                              where this file needs `read` after all
     tally_stream(file, name, options)        optional: the same from an open file, in pieces
     tally_and_pixels(data, name, options)    optional: counts and pixels from one pass, or None
+    planes(file, options) -> Planes | None   optional: the planes of an open file, where every plane
+                                             is a mask; None where it is one mask
 
 and raises `MaskError` with a short fact for whatever is wrong with the file. This table imports
 none of them; a module is imported when the first file of its format turns up.
@@ -30,9 +32,11 @@ from numpy.typing import NDArray
 from maskstat.errors import Blank, MaskError, argument
 from maskstat.memory import LARGEST_MASK, MemoryTask, ask_memory
 from maskstat.readers.base import LabelMap as LabelMap
+from maskstat.readers.base import read_up_to
 from maskstat.readers.foreign import LOOKED_AT, kind_of
 from maskstat.readers.index_channel import offer
 from maskstat.readers.options import ReadOptions as ReadOptions
+from maskstat.readers.planes import Planes
 from maskstat.readers.tallying import MAX_DISTINCT_VALUES, count_pixels, too_many_values
 from maskstat.values.tally import GREY, MaskTally
 
@@ -83,6 +87,14 @@ def recognise(data: bytes) -> Format:
     known = ", ".join(form.name for form in FORMATS)
     kind = kind_of(data)
     raise MaskError(f"not an image{f': {kind}' if kind else ''} (known are {known})")
+
+
+def format_of(file: BinaryIO) -> Format:
+    """The same of an open file, which then stands at its beginning again."""
+    file.seek(0)
+    found = recognise(read_up_to(file, LOOKED_AT))
+    file.seek(0)
+    return found
 
 
 def read_tally(data: bytes, name: str, options: ReadOptions) -> MaskTally:
@@ -148,6 +160,64 @@ def read_tally_and_pixels(
     if tally.encoding.reading:
         pixels, _ = options.interpreted_pixels(pixels, found[0].encoding, name)
     return tally, pixels
+
+
+class OpenPlanes:
+    """The planes of an open file, each a mask that counts as it would in a file of its own.
+
+    Attributes:
+        count: how many there are.
+        in_order: whether they are quick to read only one after another.
+
+    Every method raises MaskError as `read_tally` does, and OSError where reading fails.
+    """
+
+    def __init__(self, planes: Planes, options: ReadOptions):
+        self._planes, self._options = planes, options
+        self.count, self.in_order = planes.count, planes.in_order
+
+    def prepare(self) -> None:
+        """Before the first is read: look at what speaks for all of them, as a checksum does."""
+        self._planes.prepare()
+
+    @property
+    def held(self) -> int:
+        """Bytes of memory that are kept for all of them."""
+        return self._planes.held
+
+    def tally(self, plane: int, name: str) -> MaskTally:
+        """Raw value counts of one of them, from 0."""
+        with MemoryTask():
+            tally = self._planes.mask(plane).tally(name)
+        return _accepted(tally, self._options)
+
+    def tally_and_pixels(self, plane: int, name: str) -> tuple[MaskTally, NDArray[np.integer]]:
+        """The same, and its pixels (H, W)."""
+        pixels, encoding = self._planes.mask(plane).read()
+        tally = _accepted(count_pixels(name, pixels, encoding), self._options)
+        return tally, self._options.interpreted_pixels(pixels, encoding, name)[0]
+
+    def label_map(self, plane: int, name: str) -> LabelMap:
+        """The pixels of one of them, as `tally` counts them."""
+        found = self._planes.mask(plane).read()
+        return LabelMap(*self._options.interpreted_pixels(*found, name))
+
+
+def open_planes(file: BinaryIO, options: ReadOptions) -> OpenPlanes | None:
+    """The planes of an open file, which it must stay; None where it is one mask by its format.
+
+    Raises MaskError, and OSError where reading fails.
+    """
+    module = _module(format_of(file).module)
+    if not hasattr(module, "planes"):
+        return None
+    planes: Planes | None = module.planes(file, options)
+    return None if planes is None else OpenPlanes(planes, options)
+
+
+def open_planes_folder(path: str, options: ReadOptions) -> OpenPlanes:
+    """The same of a mask that is a folder: a Zarr store."""
+    return OpenPlanes(_module("zarr").planes_in_folder(path, options), options)
 
 
 def _accepted(tally: MaskTally, options: ReadOptions) -> MaskTally:

@@ -4,9 +4,9 @@ Voxels are read in the order of the file, some megabytes at a time, so a volume 
 little memory. nibabel reads the header. Its scaling (scl_slope, scl_inter) is applied: scaled and
 float volumes are label maps where every value is a whole number, and are refused where one is not.
 
-A volume of shape (X, Y, Z) becomes a mask of Z slices one below the other, each Y high and X wide.
-Of a series (X, Y, Z, T) `--pages` says which volume counts, from 1, or that all do; with
-`--channels` the fourth axis is a class each.
+A volume of shape (X, Y, Z) becomes a mask of Z slices one below the other, each Y high and X wide,
+or, with `--pages each`, Z masks. Of a series (X, Y, Z, T) `--pages` says which volume counts, from
+1, or that all do; with `--channels` the fourth axis is a class each.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from __future__ import annotations
 import io
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -23,8 +25,9 @@ from numpy.typing import NDArray
 from maskstat.errors import MaskError, argument
 from maskstat.memory import ask_memory
 from maskstat.naming import printable
-from maskstat.readers.base import ALL_OR_ONE, LabelMap, no_page
+from maskstat.readers.base import LabelMap, each_or_all, no_page, read_up_to, several_now
 from maskstat.readers.options import ReadOptions
+from maskstat.readers.planes import KEPT_BYTES, MOST_DEFLATED, Planes, check_count
 from maskstat.readers.raw_masks import ArrayPlan, RawMask, check_decoded, check_numbers
 from maskstat.values.tally import Encoding, MaskTally
 
@@ -64,6 +67,11 @@ class _Volume(NamedTuple):
         """How many volumes there are."""
         return math.prod(self.axes[3:])
 
+    @property
+    def slices(self) -> int:
+        """How many slices all volumes have."""
+        return self.axes[2] * self.volumes
+
 
 class _Series(RawMask):
     """The volumes of an open file that count: slices one below the other."""
@@ -100,6 +108,113 @@ class _Series(RawMask):
         return flat.reshape(volume.volumes, -1).T if self.plan.channels else flat
 
 
+class _Slices(Planes):
+    """The slices of an open file. A gzipped one is unpacked to its checksum before the first."""
+
+    def __init__(self, file: BinaryIO, options: ReadOptions):
+        self._file, self._options = file, options
+        self._stream = _Stream(file)
+        self.volume = volume = _header(self._stream)
+        self._pixels: NDArray[np.generic] | None = None
+        slices = volume.slices
+        if options.channels is not None:
+            _chosen(volume, replace(options, pages=None))
+            slices = volume.axes[2]
+        self.count = check_count(slices)
+        self.encoding, self.channels = _encoding(volume, options), options.channels or ""
+        self.shape = volume.axes[1], volume.axes[0]
+        self._bytes = math.prod(self.shape) * volume.dtype.itemsize
+        self.in_order = self._stream.is_gzip or options.channels is not None
+        self._at = 0  # the slice that the stream stands at
+        self._start = None if self.in_order else self._stream.place
+        self._check_length()
+
+    def _check_length(self) -> None:
+        """Raise MaskError where the file can't hold as many voxels as its header says."""
+        said = self.volume.slices * self._bytes
+        held = self._file.seek(0, io.SEEK_END)
+        held = held - self._start if self._start is not None else held * MOST_DEFLATED
+        if held < said:
+            raise MaskError("the file ends within its voxels")
+        self._rewind()
+
+    def _rewind(self) -> None:
+        self._file.seek(0)
+        self._stream, self._at = _Stream(self._file), 0
+        _header(self._stream)
+
+    def prepare(self) -> None:
+        """Unpack all, and keep it where it is small or has to be read at once."""
+        if self._start is not None:
+            return
+        if self._options.channels is not None:
+            self._file.seek(0)
+            series = _Series(self._file, replace(self._options, pages=None))
+            self._pixels = series.whole()
+            self.held = self._pixels.nbytes
+            return
+        kept = []
+        size = self.volume.slices * self._bytes
+        small = size <= KEPT_BYTES
+        ask_memory(2 * size if small else _PIECE)
+        for voxels in _stored(self._stream, self.volume, 0, self.volume.volumes):
+            if small:
+                kept.append(voxels)
+        if small:
+            self._pixels, self.held = np.concatenate(kept), size
+        else:
+            self._rewind()
+
+    def mask(self, plane: int) -> RawMask:
+        """A slice."""
+        return _Slice(self, plane)
+
+    def voxels(self, plane: int) -> Iterator[NDArray[np.generic]]:
+        """The values of a slice; of classes, [voxels, classes]."""
+        size = math.prod(self.shape)
+        if self._pixels is not None:
+            part = self._pixels[plane * size : (plane + 1) * size]
+            yield part if self._options.channels is not None else _scaled(part, self.volume)
+            return
+        if self._start is not None:
+            self._file.seek(self._start + plane * self._bytes)
+            read: Callable[[int], bytes] = partial(read_up_to, self._file)
+        else:
+            at, self._at = self._at, self.volume.slices  # until the slice was read to its end
+            if plane < at:
+                self._rewind()
+                at, self._at = 0, self.volume.slices
+            _skip(self._stream, (plane - at) * self._bytes)
+            read = self._stream.read
+        for piece in _pieces(read, self._bytes, self.volume):
+            yield _scaled(piece, self.volume)
+        self._at = plane + 1
+
+
+class _Slice(RawMask):
+    """A slice of an open file."""
+
+    def __init__(self, slices: _Slices, plane: int):
+        plan = ArrayPlan(slices.shape, slices.encoding, channels=slices.channels)
+        size = math.prod(slices.shape) * max(8, slices.volume.dtype.itemsize)
+        axes = math.prod(slices.shape), slices.volume.volumes
+        super().__init__(plan, axes, size)
+        self._slices, self._plane = slices, plane
+
+    def pieces(self) -> Iterator[NDArray[np.generic]]:
+        """Voxels as they come."""
+        return self._slices.voxels(self._plane)
+
+    def whole(self) -> NDArray[np.generic]:
+        """All voxels."""
+        return np.concatenate(list(self.pieces()))
+
+
+def planes(file: BinaryIO, options: ReadOptions) -> Planes:
+    """The slices of an open, seekable file. Raises MaskError."""
+    return _Slices(file, options)
+
+
 def tally(data: bytes, name: str, options: ReadOptions) -> MaskTally:
     """Count a volume piece by piece."""
     return tally_stream(io.BytesIO(data), name, options)
@@ -134,12 +249,15 @@ def _chosen(volume: _Volume, options: ReadOptions) -> tuple[int, int]:
                 f"a volume's channels are its last axis: {argument('channels')} without -first"
             )
         return 0, volume.volumes
+    if options.pages == "each" and volume.slices > 1:
+        raise several_now()
     if options.pages == "all" or volume.volumes == 1:
         if isinstance(options.pages, int) and options.pages > 1:
             raise no_page("1 volume", options.pages)
         return 0, volume.volumes
-    if options.pages is None:
-        raise MaskError(f"has {volume.volumes} volumes where one mask is expected ({ALL_OR_ONE})")
+    if options.pages is None or options.pages == "each":
+        said = each_or_all("slice", "volumes")
+        raise MaskError(f"has {volume.volumes} volumes where one mask is expected ({said})")
     if options.pages > volume.volumes:
         raise no_page(f"{volume.volumes} volumes", options.pages)
     return options.pages - 1, options.pages
@@ -151,9 +269,14 @@ class _Stream:
     def __init__(self, file: BinaryIO):
         self._file = file
         start = file.read(2)
-        is_gzip = start == _GZIP
+        self.is_gzip = is_gzip = start == _GZIP
         self._unzip: Any = zlib.decompressobj(wbits=31) if is_gzip else None
         self._waiting, self._again = (start, b"") if is_gzip else (b"", start)
+
+    @property
+    def place(self) -> int:
+        """Where in a file that is not gzipped the next byte is."""
+        return self._file.tell() - len(self._again)
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes, fewer only at the end. Raises MaskError where gzip is damaged."""
@@ -261,20 +384,33 @@ def _voxels(
     stream: _Stream, volume: _Volume, first: int, last: int
 ) -> Iterator[NDArray[np.generic]]:
     """The values of volumes first..last - 1, some at a time; floats where they are scaled."""
+    for voxels in _stored(stream, volume, first, last):
+        yield _scaled(voxels, volume)
+
+
+def _stored(
+    stream: _Stream, volume: _Volume, first: int, last: int
+) -> Iterator[NDArray[np.generic]]:
+    """The same as they are stored."""
+    size = volume.voxels * volume.dtype.itemsize
+    _skip(stream, first * size)
+    yield from _pieces(stream.read, (last - first) * size, volume)
+    if last == volume.volumes:
+        stream.finish()
+
+
+def _pieces(
+    read: Callable[[int], bytes], left: int, volume: _Volume
+) -> Iterator[NDArray[np.generic]]:
+    """The voxels of the next bytes. Raises MaskError where there are fewer."""
     item = volume.dtype.itemsize
-    _skip(stream, first * volume.voxels * item)
-    left = (last - first) * volume.voxels * item
     items = _PIECE // (8 * item) if volume.is_scaled else _PIECE // item
-    piece_size = items * item
     while left:
-        piece = stream.read(min(left, piece_size))
+        piece = read(min(left, items * item))
         left -= len(piece)
         if len(piece) % item or (not piece and left):
             raise MaskError("the file ends within its voxels")
-        voxels = np.frombuffer(piece, volume.dtype)
-        yield _scaled(voxels, volume)
-    if last == volume.volumes:
-        stream.finish()
+        yield np.frombuffer(piece, volume.dtype)
 
 
 def _scaled(voxels: NDArray[np.generic], volume: _Volume) -> NDArray[np.generic]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from maskstat.errors import MaskError
 from maskstat.readers.base import LabelMap, read_up_to
 from maskstat.readers.options import ReadOptions
+from maskstat.readers.planes import ArrayPlanes
 from maskstat.readers.raw_masks import (
     PIECE,
     ArrayInMemory,
@@ -41,6 +42,15 @@ def tally(data: bytes, name: str, options: ReadOptions) -> MaskTally:
 def tally_stream(file: BinaryIO, name: str, options: ReadOptions) -> MaskTally:
     """The same from an open file, in pieces."""
     return StoredArray(file, "npy", options).tally(name)
+
+
+def planes(file: BinaryIO, options: ReadOptions) -> ArrayPlanes:
+    """The planes of an open file. Raises MaskError where it has not the size that it says."""
+    shape, fortran, dtype = read_header(file)
+    place = file.tell()
+    found = ArrayPlanes(file, place, shape, fortran, dtype, "npy", options)
+    _check_length(file.seek(0, io.SEEK_END) - place, found.size)
+    return found
 
 
 class StoredArray(RawMask):
@@ -173,10 +183,11 @@ def _array(data: bytes) -> NDArray[np.generic]:
     offset = stream.tell()
     if count == 0:
         raise MaskError("has no pixels")
-    if len(data) - offset != count * dtype.itemsize:
-        raise MaskError(
-            f"holds {len(data) - offset} bytes of pixels where its header says "
-            f"{count * dtype.itemsize}"
-        )
+    _check_length(len(data) - offset, count * dtype.itemsize)
     flat = np.frombuffer(data, dtype, count, offset)
     return flat.reshape(shape, order="F" if fortran else "C")
+
+
+def _check_length(held: int, said: int) -> None:
+    if held != said:
+        raise MaskError(f"holds {held} bytes of pixels where its header says {said}")

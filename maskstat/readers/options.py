@@ -23,12 +23,13 @@ from maskstat.values.tally import KEPT_IDS, NO_NUMBER, Encoding, MaskTally
 if TYPE_CHECKING:
     from maskstat.readers.panoptic import Panoptic
 
-Pages = Literal["all"] | int
+Pages = Literal["all", "each"] | int
 STACKED = frozenset({"tiff", "npy", "npz", "zarr", "nifti"})  # containers of pages and channels
 # What a user says where a file alone does not say how it is read, and what a store records of it.
 SAID = frozenset(
     {"pages", "channels", "channel", "array", "value_divisor", "divide_all", "panoptic"}
 )
+_PAGES_READ: dict[object, str] = {"all": "all pages", "each": "each page"}
 NAMED = frozenset({"npz", "zarr"})  # containers of named arrays
 
 
@@ -39,8 +40,9 @@ class ReadOptions:
     Attributes:
         allow_lossy: read formats whose compression may have changed labels.
         colours: whether a catalogue with colours is at hand to explain RGB masks.
-        pages: "all" pages of a TIFF, planes of an array or volumes of a series as one mask, or
-            the number of one, from 1; None where a file holds one mask.
+        pages: "all" pages of a TIFF, planes of an array or volumes of a series as one mask, the
+            number of one, from 1, or "each" plane, page or slice as a mask of its own, which
+            `formats.open_planes` opens; None where a file holds one mask.
         channels: "one-hot" or "bitmask", how several channels make one value; with "-first" where
             an array's channels are its first axis rather than its last.
         channel: where a mask of indices is stored as colours: "r" has the index in red, "grey" in
@@ -148,7 +150,7 @@ class ReadOptions:
         words: list[str] = []
         if container.split()[0] in STACKED:
             if self.pages is not None:
-                words.append("all pages" if self.pages == "all" else f"page {self.pages}")
+                words.append(_PAGES_READ.get(self.pages, f"page {self.pages}"))
             if self.channels is not None:
                 words.append(self.channels)
         if self.channel is not None:
@@ -258,13 +260,15 @@ def _check_panoptic(encoding: Encoding) -> None:
 
 
 def _pages(given: object) -> Pages | None:
-    if given is None or given == "all":
+    if given is None:
+        return None
+    if given == "all" or given == "each":
         return given
     text = "1" if given == "first" else str(given)
     if re.fullmatch(r"[1-9][0-9]{0,8}", text):
         return int(text)
     raise ParameterError(
-        f"is all, first, or the number of a page from 1, not {printable(repr(text))}",
+        f"is each, all, first, or the number of a page from 1, not {printable(repr(text))}",
         parameter="pages",
     )
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from maskstat.errors import Blank, MaskError, argument
 from maskstat.memory import LARGEST_MASK, ask_memory
 from maskstat.naming import counted, printable, storable
-from maskstat.readers.base import LabelMap, no_page
+from maskstat.readers.base import LabelMap, no_page, several_now
 from maskstat.readers.channels import ChannelReader
 from maskstat.readers.choices import Channel
 from maskstat.readers.index_channel import IndexChannel
@@ -27,6 +27,7 @@ from maskstat.readers.tallying import PixelCounter, whole_numbers
 from maskstat.values.tally import Encoding, MaskTally
 
 _COLOURS = {3: "rgb", 4: "rgba"}
+_ONE = frozenset({None, "each"})  # of `pages`: what says nothing of a single plane
 _SHOWN = 8
 PIECE = 1 << 24  # bytes or samples that are looked at together
 
@@ -74,6 +75,8 @@ def plan_array(
     check_numbers(dtype)
     if not math.prod(shape):
         raise MaskError("has no pixels")
+    if options.pages == "each" and math.prod(shape[: leading_axes(shape, dtype, options)]) != 1:
+        raise several_now()
     if options.channels is not None:
         axes = shape[1:] if options.channels.endswith("-first") else shape[:-1]
         if len(shape) < 3:
@@ -83,7 +86,7 @@ def plan_array(
         leading, plane, size = _mask_shape(axes, shape, options)
         encoding = Encoding(container, "int", 64)
         return ArrayPlan(size, encoding, leading, plane, channels=options.channels)
-    if len(shape) == 3 and shape[2] in _COLOURS and dtype == np.uint8 and options.pages is None:
+    if len(shape) == 3 and shape[2] in _COLOURS and dtype == np.uint8 and options.pages in _ONE:
         samples = _COLOURS[shape[2]]
         return ArrayPlan((shape[0], shape[1]), Encoding(container, samples, 8), colours=samples)
     kinds = {"b": "bool", "i": "int", "u": "uint", "f": "float"}
@@ -95,6 +98,30 @@ def plan_array(
         return ArrayPlan((shape[0], shape[1]), encoding, colours=colours, channel=options.channel)
     leading, plane, size = _mask_shape(shape, shape, options)
     return ArrayPlan(size, encoding, leading, plane)
+
+
+def leading_axes(shape: tuple[int, ...], dtype: np.dtype[np.generic], options: ReadOptions) -> int:
+    """How many first axes number the planes, where each plane is a mask: (H, W), or what is that.
+
+    Raises:
+        MaskError: channels come first, and it can't be told whether planes come before them.
+    """
+    length = len(shape)
+    if options.channels is not None:
+        if options.channels.endswith("-first"):
+            if length > 3:
+                raise MaskError(
+                    f"array of shape {_text(shape)}: planes or channels may be its first axis"
+                    " (save it with channels last)"
+                )
+            return 0
+        return max(0, length - 3)
+    is_coloured = dtype == np.uint8 or options.channel is not None
+    if length > 2 and shape[-1] in _COLOURS and is_coloured:
+        return length - 3
+    while length > 2 and shape[length - 1] == 1:
+        length -= 1
+    return max(0, length - 2)
 
 
 def _mask_shape(
@@ -117,7 +144,8 @@ def _mask_shape(
         colours = f"; {argument('channel')} indices in colours" if coloured else ""
         raise MaskError(
             f"array of shape {_text(shape)} where (H, W) is expected"
-            f" ({argument('pages', 'all')} counts a volume;"
+            f" ({argument('pages', 'each')} counts each plane as a mask,"
+            f" {argument('pages', 'all')} one mask of all planes;"
             f" {argument('channels')} a stack of classes{colours})"
         )
     return leading, plane, (math.prod(kept[:-1]), kept[-1])
@@ -169,11 +197,15 @@ class RawMask(ABC):
         ask_memory(min(self.size, PIECE) * (2 if self.plan.is_plain else 8))
         counter = PixelCounter()
         for piece in self.pieces():
-            if self.plan.is_coloured:
-                counter.add_colours(np.asarray(piece, np.uint8))
-            else:
-                counter.add(self._values(piece))
+            self.add_to(counter, piece)
         return counter.finish(name, self.plan.shape, self.plan.encoding)
+
+    def add_to(self, counter: PixelCounter, piece: NDArray[np.generic]) -> None:
+        """Count one of its pieces. Raises MaskError."""
+        if self.plan.is_coloured:
+            counter.add_colours(np.asarray(piece, np.uint8))
+        else:
+            counter.add(self._values(piece))
 
     def read(self) -> LabelMap:
         """Its pixels (H, W) of raw values. Raises MaskError, also where it is too large."""

@@ -13,16 +13,17 @@ from typing import BinaryIO
 
 from PIL import Image, TiffImagePlugin
 
-from maskstat.errors import Blank, MaskError, argument
+from maskstat.errors import MaskError
 from maskstat.memory import LARGEST_MASK
 from maskstat.naming import counted
-from maskstat.readers.base import ALL_OR_ONE, LabelMap, no_page
+from maskstat.readers.base import LabelMap, each_or_all, no_page, several_now
 from maskstat.readers.options import ReadOptions
+from maskstat.readers.planes import Planes
 from maskstat.readers.tallying import count_pixels
 from maskstat.readers.tiff_directory import (
     Directory,
+    check_labels,
     colour_samples,
-    is_label_page,
     leaves_out,
     read_directory,
 )
@@ -53,6 +54,18 @@ def tally_stream(file: BinaryIO, name: str, options: ReadOptions) -> MaskTally |
     return _by_windows(file, directory, name, options)
 
 
+def planes(file: BinaryIO, options: ReadOptions) -> Planes | None:
+    """The pages of an open, seekable file; None where it has one. Raises MaskError."""
+    directory = read_directory(file)
+    if len(directory.masks) == 1:
+        return None
+    if (lacking := _lacking(f"a TIFF of {len(directory.pages)} pages")) is not None:
+        raise lacking
+    from maskstat.readers.tiff_mosaic import Pages
+
+    return Pages(file, directory, options)
+
+
 def read(data: bytes, options: ReadOptions) -> LabelMap:
     """Raw values as stored."""
     file = io.BytesIO(data)
@@ -72,31 +85,32 @@ def _by_windows(file: BinaryIO, directory: Directory, name: str, options: ReadOp
 
 def _needs_mosaic(file: BinaryIO, directory: Directory, options: ReadOptions) -> bool:
     """Whether tifffile must read it. Raises MaskError where it must and is not there."""
+    found = counted(len(directory.masks), "page")
+    if len(directory.masks) > 1 and options.pages == "each":
+        raise several_now()
     if len(directory.masks) > 1 and options.pages is None and options.channels is None:
-        raise MaskError(
-            f"has {counted(len(directory.masks), 'page')} where one mask is expected ({ALL_OR_ONE})"
-        )
+        said = each_or_all("page", "pages")
+        raise MaskError(f"has {found} where one mask is expected ({said})")
     if isinstance(options.pages, int) and options.pages > len(directory.masks):
-        raise no_page(counted(len(directory.masks), "page"), options.pages)
-    page = directory.masks[0]
-    if options.channels is None and not is_label_page(page):
-        raise MaskError(
-            f"{page.samples} channels where one of class indices is expected"
-            f" ({argument('channels', Blank('one-hot|bitmask'))} takes them for classes)"
-        )
+        raise no_page(found, options.pages)
+    if options.channels is None:
+        check_labels(directory.masks[0])
     reason = _beyond_pillow(file, directory, options)
     if reason is None:
         return False
+    if (lacking := _lacking(reason)) is not None and reason != _LARGE:
+        raise lacking
+    return lacking is None
+
+
+def _lacking(reason: str) -> MaskError | None:
+    """What to say where a package is absent that reads what Pillow does not."""
     try:
         import imagecodecs  # noqa: F401
         import tifffile  # noqa: F401
-    except ImportError as error:
-        if reason == _LARGE:
-            return False
-        raise MaskError(
-            f'{reason} needs tifffile and imagecodecs: pip install "maskstat[tiff]"'
-        ) from error
-    return True
+    except ImportError:
+        return MaskError(f'{reason} needs tifffile and imagecodecs: pip install "maskstat[tiff]"')
+    return None
 
 
 def _beyond_pillow(file: BinaryIO, directory: Directory, options: ReadOptions) -> str | None:

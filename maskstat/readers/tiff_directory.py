@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from numpy.typing import NDArray
 
-from maskstat.errors import MaskError
+from maskstat.errors import Blank, MaskError, argument
 from maskstat.readers.base import read_at
 
 _BIG_TIFF = 43
@@ -144,6 +144,15 @@ def colour_samples(page: Page) -> str:
 def is_label_page(page: Page) -> bool:
     """Whether its pixels are single values or colours rather than a stack of channels."""
     return page.samples == 1 or bool(colour_samples(page))
+
+
+def check_labels(page: Page) -> None:
+    """Raise MaskError where its pixels are a stack of channels."""
+    if not is_label_page(page):
+        raise MaskError(
+            f"{page.samples} channels where one of class indices is expected"
+            f" ({argument('channels', Blank('one-hot|bitmask'))} takes them for classes)"
+        )
 
 
 def read_directory(file: BinaryIO) -> Directory:

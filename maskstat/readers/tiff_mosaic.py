@@ -25,9 +25,16 @@ from maskstat.readers.channels import ChannelReader
 from maskstat.readers.index_channel import IndexChannel
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.pillow_images import pack_colours
+from maskstat.readers.planes import Mask, Planes, check_count
 from maskstat.readers.raw_masks import check_decoded
 from maskstat.readers.tallying import PixelCounter, whole_numbers
-from maskstat.readers.tiff_directory import Directory, Page, colour_samples, stored
+from maskstat.readers.tiff_directory import (
+    Directory,
+    Page,
+    check_labels,
+    colour_samples,
+    stored,
+)
 from maskstat.readers.tiff_images import IMAGE_CODECS
 from maskstat.readers.tiff_nodata import with_nodata
 from maskstat.readers.tiff_segments import FAULTS, Window, unreadable, windows
@@ -41,37 +48,38 @@ def tally_mosaic(
     file: BinaryIO, directory: Directory, name: str, options: ReadOptions
 ) -> MaskTally:
     """Count the pages of an open file that the options choose. Raises MaskError."""
-    mosaic = _Mosaic(file, directory, options)
-    counter = PixelCounter()
-    for _, window in mosaic.windows():
-        if mosaic.colours:
-            counter.add_colours(_bytes(window.pixels))
-        else:
-            counter.add(mosaic.values(window.pixels))
-    mosaic.finish()
-    return counter.finish(name, mosaic.shape, mosaic.encoding)
+    return _Mosaic(file, _opened(file), _chosen(directory, options), options).tally(name)
 
 
 def read_mosaic(file: BinaryIO, directory: Directory, options: ReadOptions) -> LabelMap:
     """The pixels of all chosen pages, one below the other. Raises MaskError."""
-    mosaic = _Mosaic(file, directory, options)
-    whole: NDArray[np.integer] | None = None
-    for top, window in mosaic.windows():
-        if mosaic.colours:
-            part: NDArray[np.integer] = pack_colours(_bytes(window.pixels), mosaic.colours)
-        else:
-            part = mosaic.values(window.pixels)
-        if whole is None:
-            size = math.prod(mosaic.shape) * part.dtype.itemsize
-            check_decoded(size)
-            ask_memory(size)
-            whole = np.empty(mosaic.shape, part.dtype)
-        row, (height, width) = window.row, part.shape
-        page = mosaic.as_stored(whole, top)
-        page[row : row + height, window.column : window.column + width] = part
-    assert whole is not None
-    mosaic.finish()
-    return LabelMap(whole, mosaic.encoding)
+    return _Mosaic(file, _opened(file), _chosen(directory, options), options).read()
+
+
+class Pages(Planes):
+    """The pages of an open file, each a mask of its own, of any size and kind."""
+
+    def __init__(self, file: BinaryIO, directory: Directory, options: ReadOptions):
+        self._file, self._pages, self._options = file, directory.masks, options
+        self._tiff = _opened(file)
+        self.count = check_count(len(self._pages))
+
+    def mask(self, plane: int) -> Mask:
+        """A page."""
+        page = self._pages[plane]
+        if self._options.channels is None:
+            check_labels(page)
+        return _Mosaic(self._file, self._tiff, [page], self._options)
+
+
+def _opened(file: BinaryIO) -> tifffile.TiffFile:
+    try:
+        file.seek(0)
+        return tifffile.TiffFile(file)
+    except FAULTS:
+        raise
+    except Exception as error:  # tifffile raises anything on hostile bytes
+        raise unreadable(error) from error
 
 
 def _bytes(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
@@ -87,17 +95,20 @@ class _Mosaic:
         encoding: how the file stores pixels.
     """
 
-    def __init__(self, file: BinaryIO, directory: Directory, options: ReadOptions):
-        self._file = file
-        self._pages = _chosen(directory, options)
+    def __init__(
+        self,
+        file: BinaryIO,
+        tiff: tifffile.TiffFile,
+        pages: Sequence[Page],
+        options: ReadOptions,
+    ):
+        self._file, self._tiff, self._pages = file, tiff, pages
         first = self._pages[0]
         for page in self._pages[1:]:
             if _kind(page) != _kind(first):
                 raise MaskError(f"page {page.number + 1} is of another size or kind than the first")
         lossy = _check_compression(first, options)
         try:
-            file.seek(0)
-            self._tiff = tifffile.TiffFile(file)
             self._opened = [self._tiff.pages[page.number] for page in self._pages]
             self._dtype: np.dtype[Any] | None = self._opened[0].dtype
         except FAULTS:
@@ -129,6 +140,37 @@ class _Mosaic:
         self._page_height, width = first.shape
         self.shape = (self._page_height * len(self._groups), width)
         self.encoding = encoding.lossy() if lossy else encoding
+
+    def tally(self, name: str) -> MaskTally:
+        """Count all that counts. Raises MaskError."""
+        counter = PixelCounter()
+        for _, window in self.windows():
+            if self.colours:
+                counter.add_colours(_bytes(window.pixels))
+            else:
+                counter.add(self.values(window.pixels))
+        self.finish()
+        return counter.finish(name, self.shape, self.encoding)
+
+    def read(self) -> LabelMap:
+        """The pixels of all pages, one below the other. Raises MaskError."""
+        whole: NDArray[np.integer] | None = None
+        for top, window in self.windows():
+            if self.colours:
+                part: NDArray[np.integer] = pack_colours(_bytes(window.pixels), self.colours)
+            else:
+                part = self.values(window.pixels)
+            if whole is None:
+                size = math.prod(self.shape) * part.dtype.itemsize
+                check_decoded(size)
+                ask_memory(size)
+                whole = np.empty(self.shape, part.dtype)
+            row, (height, width) = window.row, part.shape
+            page = self.as_stored(whole, top)
+            page[row : row + height, window.column : window.column + width] = part
+        assert whole is not None
+        self.finish()
+        return LabelMap(whole, self.encoding)
 
     def windows(self) -> Iterator[tuple[int, Window]]:
         """Windows that cover all that counts, with the row where their page begins in the mask."""

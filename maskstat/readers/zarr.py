@@ -10,7 +10,8 @@ from __future__ import annotations
 import itertools
 import math
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,15 @@ from maskstat.errors import Blank, MaskError, argument
 from maskstat.memory import ask_memory
 from maskstat.naming import printable
 from maskstat.readers.options import ReadOptions
-from maskstat.readers.raw_masks import ArrayPlan, RawMask, choose_array, plan_array
+from maskstat.readers.planes import Planes, check_count
+from maskstat.readers.raw_masks import (
+    ArrayPlan,
+    RawMask,
+    choose_array,
+    leading_axes,
+    plan_array,
+)
+from maskstat.readers.tallying import PixelCounter
 from maskstat.readers.zarr_guard import check_chunk, codec_names, filtered_size, shard_parts
 from maskstat.values.tally import MaskTally
 
@@ -35,9 +44,11 @@ _MAX_AXES = 32
 _MAX_NODES = 1000  # arrays and groups that are looked through for the only array
 _BLOCK_CHUNKS = 1024  # that Zarr is asked for at once: it keeps some objects for each
 _MOST_TOGETHER = 1 << 16  # the same where they can't be parted: in a shard, of all channels
+_COUNTED_TOGETHER = 4096  # planes
 _BLOCK_BYTES = 32 << 20
 _CHUNK_OVERHEAD = 1 << 20  # of an encoded chunk that could not be compressed
 _MARKS = ("zarr.json", ".zarray", ".zgroup")
+_Kept = Mapping[int, slice]
 
 
 def tally_folder(path: str, name: str, options: ReadOptions) -> MaskTally:
@@ -55,6 +66,127 @@ def in_zip(archive: zipfile.ZipFile, options: ReadOptions) -> RawMask:
     return _ZarrArray(_stores().zip_store(archive, _root(archive)), options)
 
 
+def planes_in_folder(path: str, options: ReadOptions) -> Planes:
+    """The planes of the array that the store in a folder holds. Raises MaskError."""
+    return _ZarrPlanes(_stores().folder_store(path), options)
+
+
+def planes_in_zip(archive: zipfile.ZipFile, options: ReadOptions) -> Planes:
+    """The same of the store in an open zip."""
+    return _ZarrPlanes(_stores().zip_store(archive, _root(archive)), options)
+
+
+class _ZarrPlanes(Planes):
+    """The planes of an array. Those that chunks hold together are decoded, or counted, together."""
+
+    def __init__(self, store: CheckedStore, options: ReadOptions):
+        self.array = array = _open(store, options)
+        dtype: np.dtype[np.generic] = array.dtype
+        self.shape: tuple[int, ...] = tuple(array.shape)
+        self.leading = leading_axes(self.shape, dtype, options)
+        self.axes = self.shape[self.leading :]
+        self.plan = plan_array(self.axes, dtype, "zarr", options)
+        self.count = check_count(math.prod(self.shape[: self.leading]))
+        self.size = math.prod(self.axes) * dtype.itemsize
+        deep = tuple(array.shards or array.chunks)[: self.leading]
+        self._deep = min(deep[-1], self.shape[self.leading - 1]) if deep else 1
+        self.in_order = self._deep > 1
+        self._slab: tuple[range, NDArray[np.generic]] | None = None
+        self._counted: tuple[range, list[MaskError | MaskTally]] | None = None
+
+    def mask(self, plane: int) -> RawMask:
+        """One of them."""
+        return _ZarrPlane(self, plane)
+
+    def _beside(self, plane: int, most: int) -> range:
+        """The planes in the same chunks along the last axis of planes, or `most` of them."""
+        length = self.shape[self.leading - 1]
+        row = plane - plane % length
+        start = plane - (plane - row) % self._deep
+        first = plane - (plane - start) % most
+        return range(first, min(first + most, start + self._deep, row + length))
+
+    def _part(self, planes: range) -> dict[int, slice]:
+        """The indices of planes that are beside each other, by their axes."""
+        at = np.unravel_index(planes.start, self.shape[: self.leading])
+        part = {axis: slice(int(index), int(index) + 1) for axis, index in enumerate(at)}
+        last = self.leading - 1
+        part[last] = slice(part[last].start, part[last].start + len(planes))
+        return part
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the planes that chunks hold together can be held in memory."""
+        return self._deep * self.size <= MAX_CHUNK_BYTES
+
+    def items(self, plane: int) -> NDArray[np.generic]:
+        """The items of a plane; those beside it are kept where they are few."""
+        beside = self._beside(plane, self._deep if self.is_small else 1)
+        if self._slab is None or self._slab[0] != beside:
+            self._slab = None  # before another one takes memory
+            self.held = len(beside) * self.size
+            ask_memory(self.held)
+            items = np.empty((len(beside), *self.axes), self.array.dtype)
+            for part in _parts(self.array, self._part(beside)):
+                inner = part[self.leading :]
+                lengths = [at.stop - at.start for at in inner]
+                items[(slice(None), *inner)] = _fetch(self.array, part).reshape(
+                    len(beside), *lengths
+                )
+            self._slab = beside, items
+        found: NDArray[np.generic] = self._slab[1][plane - beside.start]
+        return found
+
+    def counted(self, plane: int) -> MaskTally:
+        """The counts of a plane, added up a block at a time with those of the planes beside it."""
+        beside = self._beside(plane, _COUNTED_TOGETHER)
+        if self._counted is None or self._counted[0] != beside:
+            masks = [self.mask(other) for other in beside]
+            counters = [PixelCounter() for _ in beside]
+            wrong: dict[int, MaskError] = {}
+            for piece in _blocks(self.array, self.plan, self._part(beside)):
+                for at, part in enumerate(piece.reshape(piece.shape[self.leading - 1 :])):
+                    try:
+                        if at not in wrong:
+                            masks[at].add_to(counters[at], part)
+                    except MaskError as error:  # of this plane, and none of the others
+                        wrong[at] = error
+            shape, encoding = self.plan.shape, self.plan.encoding
+            self._counted = (
+                beside,
+                [
+                    wrong.get(at) or counter.finish("", shape, encoding)
+                    for at, counter in enumerate(counters)
+                ],
+            )
+        found = self._counted[1][plane - beside.start]
+        if isinstance(found, MaskError):
+            raise found
+        return found
+
+
+class _ZarrPlane(RawMask):
+    """A plane of an open array."""
+
+    def __init__(self, planes: _ZarrPlanes, plane: int):
+        super().__init__(planes.plan, planes.axes, planes.size)
+        self._planes, self._plane = planes, plane
+
+    def tally(self, name: str) -> MaskTally:
+        """Its counts."""
+        if self._planes.is_small:
+            return super().tally(name)
+        return replace(self._planes.counted(self._plane), name=name)
+
+    def pieces(self) -> Iterator[NDArray[np.generic]]:
+        """All at once."""
+        yield self.whole()
+
+    def whole(self) -> NDArray[np.generic]:
+        """In memory."""
+        return self._planes.items(self._plane)
+
+
 class _ZarrArray(RawMask):
     """The array that the user asks for, or the only one."""
 
@@ -66,12 +198,16 @@ class _ZarrArray(RawMask):
 
     def pieces(self) -> Iterator[NDArray[np.generic]]:
         """Parts of the array that are made of whole chunks."""
-        return _blocks(self._array, self.plan)
+        plan, kept = self.plan, {}
+        if plan.plane is not None:
+            axis = plan.leading + (1 if plan.channels.endswith("-first") else 0)
+            kept[axis] = slice(plan.plane, plan.plane + 1)
+        return _blocks(self._array, plan, kept)
 
     def whole(self) -> NDArray[np.generic]:
         """All chunks."""
         found = np.empty(self.axes, self._array.dtype)
-        for part in _parts(self._array):
+        for part in _parts(self._array, {}):
             found[part] = _fetch(self._array, part)
         return found
 
@@ -200,24 +336,21 @@ def _too_many(what: str, most: int) -> MaskError:
     )
 
 
-def _blocks(array: Any, plan: ArrayPlan) -> Iterator[NDArray[np.generic]]:
+def _blocks(array: Any, plan: ArrayPlan, kept: _Kept) -> Iterator[NDArray[np.generic]]:
     """Parts of the array that count, made of whole chunks; channels are the last axis."""
     first = plan.channels.endswith("-first")
     whole = None if plan.is_plain else 0 if first else len(array.shape) - 1
-    planes = None if plan.plane is None else (plan.leading + first, plan.plane)
-    for part in _parts(array, whole, planes):
+    for part in _parts(array, kept, whole):
         found = _fetch(array, part)
         yield np.moveaxis(found, 0, -1) if first else found
 
 
-def _parts(
-    array: Any, whole: int | None = None, planes: tuple[int, int] | None = None
-) -> Iterator[tuple[slice, ...]]:
+def _parts(array: Any, kept: _Kept, whole: int | None = None) -> Iterator[tuple[slice, ...]]:
     """The array cut along its chunks, a few at a time.
 
     Args:
+        kept: axes of which only some indices are wanted, in one piece, and these.
         whole: the axis that is not cut.
-        planes: the axis of which one index is wanted, and this index.
     """
     shape = tuple(array.shape)
     block = list(array.shards or array.chunks)
@@ -238,11 +371,11 @@ def _parts(
     chunk = math.prod(array.shards or array.chunks)
     ask_memory((2 * math.prod(block) + chunk) * array.dtype.itemsize)
     ranges = [
-        [slice(at, min(at + step, length)) for at in range(0, length, step)]
-        for length, step in zip(shape, block, strict=True)
+        [kept[axis]]
+        if axis in kept
+        else [slice(at, min(at + step, length)) for at in range(0, length, step)]
+        for axis, (length, step) in enumerate(zip(shape, block, strict=True))
     ]
-    if planes is not None:
-        ranges[planes[0]] = [slice(planes[1], planes[1] + 1)]
     return itertools.product(*ranges)
 
 

@@ -123,7 +123,7 @@ class Pending:
 
     def _differs(self, entry: Entry, kept: KeptMark) -> bool:
         size, stamp, encoding = kept
-        return self._rescan or stamp != entry.stamp or size != entry.size or self._refuses(encoding)
+        return self._rescan or (size, stamp) != entry.mark or self._refuses(encoding)
 
     def _marked(self) -> Iterator[tuple[Iterable[Entry], dict[str, KeptMark]]]:
         """The listing in batches, each with what the store has of it."""

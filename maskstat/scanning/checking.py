@@ -32,8 +32,8 @@ from maskstat.executors.threads import map_chunks, usable_cpus
 from maskstat.files.image_headers import ImageHeader, image_header
 from maskstat.naming import counted, natural_key, printable
 from maskstat.parameters import refuse_idle, several
-from maskstat.readers import formats
 from maskstat.readers.tallying import count_pixels
+from maskstat.scanning.mask_reader import Reader
 from maskstat.scanning.siblings import counted_kinds
 from maskstat.showing import one_line
 from maskstat.sources.base import Entry, Selection, lightly
@@ -122,7 +122,7 @@ def counted_findings(
         findings.append(Finding("soft-masks", soft.masks, (), (soft.record(),)))
     findings += [
         Finding("siblings", kinds.images, details=tuple(kinds.records()))
-        for kinds in counted_kinds(scan.tables())
+        for kinds in counted_kinds(scan.tables(), by_plane=scan.has_planes)
     ]
     findings += quality.check_255(scan.histogram)
     findings += quality.check_ledger(scan.catalog, scan.ledger, min_masks=min_masks)
@@ -198,7 +198,7 @@ def find_duplicates(
     for scan in scans:
         keys = {member.mask: key for member, key in chosen.items() if member.scan == scan.name}
         try:
-            digest_of = partial(_pixel_digest, keys=keys, options=scan.read_options)
+            digest_of = partial(_pixel_digest, keys=keys, reader=Reader(scan.read_options))
         except FileFormatError:  # the file that says what segments are is gone
             continue
         for entry, digest in _parallel(digest_of, _files(scan, keys)):
@@ -249,12 +249,10 @@ def _files(scan: StoredScan, names: Collection[str]) -> list[Entry]:
         return []
 
 
-def _pixel_digest(
-    entry: Entry, keys: dict[str, bytes], options: formats.ReadOptions
-) -> bytes | None:
+def _pixel_digest(entry: Entry, keys: dict[str, bytes], reader: Reader) -> bytes | None:
     """Digest of a mask's pixels; None where its file no longer has the counts of the scan."""
     try:
-        pixels, encoding = formats.read_label_map(entry.load(), options, entry.name)
+        pixels, encoding = reader.label_map(entry)
         tally = count_pixels(entry.name, pixels, encoding)
     except (MaskError, MemoryError):
         return None

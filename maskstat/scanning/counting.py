@@ -17,13 +17,16 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from maskstat.errors import ClusterError, MaskError
+from maskstat.executors.chunking import ChunkSizes, chunked
 from maskstat.executors.threads import map_chunks
 from maskstat.kernels.engine import prepare
-from maskstat.memory import MemoryTask, ask_memory
+from maskstat.memory import MemoryTask
 from maskstat.naming import printable, storable
 from maskstat.readers import formats
 from maskstat.readers.options import ReadOptions
+from maskstat.scanning.mask_reader import Reader
 from maskstat.scanning.measuring import Measured, Measurer, ProfilePart
+from maskstat.scanning.plane_entries import PlaneEntry
 from maskstat.sources.base import Entry
 from maskstat.store.records import Failure, StoredMask
 from maskstat.values.tally import Encoding, MaskTally, TallyTable
@@ -54,6 +57,10 @@ class Counter:
     options: ReadOptions
     measurer: Measurer | None = None
     stream_above: int = field(default_factory=lambda: STREAM_ABOVE)
+    _reader: Reader = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_reader", Reader(self.options))
 
     @property
     def bulky(self) -> bool:
@@ -99,27 +106,30 @@ class Counter:
 
     def _counted(self, entry: Entry) -> StoredMask | Failure:
         try:
-            if entry.folder is not None and entry.size > self.stream_above:
-                tally = formats.read_tally_folder(entry.folder, entry.name, self.options)
-                entry.check()
-                self._leave_out(entry)
-            elif entry.size > self.stream_above:
-                with entry.open() as file:
-                    tally = formats.read_tally_stream(file, entry.name, self.options)
+            if entry.size > self.stream_above:
+                tally = self._streamed(entry)
                 self._leave_out(entry)
             elif self.measurer is not None:
-                ask_memory(entry.size)
-                tally = self.measurer.read(entry, self.options)
+                tally = self.measurer.read(entry, self._reader)
             else:
-                ask_memory(entry.size)
-                tally = formats.read_tally(entry.load(), entry.name, self.options)
+                tally = self._reader.tally(entry)
         except MaskError as error:
             return Failure(entry.name, error.text)
         except OSError as error:
             return Failure(entry.name, f"can't be read: {error.strerror or error}")
         except MemoryError:
             return Failure(entry.name, "not enough memory to decode it")
-        return StoredMask(tally, entry.size, entry.stamp)
+        return StoredMask(tally, *entry.mark)
+
+    def _streamed(self, entry: Entry) -> MaskTally:
+        if isinstance(entry, PlaneEntry):
+            return self._reader.tally(entry)
+        if entry.folder is not None:
+            tally = formats.read_tally_folder(entry.folder, entry.name, self.options)
+            entry.check()
+            return tally
+        with entry.open() as file:
+            return formats.read_tally_stream(file, entry.name, self.options)
 
     def _leave_out(self, entry: Entry) -> None:
         if self.measurer is not None:
@@ -235,7 +245,7 @@ class ChunkCount:
         entries = self.entries
         threads = min(self.at_once, -(-len(entries) // _READ_TOGETHER))
         size = _READ_TOGETHER if threads > 1 else max(1, len(entries))
-        chunks = [entries[at : at + size] for at in range(0, len(entries), size)]
+        chunks = [*chunked(entries, ChunkSizes(size, 1 << 62))]
         if threads > 1:
             return map_chunks(self.counter, chunks, workers=threads)
         return map(self.counter, chunks)

@@ -12,10 +12,9 @@ import time
 from typing import NamedTuple
 
 from maskstat.errors import MaskError
-from maskstat.readers import formats
-from maskstat.readers.options import ReadOptions
 from maskstat.regions.profile import check_size
 from maskstat.regions.profile_sums import ProfileSum
+from maskstat.scanning.mask_reader import Reader
 from maskstat.sources.base import Entry
 from maskstat.store.profiles import MeasuredMask, ProfileKey
 from maskstat.store.records import Failure, ScanInfo, StoredMask
@@ -80,17 +79,16 @@ class Measurer:
         """Where a store keeps the profile of a scan that this measures."""
         return ProfileKey(scan, self.catalog.digest, self.grid)
 
-    def read(self, entry: Entry, options: ReadOptions) -> MaskTally:
+    def read(self, entry: Entry, reader: Reader) -> MaskTally:
         """Decode a mask once, measure it, and give its counts.
 
         A mask that can be counted, but not measured, is left out of the profile. Raises MaskError
         where it can't be counted either.
         """
-        data = entry.load()
         try:
-            tally, pixels = formats.read_tally_and_pixels(data, entry.name, options)
+            tally, pixels = reader.tally_and_pixels(entry)
         except (MaskError, MemoryError) as error:
-            tally = formats.read_tally(data, entry.name, options)
+            tally = reader.tally(entry)
             lacking = "not enough memory for its pixels"
             self.leave_out(entry, error.text if isinstance(error, MaskError) else lacking)
             return tally
@@ -106,13 +104,13 @@ class Measurer:
             self.leave_out(entry, "not enough memory to measure it")
         else:
             self._part.add(entry.name, tally.shape, regions)
-            self._open.masks.append(MeasuredMask(entry.name, entry.size, entry.stamp))
+            self._open.masks.append(MeasuredMask(entry.name, *entry.mark))
         return tally
 
     def leave_out(self, entry: Entry, reason: str) -> None:
         """Note that a mask is counted, but not measured."""
         _ = self._part
-        self._open.masks.append(MeasuredMask(entry.name, entry.size, entry.stamp, reason))
+        self._open.masks.append(MeasuredMask(entry.name, *entry.mark, reason))
 
     @property
     def _part(self) -> ProfileSum:

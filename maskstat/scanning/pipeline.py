@@ -1,15 +1,17 @@
 """A run of a scan, from top to bottom. Each stage is a module, and gives a value to the next.
 
-    request     what is asked, checked once                  -> ScanRequest
-    siblings    of which files, where an image has several   -> ScanRequest
-    listing     the masks of its source                      -> Listing
-    resuming    the scan in the store that they belong to    -> Resumed
-    changes     those of them that must be read              -> Pending
-    chunking    few enough at a time                         -> lists of entries
-    executors   each counted, on threads or on a cluster     -> lists of outcomes
-    recording   committed as they come                       -> the scan's record
+    request        what is asked, checked once                  -> ScanRequest
+    siblings       of which files, where an image has several   -> ScanRequest
+    plane_entries  of their planes, where each is a mask        -> Source
+    listing        the masks of its source                      -> Listing
+    resuming       the scan in the store that they belong to    -> Resumed
+    changes        those of them that must be read              -> Pending
+    chunking       few enough at a time                         -> lists of entries
+    executors      each counted, on threads or on a cluster     -> lists of outcomes
+    recording      committed as they come                       -> the scan's record
 
-What threads and workers do with a mask is `counting`, and `measuring` where a profile is wanted.
+What threads and workers do with a mask is `counting`, by a `mask_reader`, and `measuring` where a
+profile is wanted.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from maskstat.scanning.changes import Changes, Pending
 from maskstat.scanning.counting import Counter
 from maskstat.scanning.listing import Listing
 from maskstat.scanning.measuring import Measurer
+from maskstat.scanning.plane_entries import by_plane
 from maskstat.scanning.recording import Recorder
 from maskstat.scanning.request import ScanRequest
 from maskstat.scanning.resuming import Resumed, resumed
@@ -37,7 +40,7 @@ def scan(asked: ScanRequest) -> StoredScan:
     """Count every mask of a source, exactly; see `maskstat.scan`."""
     # Before there is a store: where nothing is, none should be left.
     asked = narrowed(asked)
-    listing = Listing(asked.source)
+    listing = _listing(asked)
     with asked.executor.opened(asked.source.reads) as executor, ExitStack() as on_error:
         result = on_error.enter_context(_unsettled(asked, listing, executor))
         settle([result])
@@ -53,7 +56,7 @@ def scan_together(requests: Iterable[tuple[str, ScanRequest]]) -> dict[str, Stor
     with ExitStack() as on_error:
         for split, request in requests:
             one = narrowed(request)
-            listing = Listing(one.source)
+            listing = _listing(one)
             with one.executor.opened(one.source.reads) as executor:
                 scans[split] = on_error.enter_context(_unsettled(one, listing, executor))
             asked[split] = one
@@ -64,6 +67,11 @@ def scan_together(requests: Iterable[tuple[str, ScanRequest]]) -> dict[str, Stor
                     _measure(one, scans[split], executor)
         on_error.pop_all()
     return scans
+
+
+def _listing(asked: ScanRequest) -> Listing:
+    """The masks of the source: its files, or their planes."""
+    return Listing(by_plane(asked.source, asked.options))
 
 
 def _unsettled(asked: ScanRequest, listing: Listing, executor: Executor) -> StoredScan:
@@ -94,7 +102,7 @@ def _measure(asked: ScanRequest, scan: StoredScan, executor: Executor) -> None:
     measurer = _unmeasured(asked, scan)
     if measurer is not None:
         rest = replace(asked, name=scan.name, rescan=False, measurer=measurer)
-        _run(rest, Listing(rest.source), executor, scan._store)
+        _run(rest, _listing(rest), executor, scan._store)
 
 
 def _run(

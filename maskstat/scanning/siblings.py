@@ -17,9 +17,10 @@ import numpy as np
 
 from maskstat.errors import Blank, MaskError, SourceError, argument
 from maskstat.files.photographs import changes_everywhere
-from maskstat.naming import counted, natural_key, printable
-from maskstat.readers import formats
+from maskstat.naming import counted, natural_key, printable, split_plane
 from maskstat.readers.options import ReadOptions
+from maskstat.scanning.mask_reader import Reader
+from maskstat.scanning.plane_entries import first_plane
 from maskstat.scanning.request import ScanRequest
 from maskstat.scanning.sibling_names import Family, Item, Label, Sample
 from maskstat.sources.base import Entry, Source, lightly
@@ -249,8 +250,10 @@ def _in_words(seen: list[Seen]) -> str:
 def _look(entry: Entry, options: ReadOptions) -> Seen | None:
     if entry.size > _MOST_BYTES or entry.folder is not None:
         return None
+    if options.pages == "each":
+        entry = first_plane(entry, options)
     try:
-        pixels, encoding = formats.read_label_map(entry.load(), options, entry.name)
+        pixels, encoding = Reader(options).label_map(entry)
     except (MaskError, MemoryError, OSError):
         return None
     step = 1
@@ -287,11 +290,16 @@ class Row(NamedTuple):
     seen: Seen
 
 
-def counted_kinds(tables: Iterable[TallyTable]) -> list[Kinds]:
-    """The same from the counts of a scan: several masks of each image that differ in kind."""
+def counted_kinds(tables: Iterable[TallyTable], *, by_plane: bool = False) -> list[Kinds]:
+    """The same from the counts of a scan: several masks of each image that differ in kind.
+
+    Where masks are planes of files, the first of each stands for its file.
+    """
     sample = Sample[Row]()
     for row in _rows(tables):
-        sample.add(row)
+        file, plane = split_plane(row.name) if by_plane else (row.name, None)
+        if plane is None or plane == 1:
+            sample.add(row._replace(name=file))
     found = (kinds_of(family, lambda row: row.seen, _equal_counts) for family in sample.families())
     return [kinds for kinds in found if kinds is not None]
 

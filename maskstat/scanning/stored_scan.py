@@ -22,7 +22,7 @@ from maskstat.errors import (
     argument,
     call,
 )
-from maskstat.naming import counted, printable
+from maskstat.naming import counted, printable, split_plane
 from maskstat.parameters import parse_whole, several
 from maskstat.readers.channels import NONE
 from maskstat.readers.choices import CHANNELS
@@ -31,6 +31,7 @@ from maskstat.readers.panoptic import VOID
 from maskstat.regions.profile import PixelProfile
 from maskstat.scanning.changes import Changes
 from maskstat.scanning.choosing import chosen, other_splits
+from maskstat.scanning.plane_entries import planes_of
 from maskstat.scanning.settling import (
     IndexValues,
     catalog_of_soft_masks,
@@ -243,6 +244,11 @@ class StoredScan:
             options["name"] = self.name
         return call("scan", source, **options)
 
+    @property
+    def has_planes(self) -> bool:
+        """Whether masks may be planes of files, called `name#1`, `name#2`, ..."""
+        return self.info.reading.get("pages") == "each"
+
     @cached_property
     def soft_masks(self) -> SoftMasks | None:
         """Masks without declared classes whose values are no classes either, where most look so."""
@@ -331,10 +337,18 @@ class StoredScan:
         if not self.has_files:
             raise SourceError("its masks were counted in memory", where=printable(self.name))
         names = set(self._store.names(self.info))
+        # A file may be called like the plane of another.
+        wanted = names | {split_plane(name)[0] for name in names} if self.has_planes else names
+        entries: Iterator[Entry]
         if knows_names_only(self.source):
-            yield from files_of(self.source, names)
-            return
-        for entry in lightly(open_source(self.source, Selection(include=("*",))).entries()):
+            entries = files_of(self.source, wanted)
+        else:
+            listed = open_source(self.source, Selection(include=("*",))).entries()
+            entries = (entry for entry in listed if entry.name in wanted)
+        if self.has_planes:
+            reading = {key: said for key, said in self.info.reading.items() if key != "panoptic"}
+            entries = planes_of(entries, ReadOptions.of(reading, allow_lossy=True, colours=True))
+        for entry in lightly(entries):
             if entry.name in names:
                 yield entry
 

@@ -33,9 +33,9 @@ class Entry(ABC):
 
     Attributes:
         name: unique within its source, "/"-separated.
-        path: where its bytes are: what no two masks share, and no secret.
+        path: where its bytes are: what no two files share, and no secret.
         size: bytes, as encoded.
-        stamp: with `size`, the mark that its content is unchanged.
+        stamp: of its content, or of the file that it is in.
     """
 
     name: str
@@ -53,6 +53,19 @@ class Entry(ABC):
 
         Raises MaskError where it can't be opened; reading it raises MaskError or OSError.
         """
+
+    @property
+    def mark(self) -> tuple[int, int | str]:
+        """What is the same as long as its content is: the file's size and `stamp`."""
+        return self.size, self.stamp
+
+    @property
+    def group(self) -> str | None:
+        """What it is quickly read together with: entries that follow each other and say the same.
+
+        None where it can be read by itself.
+        """
+        return None
 
     @property
     def held(self) -> int:

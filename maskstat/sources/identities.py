@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from itertools import takewhile
 from typing import Literal, NamedTuple
 
-from maskstat.naming import natural_key
+from maskstat.naming import natural_key, split_plane
 from maskstat.sources.base import Entry
 from maskstat.sources.local.named_files import file_entry
 from maskstat.sources.locations import fits, fixed_folder, is_url, listed_base, options_of
@@ -105,12 +105,15 @@ def place_of(location: str, name: str, *, alone: bool = False) -> Place:
     location, _ = options_of(location)
     if _WINDOWS.match(location):
         location = location.replace("\\", "/")
-    if _is_pattern(location, name):
+    file, plane = split_plane(name)
+    if _is_pattern(location, name) or (plane is not None and _is_pattern(location, file)):
         return Place(fixed_folder(location) or "/")
     plain = location.partition("?")[0] if is_url(location) else location
     if names_are_paths(location):
         return Place(_parent(plain), "links")
     last = plain.rpartition("/")[2]
+    if plane is not None and file == last:  # planes of one file
+        return Place(_parent(plain))
     return Place(location, "whole" if alone and last == name else "below")
 
 

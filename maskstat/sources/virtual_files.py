@@ -102,3 +102,8 @@ class Unrolled(VirtualFile):
                 raise MaskError("too large to be read out of order inside an archive: unpack it")
             ask_memory(2 * self._size)
             self._whole = io.BytesIO(b"".join(self._source))
+
+
+def comes_forwards(file: BinaryIO) -> bool:
+    """Whether going back in a file starts from its beginning, and its end says if it is whole."""
+    return isinstance(getattr(file, "raw", file), Unrolled)

@@ -27,8 +27,8 @@ def test_a_reason_names_parameters_or_options(
     capfd.readouterr()
     with ms.open_scan("s.db", "masks") as scan:
         (failure,) = scan.failures
-        assert "(pages='all' counts a volume; channels a stack of classes)" in failure.reason
+        assert "(pages='each' counts each plane as a mask, pages='all'" in failure.reason
     assert run(["show", "--db", "s.db", "--json"]) == 0
     said = capfd.readouterr().out
-    assert "(--pages all counts a volume; --channels a stack of classes)" in said
+    assert "(--pages each counts each plane as a mask, --pages all one mask of all planes" in said
     assert "pages='all'" not in said and "\\u0001" not in said and "\x01" not in said

@@ -14,9 +14,10 @@ from maskstat.executors.chunking import ChunkSizes, chunked
 
 class Thing(NamedTuple):
     size: int
+    group: str | None = None
 
 
-things = st.lists(st.builds(Thing, st.integers(0, 12)), max_size=200)
+things = st.lists(st.builds(Thing, st.integers(0, 12), st.none()), max_size=200)
 sizes = st.builds(
     ChunkSizes, st.integers(1, 40), st.integers(0, 30), st.none() | st.integers(1, 50)
 )
@@ -29,6 +30,14 @@ def test_chunks_are_the_items_within_the_limits(items: list[Thing], sizes: Chunk
     for chunk, most in zip(chunks, sizes.in_turn(), strict=False):
         assert 1 <= len(chunk) <= most
         assert len(chunk) == 1 or sum(thing.size for thing in chunk) <= sizes.size
+
+
+@given(st.lists(st.builds(Thing, st.integers(0, 12), st.sampled_from("ab"))), sizes)
+def test_a_group_that_follows_itself_is_one_chunk(items: list[Thing], sizes: ChunkSizes) -> None:
+    chunks = list(chunked(items, sizes))
+    assert [*itertools.chain.from_iterable(chunks)] == items
+    for before, after in itertools.pairwise(chunks):
+        assert before[-1].group != after[0].group
 
 
 @given(things, sizes)

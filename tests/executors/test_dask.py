@@ -26,6 +26,7 @@ from maskstat.readers.options import ReadOptions
 from maskstat.readers.panoptic import load_panoptic
 from maskstat.regions.profile_bytes import to_bytes
 from maskstat.scanning.counting import Counter, Outcomes, Unseen
+from maskstat.scanning.mask_reader import Reader
 from maskstat.scanning.measuring import Measured, Measurer
 from maskstat.store.records import Failure, StoredMask
 from maskstat.values.catalog import ClassCatalog
@@ -358,7 +359,7 @@ def test_a_chunk_counts_and_measures_as_single_masks_do(tmp_path: Path, at_once:
     one_by_one = Measurer(catalog, 4)
     for entry in entries:
         if entry.size:
-            one_by_one.read(entry, ReadOptions())
+            one_by_one.read(entry, Reader(ReadOptions()))
     whole = one_by_one.take(last=True)
     assert whole is not None
     assert to_bytes(part.total.profile()) == to_bytes(whole.total.profile())

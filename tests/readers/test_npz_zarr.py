@@ -120,7 +120,7 @@ def test_colours(container: str, channels: int, tmp_path: Path) -> None:
 
 def test_volumes_and_planes(container: str, tmp_path: Path) -> None:
     data = CONTAINERS[container](VOLUME, tmp_path)
-    assert "where (H, W) is expected (pages='all'" in refusal(data)
+    assert "where (H, W) is expected (pages='each'" in refusal(data)
     everything = ReadOptions(pages="all")
     tally = read_tally(data, "m", everything)
     check(tally, VOLUME, Encoding(container, "uint", 8, "all pages"))

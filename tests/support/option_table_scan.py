@@ -33,7 +33,12 @@ SCAN: dict[str, tuple[Case, ...]] = {
         _nothing("scan table.parquet", "table.parquet", "damaged"),
         _stopped("scan text.db", "text.db", "not an image", "known are PNG"),
         _stopped("scan damaged", "broken.npy"),
-        _stopped("scan volume", "stack.npy", "(2, 3, 5)", "--pages all counts a volume"),
+        _stopped(
+            "scan volume",
+            "stack.npy",
+            "(2, 3, 5)",
+            "--pages each counts each plane as a mask, --pages all",
+        ),
         _stopped("scan arrays", "two.npz", "has 2 arrays", "--array NAME", "a, b"),
         _stopped("scan colours", "mask_1.png", "RGB", "--classes a catalogue with colours"),
         failure("scan instances.json", "instances.json", "without 'categories'"),
@@ -79,6 +84,7 @@ SCAN: dict[str, tuple[Case, ...]] = {
             for text in ("0", "-1", "last", "", "1.5", "nan", "1_0", "٣", "9" * 20)
         ),
         usage("--pages 'a\\eb'", "--pages", "not 'a\\x1bb'"),
+        missing(f"scan scanner.tif --pages each {_STRICT}", "tifffile", "tiff"),
         _stopped("scan volume --pages 7", "stack.npy", "has 2 planes: there is no --pages 7"),
     ),
     "--channels": (

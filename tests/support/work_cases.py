@@ -13,6 +13,7 @@ class Number(NamedTuple):
     value: int
     size: int = 1
     held: int = 0
+    group: str | None = None
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import FileFormatError, MaskError
-from maskstat.readers.formats import read_label_map
-from maskstat.readers.options import ReadOptions
 from maskstat.readers.tallying import count_pixels
+from maskstat.scanning.mask_reader import Reader
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import IntArray, TallyTable
@@ -94,13 +93,14 @@ def draw_examples(scan: StoredScan, examples: list[Example]) -> list[Example]:
         options = replace(scan.read_options, colours=scan.catalog.has_colours)
     except FileFormatError:  # the file that says what segments are is gone
         return examples
+    reader = Reader(options)
     palette = example_colours(scan.catalog)
     areas = dict(zip(scan.ledger.names, scan.ledger.areas.tolist(), strict=True))
     for entry in scan.entries() if wanted else ():
         numbers = wanted.get(entry.name, [])
         if not numbers or areas.get(entry.name, 0) > _LARGEST:
             continue
-        classes = _class_map(scan.catalog, entry, options)
+        classes = _class_map(scan.catalog, entry, reader)
         if classes is None:
             continue
         for number in numbers:
@@ -110,12 +110,10 @@ def draw_examples(scan: StoredScan, examples: list[Example]) -> list[Example]:
     return drawn
 
 
-def _class_map(
-    catalog: ClassCatalog, entry: Entry, options: ReadOptions
-) -> NDArray[np.int64] | None:
+def _class_map(catalog: ClassCatalog, entry: Entry, reader: Reader) -> NDArray[np.int64] | None:
     """int64[H, W] class indices, IGNORED or UNLISTED; None where the file can't be read."""
     try:
-        pixels, encoding = read_label_map(entry.load(), options, entry.name)
+        pixels, encoding = reader.label_map(entry)
     except (MaskError, MemoryError):
         return None
     tally = count_pixels(entry.name, pixels, encoding)
