@@ -421,13 +421,14 @@ def check_255(histogram: ClassHistogram) -> list[Finding]:
     if histogram.doubtful_255 is None:
         return []
     absent = np.flatnonzero(~histogram.present)
-    details = tuple({"class": catalog.names[k]} for k in absent)
+    classes = catalog.names
+    details = tuple({"class": classes[k]} for k in absent)
     return [Finding("ignored-255", absent.size, (), details)]
 
 
 def check_ledger(catalog: ClassCatalog, ledger: MaskLedger, *, min_masks: int) -> list[Finding]:
     """What class counts show: empty and single-class masks, rare classes, outliers."""
-    names = np.array(ledger.names, object)
+    names, classes = np.array(ledger.names, object), catalog.names
     findings: list[Finding] = []
     if len(catalog):
         findings += of_files("unlabelled", names[ledger.class_counts == 0])
@@ -435,12 +436,12 @@ def check_ledger(catalog: ClassCatalog, ledger: MaskLedger, *, min_masks: int) -
     masks = np.bincount(ledger.classes, minlength=len(catalog))
     absent = np.flatnonzero(masks == 0)
     if absent.size and catalog.origin != "inferred":  # nobody declared gaps between found values
-        details: tuple[dict[str, Any], ...] = tuple({"class": catalog.names[k]} for k in absent)
+        details: tuple[dict[str, Any], ...] = tuple({"class": classes[k]} for k in absent)
         findings.append(Finding("absent-class", absent.size, (), details))
     rows = np.repeat(np.arange(len(ledger)), ledger.class_counts)
     rare = np.flatnonzero((masks > 0) & (masks < min_masks))
     if rare.size:
-        details = tuple({"class": catalog.names[k], "masks": int(masks[k])} for k in rare)
+        details = tuple({"class": classes[k], "masks": int(masks[k])} for k in rare)
         holders = np.unique(rows[np.isin(ledger.classes, rare)])
         files = sorted(names[holders], key=natural_key)
         findings.append(Finding("few-masks", int(rare.size), tuple(files), details))

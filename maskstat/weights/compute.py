@@ -128,7 +128,8 @@ def finish(
         weights[counted] = np.clip(weights[counted], low, high)
     if not np.isfinite(weights).all():
         raise WeightError(f"scheme {scheme} overflows under {_spelled(parameters)}")
-    missing = [histogram.catalog.names[k] for k in np.flatnonzero(~present)]
+    names = histogram.catalog.names
+    missing = [names[k] for k in np.flatnonzero(~present)]
     return WeightTable(
         histogram.catalog.names,
         weights,
@@ -211,7 +212,8 @@ def resolve_absent(histogram: ClassHistogram, absent: Absent | None) -> Absent:
     """
     if absent is not None:
         check_word(absent, ABSENT, parameter="absent")
-    missing = [histogram.catalog.names[k] for k in np.flatnonzero(~histogram.present)]
+    names = histogram.catalog.names
+    missing = [names[k] for k in np.flatnonzero(~histogram.present)]
     # Somebody who gave only K declared a model's outputs, not what the data should hold.
     counted_only = histogram.catalog.origin in {"number", "inferred"}
     void = histogram.probable_255 if counted_only else histogram.doubtful_255

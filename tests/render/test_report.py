@@ -23,6 +23,7 @@ from markdown_it import MarkdownIt
 from PIL import Image
 from typer.testing import CliRunner
 
+from maskstat.api.counting import MaskCounter
 from maskstat.api.making import scan
 from maskstat.api.scan import Scan
 from maskstat.errors import ParameterError
@@ -493,3 +494,34 @@ def test_links_to_sorted_tables_name_real_columns(many_page: str) -> None:
         keys = re.findall(r'data-key="([^"]+)"', table)
         assert len(keys) == len(set(keys)) == table.count("<th ")
         assert all(unquote(key) == key and "." not in key for key in keys)
+
+
+@pytest.mark.parametrize(
+    ("classes", "declared"), [(40, False), (41, False), (90, True), (9000, False)]
+)
+def test_of_many_classes_the_first_and_the_last_are_in_the_report(
+    classes: int, declared: bool
+) -> None:
+    """So a page is bounded by what it says, not by the values found; all are in the document."""
+    pixels = np.repeat(np.arange(classes), np.arange(classes) % 7 + 1).astype(np.uint16)
+    counter = MaskCounter(classes=classes if declared else None)
+    counter.update(pixels[None])
+    view = counter.scan()
+    document = report_document(view)
+    text, page = markdown.render(document), html.render(document, *html.draw_all(view))
+    whole = classes <= 40 or declared
+    lines = [line for line in text.splitlines() if re.match(r"\| \d+ \| class", line)]
+    assert len(lines) == 3 * (classes if whole else 24)
+    assert page.count('<tr><td data-value="') == 3 * (classes if whole else 24)
+    gap = f"{classes - 24:,} classes from "
+    assert (text.count(gap), page.count(gap)) == ((0, 0) if whole else (3, 3))
+    assert ("data-sortable>" in page) == whole
+    assert len(document["classes"]) == classes
+    shares = [row["frequency"] for row in document["classes"]]
+    if not whole:
+        shown = [int(line.split()[1]) for line in lines[:24]]
+        order = sorted(range(classes), key=lambda k: -shares[k])
+        assert shown == [*order[:12], *order[-12:]]
+    if classes > 1000:
+        assert len(text) < 20_000 and len(page) < 100_000
+        assert "too many to draw" in page and "too many to paste" in text and "too many" in page

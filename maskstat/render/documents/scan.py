@@ -41,6 +41,7 @@ def scan_document(scan: StoredScan) -> dict[str, Any]:
     """
     histogram = scan.histogram
     catalog = scan.catalog
+    names = catalog.names  # made anew at each call
     shares = histogram.unit == "shares"
     ignored = known(histogram, "ignored")
     document: dict[str, Any] = {
@@ -75,7 +76,7 @@ def scan_document(scan: StoredScan) -> dict[str, Any]:
         "no_channel": 0 if scan.no_channel is None else scan.no_channel.pixels,
         "soft_masks": None if scan.soft_masks is None else scan.soft_masks.to_dict(),
         "imbalance": imbalance_document(imbalance(histogram.pixels)),
-        "absent_classes": [catalog.names[k] for k in np.flatnonzero(~histogram.present)],
+        "absent_classes": [names[k] for k in np.flatnonzero(~histogram.present)],
         "single_class_masks": known(histogram, "single_class_masks"),
         "unlabelled_masks": known(histogram, "unlabelled_masks"),
         "failures": [{"mask": f.mask, "reason": f.reason} for f in scan.failures],

@@ -64,7 +64,8 @@ def draw(view: ScanView) -> Drawing:
     some = pixels > 0
     top.plot(x[some], y[some], color=NEUTRAL, linewidth=0.8, zorder=2)
     top.scatter(x, y, s=size, c=colours, edgecolors=INK, linewidths=0.4, zorder=3, clip_on=False)
-    _name_points(top, [view.catalog.names[k] for k in order], x, y)
+    names = view.catalog.names
+    _name_points(top, [names[k] for k in order], x, y)
     panels = [top]
     if presence is not None:
         below = axes_at(figure, left, 36, _WIDTH, _MASKS)

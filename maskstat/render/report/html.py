@@ -17,6 +17,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from maskstat.errors import ParameterError, ProfileError, WeightError
+from maskstat.naming import counted
 from maskstat.render.documents.report import report_document
 from maskstat.render.plots.costs import DEFAULT_SCHEMES
 from maskstat.render.plots.files import inline_svg
@@ -79,6 +80,9 @@ def draw_all(view: ScanView) -> tuple[dict[str, Drawing], dict[str, str]]:
     missing: dict[str, str] = {}
     for kind in KINDS.values():
         if kind.several:
+            continue
+        if len(view.catalog) > wording.MOST_CLASSES:
+            missing[kind.name] = f"{counted(len(view.catalog), 'class')} are too many to draw"
             continue
         # With many classes most bars of a linear axis would be invisible.
         options = {"log": len(view.catalog) > MANY_CLASSES} if kind.name == "classes" else {}

@@ -53,6 +53,8 @@ def said_of(document: Mapping[str, Any]) -> dict[str, Any]:
         "place": wording.place(document),
         "class_columns": wording.class_columns(document),
         "class_rows": wording.class_rows(document),
+        "class_lines": wording.class_lines(document),
+        "too_many": wording.too_many(document),
         "group_of": wording.group_of(document),
         "ignored": wording.ignored_values(document),
         "measures": wording.MEASURES,
@@ -91,7 +93,9 @@ def _schemes(document: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "formula": entry["formula"],
                 "parameters": ", ".join(f"{k} {v}" for k, v in entry["parameters"].items()),
                 "weights": entry["weights"],
-                "snippets": snippets(names, entry["weights"], document["ignore_index"]),
+                "snippets": {}
+                if wording.too_many(document)
+                else snippets(names, entry["weights"], document["ignore_index"]),
                 "cost": cost,
             }
         )

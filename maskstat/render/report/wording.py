@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from maskstat.errors import call, spelled
 from maskstat.naming import counted, percent, printable
 from maskstat.render.documents.report import MIN_MASKS
 from maskstat.render.terminal.failures import failure_lines
 from maskstat.render.terminal.profile_tables import profile_lines, unmeasured_lines
-from maskstat.render.terminal.tables import given_counts
+from maskstat.render.terminal.rows import RowChoice
+from maskstat.render.terminal.tables import from_to, given_counts
 from maskstat.statistics.quality import MIN_COMPONENTS
 
 SHOWN = 12
+MOST_CLASSES = 1000
+_MOST_INFERRED = 40
 SMALL = 64  # pixels; of `profile_document.SMALL_SIZES`
 MEASURES = (
     ("imbalance ratio, largest over smallest class that occurs", "ratio"),
@@ -109,6 +113,38 @@ def profile_notes(document: Mapping[str, Any]) -> list[str]:
             " counted in memory."
         )
     return notes
+
+
+def class_lines(document: Mapping[str, Any]) -> list[tuple[int | None, str]]:
+    """The lines of a table of classes: the index of a class, or what stands in for many.
+
+    All, in their order; of more than 1,000, or more than 40 that were inferred, the first and the
+    last by their share.
+    """
+    frequency = [row["frequency"] for row in document["classes"]]
+    inferred = document["catalog"]["origin"] == "inferred"
+    most = _MOST_INFERRED if inferred else MOST_CLASSES
+    if len(frequency) <= most:
+        return [(index, "") for index in range(len(frequency))]
+    shown = RowChoice("frequency", most, "the JSON form has all").of(frequency)
+    gaps = dict(shown.gaps(frequency, lambda left: from_to(frequency, left)))
+    lines: list[tuple[int | None, str]] = []
+    for place in range(len(shown.indices) + 1):
+        if place in gaps:
+            lines.append((None, gaps[place].strip(" ⋮")))
+        if place < len(shown.indices):
+            lines.append((shown.indices[place], ""))
+    return lines
+
+
+def too_many(document: Mapping[str, Any]) -> str:
+    """What to say instead of weights to paste where there are very many; "" where there are not."""
+    classes = len(document["classes"])
+    if classes <= MOST_CLASSES:
+        return ""
+    return (
+        f"{classes:,} weights are too many to paste: {spelled(call('Scan.weights'))} writes a file"
+    )
 
 
 _CLASS_COLUMNS = (

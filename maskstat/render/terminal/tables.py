@@ -83,7 +83,7 @@ def class_table(
         columns.append(TableColumn("share\nthere", [_there(row) for row in chosen], goes=LAST + 4))
     if measured is not None:
         columns += _measured_columns([measured[k] for k in shown.indices])
-    return Fitted(columns, shown.gaps(frequency, lambda left: _from_to(frequency, left)))
+    return Fitted(columns, shown.gaps(frequency, lambda left: from_to(frequency, left)))
 
 
 def _measured_columns(chosen: Sequence[Mapping[str, Any]]) -> Iterable[TableColumn]:
@@ -118,7 +118,7 @@ def _there(row: Mapping[str, Any]) -> str:
     return percent(row["pixels"] / row["image_pixels"]) if row["image_pixels"] else ""
 
 
-def _from_to(frequency: Sequence[float], left: Sequence[int]) -> str:
+def from_to(frequency: Sequence[float], left: Sequence[int]) -> str:
     """Shares of the classes that are not shown."""
     shares = [frequency[k] for k in left]
     most, least, together = map(percent, (max(shares), min(shares), math.fsum(shares)))
