@@ -48,6 +48,8 @@ OWN_LISTS = {
     "render.report.snippets.snippets": "names of a catalogue",
     "render.report.wording.scheme_label": "names of a group of schemes",
     "render.terminal.cost_tables.equal_cost_notes": "names of a catalogue",
+    "render.terminal.failures.by_kind": "names and reasons of a scan",
+    "render.terminal.failures.failure_lines": "names and reasons of a scan",
     "render.terminal.tables.class_columns": "names of a catalogue",
     "sampling.matching.match_names": "names that `sampler` made a list of",
     "scanning.checking.find_duplicates": "a function of names",
