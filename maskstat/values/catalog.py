@@ -272,6 +272,17 @@ class ClassCatalog:
             and any(info.values for info in self.classes)
         )
 
+    @property
+    def lacks_zero(self) -> bool:
+        """Whether class k is the value k, but the value 0 is ignored, so that class 0 has none."""
+        return (
+            len(self) > 1
+            and 0 in self.ignored_values
+            and not self.classes[0].values
+            and any(info.values for info in self.classes)
+            and all(set(info.values) <= {info.index} for info in self.classes)
+        )
+
     def reducing_zero_label(self) -> ClassCatalog:
         """The same classes for labels that begin at 1: 0 is void, class k is the value k + 1.
 

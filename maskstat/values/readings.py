@@ -19,6 +19,14 @@ def readings_of_255() -> str:
     )
 
 
+def reading_of_ignored_0() -> str:
+    """What it can mean that 0 is ignored, which is class 0 of classes that are in order."""
+    return (
+        f"{argument('reduce_zero_label', True)} where labels begin at 1: as it is, class k is the"
+        " value k, and class 0 has none"
+    )
+
+
 def readings_of_no_channel(pixels: int, total: int) -> str:
     """What a pixel in no channel of a one-hot stack can be: nobody named it.
 

@@ -21,7 +21,11 @@ from maskstat.naming import counted, printable
 from maskstat.parameters import check_word
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.known import known
-from maskstat.values.readings import readings_of_255, readings_of_unlisted
+from maskstat.values.readings import (
+    reading_of_ignored_0,
+    readings_of_255,
+    readings_of_unlisted,
+)
 from maskstat.values.tally import IntArray
 from maskstat.version import __version__
 from maskstat.weights.choices import ABSENT, UNLISTED, Absent, Normalisation, Unlisted
@@ -230,14 +234,20 @@ def resolve_absent(histogram: ClassHistogram, absent: Absent | None) -> Absent:
     if missing and absent == "error" and histogram.present.any():
         raise AbsentClassError(
             _never_occur(missing, histogram),
-            remedy=f"choose their weight with {argument('absent')}: zero, one or max",
+            remedy=f"{_shift(histogram)}choose their weight with {argument('absent')}: zero, one or"
+            " max",
         )
     return absent
 
 
 def _void(histogram: ClassHistogram) -> dict[str, object]:
     void = histogram.doubtful_255
-    return {} if void is None else {"ignored_255": void.pixels}
+    said: dict[str, object] = {} if void is None else {"ignored_255": void.pixels}
+    return said | ({"ignored_0": True} if histogram.catalog.lacks_zero else {})
+
+
+def _shift(histogram: ClassHistogram) -> str:
+    return f"{reading_of_ignored_0()}; else " if histogram.catalog.lacks_zero else ""
 
 
 def _never_occur(missing: list[str], histogram: ClassHistogram) -> str:

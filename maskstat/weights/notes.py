@@ -9,7 +9,7 @@ import numpy as np
 
 from maskstat.errors import argument
 from maskstat.naming import counted, percent, printable
-from maskstat.values.readings import readings_of_255
+from maskstat.values.readings import reading_of_ignored_0, readings_of_255
 
 if TYPE_CHECKING:
     from maskstat.weights.table import WeightTable
@@ -50,11 +50,12 @@ def _absent(table: WeightTable) -> str:
 
 
 def _void(table: WeightTable) -> str:
-    """That 255 may be one of the absent classes, where nobody said that it is void."""
+    """That labels may begin at 1, or 255 be one of the absent classes."""
+    zero = f"; {reading_of_ignored_0()}" if table.absent.get("ignored_0") else ""
     pixels = table.absent.get("ignored_255")
     if not isinstance(pixels, int):
-        return ""
-    return f"; {counted(pixels, 'pixel')} of 255 are ignored by default: {readings_of_255()}"
+        return zero
+    return f"{zero}; {counted(pixels, 'pixel')} of 255 are ignored by default: {readings_of_255()}"
 
 
 def _overweight(table: WeightTable) -> list[int]:

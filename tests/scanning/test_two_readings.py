@@ -356,6 +356,18 @@ def test_the_shift_is_the_answer_where_0_is_ignored(
         assert len(shifted.weights("balanced")) == 3
 
 
+def test_the_shift_is_named_where_the_largest_label_does_not_occur(tmp_path: Path) -> None:
+    """Of a few masks of ADE20K: nothing is unlisted, and class k is not its value."""
+    masks = put(tmp_path, [[0, 1, 2, 2]])
+    said = " ".join(ms.scan(masks, classes=4, ignore=0).weights("balanced").notes)
+    assert "reduce_zero_label=True where labels begin at 1" in said
+    with pytest.raises(AbsentClassError, match="reduce_zero_label=True where labels begin at 1"):
+        ms.scan(masks, classes=NAMES, ignore=0).weights("balanced")
+    shifted = ms.scan(masks, classes=4, reduce_zero_label=True).weights("balanced")
+    assert shifted.pixels.tolist() == [1, 2, 0, 0]
+    assert not any("reduce_zero" in note for note in shifted.notes)
+
+
 def test_both_readings_are_named_where_0_is_a_class(tmp_path: Path) -> None:
     """CamVid's void is 11 of 0..11, ADE20K's is 0 of 0..150."""
     masks = put(tmp_path, [list(range(12))])
