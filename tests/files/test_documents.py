@@ -54,7 +54,7 @@ def tables(draw: st.DrawFn) -> WeightTable:
     return WeightTable(
         tuple(draw(st.lists(names, min_size=size, max_size=size, unique=True))),
         np.array(draw(st.lists(weights | hard, min_size=size, max_size=size))),
-        np.array(draw(st.lists(st.integers(0, 2**63 - 1), min_size=size, max_size=size))),
+        np.array(draw(st.lists(st.integers(0, (2**63 - 1) // size), min_size=size, max_size=size))),
         draw(names),
         draw(st.dictionaries(names, json_values, max_size=3)),
         draw(names),
