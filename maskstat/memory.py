@@ -23,6 +23,7 @@ from maskstat.naming import printable
 LARGEST_MASK = 1 << 30  # bytes that one mask may take, encoded or as decoded pixels
 SMALL = 1 << 20  # bytes; who needs less asks nobody
 UNKNOWN = 2 << 30  # bytes that are taken as free where nobody says how many are
+ALL_MEMORY = 1 << 60  # more than anybody has: who asks for it runs alone
 _LOOK_SECONDS = 1.0
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([kmgt]?)(?:i?b)?", re.IGNORECASE)

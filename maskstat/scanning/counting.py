@@ -7,6 +7,7 @@ mask takes a few dozen bytes on its way.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +21,7 @@ from maskstat.errors import ClusterError, MaskError
 from maskstat.executors.chunking import ChunkSizes, chunked
 from maskstat.executors.threads import map_chunks
 from maskstat.kernels.engine import prepare
-from maskstat.memory import MemoryTask
+from maskstat.memory import ALL_MEMORY, MemoryTask, ask_memory
 from maskstat.naming import printable, storable
 from maskstat.readers import formats
 from maskstat.readers.options import ReadOptions
@@ -101,24 +102,28 @@ class Counter:
 
     def count(self, entry: Entry) -> StoredMask | Failure:
         """The counts of one mask, or why it has none."""
-        with MemoryTask():
-            return self._counted(entry)
+        with contextlib.suppress(MemoryError), MemoryTask():
+            return self._counted(entry, alone=False)
+        try:
+            with MemoryTask():  # others may have had what it lacked
+                ask_memory(ALL_MEMORY)
+                return self._counted(entry, alone=True)
+        except MemoryError:
+            return Failure(entry.name, "not enough memory to decode it")
 
-    def _counted(self, entry: Entry) -> StoredMask | Failure:
+    def _counted(self, entry: Entry, *, alone: bool) -> StoredMask | Failure:
         try:
             if entry.size > self.stream_above:
                 tally = self._streamed(entry)
                 self._leave_out(entry)
             elif self.measurer is not None:
-                tally = self.measurer.read(entry, self._reader)
+                tally = self.measurer.read(entry, self._reader, alone=alone)
             else:
                 tally = self._reader.tally(entry)
         except MaskError as error:
             return Failure(entry.name, error.text)
         except OSError as error:
             return Failure(entry.name, f"can't be read: {error.strerror or error}")
-        except MemoryError:
-            return Failure(entry.name, "not enough memory to decode it")
         return StoredMask(tally, *entry.mark)
 
     def _streamed(self, entry: Entry) -> MaskTally:

@@ -79,15 +79,18 @@ class Measurer:
         """Where a store keeps the profile of a scan that this measures."""
         return ProfileKey(scan, self.catalog.digest, self.grid)
 
-    def read(self, entry: Entry, reader: Reader) -> MaskTally:
+    def read(self, entry: Entry, reader: Reader, *, alone: bool = True) -> MaskTally:
         """Decode a mask once, measure it, and give its counts.
 
         A mask that can be counted, but not measured, is left out of the profile. Raises MaskError
-        where it can't be counted either.
+        where it can't be counted either, and MemoryError where others that are read at the same
+        time (it is not `alone`) may have what it lacks.
         """
         try:
             tally, pixels = reader.tally_and_pixels(entry)
         except (MaskError, MemoryError) as error:
+            if isinstance(error, MemoryError) and not alone:
+                raise
             tally = reader.tally(entry)
             lacking = "not enough memory for its pixels"
             self.leave_out(entry, error.text if isinstance(error, MaskError) else lacking)
@@ -101,9 +104,14 @@ class Measurer:
         except MaskError as error:
             self.leave_out(entry, error.text)
         except MemoryError:
+            if not alone:
+                raise
             self.leave_out(entry, "not enough memory to measure it")
         else:
-            self._part.add(entry.name, tally.shape, regions)
+            try:
+                self._part.add(entry.name, tally.shape, regions)
+            except MemoryError:  # some of it may be added up, and must not be once more
+                raise MaskError("not enough memory to add up its regions") from None
             self._open.masks.append(MeasuredMask(entry.name, *entry.mark))
         return tally
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 import maskstat as ms
 from maskstat import memory
+from maskstat.readers.options import ReadOptions
 from maskstat.scanning import counting
 from tests.support.interpreters import run_script
 from tests.support.scan_cases import stored_rows
@@ -80,4 +81,28 @@ def test_counts_do_not_depend_on_it(
             rows.append((stored_rows(scan), heat))
     assert rows[0] == rows[1] == rows[2]
     assert len(rows[0][0]) == 48
+    assert memory._budget.held == 0
+
+
+@pytest.mark.parametrize("profile", [False, True])
+def test_what_others_took_the_memory_of_is_read_once_more_alone(
+    profile: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(8):
+        np.save(tmp_path / f"{number}.npy", np.full((4, 4), number % 2, np.uint8))
+    name = "read_tally_and_pixels" if profile else "read_tally"
+    real, turns = getattr(counting.formats, name), dict[str, list[int]]()
+
+    def short(data: bytes, mask: str, options: ReadOptions) -> object:
+        turns.setdefault(mask, []).append(memory._budget.held)
+        if memory._budget.held < memory.ALL_MEMORY:
+            raise MemoryError
+        assert memory._budget._holders == 1
+        return real(data, mask, options)
+
+    monkeypatch.setattr(counting.formats, name, short)
+    with ms.scan(tmp_path, classes=2, workers=3, profile=profile) as scan:
+        assert scan.histogram.pixels.tolist() == [64, 64]
+        assert not profile or scan.profile.heat.any()  # which is refused where a mask was left out
+    assert [len(held) for held in turns.values()] == 8 * [2]
     assert memory._budget.held == 0
