@@ -151,9 +151,16 @@ class KeptProfiles(Connected):
             profile = self._profile_id(key)
             if profile is None:
                 return
+            revision, found = self.profile_revision(key), 0
+            query = "SELECT count(DISTINCT block) FROM profile_mask WHERE profile = ?"
+            (expected,) = self._connection.execute(query, (profile,)).fetchone()
             query = "SELECT content FROM profile_block WHERE profile = ? ORDER BY id"
             for (content,) in self._connection.execute(query, (profile,)):
+                found += 1
                 yield content
+        with self.checked():
+            if found != expected and revision == self.profile_revision(key):
+                raise ValueError("blocks that are gone")
 
     def profile_revision(self, key: ProfileKey) -> int:
         """A number that grows with every change to a profile's blocks; -1 where there is none."""

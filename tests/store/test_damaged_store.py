@@ -14,7 +14,7 @@ import maskstat as ms
 from maskstat import cli
 from maskstat.errors import StoreError
 from maskstat.store.records import Failure, StoredMask
-from maskstat.store.store import Store
+from maskstat.store.store import MeasuredMask, ProfileKey, Store
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.tally import Encoding, MaskTally
@@ -113,3 +113,19 @@ def test_rows_that_are_gone(whole: bytes, tmp_path: Path) -> None:
             counts(path)
         with pytest.raises(StoreError, match="no scan wrote"):
             ms.merge([path], tmp_path / f"merged {table}.db")
+
+
+def test_blocks_of_a_profile_that_are_gone(whole: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    path.write_bytes(whole)
+    with Store.open(path, create=True) as store:
+        key = ProfileKey(store.find("a"), CATALOGS[0].digest, 64)
+        for n in range(2):
+            assert store.keep_block(key, [MeasuredMask(f"m/{n}.png", 99, 7, None)], b"block")
+        assert len(list(store.blocks(key))) == 2
+    connection = sqlite3.connect(path)
+    connection.execute("DELETE FROM profile_block WHERE id = 2")
+    connection.commit()
+    connection.close()
+    with Store.open(path) as store, pytest.raises(StoreError, match="no scan wrote"):
+        list(store.blocks(key))
