@@ -81,7 +81,7 @@ class ShardedSource(Source):
     where: str
     selection: Selection
     timeout: float = TIMEOUT
-    _refused: list[SourceError] = field(default_factory=list, init=False, repr=False)
+    _refused: list[tuple[Shard, SourceError]] = field(default_factory=list, init=False, repr=False)
 
     suffixes: ClassVar[tuple[str, ...]]
     """Of such files."""
@@ -114,8 +114,13 @@ class ShardedSource(Source):
             else:
                 self._meet(entry.name)
                 yield entry
-        if shards and len(self._refused) == len(shards):  # it is the options that are wrong
-            raise min(self._refused, key=lambda error: natural_key(error.where or ""))
+        # Last, and none where it is the options that are wrong: then no scan should begin.
+        if shards and len(self._refused) == len(shards):
+            errors = [error for _, error in self._refused]
+            raise min(errors, key=lambda error: natural_key(error.where or ""))
+        for shard, error in self._refused:
+            reason = f"{error.problem}; {error.remedy}" if error.remedy else error.problem
+            yield BrokenEntry(shard_name(shard), location_of(shard.where), reason=reason)
 
     def _read(self, shard: Shard) -> Iterator[Entry | None]:
         """What one file holds, and one entry for what can't be read of it."""
@@ -133,9 +138,7 @@ class ShardedSource(Source):
         except SourceError as error:
             if not shard.prefix:
                 raise
-            self._refused.append(error)
-            reason = f"{error.problem}; {error.remedy}" if error.remedy else error.problem
-            yield BrokenEntry(shard_name(shard), location_of(shard.where), reason=reason)
+            self._refused.append((shard, error))
 
     @abstractmethod
     def _threads(self) -> int:

@@ -116,6 +116,14 @@ def test_other_sources_have_no_columns(where: str, tmp_path: Path) -> None:
 # --- rows --------------------------------------------------------------------------------------
 
 
+def test_options_that_are_wrong_for_every_file_begin_no_scan(tmp_path: Path) -> None:
+    for name in "ab":
+        saved(tmp_path / f"{name}.parquet", {"mask": CELLS, "label": CELLS})
+    with pytest.raises(SourceError, match="which column"):
+        ms.scan(tmp_path / "*.parquet", classes=7, db=tmp_path / "s.db")
+    assert not (tmp_path / "s.db").exists()
+
+
 def test_masks_are_called_by_row_and_path(tmp_path: Path) -> None:
     where = write(tmp_path / "m.parquet", parquet_of(MASKS, rows=2))
     assert [*entries_of(where)] == [f"{row}/{name}" for row, name in enumerate(MASKS)]
