@@ -47,6 +47,12 @@ class Work(Protocol[_Item, _Outcome]):
     def received(self, results: Sequence[Any]) -> Sequence[_Outcome]:
         """What such calls gave, back in this process. Raises what is wrong with it."""
 
+    def spared(self, items: Sequence[_Item]) -> Callable[[], Iterable[Any]] | None:
+        """As `to_send`, with less done and less memory, for what kills every process otherwise.
+
+        None where there is no less.
+        """
+
     def lost(self, item: _Item) -> _Outcome:
         """The outcome of an item that kills every process that works on it."""
 

@@ -82,7 +82,7 @@ class _Piece(Generic[Item, Result]):
 
     def __init__(self, chunk: _Chunk[Item, Result], start: int, stop: int, parcel: bytes):
         self.chunk, self.start, self.stop, self.parcel = chunk, start, stop, parcel
-        self.alone = False
+        self.alone = self.spared = False
 
     @property
     def items(self) -> Sequence[Item]:
@@ -97,12 +97,14 @@ class _Flight(Generic[Item, Result]):
         cluster: Cluster,
         call_of: Callable[[Sequence[Item]], Call[Result]],
         lost: Callable[[Item], Result],
+        less_of: Callable[[Sequence[Item]], Call[Result] | None],
         in_order: bool,
         room: int,
         held: int | None,
     ):
         self.perform = partial(perform, held=held)
         self.cluster, self.call_of, self.lost = cluster, call_of, lost
+        self.less_of = less_of
         self.in_order, self.room = in_order, room
         self.in_flight: dict[object, tuple[Future[Any], _Piece[Item, Result]]] = {}
         self.held = 0
@@ -181,29 +183,40 @@ class _Flight(Generic[Item, Result]):
             return
         piece = self.in_flight[future.key][1]
         results: list[Result]
+        error: BaseException | None = None
+        found: Any = None
         if future.status == "error":
             error = future.exception()
-            self.forget(future)
             if not isinstance(error, KilledWorker):
+                self.forget(future)
                 raise _explained(error)
-            if piece.alone:
-                results = [self.lost(item) for item in piece.items]
-            else:
-                self.suspect(piece)
-                return
         elif future.status == "finished":
-            found = self.cluster.result(future)
-            if found is None:
-                future.add_done_callback(self.done.put)
-                return
-            results = [*found]
-            self.forget(future)
+            try:
+                found = self.cluster.result(future)
+            except KilledWorker as killed:  # it went with its worker, and then killed others
+                error = killed
+            else:
+                if found is None:
+                    future.add_done_callback(self.done.put)
+                    return
         elif future.status == "cancelled":  # somebody restarted the cluster
             self.forget(future)
             self.send(piece)
             return
         else:  # it went with its worker, and is being worked out again
             future.add_done_callback(self.done.put)
+            return
+        self.forget(future)
+        if error is None:
+            results = [*found]
+        elif piece.alone:
+            less = None if piece.spared else self.spared(piece)
+            if less is not None:
+                self.suspects.append(less)
+                return
+            results = [self.lost(item) for item in piece.items]
+        else:
+            self.suspect(piece)
             return
         chunk = piece.chunk
         chunk.left -= piece.stop - piece.start
@@ -236,6 +249,16 @@ class _Flight(Generic[Item, Result]):
             for at in range(piece.start, piece.stop):
                 self.again.append(self.piece(piece.chunk, at, at + 1))
 
+    def spared(self, piece: _Piece[Item, Result]) -> _Piece[Item, Result] | None:
+        """The task with less to do; None where there is no less."""
+        call = self.less_of(piece.items)
+        if call is None:
+            return None
+        parcel = pickle.dumps(call, pickle.HIGHEST_PROTOCOL)
+        less = _Piece(piece.chunk, piece.start, piece.stop, parcel)
+        less.spared = True
+        return less
+
     def forget(self, future: Future[Any]) -> None:
         """A task is no longer in flight."""
         _, piece = self.in_flight.pop(future.key)
@@ -261,6 +284,7 @@ def map_chunks(
     chunks: Iterable[Sequence[Item]],
     *,
     lost: Callable[[Item], Result],
+    less_of: Callable[[Sequence[Item]], Call[Result] | None] = lambda _: None,
     in_order: bool = True,
     room: int = ROOM,
     held: int | None = None,
@@ -272,8 +296,9 @@ def map_chunks(
     second, for the caller to do what can't wait. Two tasks a thread of the cluster are in flight,
     which hold at most `room` bytes, unless a single one holds more; one more waits beside them.
 
-    `lost` gives the result of an item that killed every worker that it was alone on. `held` is the
-    memory that decoders of one worker hold together.
+    `less_of` is tried with an item that killed every worker that it was alone on, where it gives a
+    call; `lost` gives the result where nothing is left to try. `held` is the memory that decoders
+    of one worker hold together.
 
     Abandoning the generator cancels what is in flight.
 
@@ -281,7 +306,7 @@ def map_chunks(
         ClusterError: the scheduler is gone, there are no workers, or one does not fit.
         BaseException: whatever a call raised.
     """
-    flight = _Flight(cluster, call_of, lost, in_order, room, held)
+    flight = _Flight(cluster, call_of, lost, less_of, in_order, room, held)
     try:
         for items in chunks:
             chunk: _Chunk[Item, Result] = _Chunk(flight.submitted, items)
@@ -329,6 +354,7 @@ class DaskExecutor:
             lambda items: work.to_send(items, at_once),
             chunks,
             lost=work.lost,
+            less_of=work.spared,
             in_order=in_order,
             held=self.held,
         )

@@ -51,13 +51,15 @@ class Unseen(NamedTuple):
 class Counter:
     """Counts masks, and measures them where there is a measurer; safe to use from many threads.
 
-    Files of more than `stream_above` bytes are read in pieces where their format can be. It is the
+    Files of more than `stream_above` bytes are read in pieces where their format can be. With
+    `count_only` what a measurer would measure is left out of its profile. It is the
     `maskstat.executors.base.Work` of a scan.
     """
 
     options: ReadOptions
     measurer: Measurer | None = None
     stream_above: int = field(default_factory=lambda: STREAM_ABOVE)
+    count_only: bool = False
     _reader: Reader = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -93,6 +95,10 @@ class Counter:
         """
         return [_settled(one) if isinstance(one, Unseen) else one for one in results]
 
+    def spared(self, items: Sequence[Entry]) -> ChunkCount | None:
+        """Count what could not be measured, which takes more memory."""
+        return None if self.measurer is None else replace(self, count_only=True).to_send(items, 1)
+
     def lost(self, item: Entry) -> Failure:
         """The outcome of a mask that killed every worker that read it."""
         return Failure(
@@ -115,11 +121,12 @@ class Counter:
         try:
             if entry.size > self.stream_above:
                 tally = self._streamed(entry)
-                self._leave_out(entry)
-            elif self.measurer is not None:
+                self._leave_out(entry, self._large)
+            elif self.measurer is not None and not self.count_only:
                 tally = self.measurer.read(entry, self._reader, alone=alone)
             else:
                 tally = self._reader.tally(entry)
+                self._leave_out(entry, "each worker that measured it died: it took too much memory")
         except MaskError as error:
             return Failure(entry.name, error.text)
         except OSError as error:
@@ -136,12 +143,14 @@ class Counter:
         with entry.open() as file:
             return formats.read_tally_stream(file, entry.name, self.options)
 
-    def _leave_out(self, entry: Entry) -> None:
+    @property
+    def _large(self) -> str:
+        limit = f"{self.stream_above >> 20} MiB"
+        return f"larger than the {limit} up to which files are read whole"
+
+    def _leave_out(self, entry: Entry, reason: str) -> None:
         if self.measurer is not None:
-            limit = f"{self.stream_above >> 20} MiB"
-            self.measurer.leave_out(
-                entry, f"larger than the {limit} up to which files are read whole"
-            )
+            self.measurer.leave_out(entry, reason)
 
 
 class Outcomes:

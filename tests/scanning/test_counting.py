@@ -126,3 +126,16 @@ def test_kernels_hear_how_much_there_is_to_do(monkeypatch: pytest.MonkeyPatch) -
 def test_a_mask_that_kills_its_workers_has_failed(entries: list[Entry]) -> None:
     failure = Counter(ReadOptions()).lost(entries[0])
     assert (failure.mask, failure.reason[:31]) == ("0.png", "each worker that read it died: ")
+
+
+def test_a_mask_that_kills_while_it_is_measured_is_counted(entries: list[Entry]) -> None:
+    """It is left out of the profile, and nothing looks at its pixels."""
+    counter = Counter(ReadOptions(), Measurer(CLASSES, 4))
+    spared = counter.spared(entries[:1])
+    assert spared is not None
+    (found,) = pickle.loads(pickle.dumps(spared))()
+    assert isinstance(found, Measured)
+    assert rows([found]) == rows(Counter(ReadOptions())(entries[:1]))
+    (left_out,) = found.part.masks
+    assert left_out.reason == "each worker that measured it died: it took too much memory"
+    assert Counter(ReadOptions()).spared(entries[:1]) is None

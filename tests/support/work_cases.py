@@ -35,6 +35,9 @@ class Squares:
     def received(self, results: Sequence[tuple[int, int] | int]) -> list[int]:
         return [one if isinstance(one, int) else one[0] for one in results]
 
+    def spared(self, items: Sequence[Number]) -> None:
+        """There is no less."""
+
     def lost(self, item: Number) -> int:
         return -1 - item.value
 
