@@ -77,7 +77,8 @@ _DESCRIPTION_BYTES = 512
 _NODATA, _NODATA_BYTES = 42113, 64  # GDAL's
 # ImageJ writes stacks beyond 4 GB as one directory, and tifffile where it is told to.
 _HIDDEN_PAGES = re.compile(
-    rb'ImageJ=[^\0]*?images=(?!1\s)[0-9]|\{"shape":[^}\0]*"truncated": true', re.DOTALL
+    rb'ImageJ=[^\0]*?images=(?!1\s)[0-9]|\{(?=[^}\0]*"shape":)[^}\0]*"truncated": true',
+    re.DOTALL,
 )
 
 

@@ -361,7 +361,12 @@ def test_pages_without_directories_are_no_single_page() -> None:
     stack = np.zeros((3, 20, 20), np.uint8)
     stream = io.BytesIO()
     tifffile.imwrite(stream, stack, photometric="minisblack", truncate=True, metadata={})
-    assert "no directories of their own" in refusal(stream.getvalue())
+    about = b'{"shape": [3, 20, 20], "truncated": true}'
+    older = b'{"truncated": true, "shape": [3, 20, 20]}'  # by tifffile before 2026
+    assert about in stream.getvalue() or older in stream.getvalue()
+    for said in (about, older):
+        data = stream.getvalue().replace(about, said).replace(older, said)
+        assert "no directories of their own" in refusal(data)
     stream = io.BytesIO()
     tifffile.imwrite(stream, stack[0], imagej=True)
     assert read_tally(stream.getvalue(), "m", ReadOptions()).shape == (20, 20)
