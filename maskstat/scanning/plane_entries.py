@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -26,7 +26,8 @@ from maskstat.sources.base import BrokenEntry, Entry, Source
 from maskstat.sources.virtual_files import comes_forwards
 
 READ_WHOLE = 64 << 20  # bytes of a file; larger ones are read in pieces
-_SCATTERED = frozenset({"TIFF", "NPZ"})  # formats that say all over the file what they hold
+# Formats that say all over the file what they hold: a request each is dearer than some megabytes.
+_SCATTERED = frozenset({"TIFF", "NPZ"})
 _LOOKED_AT = 8  # files that one thread opens, one after another
 _ROOM = 64 << 20  # bytes of what is being opened or waits for it
 _WEIGHT = 1 << 20  # of a list of files, whatever they carry
@@ -197,16 +198,19 @@ def _planes_in(entry: Entry, options: ReadOptions) -> _Found | None:
     if entry.folder is not None:
         planes = formats.open_planes_folder(entry.folder, options)
         return _found(planes.count, planes.in_order)
-    with entry.open() as file:
-        return _look_into(file, entry, options)
-
-
-def _look_into(file: BinaryIO, entry: Entry, options: ReadOptions) -> _Found | None:
     small = entry.size <= READ_WHOLE
-    far = not (entry.local_files or entry.held)
-    if small and far and formats.format_of(file).name in _SCATTERED:
-        ask_memory(entry.size)
-        file = io.BytesIO(entry.load())  # a request is dearer than some megabytes
+    if entry.local_files or entry.held or not small:
+        with entry.open() as file:
+            return _look_into(file, options, small)
+    # Not every server says how long a file is, or sends parts of it.
+    with suppress(MaskError), entry.open() as file:
+        if entry.size and formats.format_of(file).name not in _SCATTERED:
+            return _look_into(file, options, small)
+    ask_memory(entry.size)
+    return _look_into(io.BytesIO(entry.load()), options, small)
+
+
+def _look_into(file: BinaryIO, options: ReadOptions, small: bool) -> _Found | None:
     planes = formats.open_planes(file, options)
     if planes is None:
         return None

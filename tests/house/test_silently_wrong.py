@@ -261,3 +261,18 @@ def test_255_that_may_be_the_class_without_a_pixel_is_asked_about(tmp_path: Path
     with pytest.raises(ms.MaskstatError, match="ignore=255 where 255 is void"):
         scan.weights("balanced")
     assert scan.under(ignore=255).weights("balanced").weights.tolist() == [1, 1, 1]
+
+
+def test_a_stack_of_masks_is_not_taken_for_one_mask(tmp_path: Path) -> None:
+    """As one, a class is in one mask or none: median frequency is off by the number of planes."""
+    stack = np.zeros((9, 4, 5), np.uint8)
+    stack[0, 0, :2] = 1
+    np.save(tmp_path / "stack.npy", stack)
+    (failure,) = ms.scan(tmp_path, classes=2).failures
+    assert "pages='each'" in failure.reason and "pages='all'" in failure.reason
+    each = ms.scan(tmp_path, classes=2, pages="each")
+    assert each.histogram.masks.tolist() == [9, 1]
+    median = np.median([178 / 180, 2 / 20])
+    assert each.weights("median-frequency").weights == pytest.approx(
+        [median / (178 / 180), median / (2 / 20)]
+    )

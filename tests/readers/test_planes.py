@@ -190,20 +190,18 @@ def test_a_claim_of_a_thousand_million_planes_is_refused_at_once(tmp_path: Path)
     volume = bytearray(stack_cases.nifti(stack_of(0), tmp_path))
     struct.pack_into("<4h", volume, 40, 3, 9000, 9000, 32000)
     claims[bytes(volume)] = "the file ends within its voxels"
-    if zarr_is_here():
-        path = tmp_path / "x.zarr"
-        stack_cases.zarr.create_array(path, shape=(10**9, 5, 5), dtype="u1", chunks=(10**6, 5, 5))
-        claims[stack_cases.zipped(path)] = "has 1,000,000,000 planes, more than"
     for data, words in claims.items():
         start = time.perf_counter()
         assert words in refusal(data)
         assert time.perf_counter() - start < 1
 
 
-def zarr_is_here() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("zarr") is not None
+def test_chunks_that_nobody_wrote_are_no_million_masks(tmp_path: Path) -> None:
+    path = tmp_path / "x.zarr"
+    stack_cases.zarr.create_array(path, shape=(10**9, 5, 5), dtype="u1", chunks=(10**6, 5, 5))
+    start = time.perf_counter()
+    assert "has 1,000,000,000 planes, more than" in refusal(stack_cases.zipped(path))
+    assert time.perf_counter() - start < 1
 
 
 @pytest.mark.parametrize("name", ["a.npz", "deflated.npz", "a.nii.gz"])

@@ -16,11 +16,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import maskstat as ms
 from maskstat.errors import MaskError, MissingExtraError, ParameterError, SourceError
 from maskstat.readers.formats import SUFFIXES
+from maskstat.scanning import plane_entries
 from maskstat.scanning.changes import Changes
 from maskstat.sources.addresses import scrubbed, without_secrets
 from maskstat.sources.base import Selection
@@ -41,6 +43,7 @@ from tests.support.source_cases import (
     zip_of,
     zstandard_of,
 )
+from tests.support.stack_cases import npz_deflated, stack_of
 
 fsspec = package("fsspec", reason="needs maskstat[remote]")
 pytestmark = [needs(name, "needs maskstat[remote]") for name in ("fsspec", "s3fs", "aiohttp")]
@@ -579,3 +582,33 @@ def test_urls_of_files_are_paths(tmp_path: Path) -> None:
 def test_npy_masks_in_a_store(memory: Any) -> None:
     put(memory, {"top/a.npy": npy(pixels_of(1))})
     assert ms.scan("memory://top", classes=7).histogram.mask_count == 1
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_planes_in_a_store(memory: Any, whole: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file is fetched once or, where it is large, plane by plane."""
+    stack = stack_of(1)
+    monkeypatch.setattr(plane_entries, "READ_WHOLE", 1 << 20 if whole else 0)
+    files = {"a.npy": npy(stack), "b.npy": npy(stack[0]), "c.npz": npz_deflated(stack, Path())}
+    put(memory, {f"top/{name}": data for name, data in files.items()})
+    with ms.scan("memory://top", classes=5, pages="each") as scan:
+        assert scan.failures == ()
+        assert scan.ledger.names == (
+            *(f"a.npy#{at + 1}" for at in range(7)),
+            "b.npy",
+            *(f"c.npz#{at + 1}" for at in range(7)),
+        )
+        both = np.bincount(np.concatenate([stack, stack, stack[:1]]).ravel(), minlength=5)
+        assert scan.histogram.pixels.tolist() == both.tolist()
+
+
+def test_planes_on_a_server_that_sends_no_parts(web: str, tmp_path: Path) -> None:
+    stack = stack_of(1)
+    for name, data in (("a.npy", npy(stack)), ("b.npy", npy(stack[0])), ("c.npy", b"")):
+        write(tmp_path / "site" / "planes" / name, data)
+    with ms.scan(f"{web}/planes/", classes=5, pages="each") as scan:
+        assert [(failure.mask, failure.reason) for failure in scan.failures] == [
+            ("c.npy", "empty file")
+        ]
+        assert scan.histogram.mask_count == 8
+        assert scan.histogram.pixels.sum() == 8 * stack[0].size

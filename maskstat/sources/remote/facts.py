@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from maskstat.naming import storable
@@ -69,6 +70,8 @@ def _known(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stamp(value: object) -> str:
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        value = value.timestamp()  # fsspec's memory lists a number where it tells a time elsewhere
     return storable(str(value).strip('"'))
 
 
