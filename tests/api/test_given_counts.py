@@ -317,6 +317,7 @@ def test_everything_public_of_a_scan_works_or_says_what_is_unknown() -> None:
         "profile_state",
         "profile",
         "has_files",
+        "has_planes",
         "kept_ids",
         "soft_masks",
         "no_channel",
