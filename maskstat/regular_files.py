@@ -18,8 +18,7 @@ _OF_SOCKETS = frozenset({errno.ENXIO, errno.EOPNOTSUPP})
 
 def open_descriptor(path: str | os.PathLike[str]) -> int:
     """A descriptor to read from, which the caller closes. Raises OSError."""
-    if "\0" in os.fspath(path):
-        raise OSError(errno.EINVAL, "a zero byte in its name")
+    _check_name(path)
     try:
         descriptor = os.open(path, _FLAGS)
     except OSError as error:
@@ -38,6 +37,7 @@ def open_descriptor(path: str | os.PathLike[str]) -> int:
 
 def open_file(path: str | os.PathLike[str]) -> BinaryIO:
     """The file, to be read. Raises OSError."""
+    _check_name(path)
     # By name, which tifffile asks a file for.
     return open(path, "rb", opener=lambda path, _: open_descriptor(path))
 
@@ -46,6 +46,11 @@ def read_file(path: str | os.PathLike[str], most: int) -> bytes | None:
     """All bytes; None where there are more than `most`. Raises OSError."""
     with open_file(path) as file:
         return None if os.fstat(file.fileno()).st_size > most else file.read()
+
+
+def _check_name(path: str | os.PathLike[str]) -> None:
+    if "\0" in os.fspath(path):  # of which Python makes a ValueError
+        raise OSError(errno.EINVAL, "a zero byte in its name")
 
 
 def _is_folder() -> OSError:

@@ -17,11 +17,13 @@ from maskstat.weights.cost_matrix import read_cost_matrix
 from tests.support.paths import ROOT
 
 PACKAGE = ROOT / "maskstat"
-# What opens no file that somebody gave: os.devnull, what is written, what comes with the package.
+# What opens no file that somebody gave: os.devnull, what the system says of its memory, what is
+# written, what comes with the package.
 OTHERS = {
     "regular_files.py",
     "cli/__init__.py",
     "kernels/fill_cache.py",
+    "memory.py",
     "files/writing.py",
     "values/presets/__init__.py",
 }
