@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10.0
 WORKERS_SECONDS = 300.0  # how long there may be no worker at all: machines take a while to start
+START_SECONDS = 120.0  # for a local cluster, each time
+LOCAL_SECONDS = 60.0  # how long a local cluster may have no worker: Dask starts them again
 CLOSE_SECONDS = 2.0  # for saying goodbye to a scheduler
 STOP_SECONDS = 10.0  # for a local cluster, whose workers are killed: a quarter of one does
 _PAUSE = 0.1
@@ -37,6 +39,7 @@ _NO_PAGES: dict[str, list[str]] = {
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
 }
+_STARTS = 3
 _DEATHS = 1  # of its workers that a task of a local cluster survives
 
 # What Dask may raise when somebody does not answer.
@@ -57,8 +60,8 @@ class Cluster:
         address: the scheduler's.
     """
 
-    def __init__(self, client: Client, address: str):
-        self._client, self.address = client, address
+    def __init__(self, client: Client, address: str, local: LocalCluster | None = None):
+        self._client, self.address, self._local = client, address, local
         self._threads = 0
         self._looked = time.monotonic()
         self._none_since: float | None = None
@@ -109,7 +112,8 @@ class Cluster:
     def threads(self) -> int:
         """Threads of all workers, as of two seconds ago.
 
-        Raises ClusterError where there is no worker for five minutes.
+        Raises ClusterError where there is no worker for five minutes, or for one where the cluster
+        is a local one, whose workers are started again.
         """
         now = time.monotonic()
         if self.is_lost:
@@ -117,11 +121,20 @@ class Cluster:
         if not self._threads or now - self._looked > _LOOK_SECONDS:
             with self.reached():
                 self._threads = sum(self._client.nthreads().values())
+            if self._local is not None:
+                self._local.loop.add_callback(_reopened, self._local)
             self._looked = time.monotonic()
             if self._threads:
                 self._none_since = None
             elif self._none_since is None:
                 self._none_since = self._looked
+            elif self._local is not None and self._looked - self._none_since > LOCAL_SECONDS:
+                raise ClusterError(
+                    "all of its workers died, and none could be started again",
+                    where=self.address,
+                    remedy="what was counted is kept: the same command goes on; fewer workers, as"
+                    f" {argument('workers', 1)}, have more memory each",
+                )
             elif self._looked - self._none_since > WORKERS_SECONDS:
                 raise ClusterError(
                     f"there was no worker for {WORKERS_SECONDS:.0f} seconds",
@@ -132,6 +145,10 @@ class Cluster:
 
     def await_workers(self) -> None:
         """Wait until there is a worker, and check that all fit. Raises ClusterError."""
+        if self._local is not None:  # of this machine, this Python and this maskstat
+            while not self.threads():
+                time.sleep(_PAUSE)
+            return
         if not self.threads():
             _log.warning(
                 "no workers at %s yet: waiting for up to %.0f seconds",
@@ -156,7 +173,8 @@ class Cluster:
 
     def _check(self, found: dict[str, object]) -> None:
         for place, there in found.items():
-            if there != versions():
+            # One that has died meanwhile is no matter, and every task looks once more.
+            if there != versions() and not isinstance(there, OSError):
                 raise unfit(there, where=place if "://" not in place else f"worker {place}")
 
 
@@ -193,14 +211,19 @@ def cluster_at(scheduler: str | None, *, workers: int) -> Iterator[Cluster]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(_quiet())
         if scheduler is None:
+            import dask
+
+            # A worker that takes longer to start again would be given up for good.
+            stack.enter_context(dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}))
             local = _start(distributed.LocalCluster, workers)
             stack.callback(_stop, local)
             address, shown = local.scheduler_address, "local cluster"
         else:
+            local = None
             address = shown = scheduler
         client = _connect(distributed.Client, address)
         stack.callback(_close, client)
-        cluster = Cluster(client, printable(storable(shown)))
+        cluster = Cluster(client, printable(storable(shown)), local)
         cluster.await_workers()
         yield cluster
 
@@ -226,25 +249,42 @@ def _start(kind: Callable[..., LocalCluster], workers: int) -> LocalCluster:
 
     if hasattr(resource_tracker, "ensure_running"):
         resource_tracker.ensure_running()  # later, it would let signals through again
-    made: PendingCluster[LocalCluster] = PendingCluster()
-    # Threads and processes that this one begins have its mask of signals, for ever.
-    maker = threading.Thread(
-        target=_make, args=(made, kind, workers), name="maskstat-cluster", daemon=True
-    )
-    try:
-        maker.start()
-        return made.result()
-    except KeyboardInterrupt:
-        if maker.ident is not None:
-            with contextlib.suppress(Exception):
-                _stop(made.result())
-        raise
-    except Exception as error:
-        # The usual one is a script that starts processes while it is imported by one.
-        raise ClusterError(
-            f"no local cluster can be started: {printable(' '.join(str(error).split()))[:200]}",
-            remedy="in a script, scan below: if __name__ == '__main__'",
-        ) from None
+    for left in reversed(range(_STARTS)):
+        made: PendingCluster[LocalCluster] = PendingCluster()
+        # Threads and processes that this one begins have its mask of signals, for ever.
+        maker = threading.Thread(
+            target=_make, args=(made, kind, workers), name="maskstat-cluster", daemon=True
+        )
+        try:
+            maker.start()
+            return made.result(START_SECONDS)
+        except KeyboardInterrupt:
+            if maker.ident is not None:
+                with contextlib.suppress(Exception):
+                    _stop(made.result(STOP_SECONDS))
+            raise
+        except Exception as error:
+            if left and made.done():
+                continue  # a worker may have been killed by chance
+            reason = printable(" ".join(str(error).split()))[:200]
+            late = f"it takes more than {START_SECONDS:.0f} seconds"
+            raise ClusterError(
+                f"no local cluster can be started: {reason or late}",
+                remedy="in a script, scan below: if __name__ == '__main__'; elsewhere its workers"
+                f" were killed, and fewer, as {argument('workers', 1)}, take less memory",
+            ) from None
+    raise AssertionError("unreachable")
+
+
+async def _reopened(local: LocalCluster) -> None:
+    """Start workers again that Dask gave up: those that were killed while they started."""
+    from distributed.core import Status
+
+    with contextlib.suppress(Exception):
+        for name, nanny in [*local.workers.items()]:
+            if nanny.status in {Status.closed, Status.failed}:
+                del local.workers[name]
+        await local._correct_state()
 
 
 def _make(

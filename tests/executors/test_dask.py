@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -440,3 +441,40 @@ def test_a_part_of_a_panoptic_file_says_the_same_of_its_masks(
         except MaskError as error:
             found = str(error)
         assert found == expected
+
+
+# --- a local cluster ---------------------------------------------------------------------------
+
+
+def test_workers_that_are_gone_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are started again at each look, and not waited for for ever."""
+    monkeypatch.setattr(clusters, "LOCAL_SECONDS", 0.0)
+    monkeypatch.setattr(clusters, "_LOOK_SECONDS", 0.0)
+    asked: list[tuple[object, ...]] = []
+    loop = SimpleNamespace(add_callback=lambda *call: asked.append(call))
+    local: Any = SimpleNamespace(loop=loop)
+    client: Any = SimpleNamespace(status="running", nthreads=dict)
+    made = Cluster(client, "local cluster", local)
+    text = "^local cluster: all of its workers died, and none could be started again; what was"
+    assert made.threads() == 0
+    with pytest.raises(ClusterError, match=text):
+        list(iter(made.threads, None))
+    assert asked[0] == (clusters._reopened, local)
+
+
+@pytest.mark.parametrize("killed", [2, 3])
+def test_workers_that_are_killed_while_they_start(killed: int) -> None:
+    """By chance: then again; each time: no cluster, and both reasons that there may be."""
+    starts = itertools.count(1)
+
+    def kind(**_: object) -> Any:
+        if next(starts) <= killed:
+            raise RuntimeError("Nanny failed to start.")
+        return "a cluster"
+
+    if killed == 2:
+        assert clusters._start(kind, 2) == "a cluster"
+    else:
+        text = r"can be started: Nanny .*; in a script, .*; elsewhere its workers were killed, and"
+        with pytest.raises(ClusterError, match=text):
+            clusters._start(kind, 2)
