@@ -157,7 +157,8 @@ class Splits(Mapping[str, Scan]):
     """Scans of the splits of a source, by the split's name, training first by custom.
 
     Attributes:
-        in_no_split: masks that are in no split, and in none of the scans.
+        in_no_split: masks that are in no split, and in none of the scans; with `pages="each"`
+            their files.
     """
 
     def __init__(self, scans: Mapping[str, Scan], in_no_split: int):

@@ -266,7 +266,8 @@ def command(
             announce_scan(one)
             output().print(scan_tables(document, rows))
         if in_no_split:
-            output().print(f"{counted(in_no_split, 'mask')} in no split and in none of these scans")
+            noun = "file" if pages == "each" else "mask"
+            output().print(f"{counted(in_no_split, noun)} in no split and in none of these scans")
     return _ended(documents, about, nexts)
 
 
