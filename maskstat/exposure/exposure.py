@@ -1,0 +1,282 @@
+"""`ExposureCounts`: masks under a recipe, added up to a histogram and a ledger of crops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskstat.errors import ParameterError, WeightError
+from maskstat.exposure.mask_exposure import CHANCE_BITS, REPLICATES, UNIT_BITS, MaskExposure
+from maskstat.exposure.recipe import Recipe
+from maskstat.naming import counted
+from maskstat.showing import one_line
+from maskstat.values.catalog import ClassCatalog
+from maskstat.values.histogram import ClassHistogram, ValueCount
+from maskstat.values.ledger import MaskLedger
+from maskstat.values.tally import IntArray
+
+FloatArray = NDArray[np.float64]
+
+NO_CLASS = "no class"  # what is ignored or filled, among the ignored values of an exposure
+
+
+class CropNames(Sequence[str]):
+    """Names of the J crops of each of some masks, made when they are asked for."""
+
+    def __init__(self, masks: Sequence[str], crops: int):
+        self._masks, self._crops = masks, crops
+
+    def __len__(self) -> int:
+        return len(self._masks) * self._crops
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> tuple[str, ...]: ...
+
+    def __getitem__(self, at: int | slice) -> str | tuple[str, ...]:
+        if isinstance(at, slice):
+            return tuple(self[number] for number in range(*at.indices(len(self))))
+        mask, crop = divmod(range(len(self))[at], self._crops)
+        return f"{self._masks[mask]} crop {crop}"
+
+
+@dataclass(frozen=True, eq=False)
+class ExposureCounts:
+    """What training sees of B masks of K classes, with J sampled crops of each.
+
+    Attributes:
+        recipe: what lies between the masks and the loss.
+        catalog: the classes.
+        names: of the B masks.
+        draws: float64[B], how often each is drawn in an epoch on average; all 1 without a sampler.
+        indptr: int64[B + 1]; mask b owns entries indptr[b]:indptr[b + 1] of the next three.
+        classes: int64[nnz], class indices, ascending within a mask.
+        expected: int64[nnz], pixels in a crop of the mask, on average, in units of 2^-20.
+        chance: int64[nnz] that a crop has the class, in units of 2^-32; None: only sampled.
+        rest: int64[B], as `expected`, of pixels without a class: ignored, unlisted or filled.
+        crops: the J crops of each mask, mask by mask, as rows of a ledger.
+    """
+
+    recipe: Recipe
+    catalog: ClassCatalog
+    names: tuple[str, ...]
+    draws: FloatArray
+    indptr: IntArray
+    classes: IntArray
+    expected: IntArray
+    chance: IntArray | None
+    rest: IntArray
+    crops: MaskLedger
+
+    @classmethod
+    def of(
+        cls,
+        recipe: Recipe,
+        catalog: ClassCatalog,
+        masks: Iterable[tuple[str, MaskExposure]],
+        draws: Sequence[float] | FloatArray | None = None,
+    ) -> ExposureCounts:
+        """Put masks together, in their order.
+
+        Args:
+            draws: how often each mask is drawn, in any unit; without, all are drawn alike.
+
+        Raises:
+            ParameterError: masks with different numbers of crops, or no draws at all.
+        """
+        names, parts = zip(*masks, strict=True) if (masks := list(masks)) else ((), ())
+        if len({len(part.counts) for part in parts}) > 1:
+            raise ParameterError("masks have different numbers of crops", parameter="crops")
+        lengths = [len(part.classes) for part in parts]
+        exact = bool(parts) and all(part.chance is not None for part in parts)
+        weights = np.ones(len(names)) if draws is None else np.asarray(draws, np.float64)
+        sound = len(weights) == len(names) and (weights >= 0).all() and (weights > 0).any()
+        if names and not sound:
+            raise ParameterError("needs one number >= 0 for each mask", parameter="draws")
+        return cls(
+            recipe,
+            catalog,
+            tuple(names),
+            weights * (len(weights) / weights.sum() if weights.size else 1.0),
+            np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))),
+            _joined([part.classes for part in parts]),
+            _joined([part.expected for part in parts]),
+            _joined([part.chance for part in parts if part.chance is not None]) if exact else None,
+            np.array([part.rest for part in parts], np.int64),
+            _crop_ledger(names, parts, len(catalog)),
+        )
+
+    def __repr__(self) -> str:
+        return one_line(
+            self, counted(len(self.names), "mask"), counted(self.crops_per_mask, "crop") + " each"
+        )
+
+    @property
+    def crops_per_mask(self) -> int:
+        """J."""
+        return len(self.crops) // max(1, len(self.names))
+
+    @property
+    def crop_pixels(self) -> FloatArray:
+        """float64[B], pixels of a crop of each mask on average."""
+        mask = np.repeat(np.arange(len(self.names)), np.diff(self.indptr))
+        sums = np.zeros(len(self.names))
+        np.add.at(sums, mask, self.expected.astype(np.float64))
+        return (sums + self.rest) / 2.0**UNIT_BITS
+
+    @property
+    def expected_pixels(self) -> FloatArray:
+        """float64[K], pixels of each class in an epoch, on average."""
+        return self._summed(self.expected / 2.0**UNIT_BITS)
+
+    @property
+    def frequency(self) -> FloatArray:
+        """float64[K], shares among pixels of classes. Raises WeightError where there are none."""
+        pixels = self.expected_pixels
+        if not pixels.any():
+            raise WeightError("no pixel of any class is in a crop")
+        return np.asarray(pixels / pixels.sum())
+
+    @cached_property
+    def chances(self) -> FloatArray:
+        """float64[nnz] of a crop of the mask to contain the class, as `classes`."""
+        if self.chance is not None:
+            return self.chance / 2.0**CHANCE_BITS
+        keys = np.repeat(np.arange(len(self.names)), np.diff(self.indptr)) * len(self.catalog)
+        keys += self.classes
+        mask = np.repeat(np.arange(len(self.crops)) // self.crops_per_mask, self.crops.class_counts)
+        found, times = np.unique(mask * len(self.catalog) + self.crops.classes, return_counts=True)
+        share = np.zeros(keys.size)
+        share[np.searchsorted(keys, found)] = times / self.crops_per_mask
+        return share
+
+    @property
+    def in_crops(self) -> FloatArray:
+        """float64[K], the chance that a crop contains each class."""
+        return self._summed(self.chances) / max(1, len(self.names))
+
+    def in_batches(self, batch_size: int | None = None) -> FloatArray:
+        """float64[K], the chance that a batch contains each class: masks drawn without replacement.
+
+        With a sampler they are drawn independently. The last batch of an epoch counts where the
+        recipe keeps it. `batch_size` is the recipe's by default.
+        """
+        size = self.recipe.batch_size if batch_size is None else batch_size
+        masks = -(-len(self.names) // self.recipe.processes)
+        whole, left = divmod(masks, size)
+        if self.recipe.last_batch == "keep" and left:
+            lacking = self._lacking(min(size, masks))
+            found = (whole * (1 - lacking[-1]) + 1 - lacking[left]) / (whole + 1)
+        else:
+            found = 1 - self._lacking(size)[-1]
+        return np.asarray(found)
+
+    def _lacking(self, most: int) -> FloatArray:
+        """float64[most + 1, K]: chance that so many masks have no crop with each class."""
+        count = len(self.names)
+        if not (self.draws == 1).all():
+            none = 1 - self.in_crops
+            return np.asarray(none[None, :] ** np.arange(most + 1)[:, None])
+        most = min(most, count)
+        # Elementary symmetric means: e_k of the first n masks, divided by n over k.
+        means = np.zeros((most + 1, len(self.catalog)))
+        means[0] = 1.0
+        steps = np.arange(most + 1)[:, None]
+        chances = self.chances
+        for mask in range(count):
+            lacks = np.ones(len(self.catalog))
+            entries = slice(self.indptr[mask], self.indptr[mask + 1])
+            lacks[self.classes[entries]] = 1 - chances[entries]
+            share = np.minimum(steps / (mask + 1), 1.0)
+            before = np.concatenate((means[:1], means[:-1]))
+            means = (1 - share) * means + share * lacks * before
+            means[mask + 2 :] = 0.0
+        return np.asarray(means)
+
+    def _summed(self, values: FloatArray) -> FloatArray:
+        """float64[K], entries added up by class, each mask as often as it is drawn."""
+        sums = np.zeros(len(self.catalog))
+        np.add.at(sums, self.classes, values * np.repeat(self.draws, np.diff(self.indptr)))
+        return sums
+
+    @cached_property
+    def histogram(self) -> ClassHistogram:
+        """Totals of an epoch: pixels expected, crops that contain a class, pixels of those crops.
+
+        Whole numbers, of what is there at least 1.
+        """
+        spread = np.repeat(np.arange(len(self.names)), np.diff(self.indptr))
+        chances, crop = self.chances, self.crop_pixels
+        labelled = crop - self.rest / 2.0**UNIT_BITS
+        pixels = _whole(self.expected_pixels)
+        masks = np.where(pixels > 0, np.maximum(_whole(self._summed(chances)), 1), 0)
+        images = np.maximum(_whole(self._summed(chances * crop[spread])), pixels)
+        labelled_images = np.maximum(_whole(self._summed(chances * labelled[spread])), pixels)
+        rest = int(np.rint((self.rest / 2.0**UNIT_BITS * self.draws).sum()))
+        total = int(pixels.sum()) + rest
+        classes = self.crops.class_counts
+        share = len(self.names) / max(1, len(self.crops))
+        return ClassHistogram(
+            self.catalog,
+            pixels,
+            np.minimum(masks, len(self.names)),
+            np.minimum(images, total),
+            np.minimum(labelled_images, int(pixels.sum())),
+            {NO_CLASS: ValueCount(rest, len(self.names))} if rest else {},
+            {},
+            len(self.names),
+            round(int((classes == 1).sum()) * share),
+            round(int((classes == 0).sum()) * share),
+            total,
+        )
+
+    @cached_property
+    def ledger(self) -> MaskLedger:
+        """The crops; under a sampler each as often as its mask is drawn, rounded with sums kept."""
+        if (self.draws == 1).all():
+            return self.crops
+        ends = np.rint(np.cumsum(np.repeat(self.draws, self.crops_per_mask))).astype(np.int64)
+        return self.crops.take(np.repeat(np.arange(len(self.crops)), np.diff(ends, prepend=0)))
+
+    def replicates(self) -> list[MaskLedger]:
+        """The crops in parts that were drawn independently: what weights vary by, crops vary by."""
+        count = min(REPLICATES, self.crops_per_mask)
+        turn = np.arange(len(self.crops)) % max(1, self.crops_per_mask) % max(1, count)
+        return [self.crops.take(np.flatnonzero(turn == number)) for number in range(count)]
+
+
+def _joined(arrays: Sequence[IntArray]) -> IntArray:
+    return np.concatenate([np.empty(0, np.int64), *arrays])
+
+
+def _whole(values: FloatArray) -> IntArray:
+    """Rounded; what is there stays there."""
+    rounded = np.rint(values).astype(np.int64)
+    return np.where(values > 0, np.maximum(rounded, 1), 0)
+
+
+def _crop_ledger(
+    names: Sequence[str], parts: Sequence[MaskExposure], class_count: int
+) -> MaskLedger:
+    crops = len(parts[0].counts) if parts else 0
+    lengths, classes, pixels = [], [], []
+    for part in parts:
+        rows, columns = part.counts.nonzero()
+        lengths.append(np.bincount(rows, minlength=crops))
+        classes.append(part.classes[columns])
+        pixels.append(part.counts[rows, columns])
+    return MaskLedger(
+        class_count,
+        CropNames(names, crops),  # type: ignore[arg-type]
+        _joined([part.area for part in parts]),
+        np.concatenate(([0], np.cumsum(_joined(lengths), dtype=np.int64))),
+        _joined(classes),
+        _joined(pixels),
+    )

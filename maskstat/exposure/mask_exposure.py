@@ -1,0 +1,220 @@
+"""What a recipe makes of one mask: expected pixels, the chance that a crop has a class, crops.
+
+All of it is whole numbers, rounded once a mask, so that sums do not depend on order. Crop j of a
+mask is a function of (seed, name, j) alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+from math import lcm
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskstat.exposure.recipe import Recipe
+from maskstat.kernels.crops import (
+    Runs,
+    View,
+    crop_counts,
+    every_place,
+    expected,
+    places_with,
+)
+from maskstat.values.tally import IntArray
+
+UNIT_BITS = 20  # expected pixels are kept in units of 2^-20 pixel
+CHANCE_BITS = 32  # chances in units of 2^-32
+REPLICATES = 4  # lattices with independent shifts that crops are drawn from in turns
+
+# 1 / g^k with g^4 = g + 1: additive recurrences that fill three dimensions evenly
+_STEPS = np.array([0.8191725133961645, 0.6710436067037893, 0.5497004779019703])
+
+
+class MaskExposure(NamedTuple):
+    """One mask as training sees it; C of the K classes occur in it.
+
+    Attributes:
+        classes: int64[C], ascending.
+        expected: int64[C], pixels of each in a crop, on average; in units of 2^-20.
+        rest: the same of pixels without a class: ignored, unlisted, filled.
+        chance: int64[C] in units of 2^-32, of a crop to contain the class; None where not asked.
+        counts: int64[J, C], pixels of each class in J crops.
+        area: int64[J], all pixels of each crop, filled ones included.
+    """
+
+    classes: IntArray
+    expected: IntArray
+    rest: int
+    chance: IntArray | None
+    counts: IntArray
+    area: IntArray
+
+
+def expose(
+    runs: Runs,
+    classes: IntArray,
+    recipe: Recipe,
+    *,
+    name: str,
+    crops: int,
+    seed: int = 0,
+    presence: bool = False,
+) -> MaskExposure:
+    """Work out one mask.
+
+    Args:
+        runs: of labels 0..C, of which the last is "no class".
+        classes: int64[C], the class that each label stands for, ascending.
+        name: of the mask; crops depend on it.
+        crops: J.
+        presence: whether the exact chance of each class to be in a crop is wanted.
+    """
+    if recipe.padding is not None and recipe.padding not in classes:
+        runs, classes = _with_class(runs, classes, recipe.padding)
+    sizes = [runs.shape] if recipe.scale is None else recipe.scale.sizes(runs.shape)
+    views = [_view(recipe, runs.shape, size) for size in sizes]
+    filled = None if recipe.padding is None else int(np.searchsorted(classes, recipe.padding))
+    seen: IntArray | None
+    if recipe.refuses:
+        pixels, seen = _law_of_refusal(runs, views, recipe, filled)
+    else:
+        pixels, seen = _law(runs, views, recipe, filled, presence=presence)
+    counts, area = draw(runs, recipe, name=name, crops=crops, seed=seed, filled=filled)
+    return MaskExposure(
+        classes, pixels[:-1], int(pixels[-1]), seen if presence else None, counts, area
+    )
+
+
+def _with_class(runs: Runs, classes: IntArray, fill: int) -> tuple[Runs, IntArray]:
+    """Room for a class that only fills."""
+    at = int(np.searchsorted(classes, fill))
+    labels = runs.labels + (runs.labels >= at)
+    more = np.insert(classes, at, fill)
+    return runs._replace(labels=labels.astype(np.int32), label_count=runs.label_count + 1), more
+
+
+@lru_cache(4096)
+def _view(recipe: Recipe, shape: tuple[int, int], size: tuple[int, int]) -> View:
+    return recipe.view(shape, size)
+
+
+def _rounded(sums: IntArray, places: Sequence[int], bits: int) -> IntArray:
+    """The mean over views of sums / places, int64[...] in units of 2^-bits, rounded once."""
+    common = lcm(*places)
+    whole = len(places) * common
+    factors = [common // number for number in places]
+    columns = zip(*sums.tolist(), strict=True)
+    totals = [sum(f * s for f, s in zip(factors, column, strict=True)) for column in columns]
+    return np.array([((t << bits + 1) + whole) // (2 * whole) for t in totals], np.int64)
+
+
+def _law(
+    runs: Runs, views: Sequence[View], recipe: Recipe, filled: int | None, *, presence: bool
+) -> tuple[IntArray, IntArray | None]:
+    """Expected pixels of each label, and the chance of each class, where all crops are taken."""
+    places = [view.places for view in views]
+    sums = expected(runs, views)
+    fills: IntArray = np.array([recipe.padded(view) for view in views], np.int64)
+    sums[:, -1 if filled is None else filled] += fills * np.array(places, np.int64)
+    if not presence:
+        return _rounded(sums, places, UNIT_BITS), None
+    found = np.stack([places_with(runs, view) for view in views])
+    if filled is not None:
+        found[:, filled] = np.where(fills > 0, places, found[:, filled])
+    return _rounded(sums, places, UNIT_BITS), _rounded(found, places, CHANCE_BITS)
+
+
+def _law_of_refusal(
+    runs: Runs, views: Sequence[View], recipe: Recipe, filled: int | None
+) -> tuple[IntArray, IntArray]:
+    """The same where crops are refused, which is before they are filled.
+
+    With q the share of places that is taken, at one size of this mask, a crop is a refused one
+    only after as many refusals as there are tries and one more: (1 - q)^(tries + 1).
+    """
+    pixels = np.zeros(runs.label_count)
+    seen = np.zeros(runs.label_count - 1)
+    for view in views:
+        totals, with_class = every_place(runs, view, recipe.cat_max_ratio)
+        places = totals[:, -1].astype(float)
+        left = (places[0] / places.sum()) ** (recipe.tries + 1) if places[1] else 1.0
+        fill = recipe.padded(view)
+        pixels[-1 if filled is None else filled] += fill
+        for share, flag in ((left, 0), (1.0 - left, 1)):
+            if places[flag]:
+                pixels += share * totals[flag, :-1] / places[flag]
+                chances = with_class[flag] / places[flag]
+                if filled is not None and fill:
+                    chances[filled] = 1.0
+                seen += share * chances
+    count = len(views)
+    return (
+        np.rint(pixels / count * 2.0**UNIT_BITS).astype(np.int64),
+        np.rint(seen / count * 2.0**CHANCE_BITS).astype(np.int64),
+    )
+
+
+# --- crops ---------------------------------------------------------------------------------------
+
+
+def places_drawn(name: str, crops: int, seed: int) -> NDArray[np.float64]:
+    """float64[J, 3] in [0, 1): scale, top and left of each crop, uniform and evenly spread.
+
+    Crops take turns among REPLICATES lattices of independent shifts; more crops go on with them.
+    """
+    shifts = np.stack([_generator(name, seed, turn).random(3) for turn in range(REPLICATES)])
+    at = np.arange(crops)
+    drawn: NDArray[np.float64] = (
+        shifts[at % REPLICATES] + (at // REPLICATES)[:, None] * _STEPS
+    ) % 1.0
+    return drawn
+
+
+def _generator(name: str, seed: int, *more: int) -> np.random.Generator:
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
+    key = (seed, *np.frombuffer(digest[:16], "<u4").tolist(), *more)
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
+
+
+def draw(
+    runs: Runs, recipe: Recipe, *, name: str, crops: int, seed: int, filled: int | None = None
+) -> tuple[IntArray, IntArray]:
+    """int64[J, C] pixels of each class in J crops as the loader makes them; int64[J] all pixels.
+
+    The scale is drawn once a crop; a refusal redraws the place only.
+    """
+    counts = np.zeros((crops, runs.label_count - 1), np.int64)
+    area = np.zeros(crops, np.int64)
+    for j, (scale, top, left) in enumerate(places_drawn(name, crops, seed).tolist()):
+        size = runs.shape if recipe.scale is None else recipe.scale.size(runs.shape, scale)
+        view = _view(recipe, runs.shape, size)
+        row = _crop(runs, view, top, left)
+        if recipe.refuses and not _is_taken(row, recipe.cat_max_ratio):
+            again = _generator(name, seed, REPLICATES, j).random((recipe.tries, 2)).tolist()
+            for number, (top, left) in enumerate(again):
+                row = _crop(runs, view, top, left)
+                if number == recipe.tries - 1 or _is_taken(row, recipe.cat_max_ratio):
+                    break
+        counts[j] = row[:-1]
+        fill = recipe.padded(view)
+        area[j] = view.crop_pixels + fill
+        if filled is not None:
+            counts[j, filled] += fill
+    return counts, area
+
+
+def _crop(runs: Runs, view: View, top: float, left: float) -> IntArray:
+    """Labels in the crop at these fractions of all places."""
+    return crop_counts(
+        runs, view, int(top * view.vertical.places), int(left * view.horizontal.places)
+    )
+
+
+def _is_taken(row: IntArray, ratio: float) -> bool:
+    """Two classes or more, none with `ratio` of the labelled pixels."""
+    labelled = row[:-1]
+    return bool((labelled > 0).sum() > 1 and labelled.max() / labelled.sum() < ratio)

@@ -1,0 +1,133 @@
+"""`Recipe`: what lies between the masks and the loss."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from maskstat.errors import ParameterError
+from maskstat.exposure.scales import Scale, Shape
+from maskstat.kernels.crops import Axis, View
+from maskstat.showing import one_line
+
+LastBatch = Literal["keep", "drop", "endless"]
+
+TRIES = 10  # of mmsegmentation's RandomCrop; the crop after the last one is taken untested
+MOST_SIDE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a loader does to masks: rescale, crop, refuse crops, pad, put into batches.
+
+    Attributes:
+        crop: (height, width); None takes whole masks.
+        scale: what comes before it.
+        padding: index of the class that fills a crop where the mask is smaller; None where the fill
+            is ignored, as almost everywhere.
+        cat_max_ratio: a crop is refused where one class has this share of its labelled pixels or
+            more, or where it has one class only, as by mmsegmentation's RandomCrop; 1 refuses none.
+        tries: crops that are tested; the one after the last is taken untested.
+        batch_size: masks in a batch of one process.
+        processes: that share an epoch.
+        last_batch: what becomes of masks that fill no batch: "keep" (the default of PyTorch's and
+            Keras' loaders), "drop", or "endless" where epochs run into each other
+            (mmsegmentation's InfiniteSampler).
+        name: of a named recipe.
+    """
+
+    crop: Shape | None = None
+    scale: Scale | None = None
+    padding: int | None = None
+    cat_max_ratio: float = 1.0
+    tries: int = TRIES
+    batch_size: int = 1
+    processes: int = 1
+    last_batch: LastBatch = "keep"
+    name: str | None = None
+
+    __repr__ = one_line
+
+    def __post_init__(self) -> None:
+        if self.crop is not None:
+            object.__setattr__(self, "crop", tuple(int(side) for side in self.crop))
+            if len(self.crop) != 2 or not all(0 < side <= MOST_SIDE for side in self.crop):
+                raise ParameterError(f"sides are from 1 to {MOST_SIDE} pixels", parameter="crop")
+        if not 0 < self.cat_max_ratio <= 1:
+            raise ParameterError("is above 0 and at most 1", parameter="cat_max_ratio")
+        if self.refuses and self.crop is None:
+            raise ParameterError("only crops are refused", parameter="cat_max_ratio")
+        if self.padding is not None and (self.padding < 0 or self.crop is None):
+            raise ParameterError("is the index of a class that fills crops", parameter="padding")
+        for word in ("tries", "batch_size", "processes"):
+            if getattr(self, word) < 1:
+                raise ParameterError("is at least 1", parameter=word)
+        if self.last_batch not in get_args(LastBatch):
+            raise ParameterError(
+                f"is one of {', '.join(get_args(LastBatch))}", parameter="last_batch"
+            )
+
+    @property
+    def refuses(self) -> bool:
+        """Whether crops are tested."""
+        return self.cat_max_ratio < 1
+
+    @property
+    def digest(self) -> str:
+        """Of all that decides what is in the crops, and not how they meet in batches."""
+        said = asdict(self)
+        for word in ("batch_size", "processes", "last_batch", "name"):
+            del said[word]
+        text = json.dumps(said, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def view(self, shape: Shape, size: Shape) -> View:
+        """Crops of a mask of this shape at this size."""
+        crop, centred = self.crop or size, self.scale is not None and self.scale.centred
+        vertical, horizontal = (
+            Axis.of(side, cut, new, centred=centred)
+            for side, cut, new in zip(shape, crop, size, strict=True)
+        )
+        return View(vertical, horizontal)
+
+    def padded(self, view: View) -> int:
+        """Pixels that fill a crop up."""
+        return 0 if self.crop is None else self.crop[0] * self.crop[1] - view.crop_pixels
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> Recipe:
+        """From a mapping of its attributes, as a YAML file has them.
+
+        Raises:
+            ParameterError: an attribute that there is not, or a value out of range.
+        """
+        words = dict(said)
+        unknown = words.keys() - cls.__dataclass_fields__.keys()
+        if unknown:
+            known = ", ".join(cls.__dataclass_fields__)
+            raise ParameterError(f"has {min(unknown)!r}, and knows {known}", parameter="recipe")
+        scale = words.get("scale")
+        if isinstance(scale, Mapping):
+            given = dict(scale)
+            for word in ("ratios", "base"):
+                if word in given:
+                    given[word] = tuple(given[word])
+            words["scale"] = Scale(**given)
+        if (crop := words.get("crop")) is not None:
+            words["crop"] = (crop, crop) if isinstance(crop, int) else tuple(crop)
+        return cls(**words)
+
+    def words(self) -> str:
+        """What it does, in a few words."""
+        parts = []
+        if self.scale is not None:
+            low, high = self.scale.ratios[0], self.scale.ratios[-1]
+            parts.append(f"scaled {low:g} to {high:g} ({self.scale.law})")
+        if self.crop is not None:
+            parts.append("crops of {} × {}".format(*self.crop))
+        if self.refuses:
+            parts.append(f"refused from {self.cat_max_ratio:g} of one class on")
+        return ", ".join(parts) or "whole masks"

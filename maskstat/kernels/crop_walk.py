@@ -1,0 +1,206 @@
+"""Kernels for crops: the runs of a label image, and what windows of it hold. Exact integers.
+
+Everything works on runs, the longest stretches of one label in a row, so that the cost follows
+their number. Resizing with the nearest neighbour maps run ends, so no image is ever resized.
+`maskstat.kernels.crops` calls these.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from maskstat.kernels.compiling import compiled, inlined
+
+
+@compiled
+def find_runs(pixels, number_of, height, width, rows, starts, labels):
+    """Runs of labels, row by row; entries written, or -1 where the buffers are too small.
+
+    pixels: flat uint8 or uint16. number_of: int32, the label of each value. rows: int64[H + 1];
+    entries of row y are rows[y]..rows[y + 1] - 1, the last of them a sentinel that starts at W.
+    """
+    n = 0
+    for y in range(height):
+        rows[y] = n
+        if n + width + 1 > starts.size:
+            return -1
+        base = y * width
+        value = pixels[base]
+        label = number_of[value]
+        starts[n], labels[n] = 0, label
+        n += 1
+        for x in range(1, width):
+            other = pixels[base + x]
+            if other != value:
+                value = other
+                if number_of[value] != label:
+                    label = number_of[value]
+                    starts[n], labels[n] = x, label
+                    n += 1
+        starts[n], labels[n] = width, 0
+        n += 1
+    rows[height] = n
+    return n
+
+
+@compiled
+def expected(rows, starts, labels, seen_rows, covers, sums):
+    """sums int64[S, L] += pixels of each label over all places; seen_rows int64[S, H], covers
+    int64[S, W + 1]: how many places see a row, and all columns before x."""
+    for y in range(rows.size - 1):
+        first, last = rows[y], rows[y + 1] - 1
+        for s in range(sums.shape[0]):
+            weight = seen_rows[s, y]
+            if weight == 0:  # a row that a smaller scale drops
+                continue
+            before = np.int64(0)
+            for r in range(first, last):
+                behind = covers[s, starts[r + 1]]
+                sums[s, labels[r]] += weight * (behind - before)
+                before = behind
+
+
+@inlined
+def _set_bits(word):
+    word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
+    word = (word & np.uint64(0x3333333333333333)) + (
+        (word >> np.uint64(2)) & np.uint64(0x3333333333333333)
+    )
+    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))
+
+
+@inlined
+def _mark_row(rows, starts, labels, y, edges, places, w, words, reach, line):
+    """Mark, for each label of row y, the columns of places whose crop meets a run of it."""
+    every = ~np.uint64(0)
+    reach[:] = 0
+    line[:] = 0
+    for r in range(rows[y], rows[y + 1] - 1):
+        p = labels[r]
+        if p >= reach.size:  # no class
+            continue
+        # Places that see this run, those already marked by earlier runs of the row left out.
+        first_pixel, behind_last = edges[starts[r]], edges[starts[r + 1]]
+        low = max(first_pixel - w + 1, reach[p])
+        high = min(behind_last, places)  # half-open
+        if low >= high or first_pixel == behind_last:
+            continue
+        reach[p] = high
+        first, last = p * words + (low >> 6), p * words + ((high - 1) >> 6)
+        mark = every << np.uint64(low & 63)
+        while first < last:
+            line[first] |= mark
+            mark = every
+            first += 1
+        line[last] |= mark & (every >> np.uint64(63 - ((high - 1) & 63)))
+
+
+@compiled
+def places_with(rows, starts, labels, edges, source, places, h, w, words, bits, suffix, found):
+    """found int64[P] += places whose crop sees each of the labels 0..P-1.
+
+    edges: int64[W + 1] as in an axis; source: int64[H'], the mask's row of each resized row;
+    places: of the columns. bits: uint64[H, P words]; suffix: uint64[h, P words]: room to work in.
+    """
+    height, some, size = source.size, found.size, bits.shape[1]
+    reach, prefix = np.empty(some, np.int64), np.empty(size, np.uint64)
+    for y in range(rows.size - 1):
+        _mark_row(rows, starts, labels, y, edges, places, w, words, reach, bits[y])
+    # OR of h rows from every row on (van Herk): blocks of h rows, suffixes and prefixes of each.
+    block = 0
+    while block <= height - h:
+        end = min(block + h, height)
+        for y in range(end - 1, block - 1, -1):
+            line, into = bits[source[y]], suffix[y - block]
+            if y == end - 1:
+                into[:] = line
+            else:
+                above = suffix[y + 1 - block]
+                for k in range(size):
+                    into[k] = line[k] | above[k]
+        prefix[:] = 0
+        for y in range(block, min(end, height - h + 1)):
+            behind = y + h - 1  # the crop's last row, in the next block unless y == block
+            if behind >= end:
+                line = bits[source[behind]]
+                for k in range(size):
+                    prefix[k] |= line[k]
+            seen = suffix[y - block]
+            for p in range(some):
+                count = np.int64(0)
+                for k in range(p * words, (p + 1) * words):
+                    count += _set_bits(seen[k] | prefix[k])
+                found[p] += count
+        block = end
+
+
+@compiled
+def crop_counts(rows, starts, labels, row_edges, column_edges, top, left, h, w, counts):
+    """counts int64[L] += pixels of each label in one crop of the resized image."""
+    for y in range(rows.size - 1):
+        times = min(row_edges[y + 1], top + h) - max(row_edges[y], top)
+        if times <= 0:
+            continue
+        last = rows[y + 1] - 1
+        low, high = rows[y], last - 1  # the first run that ends behind `left`
+        while low < high:
+            middle = (low + high) >> 1
+            if column_edges[starts[middle + 1]] > left:
+                high = middle
+            else:
+                low = middle + 1
+        before = left
+        for r in range(low, last):
+            behind = min(column_edges[starts[r + 1]], left + w)
+            if behind > before:
+                counts[labels[r]] += times * (behind - before)
+                before = behind
+            if behind == left + w:
+                break
+
+
+@inlined
+def _add_row(rows, starts, labels, y, edges, columns, by):
+    """Add `by` to columns[x, label] for every resized pixel x of the mask's row y."""
+    for r in range(rows[y], rows[y + 1] - 1):
+        for x in range(edges[starts[r]], edges[starts[r + 1]]):
+            columns[x, labels[r]] += by
+
+
+@compiled
+def every_place(rows, starts, labels, column_edges, source, h, w, ratio, totals, seen):
+    """totals int64[2, L + 1] += over refused [0] and taken [1] places: labels, and places;
+    seen int64[2, L - 1] += those of these places that see each class.
+
+    A place is taken if two classes or more are in its crop and none has `ratio` of their pixels;
+    the last label is no class. source: int64[H'], the mask's row of each resized row.
+    """
+    height, width, count = source.size, column_edges[-1], totals.shape[1] - 1
+    classes = count - 1
+    columns, window = np.zeros((width, count), np.int64), np.zeros(count, np.int64)
+    for y in range(height):
+        _add_row(rows, starts, labels, source[y], column_edges, columns, 1)
+        if y >= h:
+            _add_row(rows, starts, labels, source[y - h], column_edges, columns, -1)
+        if y < h - 1:
+            continue
+        window[:] = 0
+        for x in range(width):
+            largest, labelled, some = np.int64(0), np.int64(0), 0
+            for c in range(count):
+                window[c] += columns[x, c]
+                if x >= w:
+                    window[c] -= columns[x - w, c]
+                if c < classes:
+                    largest = max(largest, window[c])
+                    labelled += window[c]
+                    some += window[c] > 0
+            if x < w - 1:
+                continue
+            taken = 1 if some > 1 and largest / labelled < ratio else 0
+            for c in range(count):
+                totals[taken, c] += window[c]
+                if c < classes and window[c] > 0:
+                    seen[taken, c] += 1
+            totals[taken, count] += 1

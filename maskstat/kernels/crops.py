@@ -1,0 +1,228 @@
+"""What crops of one mask hold: exact integers, from the runs of its labels.
+
+Importing this module imports Numba; there is no other way to count crops here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import types
+
+from maskstat.kernels import crop_walk
+from maskstat.kernels.compiling import loaded
+from maskstat.kernels.region_types import Image, Int32Array, IntArray
+
+_SIZE, _RATIO = types.int64, types.float64
+_INT32, _INT64 = types.Array(types.int32, 1, "C"), types.Array(types.int64, 1, "C")
+_TABLE, _BITS = types.Array(types.int64, 2, "C"), types.Array(types.uint64, 2, "C")
+_RUNS = (_INT64, _INT32, _INT32)
+
+
+@cache
+def _find_runs(itemsize: int) -> Any:
+    """The kernel for pixels of so many bytes."""
+    pixels = types.Array(types.uint8 if itemsize == 1 else types.uint16, 1, "C")
+    return loaded(crop_walk.find_runs, (pixels, _INT32, _SIZE, _SIZE, *_RUNS))
+
+
+@cache
+def _expected() -> Any:
+    return loaded(crop_walk.expected, (*_RUNS, _TABLE, _TABLE, _TABLE))
+
+
+@cache
+def _crop_counts() -> Any:
+    sizes = (_SIZE,) * 4
+    return loaded(crop_walk.crop_counts, (*_RUNS, _INT64, _INT64, *sizes, _INT64))
+
+
+@cache
+def _places_with() -> Any:
+    sizes = (_SIZE,) * 4
+    return loaded(crop_walk.places_with, (*_RUNS, _INT64, _INT64, *sizes, _BITS, _BITS, _INT64))
+
+
+@cache
+def _every_place() -> Any:
+    tables = (_TABLE, _TABLE)
+    return loaded(crop_walk.every_place, (*_RUNS, _INT64, _INT64, _SIZE, _SIZE, _RATIO, *tables))
+
+
+class Runs(NamedTuple):
+    """The runs of a label image (H, W); each row ends with a sentinel that starts at W.
+
+    Attributes:
+        rows: int64[H + 1]; the entries of row y are rows[y]..rows[y + 1] - 1.
+        starts: int32, first pixel of each run.
+        labels: int32, its label, 0..L-1; label L - 1 is "no class".
+        shape: (H, W).
+        label_count: L.
+    """
+
+    rows: IntArray
+    starts: Int32Array
+    labels: Int32Array
+    shape: tuple[int, int]
+    label_count: int
+
+    @classmethod
+    def of(cls, image: Image, number_of: Int32Array, label_count: int) -> Runs:
+        """The runs of an image of values (H, W), where value v has the label number_of[v]."""
+        height, width = image.shape
+        flat = np.ascontiguousarray(image).reshape(-1)
+        rows = np.empty(height + 1, np.int64)
+        room = flat.size // 8 + width + 2
+        while True:
+            starts, labels = np.empty(room, np.int32), np.empty(room, np.int32)
+            find = _find_runs(flat.itemsize)
+            count = find(flat, number_of, height, width, rows, starts, labels)
+            if count >= 0:
+                return cls(rows, starts[:count], labels[:count], (height, width), label_count)
+            room = flat.size + 2 * height + width
+
+
+class Axis(NamedTuple):
+    """One axis of a mask under a resize and a crop.
+
+    Attributes:
+        size, resized, crop: pixels of the mask, after the resize, and of the crop, which is cut to
+            `resized`.
+        edges: int64[size + 1], resized pixels that come from before mask pixel x.
+        cover: int64[size + 1], the same, each pixel counted once for every place that sees it. Its
+            last entry is crop x places.
+    """
+
+    size: int
+    resized: int
+    crop: int
+    edges: IntArray
+    cover: IntArray
+
+    @property
+    def places(self) -> int:
+        """Where the crop may begin."""
+        return self.resized - self.crop + 1
+
+    @property
+    def source(self) -> IntArray:
+        """int64[resized], the mask's pixel that each resized one comes from."""
+        return np.repeat(np.arange(self.size), np.diff(self.edges))
+
+    @classmethod
+    def of(cls, size: int, crop: int, resized: int, *, centred: bool) -> Axis:
+        """The map of a resize with the nearest neighbour, in the arithmetic of its library.
+
+        `centred`: Pillow's and torchvision's of images, floor((i + 1/2) size / resized); else
+        OpenCV's (mmcv, albumentations) and torch's, floor(i size / resized).
+        """
+        at = np.arange(resized)
+        if centred:
+            steps = np.full(resized, size / resized)
+            steps[0] *= 0.5
+            place = np.cumsum(steps)
+        else:
+            place = at * (1.0 / (resized / size))
+        source = np.minimum(np.floor(place).astype(np.int64), size - 1)
+        edges = np.searchsorted(source, np.arange(size + 1))
+        crop = min(crop, resized)
+        seen = np.minimum(at, resized - crop) - np.maximum(0, at - crop + 1) + 1
+        return cls(size, resized, crop, edges, np.concatenate(([0], np.cumsum(seen)))[edges])
+
+
+class View(NamedTuple):
+    """A mask at one size, and the crops of it."""
+
+    vertical: Axis
+    horizontal: Axis
+
+    @property
+    def places(self) -> int:
+        """Crops that there are."""
+        return self.vertical.places * self.horizontal.places
+
+    @property
+    def crop_pixels(self) -> int:
+        """Pixels of a crop, padding left out."""
+        return self.vertical.crop * self.horizontal.crop
+
+
+def expected(runs: Runs, views: Sequence[View]) -> IntArray:
+    """int64[S, L]: pixels of each label, summed over all places of each of S views.
+
+    Row s sums to crop pixels x places, at most ((H' + 1)(W' + 1))^2 / 16: below 2^63 up to 2^33
+    pixels.
+    """
+    sums = np.zeros((len(views), runs.label_count), np.int64)
+    seen = np.stack([np.diff(view.vertical.cover) for view in views])
+    covers = np.stack([view.horizontal.cover for view in views])
+    _expected()(runs.rows, runs.starts, runs.labels, seen, covers, sums)
+    return sums
+
+
+def places_with(runs: Runs, view: View) -> IntArray:
+    """int64[L - 1]: of all places of the crop, those that see each class."""
+    classes = runs.label_count - 1
+    words = (view.horizontal.places + 63) >> 6
+    bits = np.empty((runs.shape[0], classes * words), np.uint64)
+    suffix = np.empty((view.vertical.crop, classes * words), np.uint64)
+    found = np.zeros(classes, np.int64)
+    _places_with()(
+        runs.rows,
+        runs.starts,
+        runs.labels,
+        view.horizontal.edges,
+        view.vertical.source,
+        view.horizontal.places,
+        view.vertical.crop,
+        view.horizontal.crop,
+        words,
+        bits,
+        suffix,
+        found,
+    )
+    return found
+
+
+def crop_counts(runs: Runs, view: View, top: int, left: int) -> IntArray:
+    """int64[L], pixels of each label in the crop at (top, left) of the resized mask."""
+    counts = np.zeros(runs.label_count, np.int64)
+    _crop_counts()(
+        runs.rows,
+        runs.starts,
+        runs.labels,
+        view.vertical.edges,
+        view.horizontal.edges,
+        top,
+        left,
+        view.vertical.crop,
+        view.horizontal.crop,
+        counts,
+    )
+    return counts
+
+
+def every_place(runs: Runs, view: View, ratio: float) -> tuple[IntArray, IntArray]:
+    """int64[2, L + 1]: label counts summed over all refused [0] and taken [1] places, and places;
+    int64[2, L - 1]: those of the places that see each class.
+
+    A crop is taken if it has more than one class and none has `ratio` of its labelled pixels.
+    """
+    totals = np.zeros((2, runs.label_count + 1), np.int64)
+    seen = np.zeros((2, runs.label_count - 1), np.int64)
+    _every_place()(
+        runs.rows,
+        runs.starts,
+        runs.labels,
+        view.horizontal.edges,
+        view.vertical.source,
+        view.vertical.crop,
+        view.horizontal.crop,
+        ratio,
+        totals,
+        seen,
+    )
+    return totals, seen

@@ -1,0 +1,191 @@
+"""What a recipe makes of one mask, against all crops of small masks."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from maskstat.exposure.mask_exposure import CHANCE_BITS, UNIT_BITS, MaskExposure, expose
+from maskstat.exposure.recipe import Recipe
+from maskstat.exposure.scales import Scale
+from maskstat.kernels.crops import Runs, crop_counts, every_place, expected, places_with
+
+K = 5
+Pixels = NDArray[np.uint8]
+
+
+@st.composite
+def masks(draw: st.DrawFn) -> Pixels:
+    """Blocky masks of up to 40 x 40 pixels with K classes and 255."""
+    height, width, step = (draw(st.integers(1, most)) for most in (40, 40, 7))
+    rng = np.random.default_rng(draw(st.integers(0, 1 << 30)))
+    small = rng.integers(0, K + 1, (height // step + 1, width // step + 1)).astype(np.uint8)
+    small[small == K] = 255
+    return np.kron(small, np.ones((step, step), np.uint8))[:height, :width].copy()
+
+
+sides = st.integers(1, 45)
+
+
+def runs_of(image: Pixels) -> Runs:
+    numbers = np.full(256, K, np.int32)
+    numbers[:K] = np.arange(K)
+    return Runs.of(image, numbers, K + 1)
+
+
+def histogram(part: Pixels) -> NDArray[np.int64]:
+    return np.bincount(np.minimum(part, K).ravel(), minlength=K + 1)
+
+
+def every(image: Pixels, height: int, width: int) -> NDArray[np.int64]:
+    """Labels in all crops."""
+    height, width = min(height, image.shape[0]), min(width, image.shape[1])
+    return np.array(
+        [
+            histogram(image[y : y + height, x : x + width])
+            for y in range(image.shape[0] - height + 1)
+            for x in range(image.shape[1] - width + 1)
+        ]
+    )
+
+
+def resized(image: Pixels, size: tuple[int, int], *, centred: bool) -> Pixels:
+    """By Pillow, or by OpenCV."""
+    if centred:
+        return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.NEAREST))
+    cv2 = pytest.importorskip("cv2")
+    large: Pixels = cv2.resize(image, size[::-1], interpolation=cv2.INTER_NEAREST)
+    return large
+
+
+def is_taken(rows: NDArray[np.int64], ratio: float) -> NDArray[np.bool_]:
+    some = rows[:, :-1]
+    return ((some > 0).sum(axis=1) > 1) & (
+        some.max(axis=1) / np.maximum(some.sum(axis=1), 1) < ratio
+    )
+
+
+@given(masks(), sides, sides, sides, sides, st.booleans(), st.sampled_from([0.4, 0.5, 0.75, 0.9]))
+def test_kernels_agree_with_all_crops_of_the_resized_mask(
+    image: Pixels,
+    height: int,
+    width: int,
+    new_height: int,
+    new_width: int,
+    centred: bool,
+    ratio: float,
+) -> None:
+    view = Recipe((height, width), Scale(centred=centred)).view(
+        image.shape, (new_height, new_width)
+    )
+    large = resized(image, (new_height, new_width), centred=centred)
+    rows, runs = every(large, height, width), runs_of(image)
+    assert view.places == len(rows)
+    assert np.array_equal(expected(runs, [view])[0], rows.sum(axis=0))
+    assert np.array_equal(places_with(runs, view), (rows[:, :K] > 0).sum(axis=0))
+    totals, seen = every_place(runs, view, ratio)
+    taken = is_taken(rows, ratio)
+    for flag in (0, 1):
+        chosen = rows[taken == flag]
+        assert np.array_equal(totals[flag, :-1], chosen.sum(axis=0))
+        assert totals[flag, -1] == len(chosen)
+        assert np.array_equal(seen[flag], (chosen[:, :K] > 0).sum(axis=0))
+    at = (7 * height + 3 * width) % len(rows)
+    assert np.array_equal(crop_counts(runs, view, *divmod(at, view.horizontal.places)), rows[at])
+
+
+def exposed(image: Pixels, recipe: Recipe, crops: int = 0) -> MaskExposure:
+    return expose(runs_of(image), np.arange(K), recipe, name="m", crops=crops, presence=True)
+
+
+RECIPES = {
+    "crop": Recipe((9, 14)),
+    "padded by a class": Recipe((30, 30), padding=2),
+    "steps": Recipe((9, 14), Scale("steps", (0.5, 1.0, 1.75))),
+    "uniform": Recipe((12, 12), Scale("uniform", (0.5, 2.0), centred=True)),
+    "short side": Recipe((16, 16), Scale("uniform", (0.5, 2.0), "short-side", (20,))),
+    "fit": Recipe((16, 12), Scale("log-uniform", (0.5, 2.0), "fit", (40, 20))),
+    "refused": Recipe((9, 9), cat_max_ratio=0.75),
+    "refused and scaled": Recipe((9, 9), Scale("steps", (0.5, 1.5)), cat_max_ratio=0.6, tries=3),
+    "whole": Recipe(),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@given(image=masks())
+def test_expected_pixels_and_chances_are_those_of_all_crops(name: str, image: Pixels) -> None:
+    """Within half a unit a mask."""
+    recipe = RECIPES[name]
+    sizes = [image.shape] if recipe.scale is None else recipe.scale.sizes(image.shape)
+    pixels, chance = [Fraction(0)] * (K + 1), [Fraction(0)] * K
+    for size in sizes:
+        large = resized(image, size, centred=recipe.scale is not None and recipe.scale.centred)
+        crop = recipe.crop or size
+        rows = every(large, *crop)
+        fill = crop[0] * crop[1] - int(rows[0].sum())
+        taken = is_taken(rows, recipe.cat_max_ratio) if recipe.refuses else np.ones(len(rows), bool)
+        left = (1 - Fraction(int(taken.sum()), len(rows))) ** (recipe.tries + 1)
+        rows[:, K if recipe.padding is None else recipe.padding] += fill
+        for share, chosen in ((left, rows[~taken]), (1 - left, rows[taken])):
+            if len(chosen):
+                share /= len(chosen) * len(sizes)
+                for c in range(K + 1):
+                    pixels[c] += share * int(chosen[:, c].sum())
+                for c in range(K):
+                    chance[c] += share * int((chosen[:, c] > 0).sum())
+    found = exposed(image, recipe)
+    assert found.chance is not None
+    slack = Fraction(1, 2)
+    if recipe.refuses:  # powers of shares are floats, of 53 bits
+        slack += Fraction(1, 100)
+    for mine, exact in zip([*found.expected.tolist(), found.rest], pixels, strict=True):
+        assert abs(mine - exact * 2**UNIT_BITS) <= slack
+    for mine, exact in zip(found.chance.tolist(), chance, strict=True):
+        assert abs(mine - exact * 2**CHANCE_BITS) <= slack
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_crops_are_drawn_from_the_law(name: str) -> None:
+    """Their means agree with what is expected of the law, within 4 standard errors."""
+    recipe = RECIPES[name]
+    rng = np.random.default_rng(3)
+    small = rng.integers(0, K + 1, (5, 7)).astype(np.uint8)
+    small[small == K] = 255
+    image = np.kron(small, np.ones((6, 6), np.uint8))
+    if name == "refused":
+        image[:] = 0
+        image[9:14, 9:14], image[25:, :3] = 1, 255
+    found = exposed(image, recipe, crops=6000)
+    mean, error = found.counts.mean(axis=0), found.counts.std(axis=0) / np.sqrt(6000)
+    # A lattice is at least as even as chance; eight midpoints stand for a continuous law.
+    slack = 0.01 * mean.max() if recipe.scale and recipe.scale.law != "steps" else 1e-3
+    assert (np.abs(mean - found.expected / 2**UNIT_BITS) <= 4 * error + slack).all()
+    assert (found.counts.sum(axis=1) <= found.area).all()
+
+
+@given(masks(), st.integers(0, 30), st.integers(0, 30))
+def test_more_crops_go_on_with_the_same_stream(image: Pixels, few: int, more: int) -> None:
+    first = exposed(image, RECIPES["refused and scaled"], few)
+    longer = exposed(image, RECIPES["refused and scaled"], few + more)
+    assert np.array_equal(longer.counts[:few], first.counts)
+    assert np.array_equal(longer.expected, first.expected)
+
+
+@given(masks())
+def test_a_flip_of_the_mask_changes_no_expectation(image: Pixels) -> None:
+    for recipe in (RECIPES["crop"], RECIPES["refused"]):
+        plain, flipped = exposed(image, recipe), exposed(image[:, ::-1].copy(), recipe)
+        assert np.array_equal(plain.expected, flipped.expected)
+
+
+def test_the_whole_mask_is_what_a_crop_larger_than_it_sees() -> None:
+    image = np.full((4, 5), 3, np.uint8)
+    found = exposed(image, Recipe((8, 8)))
+    assert found.expected.tolist() == [0, 0, 0, 20 << UNIT_BITS, 0]
+    assert found.rest == 44 << UNIT_BITS
