@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
+from numpy.typing import NDArray
 
 from maskstat.kernels import crop_walk
 from maskstat.kernels.compiling import loaded
+from maskstat.kernels.region_counts import numbered
 from maskstat.kernels.region_types import Image, Int32Array, IntArray
 
 _SIZE, _RATIO = types.int64, types.float64
@@ -83,6 +85,21 @@ class Runs(NamedTuple):
             if count >= 0:
                 return cls(rows, starts[:count], labels[:count], (height, width), label_count)
             room = flat.size + 2 * height + width
+
+
+def runs_of(
+    pixels: NDArray[np.integer], values: IntArray, labels: NDArray[np.integer]
+) -> tuple[Runs, IntArray]:
+    """Runs of the classes of one mask, and int64[C], the classes that occur, ascending.
+
+    Args:
+        pixels: raw values (H, W) of any integer type.
+        values, labels: int64[V] ascending, the values that occur; the class of each, or below 0.
+    """
+    classes = np.unique(labels[labels >= 0]).astype(np.int64)
+    numbers = np.where(labels < 0, len(classes), np.searchsorted(classes, labels))
+    image, number_of = numbered(pixels, values, numbers.astype(np.int32), len(classes))
+    return Runs.of(image, number_of, len(classes) + 1), classes
 
 
 class Axis(NamedTuple):

@@ -70,7 +70,7 @@ def measure(
             f"heat maps of {labels.size} classes with {grid} x {grid} cells take more than"
             f" {MAX_HEAT_BYTES >> 20} MiB"
         )
-    image, number_of = _numbered(pixels, values, numbers, outside)
+    image, number_of = numbered(pixels, values, numbers, outside)
     regions = implementation()(image, number_of, labels.size, outside, grid)
     return _named(regions, labels)
 
@@ -93,7 +93,7 @@ def _values_in(pixels: NDArray[np.integer]) -> IntArray:
     return bins.nonzero()[0]
 
 
-def _numbered(
+def numbered(
     pixels: NDArray[np.integer], values: IntArray, numbers: Int32Array, outside: int
 ) -> tuple[Image, Int32Array]:
     """An image of uint8 or uint16, and the label's number for each of its values.

@@ -1,0 +1,62 @@
+"""`MaskExposure` as bytes, some hundred of them, and back."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskstat.exposure.mask_exposure import MaskExposure
+from maskstat.values.tally import IntArray
+
+_HEADER = struct.Struct("<IIIqB3B")  # CRC-32 of the rest, classes, crops, rest, chance?, item sizes
+_KINDS = {size: np.dtype(f"<u{size}") for size in (1, 2, 4, 8)}
+
+
+def to_bytes(one: MaskExposure) -> bytes:
+    """All of it, each table in the narrowest type that holds it."""
+    areas = one.area if one.area.size and (one.area != one.area[0]).any() else one.area[:1]
+    tables = [_narrow(one.classes), _narrow(one.counts), _narrow(areas)]
+    fixed = one.expected.astype("<i8").tobytes()
+    if one.chance is not None:
+        fixed += one.chance.astype("<i8").tobytes()
+    sizes = [table.itemsize for table in tables]
+    body = b"".join([fixed, *(table.tobytes() for table in tables)])
+    header = (len(one.classes), len(one.area), one.rest, one.chance is not None, *sizes)
+    crc = zlib.crc32(_HEADER.pack(0, *header) + body)
+    return _HEADER.pack(crc, *header) + body
+
+
+def from_bytes(data: bytes) -> MaskExposure:
+    """What `to_bytes` packed. Raises ValueError where the bytes have changed since."""
+    if len(data) < _HEADER.size:
+        raise ValueError("no exposure of a mask")
+    crc, *header = _HEADER.unpack_from(data)
+    body = data[_HEADER.size :]
+    if zlib.crc32(_HEADER.pack(0, *header) + body) != crc:
+        raise ValueError("an exposure of a mask that has changed")
+    count, crops, rest, has_chance, *sizes = header
+    place = 0
+
+    def take(kind: np.dtype[np.unsignedinteger] | str, items: int) -> IntArray:
+        nonlocal place
+        found = np.frombuffer(body, kind, items, place).astype(np.int64)
+        place += np.dtype(kind).itemsize * items
+        return found
+
+    expected = take("<i8", count)
+    chance = take("<i8", count) if has_chance else None
+    classes = take(_KINDS[sizes[0]], count)
+    counts = take(_KINDS[sizes[1]], crops * count).reshape(crops, count)
+    areas = take(_KINDS[sizes[2]], (len(body) - place) // sizes[2])
+    area = areas if areas.size == crops else np.repeat(areas, crops)
+    return MaskExposure(classes, expected, rest, chance, counts, area)
+
+
+def _narrow(table: IntArray) -> NDArray[np.unsignedinteger]:
+    """Of whole numbers from 0 on."""
+    largest = int(table.max()) if table.size else 0
+    size = next(size for size in _KINDS if largest < 1 << 8 * size)
+    return table.astype(_KINDS[size])
