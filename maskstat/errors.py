@@ -15,6 +15,7 @@
         InfeasibleEqualCost     no weights make all costs equal at this batch size
       CountOverflowError        also an OverflowError: counts add up to more than 64 bits hold
       ProfileError              the pixel profile is not there, or not of all masks
+      ExposureError             what training sees of these masks was not worked out
       FileFormatError           a file is not in a form that maskstat knows
       ParameterError            also a ValueError: a parameter is unknown or has a wrong value
       MissingExtraError         also an ImportError: an optional package is not installed
@@ -263,6 +264,10 @@ class CountOverflowError(MaskstatError, OverflowError):
 
 class ProfileError(MaskstatError):
     """The scan has no pixel profile, or masks that are needed were left out of it."""
+
+
+class ExposureError(MaskstatError):
+    """What a recipe makes of a scan's masks was not worked out yet, or not of all of them."""
 
 
 class FileFormatError(MaskstatError):

@@ -9,8 +9,9 @@ from maskstat.errors import StoreError, argument
 from maskstat.naming import printable
 
 APPLICATION_ID = 0x6D73746B  # "mstk"
-SCHEMA_VERSION = 5
-PROFILES, READINGS, RUNS, CHECKSUMS = 2, 3, 4, 5  # the versions that first had them
+SCHEMA_VERSION = 6
+# The versions that first had them.
+PROFILES, READINGS, RUNS, CHECKSUMS, EXPOSURES = 2, 3, 4, 5, 6
 
 # Version -> what it added. A file is brought up to date by the statements it lacks.
 _ADDED = {
@@ -97,6 +98,23 @@ CREATE TABLE checksum (           -- of what a scan is of: a disk may change a b
     scan INTEGER PRIMARY KEY REFERENCES scan(id),
     crc INTEGER NOT NULL          -- of its name, source, catalogue and reading
 );
+""",
+    EXPOSURES: """
+CREATE TABLE exposure (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    scan INTEGER NOT NULL REFERENCES scan(id),
+    digest TEXT NOT NULL,         -- of the recipe, the catalogue and what else decides its rows
+    recipe TEXT NOT NULL,         -- JSON
+    UNIQUE (scan, digest)
+);
+CREATE TABLE exposed_mask (       -- a mask whose counts are written anew loses its rows
+    exposure INTEGER NOT NULL REFERENCES exposure(id),
+    name TEXT NOT NULL,
+    crops INTEGER NOT NULL,       -- how many were drawn
+    content BLOB,                 -- its CRC-32, expected pixels and crops; NULL where there is none
+    reason TEXT,                  -- and why there is none
+    PRIMARY KEY (exposure, name)
+) WITHOUT ROWID;
 """,
 }
 

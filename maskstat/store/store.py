@@ -22,6 +22,7 @@ from maskstat.naming import did_you_mean, natural_key, printable, storable
 from maskstat.store import checksums
 from maskstat.store.connection import IN_MEMORY, check_names_a_file, translated
 from maskstat.store.copying import Copied, MaskRow, Naming
+from maskstat.store.exposures import KeptExposures
 from maskstat.store.leases import KeptRuns
 from maskstat.store.profiles import KeptProfiles, MeasuredMask, ProfileKey
 from maskstat.store.records import Failure, KeptMark, ScanInfo, Settled, StoredMask
@@ -71,7 +72,7 @@ _ONE_ROW = f"REPLACE INTO mask VALUES {_ROW}"
 _MANY_ROWS = f"REPLACE INTO mask VALUES {', '.join([_ROW] * _ROWS)}"
 
 
-class Store(KeptProfiles, KeptRuns, Copied):
+class Store(KeptProfiles, KeptExposures, KeptRuns, Copied):
     """An open store. Use it as a context manager; all methods raise StoreError."""
 
     @classmethod
@@ -244,6 +245,7 @@ class Store(KeptProfiles, KeptRuns, Copied):
         """Forget a scan and all of its masks."""
         with self._transaction():
             self._forget_profiles(scan)
+            self._forget_exposures(scan)
             later = [table for table, version in _LATER.items() if self.version >= version]
             for table in ("mask", "failure", "summary", *later):
                 self._connection.execute(f"DELETE FROM {table} WHERE scan = ?", (scan.id,))
@@ -309,7 +311,9 @@ class Store(KeptProfiles, KeptRuns, Copied):
             return table
         with self._transaction():
             execute = self._connection.executemany
-            self._unmeasure(scan, [str(row[1]) for row in (*masks, *failures)])
+            written = [str(row[1]) for row in (*masks, *failures)]
+            self._unmeasure(scan, written)
+            self._unexpose(scan, written)
             whole = len(masks) - len(masks) % _ROWS
             for start in range(0, whole, _ROWS):
                 rows = masks[start : start + _ROWS]
@@ -327,6 +331,7 @@ class Store(KeptProfiles, KeptRuns, Copied):
             return
         with self._transaction():
             self._unmeasure(scan, names)
+            self._unexpose(scan, names)
             self._connection.executemany(
                 "DELETE FROM mask WHERE scan = ? AND name = ?", [(scan.id, n) for n in names]
             )
@@ -336,6 +341,7 @@ class Store(KeptProfiles, KeptRuns, Copied):
         """Drop all masks; how many there were."""
         with self._transaction():
             self._forget_profiles(scan)
+            self._forget_exposures(scan)
             query = "DELETE FROM summary WHERE scan = ?"
             self._connection.execute(query, (scan.id,))
             query = "DELETE FROM mask WHERE scan = ?"
