@@ -6,26 +6,41 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from maskstat.errors import ParameterError, StoreError, WeightError
 from maskstat.naming import printable
 from maskstat.parameters import several
 from maskstat.scanning import stored_scan
 from maskstat.scanning.stored_scan import Classes, StoredScan
+from maskstat.showing import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    import numpy.typing as npt
+
     from maskstat.api.check import Check
     from maskstat.api.costs import Costs, GivenWeights
+    from maskstat.executors.choices import ExecutorName
+    from maskstat.exposure.counts import ExposureCounts
+    from maskstat.exposure.recipe import Recipe
     from maskstat.files.mask_tables.mask_table import TableFormat, TableLayout
     from maskstat.render.plots.choices import Order
     from maskstat.render.plots.drawing import Drawing
     from maskstat.render.report.report import Format
     from maskstat.sampling.table import SamplingTable
+    from maskstat.scanning.recording import Progress
     from maskstat.statistics.comparison import Comparison
+    from maskstat.values.catalog import ClassCatalog
+    from maskstat.values.histogram import ClassHistogram
+    from maskstat.values.ledger import MaskLedger
     from maskstat.weights.any_scheme import CostMatrix
     from maskstat.weights.choices import Absent, Average, Normalisation, Unlisted
     from maskstat.weights.table import WeightTable
+
+    FloatArray = npt.NDArray[np.float64]
 
 
 class Scan(StoredScan):
@@ -258,6 +273,79 @@ class Scan(StoredScan):
             },
         )
 
+    def exposure(
+        self,
+        recipe: Recipe | Mapping[str, Any] | str | Path,
+        *,
+        crops: int = 24,
+        presence: bool = False,
+        sampling: SamplingTable | str | Path | None = None,
+        stored: bool = False,
+        unlisted: Unlisted = "refuse",
+        allow_incomplete: bool = False,
+        executor: ExecutorName = "threads",
+        scheduler: str | None = None,
+        workers: int | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Exposure:
+        """This scan as training sees it: crops of rescaled masks, drawn by a sampler, in batches.
+
+        Masks that were not worked out under the recipe are decoded once more, and the result is
+        kept in the store. See docs/exposure.md.
+
+        Args:
+            recipe: a `Recipe`, a mapping of its attributes, a YAML file with them, or the name of
+                one that ships.
+            crops: of each mask that are sampled; more of them make weights for batches surer.
+            presence: the exact chance of each class to be in a crop; without, that of the crops.
+            sampling: how often masks are drawn, as `sampling` says or a file of it; without, all
+                alike.
+            stored: decode nothing: what is not worked out is an error.
+            unlisted: "ignore" takes pixels that belong to no class for ignored ones.
+            allow_incomplete: of a scan that was interrupted, what was counted.
+            executor, scheduler, workers, on_progress: as in `maskstat.scan`.
+
+        Raises:
+            ExposureError: `stored`, and masks lack; or masks changed since they were scanned.
+            UnlistedValuesError: pixels have values that are neither classes nor ignored.
+            IncompleteScanError: the scan was interrupted, or is still going on.
+            SourceError: masks are to be decoded and the source is gone.
+            ParameterError: a recipe that means nothing.
+        """
+        from maskstat.api.unlisted import values_explained
+        from maskstat.executors.opening import ExecutorChoice
+        from maskstat.exposure.named import load_recipe
+        from maskstat.exposure.recipe import Recipe
+        from maskstat.sampling.table import SamplingTable, load_sampling
+        from maskstat.scanning import exposing
+        from maskstat.weights.compute import heed_unlisted
+
+        if isinstance(recipe, (str, Path)):
+            recipe = load_recipe(recipe)
+        elif not isinstance(recipe, Recipe):
+            recipe = Recipe.of(recipe)
+        if crops < 1:
+            raise ParameterError("is at least 1", parameter="crops")
+        if not allow_incomplete:
+            self._need_complete()
+        self._need_classes()
+        with values_explained(self):
+            heed_unlisted(self.histogram, unlisted)
+        if not stored:
+            exposing.make(
+                self,
+                recipe,
+                crops=crops,
+                presence=presence,
+                executor=ExecutorChoice(executor, scheduler, workers),
+                on_progress=on_progress,
+            )
+        counts = exposing.exposure(self, recipe, crops=crops, presence=presence)
+        if sampling is not None:
+            table = sampling if isinstance(sampling, SamplingTable) else load_sampling(sampling)
+            counts = counts.drawn(dict(zip(table.names, table.weights.tolist(), strict=True)))
+        return Exposure(self, counts)
+
     def check(
         self,
         *,
@@ -479,3 +567,64 @@ class Scan(StoredScan):
             )
         with stored_scan.open_scan(self._store.path, scan) as opened:
             yield opened
+
+
+class Exposure(Scan):
+    """A scan under a recipe: what a loss sees, how often each class is "exposed".
+
+    `histogram` is an epoch as it is expected: pixels in crops, crops that contain a class, pixels
+    of those crops. `ledger` has a row for each sampled crop. So weights, costs, plots and the
+    report are of crops.
+
+    Attributes:
+        folder: the scan itself, which owns the store.
+        counts: what the recipe makes of its masks.
+    """
+
+    def __init__(self, folder: Scan, counts: ExposureCounts):
+        super().__init__(folder._store, folder.info, folder._given, folder.changes, folder._grid)
+        self.folder, self.counts = folder, counts
+
+    def __repr__(self) -> str:
+        return one_line(self, self.name, self.recipe.words())
+
+    def close(self) -> None:
+        """Nothing: the store is the scan's to close."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """What lies between the masks and the loss."""
+        return self.counts.recipe
+
+    @property
+    def catalog(self) -> ClassCatalog:
+        """The classes of the scan."""
+        return self.folder.catalog
+
+    @property
+    def histogram(self) -> ClassHistogram:
+        """An epoch, as it is expected."""
+        return self.counts.histogram
+
+    @property
+    def ledger(self) -> MaskLedger:
+        """Sampled crops, a row each."""
+        return self.counts.ledger
+
+    @property
+    def frequency(self) -> FloatArray:
+        """float64[K], shares of the classes among pixels that have one, exact."""
+        return self.counts.frequency
+
+    @property
+    def in_crops(self) -> FloatArray:
+        """float64[K], the chance that a crop contains each class."""
+        return self.counts.in_crops
+
+    def in_batches(self, batch_size: int | None = None) -> FloatArray:
+        """float64[K], the chance that a batch contains each class; of the recipe's size."""
+        return self.counts.in_batches(batch_size)
+
+    @property
+    def _identity(self) -> dict[str, object]:
+        return {**self.folder._identity, "recipe": self.recipe.to_dict()}

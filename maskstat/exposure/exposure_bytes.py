@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.exposure.mask_exposure import MaskExposure
+from maskstat.exposure.units import MaskExposure
 from maskstat.values.tally import IntArray
 
 _HEADER = struct.Struct("<IIIqB3B")  # CRC-32 of the rest, classes, crops, rest, chance?, item sizes

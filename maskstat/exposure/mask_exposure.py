@@ -10,15 +10,15 @@ import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 from math import lcm
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.exposure.recipe import Recipe
+from maskstat.exposure.units import CHANCE_BITS, REPLICATES, UNIT_BITS, MaskExposure
+from maskstat.kernels.crop_views import CropView
 from maskstat.kernels.crops import (
     Runs,
-    View,
     crop_counts,
     every_place,
     expected,
@@ -26,32 +26,8 @@ from maskstat.kernels.crops import (
 )
 from maskstat.values.tally import IntArray
 
-UNIT_BITS = 20  # expected pixels are kept in units of 2^-20 pixel
-CHANCE_BITS = 32  # chances in units of 2^-32
-REPLICATES = 4  # lattices with independent shifts that crops are drawn from in turns
-
 # 1 / g^k with g^4 = g + 1: additive recurrences that fill three dimensions evenly
 _STEPS = np.array([0.8191725133961645, 0.6710436067037893, 0.5497004779019703])
-
-
-class MaskExposure(NamedTuple):
-    """One mask as training sees it; C of the K classes occur in it.
-
-    Attributes:
-        classes: int64[C], ascending.
-        expected: int64[C], pixels of each in a crop, on average; in units of 2^-20.
-        rest: the same of pixels without a class: ignored, unlisted, filled.
-        chance: int64[C] in units of 2^-32, of a crop to contain the class; None where not asked.
-        counts: int64[J, C], pixels of each class in J crops.
-        area: int64[J], all pixels of each crop, filled ones included.
-    """
-
-    classes: IntArray
-    expected: IntArray
-    rest: int
-    chance: IntArray | None
-    counts: IntArray
-    area: IntArray
 
 
 def expose(
@@ -98,7 +74,7 @@ def _with_class(runs: Runs, classes: IntArray, fill: int) -> tuple[Runs, IntArra
 
 
 @lru_cache(4096)
-def _view(recipe: Recipe, shape: tuple[int, int], size: tuple[int, int]) -> View:
+def _view(recipe: Recipe, shape: tuple[int, int], size: tuple[int, int]) -> CropView:
     return recipe.view(shape, size)
 
 
@@ -113,7 +89,7 @@ def _rounded(sums: IntArray, places: Sequence[int], bits: int) -> IntArray:
 
 
 def _law(
-    runs: Runs, views: Sequence[View], recipe: Recipe, filled: int | None, *, presence: bool
+    runs: Runs, views: Sequence[CropView], recipe: Recipe, filled: int | None, *, presence: bool
 ) -> tuple[IntArray, IntArray | None]:
     """Expected pixels of each label, and the chance of each class, where all crops are taken."""
     places = [view.places for view in views]
@@ -129,7 +105,7 @@ def _law(
 
 
 def _law_of_refusal(
-    runs: Runs, views: Sequence[View], recipe: Recipe, filled: int | None
+    runs: Runs, views: Sequence[CropView], recipe: Recipe, filled: int | None
 ) -> tuple[IntArray, IntArray]:
     """The same where crops are refused, which is before they are filled.
 
@@ -207,7 +183,7 @@ def draw(
     return counts, area
 
 
-def _crop(runs: Runs, view: View, top: float, left: float) -> IntArray:
+def _crop(runs: Runs, view: CropView, top: float, left: float) -> IntArray:
     """Labels in the crop at these fractions of all places."""
     return crop_counts(
         runs, view, int(top * view.vertical.places), int(left * view.horizontal.places)

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from maskstat.errors import ParameterError
-from maskstat.exposure.scales import Scale, Shape
-from maskstat.kernels.crops import Axis, View
+from maskstat.exposure.rescaling import Rescaling, Shape
+from maskstat.kernels.crop_views import Axis, CropView
 from maskstat.showing import one_line
 
 LastBatch = Literal["keep", "drop", "endless"]
@@ -40,7 +40,7 @@ class Recipe:
     """
 
     crop: Shape | None = None
-    scale: Scale | None = None
+    scale: Rescaling | None = None
     padding: int | None = None
     cat_max_ratio: float = 1.0
     tries: int = TRIES
@@ -84,16 +84,16 @@ class Recipe:
         text = json.dumps(said, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def view(self, shape: Shape, size: Shape) -> View:
+    def view(self, shape: Shape, size: Shape) -> CropView:
         """Crops of a mask of this shape at this size."""
         crop, centred = self.crop or size, self.scale is not None and self.scale.centred
         vertical, horizontal = (
             Axis.of(side, cut, new, centred=centred)
             for side, cut, new in zip(shape, crop, size, strict=True)
         )
-        return View(vertical, horizontal)
+        return CropView(vertical, horizontal)
 
-    def padded(self, view: View) -> int:
+    def padded(self, view: CropView) -> int:
         """Pixels that fill a crop up."""
         return 0 if self.crop is None else self.crop[0] * self.crop[1] - view.crop_pixels
 
@@ -115,10 +115,21 @@ class Recipe:
             for word in ("ratios", "base"):
                 if word in given:
                     given[word] = tuple(given[word])
-            words["scale"] = Scale(**given)
+            words["scale"] = Rescaling(**given)
         if (crop := words.get("crop")) is not None:
             words["crop"] = (crop, crop) if isinstance(crop, int) else tuple(crop)
         return cls(**words)
+
+    def to_dict(self) -> dict[str, object]:
+        """What `of` reads: all attributes that are not the default."""
+        plain = type(self)()
+        said = {key: value for key, value in asdict(self).items() if value != getattr(plain, key)}
+        if self.scale is not None:
+            said["scale"] = {**asdict(self.scale), "ratios": list(self.scale.ratios)}
+            said["scale"]["base"] = list(self.scale.base)
+        if self.crop is not None:
+            said["crop"] = list(self.crop)
+        return said
 
     def words(self) -> str:
         """What it does, in a few words."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from maskstat.kernels import crop_walk
 from maskstat.kernels.compiling import loaded
+from maskstat.kernels.crop_views import CropView
 from maskstat.kernels.region_counts import numbered
 from maskstat.kernels.region_types import Image, Int32Array, IntArray
 
@@ -102,72 +103,7 @@ def runs_of(
     return Runs.of(image, number_of, len(classes) + 1), classes
 
 
-class Axis(NamedTuple):
-    """One axis of a mask under a resize and a crop.
-
-    Attributes:
-        size, resized, crop: pixels of the mask, after the resize, and of the crop, which is cut to
-            `resized`.
-        edges: int64[size + 1], resized pixels that come from before mask pixel x.
-        cover: int64[size + 1], the same, each pixel counted once for every place that sees it. Its
-            last entry is crop x places.
-    """
-
-    size: int
-    resized: int
-    crop: int
-    edges: IntArray
-    cover: IntArray
-
-    @property
-    def places(self) -> int:
-        """Where the crop may begin."""
-        return self.resized - self.crop + 1
-
-    @property
-    def source(self) -> IntArray:
-        """int64[resized], the mask's pixel that each resized one comes from."""
-        return np.repeat(np.arange(self.size), np.diff(self.edges))
-
-    @classmethod
-    def of(cls, size: int, crop: int, resized: int, *, centred: bool) -> Axis:
-        """The map of a resize with the nearest neighbour, in the arithmetic of its library.
-
-        `centred`: Pillow's and torchvision's of images, floor((i + 1/2) size / resized); else
-        OpenCV's (mmcv, albumentations) and torch's, floor(i size / resized).
-        """
-        at = np.arange(resized)
-        if centred:
-            steps = np.full(resized, size / resized)
-            steps[0] *= 0.5
-            place = np.cumsum(steps)
-        else:
-            place = at * (1.0 / (resized / size))
-        source = np.minimum(np.floor(place).astype(np.int64), size - 1)
-        edges = np.searchsorted(source, np.arange(size + 1))
-        crop = min(crop, resized)
-        seen = np.minimum(at, resized - crop) - np.maximum(0, at - crop + 1) + 1
-        return cls(size, resized, crop, edges, np.concatenate(([0], np.cumsum(seen)))[edges])
-
-
-class View(NamedTuple):
-    """A mask at one size, and the crops of it."""
-
-    vertical: Axis
-    horizontal: Axis
-
-    @property
-    def places(self) -> int:
-        """Crops that there are."""
-        return self.vertical.places * self.horizontal.places
-
-    @property
-    def crop_pixels(self) -> int:
-        """Pixels of a crop, padding left out."""
-        return self.vertical.crop * self.horizontal.crop
-
-
-def expected(runs: Runs, views: Sequence[View]) -> IntArray:
+def expected(runs: Runs, views: Sequence[CropView]) -> IntArray:
     """int64[S, L]: pixels of each label, summed over all places of each of S views.
 
     Row s sums to crop pixels x places, at most ((H' + 1)(W' + 1))^2 / 16: below 2^63 up to 2^33
@@ -180,7 +116,7 @@ def expected(runs: Runs, views: Sequence[View]) -> IntArray:
     return sums
 
 
-def places_with(runs: Runs, view: View) -> IntArray:
+def places_with(runs: Runs, view: CropView) -> IntArray:
     """int64[L - 1]: of all places of the crop, those that see each class."""
     classes = runs.label_count - 1
     words = (view.horizontal.places + 63) >> 6
@@ -204,7 +140,7 @@ def places_with(runs: Runs, view: View) -> IntArray:
     return found
 
 
-def crop_counts(runs: Runs, view: View, top: int, left: int) -> IntArray:
+def crop_counts(runs: Runs, view: CropView, top: int, left: int) -> IntArray:
     """int64[L], pixels of each label in the crop at (top, left) of the resized mask."""
     counts = np.zeros(runs.label_count, np.int64)
     _crop_counts()(
@@ -222,7 +158,7 @@ def crop_counts(runs: Runs, view: View, top: int, left: int) -> IntArray:
     return counts
 
 
-def every_place(runs: Runs, view: View, ratio: float) -> tuple[IntArray, IntArray]:
+def every_place(runs: Runs, view: CropView, ratio: float) -> tuple[IntArray, IntArray]:
     """int64[2, L + 1]: label counts summed over all refused [0] and taken [1] places, and places;
     int64[2, L - 1]: those of the places that see each class.
 

@@ -17,7 +17,7 @@ import numpy as np
 from maskstat.errors import ExposureError, MaskError, call
 from maskstat.executors.chunking import chunked
 from maskstat.executors.opening import ExecutorChoice
-from maskstat.exposure.exposure import ExposureCounts
+from maskstat.exposure.counts import ExposureCounts
 from maskstat.exposure.exposure_bytes import from_bytes, to_bytes
 from maskstat.exposure.recipe import Recipe
 from maskstat.kernels.engine import prepare
@@ -31,7 +31,7 @@ from maskstat.store.exposures import ExposedMask
 from maskstat.values.catalog import ClassCatalog
 
 if TYPE_CHECKING:
-    from maskstat.exposure.exposure import FloatArray
+    from maskstat.exposure.counts import FloatArray
 
 CROPS = 24  # of each mask, where nobody says how many
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from maskstat.exposure.mask_exposure import CHANCE_BITS, UNIT_BITS, MaskExposure, expose
+from maskstat.exposure.mask_exposure import expose
 from maskstat.exposure.recipe import Recipe
-from maskstat.exposure.scales import Scale
+from maskstat.exposure.rescaling import Rescaling
+from maskstat.exposure.units import CHANCE_BITS, UNIT_BITS, MaskExposure
 from maskstat.kernels.crops import Runs, crop_counts, every_place, expected, places_with
 
 K = 5
@@ -81,7 +82,7 @@ def test_kernels_agree_with_all_crops_of_the_resized_mask(
     centred: bool,
     ratio: float,
 ) -> None:
-    view = Recipe((height, width), Scale(centred=centred)).view(
+    view = Recipe((height, width), Rescaling(centred=centred)).view(
         image.shape, (new_height, new_width)
     )
     large = resized(image, (new_height, new_width), centred=centred)
@@ -107,12 +108,14 @@ def exposed(image: Pixels, recipe: Recipe, crops: int = 0) -> MaskExposure:
 RECIPES = {
     "crop": Recipe((9, 14)),
     "padded by a class": Recipe((30, 30), padding=2),
-    "steps": Recipe((9, 14), Scale("steps", (0.5, 1.0, 1.75))),
-    "uniform": Recipe((12, 12), Scale("uniform", (0.5, 2.0), centred=True)),
-    "short side": Recipe((16, 16), Scale("uniform", (0.5, 2.0), "short-side", (20,))),
-    "fit": Recipe((16, 12), Scale("log-uniform", (0.5, 2.0), "fit", (40, 20))),
+    "steps": Recipe((9, 14), Rescaling("steps", (0.5, 1.0, 1.75))),
+    "uniform": Recipe((12, 12), Rescaling("uniform", (0.5, 2.0), centred=True)),
+    "short side": Recipe((16, 16), Rescaling("uniform", (0.5, 2.0), "short-side", (20,))),
+    "fit": Recipe((16, 12), Rescaling("log-uniform", (0.5, 2.0), "fit", (40, 20))),
     "refused": Recipe((9, 9), cat_max_ratio=0.75),
-    "refused and scaled": Recipe((9, 9), Scale("steps", (0.5, 1.5)), cat_max_ratio=0.6, tries=3),
+    "refused and scaled": Recipe(
+        (9, 9), Rescaling("steps", (0.5, 1.5)), cat_max_ratio=0.6, tries=3
+    ),
     "whole": Recipe(),
 }
 

@@ -32,7 +32,7 @@ LEVELS: dict[int, set[str]] = {
     },
     1: {"values"},
     2: {"files", "kernels", "executors", "regions"},
-    3: {"sources", "readers", "store", "weights", "statistics", "sampling", "training"},
+    3: {"sources", "readers", "store", "weights", "statistics", "sampling", "training", "exposure"},
     4: {"scanning", "arrays"},
     5: {"render", "torch", "keras"},
     6: {"api"},

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import overload
 
@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import ParameterError, WeightError
-from maskstat.exposure.mask_exposure import CHANCE_BITS, REPLICATES, UNIT_BITS, MaskExposure
 from maskstat.exposure.recipe import Recipe
-from maskstat.naming import counted
+from maskstat.exposure.units import CHANCE_BITS, REPLICATES, UNIT_BITS, MaskExposure
+from maskstat.naming import counted, printable
 from maskstat.showing import one_line
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.histogram import ClassHistogram, ValueCount
@@ -112,6 +112,21 @@ class ExposureCounts:
             np.array([part.rest for part in parts], np.int64),
             _crop_ledger(names, parts, len(catalog)),
         )
+
+    def drawn(self, draws: Mapping[str, float]) -> ExposureCounts:
+        """The same masks, drawn so often: a number for each by its name, in any unit.
+
+        Raises ParameterError where a mask has none.
+        """
+        missing = next((name for name in self.names if name not in draws), None)
+        if missing is not None:
+            raise ParameterError(
+                f"says nothing of {printable(missing)}: it is of other masks", parameter="sampling"
+            )
+        weights = np.array([draws[name] for name in self.names], np.float64)
+        if not (weights > 0).any():
+            raise ParameterError("draws no mask of this scan", parameter="sampling")
+        return replace(self, draws=weights * (len(weights) / weights.sum()))
 
     def __repr__(self) -> str:
         return one_line(

@@ -16,7 +16,7 @@ MIDPOINTS = 8  # of a continuous law: within 0.2% of all sizes that ratios 0.5 t
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class Rescaling:
     """The law of the size that a mask is resized to; its shape keeps its proportions.
 
     Attributes:
