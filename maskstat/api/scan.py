@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from maskstat.errors import ParameterError, StoreError, WeightError
+from maskstat.frames import data_frame
 from maskstat.naming import printable
 from maskstat.parameters import several
 from maskstat.scanning import stored_scan
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     import numpy.typing as npt
+    from pandas import DataFrame
 
     from maskstat.api.check import Check
     from maskstat.api.costs import Costs, GivenWeights
@@ -624,6 +626,18 @@ class Exposure(Scan):
     def in_batches(self, batch_size: int | None = None) -> FloatArray:
         """float64[K], the chance that a batch contains each class; of the recipe's size."""
         return self.counts.in_batches(batch_size)
+
+    def to_document(self) -> dict[str, Any]:
+        """What `maskstat exposure --json` prints: folder and exposure side by side, by class."""
+        from maskstat.render.documents.exposure import exposure_document
+
+        return exposure_document(self.folder, self.counts)
+
+    def to_pandas(self) -> DataFrame:
+        """A row a class: the same. Raises MissingExtraError without pandas."""
+        rows = self.to_document()["classes"]
+        columns = {name: [row[name] for row in rows] for name in rows[0] if name != "name"}
+        return data_frame(columns, {"class": [row["name"] for row in rows]})
 
     @property
     def _identity(self) -> dict[str, object]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +27,7 @@ from maskstat.cli.options import (
     rows_of,
     say,
 )
+from maskstat.cli.progress import progress_bar
 from maskstat.cli.reading import (
     ArrayOption,
     ChannelOption,
@@ -44,7 +43,6 @@ from maskstat.naming import counted, printable
 
 if TYPE_CHECKING:
     from maskstat.api.scan import Scan
-    from maskstat.scanning.recording import Progress
 
 SOME_FAILED = 3
 
@@ -212,7 +210,7 @@ def command(
     from maskstat.render.documents.scan import scan_document
 
     rows = rows_of(order, all_classes, json=json)
-    with _progress() as on_progress:
+    with progress_bar("scanning") as on_progress:
         found = (scan_splits if split else scan)(
             source,
             classes=classes,
@@ -305,36 +303,3 @@ def _ended(documents: Sequence[Mapping[str, Any]], about: str, nexts: Sequence[s
         say(f"exit code 0: all masks are counted, but {what} will stop 'maskstat weights'; {check}")
     say_next(*nexts)
     return 0
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[Progress], None] | None]:
-    """A progress bar on stderr where that is a terminal; it goes when the scan is done."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (
-        TextColumn("scanning"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("masks"),
-        TextColumn("{task.fields[speed]}"),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("scan", total=None, speed="")
-
-        def show(progress: Progress) -> None:
-            if progress.done < bar.tasks[task].completed:  # the next split
-                bar.reset(task, speed="")
-            elapsed = bar.tasks[task].elapsed or 0
-            speed = f"{progress.pixels / elapsed / 1e6:,.0f} MPix/s" if elapsed > 0.2 else ""
-            if progress.failed:
-                speed += f", {progress.failed:,} failed"
-            bar.update(task, total=progress.total, completed=progress.done, speed=speed)
-
-        yield show

@@ -1,0 +1,136 @@
+"""`maskstat exposure`: what training sees of a scan, beside what the folder holds."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from maskstat.cli.next_commands import say_next
+from maskstat.cli.options import (
+    AllOption,
+    AllowIncomplete,
+    ClassesOption,
+    Database,
+    IgnoreOption,
+    JsonOption,
+    ScanName,
+    announce_scan,
+    choice,
+    offering_commands,
+    output,
+    print_json,
+    rows_of,
+    stored_scan,
+    typed,
+)
+from maskstat.cli.progress import progress_bar
+from maskstat.cli.recipes import (
+    CatMaxRatio,
+    CropOption,
+    RecipeOption,
+    SamplerOption,
+    ScaleOption,
+    recipe_of,
+)
+from maskstat.cli.values import name, whole
+from maskstat.executors.choices import EXECUTORS, ExecutorName
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("exposure")(command)
+
+
+def command(
+    recipe: RecipeOption = None,
+    crop: CropOption = None,
+    scale: ScaleOption = None,
+    cat_max_ratio: CatMaxRatio = None,
+    sampler: SamplerOption = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option("--batch-size", metavar="S", parser=whole(1), help="Crops in a batch."),
+    ] = None,
+    drop_last: Annotated[
+        bool,
+        typer.Option("--drop-last", help="The last batch is dropped where it is not full."),
+    ] = False,
+    crops: Annotated[
+        int,
+        typer.Option(
+            "--crops",
+            metavar="J",
+            parser=whole(1, 1 << 16),
+            help="Sampled of each mask, for batches. More of them go on with the same ones.",
+        ),
+    ] = 24,
+    presence: Annotated[
+        bool,
+        typer.Option("--presence", help="The exact chance of each class to be in a crop."),
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", metavar="N", parser=whole(1), help="Threads or processes."),
+    ] = None,
+    executor: Annotated[
+        ExecutorName,
+        choice("--executor", known=EXECUTORS, help="Where masks are decoded, as in 'scan'."),
+    ] = "threads",
+    scheduler: Annotated[
+        str | None,
+        typer.Option("--scheduler", metavar="ADDRESS", parser=name, help="As in 'scan'."),
+    ] = None,
+    allow_incomplete: AllowIncomplete = False,
+    scan: ScanName = None,
+    db: Database = None,
+    classes: ClassesOption = None,
+    ignore: IgnoreOption = None,
+    all_classes: AllOption = False,
+    json: JsonOption = False,
+) -> int:
+    """Show what training sees: crops of rescaled masks, drawn by a sampler, in batches.
+
+    Shares in the folder and in crops side by side, what differs most first; how many crops and
+    batches have each class. Masks are decoded once for each recipe, and the result is kept:
+    weights, costs, sampling and report take the same options then.
+    """
+    from maskstat.errors import Blank, ParameterError, argument
+
+    rows = rows_of(None, all_classes, json=json)
+    chosen = recipe_of(
+        recipe,
+        crop,
+        scale,
+        cat_max_ratio,
+        batch_size=batch_size,
+        last_batch="drop" if drop_last else None,
+    )
+    if chosen is None:
+        needed = argument("crop", Blank("N"))
+        raise ParameterError(
+            "none is given", parameter="recipe", remedy=f"{needed}, say, or a name or a file"
+        )
+    with stored_scan(db, scan, classes, ignore) as folder, offering_commands():
+        with progress_bar("exposing") as on_progress:
+            seen = folder.exposure(
+                chosen,
+                crops=crops,
+                presence=presence,
+                sampling=sampler,
+                allow_incomplete=allow_incomplete,
+                executor=executor,
+                scheduler=scheduler,
+                workers=workers,
+                on_progress=on_progress,
+            )
+        document = seen.to_document()
+        if json:
+            print_json(document)
+            return 0
+        from maskstat.render.terminal.exposure_tables import exposure_tables
+
+        announce_scan(folder)
+        output().print(exposure_tables(document, folder.catalog, rows))
+        say_next(f"{typed(command='weights')} -o weights.json")
+    return 0
