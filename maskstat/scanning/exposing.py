@@ -67,6 +67,9 @@ class Exposer:
         """What a worker gave."""
         return list(results)
 
+    def spared(self, items: Sequence[Entry]) -> None:
+        """There is no less to do."""
+
     def lost(self, item: Entry) -> ExposedMask:
         """What is kept of a mask that killed every worker that read it."""
         reason = "each worker that read it died: it took too much memory, or crashed the process"
