@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from maskstat.scanning.stored_scan import StoredScan
 
 MANY_CLASSES = 42
+_A_POINT_A_CLASS = frozenset({"rank", "lorenz"})  # others draw the first and the last of very many
+_MOST_POINTS = 5000
 _PLACED = (
     "classes",
     "rank",
@@ -81,7 +83,7 @@ def draw_all(view: ScanView) -> tuple[dict[str, Drawing], dict[str, str]]:
     for kind in KINDS.values():
         if kind.several:
             continue
-        if len(view.catalog) > wording.MOST_CLASSES:
+        if kind.name in _A_POINT_A_CLASS and len(view.catalog) > _MOST_POINTS:
             missing[kind.name] = f"{counted(len(view.catalog), 'class')} are too many to draw"
             continue
         # With many classes most bars of a linear axis would be invisible.
