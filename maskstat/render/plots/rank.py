@@ -115,12 +115,16 @@ def _name_points(axes: Any, names: list[str], x: np.ndarray, y: np.ndarray) -> N
     taken: list[tuple[float, float, float, float]] = []
     half = (len(names) + 1) // 2
     ranks = [*range(half), *reversed(range(half, len(names)))]
+    height = 1.3 * SMALL
     for rank in ranks:
-        name = fitted(names[rank], SMALL, _LABEL)
-        width, height = text_width(name, SMALL), 1.3 * SMALL
         right = rank < half
+        edge, bottom = x[rank] + (5 if right else -5), y[rank] + (1 if right else -1 - height)
+        beside = y[slice(*np.searchsorted(x, (edge - 3, edge + 3)))]
+        if ((beside > bottom - 3) & (beside < bottom + height + 3)).any():
+            continue  # no name has room, however short: of very many classes few are measured
+        name = fitted(names[rank], SMALL, _LABEL)
+        width = text_width(name, SMALL)
         left = x[rank] + 5 if right else x[rank] - 5 - width
-        bottom = y[rank] + 1 if right else y[rank] - 1 - height
         box = (left, bottom, left + width, bottom + height)
         inside = left > 1 and box[2] < _WIDTH and bottom > 0 and box[3] < _PIXELS
         blocked = any(
