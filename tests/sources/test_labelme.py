@@ -294,7 +294,7 @@ def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.json")
     saved(tmp_path, labelme([shape("b", SQUARE)]), "b.json")
     with ms.scan(f"{tmp_path}/*.json") as scan:
-        assert [one.reason for one in scan.failures] == ["not a regular file"]
+        assert [one.reason for one in scan.failures] == ["can't be read: not a regular file"]
     os.mkfifo(tmp_path / "c.txt")
     with pytest.raises(SourceError, match="for LabelMe's files type"):
         ms.scan(tmp_path)

@@ -302,11 +302,10 @@ def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
 def test_a_pipe_never_blocks(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     entry = entry_of(tmp_path)
-    assert entry.load() == b""  # nobody writes; the reader says "empty file"
+    with pytest.raises(MaskError, match="not a regular file"):
+        entry.load()  # nobody writes
     writer = os.open(tmp_path / "pipe.png", os.O_RDWR)
     try:
-        with pytest.raises(MaskError, match="can't be read"):
-            entry.load()
         os.write(writer, b"data")
         with pytest.raises(MaskError, match="not a regular file"):
             entry.load()
@@ -456,9 +455,18 @@ def test_a_list_of_names_that_are_not_utf_8(tmp_path: Path) -> None:
 
 
 def test_a_list_that_is_no_text(tmp_path: Path) -> None:
-    (tmp_path / "l.txt").write_bytes(b"a.png\n\x89PNG\0\0\n")
-    with pytest.raises(SourceError, match="line 2 is not text"):
+    (tmp_path / "l.txt").write_bytes(b"\x89PNG\0\0\na.png\n")
+    with pytest.raises(SourceError, match="line 1 is not text"):
         list(opened(tmp_path / "l.txt").entries())
+
+
+def test_a_line_of_zero_bytes_fails_alone(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png")
+    (tmp_path / "l.txt").write_bytes(b"a.png\n\x89PNG\0\0\n")
+    good, bad = opened(tmp_path / "l.txt").entries()
+    assert good.load() == b"a.png"
+    with pytest.raises(MaskError, match="a zero byte in its name"):
+        bad.load()
 
 
 @pytest.mark.parametrize("kind", ["folder", "single", "glob", "list"])

@@ -270,7 +270,7 @@ def test_labels_and_images_without_each_other(tmp_path: Path) -> None:
     with ms.scan(where) as scan:
         assert scan.ledger.names == ("images/train/a.png",)
         found = {one.mask.rpartition("/")[2]: one.reason for one in scan.failures}
-        assert found.pop("folder.png") == "its labels: not a regular file"
+        assert found.pop("folder.png") == "its labels: can't be read: it is a folder"
         assert found == {
             "gone.txt": "labels without an image, whose size they are fractions of",
             "binary.png": "its labels: not UTF-8 text",
