@@ -11,6 +11,41 @@ from maskstat.errors import FileFormatError, ParameterError
 from maskstat.exposure.recipe import Recipe
 from maskstat.naming import did_you_mean, printable
 
+# Loaders whose crops do not lie anywhere with equal chance, by how their names begin, in small
+# letters, digits, no signs: (what they do, what comes closest).
+_NOT_UNIFORM = {
+    "nnunet": (
+        "centres a third of each batch on a voxel of a random class",
+        "the crop alone is near what the other two thirds see",
+    ),
+    "monai": (
+        "has crops of both kinds: RandSpatialCrop lies anywhere, RandCropByPosNegLabel and"
+        " RandCropByLabelClasses are centred on a class",
+        "for RandSpatialCrop say its size as the crop",
+    ),
+    "randcropby": (
+        "centres crops on pixels of chosen classes",
+        "the crop alone is RandSpatialCrop's, and that of no label",
+    ),
+    "cropnonemptymask": (
+        "lays crops around a random pixel that is not 0",
+        "the crop alone is RandomCrop's",
+    ),
+    "randomresizedcrop": (
+        "draws area and proportions of the window, and resizes it to one size",
+        "the crop after a scale from crop / mask to that over the root of the smallest area is near"
+        " it",
+    ),
+    "randomsizedcrop": (
+        "draws the height of the window, and resizes it to one size",
+        "a crop after a scale of crop height / window height is near it",
+    ),
+    "daformer": (
+        "draws masks by their classes, and again until the crop has enough of the class",
+        "a sampler's file with the crop is the first half of it",
+    ),
+}
+
 
 def names() -> list[str]:
     """Of the recipes that ship."""
@@ -25,7 +60,8 @@ def load_recipe(said: str | Path) -> Recipe:
 
     Raises:
         FileFormatError: the file is no mapping of a recipe's attributes.
-        ParameterError: there is neither a recipe nor a file of this name.
+        ParameterError: there is neither a recipe nor a file of this name, or it is that of a loader
+            whose crops no recipe describes.
     """
     known = names()
     if str(said) in known:
@@ -34,6 +70,7 @@ def load_recipe(said: str | Path) -> Recipe:
         return _of(text, str(said))
     path = Path(said)
     if not path.is_file():
+        _refuse_other_places(str(said))
         raise ParameterError(
             f"{printable(str(said))!r} is neither a file nor one of {', '.join(known)}",
             parameter="recipe",
@@ -44,6 +81,17 @@ def load_recipe(said: str | Path) -> Recipe:
     except (OSError, UnicodeDecodeError) as error:
         raise FileFormatError("can't be read as text", where=printable(str(path))) from error
     return _of(text, None, printable(str(path)))
+
+
+def _refuse_other_places(said: str) -> None:
+    plain = "".join(letter for letter in said.lower() if letter.isalnum())
+    for beginning, (does, closest) in _NOT_UNIFORM.items():
+        if plain.startswith(beginning):
+            raise ParameterError(
+                f"{printable(said)} {does}; crops of a recipe lie anywhere with equal chance",
+                parameter="recipe",
+                remedy=closest,
+            )
 
 
 def _of(text: str, name: str | None, where: str | None = None) -> Recipe:

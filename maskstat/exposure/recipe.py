@@ -86,9 +86,10 @@ class Recipe:
 
     def view(self, shape: Shape, size: Shape) -> CropView:
         """Crops of a mask of this shape at this size."""
-        crop, centred = self.crop or size, self.scale is not None and self.scale.centred
+        crop = self.crop or size
+        nearest = "floor" if self.scale is None else self.scale.nearest
         vertical, horizontal = (
-            Axis.of(side, cut, new, centred=centred)
+            Axis.of(side, cut, new, nearest)
             for side, cut, new in zip(shape, crop, size, strict=True)
         )
         return CropView(vertical, horizontal)

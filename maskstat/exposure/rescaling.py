@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from maskstat.errors import ParameterError
+from maskstat.kernels.crop_views import Nearest
 
 Law = Literal["uniform", "log-uniform", "steps"]
 Relative = Literal["mask", "short-side", "fit"]
@@ -22,25 +22,31 @@ class Rescaling:
     Attributes:
         law: "uniform" or "log-uniform" between two ratios, or "steps", one of some at random.
         ratios: (lowest, highest), or the steps.
-        of: what a ratio is multiplied with. "mask": its sides. "short-side": the shorter side
+        of: what a ratio is multiplied with. "mask": its sides, cut to whole numbers as by
+            albumentations' RandomScale and DeepLab. "short-side": the shorter side
             becomes a whole number between base * lowest and base * highest, as torchvision's
             segmentation reference draws it. "fit": the mask is fitted into (width, height) times
             the ratio, as mmcv's RandomResize with keep_ratio does.
         base: () for "mask", (side,) for "short-side", (width, height) for "fit".
-        centred: whether the nearest neighbour is Pillow's (centred) and not OpenCV's.
+        nearest: which pixel is the nearest neighbour: "floor" (OpenCV, torch), "centred" (Pillow,
+            torchvision) or "corners" (TensorFlow with align_corners).
     """
 
     law: Law = "uniform"
     ratios: tuple[float, ...] = (1.0, 1.0)
     of: Relative = "mask"
     base: tuple[int, ...] = ()
-    centred: bool = False
+    nearest: Nearest = "floor"
 
     def __post_init__(self) -> None:
         if self.law not in get_args(Law) or self.of not in get_args(Relative):
             raise ParameterError(
                 f"is one of {', '.join(get_args(Law))} of one of {', '.join(get_args(Relative))}",
                 parameter="scale",
+            )
+        if self.nearest not in get_args(Nearest):
+            raise ParameterError(
+                f"nearest is one of {', '.join(get_args(Nearest))}", parameter="scale"
             )
         if not self.ratios or not all(0.01 <= ratio <= 100 for ratio in self.ratios):
             raise ParameterError("ratios are numbers from 0.01 to 100", parameter="scale")
@@ -87,9 +93,8 @@ class Rescaling:
 
     def _sized(self, shape: Shape, ratio: float) -> Shape:
         height, width = shape
-        factor = ratio
-        if self.of == "fit":
-            target = int(self.base[0] * ratio), int(self.base[1] * ratio)
-            factor = min(max(target) / max(shape), min(target) / min(shape))
-        rounded: Callable[[float], int] = lambda side: max(1, int(side * float(factor) + 0.5))  # noqa: E731
-        return rounded(height), rounded(width)
+        if self.of == "mask":
+            return max(1, int(height * ratio)), max(1, int(width * ratio))
+        target = int(self.base[0] * ratio), int(self.base[1] * ratio)
+        factor = min(max(target) / max(shape), min(target) / min(shape))
+        return max(1, int(height * factor + 0.5)), max(1, int(width * factor + 0.5))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from maskstat.kernels.region_types import IntArray
+
+Nearest = Literal["floor", "centred", "corners"]
 
 
 class Axis(NamedTuple):
@@ -37,14 +39,18 @@ class Axis(NamedTuple):
         return np.repeat(np.arange(self.size), np.diff(self.edges))
 
     @classmethod
-    def of(cls, size: int, crop: int, resized: int, *, centred: bool) -> Axis:
+    def of(cls, size: int, crop: int, resized: int, nearest: Nearest = "floor") -> Axis:
         """The map of a resize with the nearest neighbour, in the arithmetic of its library.
 
-        `centred`: Pillow's and torchvision's of images, floor((i + 1/2) size / resized); else
-        OpenCV's (mmcv, albumentations) and torch's, floor(i size / resized).
+        "floor": floor(i size / resized), OpenCV's (mmcv, albumentations) and torch's. "centred":
+        floor((i + 1/2) size / resized), Pillow's, and so torchvision's of images. "corners":
+        i (size - 1) / (resized - 1) rounded, TensorFlow's with align_corners, in single precision.
         """
         at = np.arange(resized)
-        if centred:
+        if nearest == "corners" and resized > 1:
+            place = at.astype(np.float32) * (np.float32(size - 1) / np.float32(resized - 1))
+            place = place.astype(np.float64) + 0.5
+        elif nearest == "centred":
             steps = np.full(resized, size / resized)
             steps[0] *= 0.5
             place = np.cumsum(steps)

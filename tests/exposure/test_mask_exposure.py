@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from maskstat.exposure.mask_exposure import expose
 from maskstat.exposure.recipe import Recipe
 from maskstat.exposure.rescaling import Rescaling
 from maskstat.exposure.units import CHANCE_BITS, UNIT_BITS, MaskExposure
+from maskstat.kernels.crop_views import Nearest
 from maskstat.kernels.crops import Runs, crop_counts, every_place, expected, places_with
 
 K = 5
@@ -56,9 +58,20 @@ def every(image: Pixels, height: int, width: int) -> NDArray[np.int64]:
     )
 
 
-def resized(image: Pixels, size: tuple[int, int], *, centred: bool) -> Pixels:
-    """By Pillow, or by OpenCV."""
-    if centred:
+def resized(image: Pixels, size: tuple[int, int], nearest: Nearest) -> Pixels:
+    """By Pillow, by OpenCV, or as TensorFlow does with align_corners."""
+    if nearest == "corners":
+        rows, columns = (
+            [
+                min(int(np.float32(k) * (np.float32(old - 1) / np.float32(new - 1)) + 0.5), old - 1)
+                if new > 1
+                else 0
+                for k in range(new)
+            ]
+            for old, new in zip(image.shape, size, strict=True)
+        )
+        return image[np.ix_(rows, columns)]
+    if nearest == "centred":
         return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.NEAREST))
     cv2 = pytest.importorskip("cv2")
     large: Pixels = cv2.resize(image, size[::-1], interpolation=cv2.INTER_NEAREST)
@@ -72,20 +85,28 @@ def is_taken(rows: NDArray[np.int64], ratio: float) -> NDArray[np.bool_]:
     )
 
 
-@given(masks(), sides, sides, sides, sides, st.booleans(), st.sampled_from([0.4, 0.5, 0.75, 0.9]))
+@given(
+    masks(),
+    sides,
+    sides,
+    sides,
+    sides,
+    st.sampled_from(get_args(Nearest)),
+    st.sampled_from([0.4, 0.5, 0.75, 0.9]),
+)
 def test_kernels_agree_with_all_crops_of_the_resized_mask(
     image: Pixels,
     height: int,
     width: int,
     new_height: int,
     new_width: int,
-    centred: bool,
+    nearest: Nearest,
     ratio: float,
 ) -> None:
-    view = Recipe((height, width), Rescaling(centred=centred)).view(
+    view = Recipe((height, width), Rescaling(nearest=nearest)).view(
         image.shape, (new_height, new_width)
     )
-    large = resized(image, (new_height, new_width), centred=centred)
+    large = resized(image, (new_height, new_width), nearest)
     rows, runs = every(large, height, width), runs_of(image)
     assert view.places == len(rows)
     assert np.array_equal(expected(runs, [view])[0], rows.sum(axis=0))
@@ -108,8 +129,8 @@ def exposed(image: Pixels, recipe: Recipe, crops: int = 0) -> MaskExposure:
 RECIPES = {
     "crop": Recipe((9, 14)),
     "padded by a class": Recipe((30, 30), padding=2),
-    "steps": Recipe((9, 14), Rescaling("steps", (0.5, 1.0, 1.75))),
-    "uniform": Recipe((12, 12), Rescaling("uniform", (0.5, 2.0), centred=True)),
+    "steps": Recipe((9, 14), Rescaling("steps", (0.5, 1.0, 1.75), nearest="corners")),
+    "uniform": Recipe((12, 12), Rescaling("uniform", (0.5, 2.0), nearest="centred")),
     "short side": Recipe((16, 16), Rescaling("uniform", (0.5, 2.0), "short-side", (20,))),
     "fit": Recipe((16, 12), Rescaling("log-uniform", (0.5, 2.0), "fit", (40, 20))),
     "refused": Recipe((9, 9), cat_max_ratio=0.75),
@@ -128,7 +149,7 @@ def test_expected_pixels_and_chances_are_those_of_all_crops(name: str, image: Pi
     sizes = [image.shape] if recipe.scale is None else recipe.scale.sizes(image.shape)
     pixels, chance = [Fraction(0)] * (K + 1), [Fraction(0)] * K
     for size in sizes:
-        large = resized(image, size, centred=recipe.scale is not None and recipe.scale.centred)
+        large = resized(image, size, recipe.scale.nearest if recipe.scale else "floor")
         crop = recipe.crop or size
         rows = every(large, *crop)
         fill = crop[0] * crop[1] - int(rows[0].sum())

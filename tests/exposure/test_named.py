@@ -1,0 +1,45 @@
+"""Recipes by name: those that ship, and loaders that no recipe describes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from maskstat.errors import ParameterError
+from maskstat.exposure.named import load_recipe, names
+
+
+def test_a_recipe_that_ships_is_its_name_and_reads_itself_back() -> None:
+    assert names() == ["deeplab", "mmseg-ade20k", "mmseg-cityscapes", "torchvision-reference"]
+    for name in names():
+        recipe = load_recipe(name)
+        assert recipe.name == name
+        assert type(recipe).of(recipe.to_dict()) == recipe
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("nnUNet", "centres a third of each batch"),
+        ("nnunetv2", "centres a third of each batch"),
+        ("MONAI", "RandCropByPosNegLabel"),
+        ("RandCropByLabelClassesd", "pixels of chosen classes"),
+        ("CropNonEmptyMaskIfExists", "not 0"),
+        ("random_resized_crop", "proportions of the window"),
+        ("DAFormer", "draws masks by their classes"),
+    ],
+)
+def test_loaders_whose_crops_do_not_lie_anywhere_are_refused_with_the_reason(
+    name: str, part: str
+) -> None:
+    with pytest.raises(ParameterError, match=part) as caught:
+        load_recipe(name)
+    assert "equal chance" in caught.value.problem
+    assert caught.value.remedy
+
+
+def test_a_file_of_such_a_name_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("monai").write_text("crop: 96\n", encoding="utf-8")
+    assert load_recipe("monai").crop == (96, 96)
