@@ -142,7 +142,7 @@ def places_drawn(name: str, crops: int, seed: int) -> NDArray[np.float64]:
 
     Crops take turns among REPLICATES lattices of independent shifts; more crops go on with them.
     """
-    shifts = np.stack([_generator(name, seed, turn).random(3) for turn in range(REPLICATES)])
+    shifts = _fractions(3 * REPLICATES, name, seed).reshape(REPLICATES, 3)
     at = np.arange(crops)
     drawn: NDArray[np.float64] = (
         shifts[at % REPLICATES] + (at // REPLICATES)[:, None] * _STEPS
@@ -150,10 +150,11 @@ def places_drawn(name: str, crops: int, seed: int) -> NDArray[np.float64]:
     return drawn
 
 
-def _generator(name: str, seed: int, *more: int) -> np.random.Generator:
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
-    key = (seed, *np.frombuffer(digest[:16], "<u4").tolist(), *more)
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
+def _fractions(count: int, name: str, *key: int) -> NDArray[np.float64]:
+    """float64[count] in [0, 1), that depend on the name and the key only."""
+    text = "/".join([*map(str, key), name]).encode("utf-8", "surrogatepass")
+    words = np.frombuffer(hashlib.shake_256(text).digest(8 * count), "<u8")
+    return np.asarray((words >> np.uint64(11)) * 2.0**-53)
 
 
 def draw(
@@ -163,34 +164,42 @@ def draw(
 
     The scale is drawn once a crop; a refusal redraws the place only.
     """
-    counts = np.zeros((crops, runs.label_count - 1), np.int64)
-    area = np.zeros(crops, np.int64)
-    for j, (scale, top, left) in enumerate(places_drawn(name, crops, seed).tolist()):
-        size = runs.shape if recipe.scale is None else recipe.scale.size(runs.shape, scale)
-        view = _view(recipe, runs.shape, size)
-        row = _crop(runs, view, top, left)
-        if recipe.refuses and not _is_taken(row, recipe.cat_max_ratio):
-            again = _generator(name, seed, REPLICATES, j).random((recipe.tries, 2)).tolist()
-            for number, (top, left) in enumerate(again):
-                row = _crop(runs, view, top, left)
-                if number == recipe.tries - 1 or _is_taken(row, recipe.cat_max_ratio):
-                    break
-        counts[j] = row[:-1]
-        fill = recipe.padded(view)
-        area[j] = view.crop_pixels + fill
-        if filled is not None:
-            counts[j, filled] += fill
-    return counts, area
+    drawn = places_drawn(name, crops, seed)
+    sizes = [
+        runs.shape if recipe.scale is None else recipe.scale.size(runs.shape, u)
+        for u in drawn[:, 0].tolist()
+    ]
+    number = {size: k for k, size in enumerate(dict.fromkeys(sizes))}
+    views = [_view(recipe, runs.shape, size) for size in number]
+    which = np.array([number[size] for size in sizes], np.int64)
+    counts = _crops(runs, views, which, drawn[:, 1:])
+    if recipe.refuses:
+        for j in np.flatnonzero(~_taken(counts, recipe.cat_max_ratio)).tolist():
+            again = _fractions(2 * recipe.tries, name, seed, j).reshape(-1, 2)
+            others = _crops(runs, views, which[[j] * recipe.tries], again)
+            taken = _taken(others[:-1], recipe.cat_max_ratio)
+            counts[j] = others[taken.argmax() if taken.any() else -1]
+    fills: IntArray = np.array([recipe.padded(view) for view in views], np.int64)
+    area = np.array([view.crop_pixels for view in views], np.int64) + fills
+    if filled is not None:
+        counts[:, filled] += fills[which]
+    return counts[:, :-1], area[which]
 
 
-def _crop(runs: Runs, view: CropView, top: float, left: float) -> IntArray:
-    """Labels in the crop at these fractions of all places."""
-    return crop_counts(
-        runs, view, int(top * view.vertical.places), int(left * view.horizontal.places)
-    )
+def _crops(
+    runs: Runs, views: Sequence[CropView], which: IntArray, places: NDArray[np.float64]
+) -> IntArray:
+    """int64[n, L], labels in crops of some views, at these fractions (top, left) of all places."""
+    free = np.array([(view.vertical.places, view.horizontal.places) for view in views], np.int64)
+    corners = (places * free.reshape(-1, 2)[which]).astype(np.int64)
+    return crop_counts(runs, views, np.concatenate([which[:, None], corners], axis=1))
 
 
-def _is_taken(row: IntArray, ratio: float) -> bool:
+def _taken(rows: IntArray, ratio: float) -> NDArray[np.bool_]:
     """Two classes or more, none with `ratio` of the labelled pixels."""
-    labelled = row[:-1]
-    return bool((labelled > 0).sum() > 1 and labelled.max() / labelled.sum() < ratio)
+    some = rows[:, :-1]
+    largest, total = some.max(axis=1, initial=0), some.sum(axis=1)
+    taken: NDArray[np.bool_] = ((some > 0).sum(axis=1) > 1) & (
+        largest / np.maximum(total, 1) < ratio
+    )
+    return taken

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from maskstat.kernels import region_walk
 from maskstat.kernels.compiling import compiled, inlined
+from maskstat.kernels.vector import as_bytes, item_pointer, pixel_bytes, pointer_to, set_bits
 
 
 @compiled
@@ -19,26 +21,17 @@ def find_runs(pixels, number_of, height, width, rows, starts, labels):
     pixels: flat uint8 or uint16. number_of: int32, the label of each value. rows: int64[H + 1];
     entries of row y are rows[y]..rows[y + 1] - 1, the last of them a sentinel that starts at W.
     """
+    data, like = as_bytes(pointer_to(pixels)), pointer_to(pixels)
     n = 0
     for y in range(height):
         rows[y] = n
         if n + width + 1 > starts.size:
             return -1
-        base = y * width
-        value = pixels[base]
-        label = number_of[value]
-        starts[n], labels[n] = 0, label
-        n += 1
-        for x in range(1, width):
-            other = pixels[base + x]
-            if other != value:
-                value = other
-                if number_of[value] != label:
-                    label = number_of[value]
-                    starts[n], labels[n] = x, label
-                    n += 1
-        starts[n], labels[n] = width, 0
-        n += 1
+        row_starts = item_pointer(pointer_to(starts), n)
+        row_labels = item_pointer(pointer_to(labels), n)
+        offset = y * width * pixel_bytes(like)
+        numbers = pointer_to(number_of)
+        n += region_walk.find_runs(data, offset, width, like, numbers, row_starts, row_labels) + 1
     rows[height] = n
     return n
 
@@ -58,16 +51,6 @@ def expected(rows, starts, labels, seen_rows, covers, sums):
                 behind = covers[s, starts[r + 1]]
                 sums[s, labels[r]] += weight * (behind - before)
                 before = behind
-
-
-@inlined
-def _set_bits(word):
-    word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    word = (word & np.uint64(0x3333333333333333)) + (
-        (word >> np.uint64(2)) & np.uint64(0x3333333333333333)
-    )
-    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
 @inlined
@@ -130,34 +113,55 @@ def places_with(rows, starts, labels, edges, source, places, h, w, words, bits, 
             for p in range(some):
                 count = np.int64(0)
                 for k in range(p * words, (p + 1) * words):
-                    count += _set_bits(seen[k] | prefix[k])
+                    count += set_bits(seen[k] | prefix[k])
                 found[p] += count
         block = end
 
 
+@inlined
+def _first_row(edges, view, first, last, at):
+    """The first y of first..last that ends beyond `at`, edges[view, y + 1] > at, or `last`."""
+    while first < last:
+        middle = (first + last) >> 1
+        if edges[view, middle + 1] > at:
+            last = middle
+        else:
+            first = middle + 1
+    return first
+
+
 @compiled
-def crop_counts(rows, starts, labels, row_edges, column_edges, top, left, h, w, counts):
-    """counts int64[L] += pixels of each label in one crop of the resized image."""
-    for y in range(rows.size - 1):
-        times = min(row_edges[y + 1], top + h) - max(row_edges[y], top)
-        if times <= 0:
-            continue
-        last = rows[y + 1] - 1
-        low, high = rows[y], last - 1  # the first run that ends behind `left`
-        while low < high:
-            middle = (low + high) >> 1
-            if column_edges[starts[middle + 1]] > left:
-                high = middle
-            else:
-                low = middle + 1
-        before = left
-        for r in range(low, last):
-            behind = min(column_edges[starts[r + 1]], left + w)
-            if behind > before:
-                counts[labels[r]] += times * (behind - before)
-                before = behind
-            if behind == left + w:
-                break
+def crop_counts(rows, starts, labels, row_edges, column_edges, crops, counts):
+    """counts int64[n, L] += pixels of each label in n crops of the image at V sizes.
+
+    row_edges: int64[V, H + 1], column_edges: int64[V, W + 1], as in an axis. crops: int64[n, 5]:
+    view, top, left, height and width.
+    """
+    for crop in range(crops.shape[0]):
+        view, top, left = crops[crop, 0], crops[crop, 1], crops[crop, 2]
+        bottom, right = top + crops[crop, 3], left + crops[crop, 4]
+        for y in range(_first_row(row_edges, view, 0, rows.size - 2, top), rows.size - 1):
+            times = min(row_edges[view, y + 1], bottom) - max(row_edges[view, y], top)
+            if times <= 0:
+                if row_edges[view, y] >= bottom:
+                    break
+                continue
+            last = rows[y + 1] - 1
+            low, high = rows[y], last - 1  # the first run that ends behind `left`
+            while low < high:
+                middle = (low + high) >> 1
+                if column_edges[view, starts[middle + 1]] > left:
+                    high = middle
+                else:
+                    low = middle + 1
+            before = left
+            for r in range(low, last):
+                behind = min(column_edges[view, starts[r + 1]], right)
+                if behind > before:
+                    counts[crop, labels[r]] += times * (behind - before)
+                    before = behind
+                if behind == right:
+                    break
 
 
 @inlined

@@ -39,8 +39,7 @@ def _expected() -> Any:
 
 @cache
 def _crop_counts() -> Any:
-    sizes = (_SIZE,) * 4
-    return loaded(crop_walk.crop_counts, (*_RUNS, _INT64, _INT64, *sizes, _INT64))
+    return loaded(crop_walk.crop_counts, (*_RUNS, *(_TABLE,) * 4))
 
 
 @cache
@@ -140,21 +139,18 @@ def places_with(runs: Runs, view: CropView) -> IntArray:
     return found
 
 
-def crop_counts(runs: Runs, view: CropView, top: int, left: int) -> IntArray:
-    """int64[L], pixels of each label in the crop at (top, left) of the resized mask."""
-    counts = np.zeros(runs.label_count, np.int64)
-    _crop_counts()(
-        runs.rows,
-        runs.starts,
-        runs.labels,
-        view.vertical.edges,
-        view.horizontal.edges,
-        top,
-        left,
-        view.vertical.crop,
-        view.horizontal.crop,
-        counts,
-    )
+def crop_counts(runs: Runs, views: Sequence[CropView], crops: IntArray) -> IntArray:
+    """int64[n, L], pixels of each label in n crops of the mask at different sizes.
+
+    `crops` is int64[n, 3]: which of the views, and the crop's top and left there.
+    """
+    counts = np.zeros((len(crops), runs.label_count), np.int64)
+    if len(crops):
+        row_edges = np.stack([view.vertical.edges for view in views])
+        column_edges = np.stack([view.horizontal.edges for view in views])
+        sides = np.array([(view.vertical.crop, view.horizontal.crop) for view in views])
+        placed = np.concatenate([crops, sides[crops[:, 0]]], axis=1)
+        _crop_counts()(runs.rows, runs.starts, runs.labels, row_edges, column_edges, placed, counts)
     return counts
 
 

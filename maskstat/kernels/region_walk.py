@@ -56,7 +56,7 @@ _NOWHERE = np.int32(-1)
 
 
 @outlined
-def _find_runs(data, offset, width, like, label_of, starts, labels):
+def find_runs(data, offset, width, like, label_of, starts, labels):
     """Write where the runs of a row start, and their labels; returns how many there are.
 
     `starts` gets the width behind them, and `labels` what no label equals.
@@ -432,7 +432,7 @@ def walk(
         above_labels = item_pointer(pointer_to(labels), there)
         above_nodes = item_pointer(pointer_to(run_nodes), there)
         above_marks = item_pointer(pointer_to(marks), (1 - half) * words)
-        runs = _find_runs(
+        runs = find_runs(
             data,
             row * width * pixel_bytes(like),
             width,

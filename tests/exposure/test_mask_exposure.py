@@ -119,7 +119,8 @@ def test_kernels_agree_with_all_crops_of_the_resized_mask(
         assert totals[flag, -1] == len(chosen)
         assert np.array_equal(seen[flag], (chosen[:, :K] > 0).sum(axis=0))
     at = (7 * height + 3 * width) % len(rows)
-    assert np.array_equal(crop_counts(runs, view, *divmod(at, view.horizontal.places)), rows[at])
+    crop = np.array([(0, *divmod(at, view.horizontal.places))])
+    assert np.array_equal(crop_counts(runs, [view], crop), rows[[at]])
 
 
 def exposed(image: Pixels, recipe: Recipe, crops: int = 0) -> MaskExposure:

@@ -152,7 +152,7 @@ def test_a_named_recipe_is_its_loader(name: str, monkeypatch: pytest.MonkeyPatch
         runs, classes = runs_of(image, np.arange(256), np.r_[np.arange(K), np.full(251, -1)])
         assert classes.tolist() == list(range(K))
         with monkeypatch.context() as patch:  # all sizes, where few stand for them otherwise
-            patch.setattr(rescaling, "MIDPOINTS", 600)
+            patch.setattr(rescaling, "MIDPOINTS", max(600, CROPS // 10))
             law = expose(runs, classes, recipe, name="m", crops=0, presence=True)
         drawn = expose(runs, classes, recipe, name="m", crops=2000)
         assert law.chance is not None
