@@ -11,6 +11,7 @@ import pytest
 import maskstat
 from benchmarks import (
     array_counting,
+    exposure_cost,
     large_store,
     mask_sets,
     memory_budget,
@@ -166,3 +167,13 @@ def test_counting_arrays_is_faster_than_bincount(tmp_path: Path) -> None:
                 while "noise" not in name and tries[-1].ratio < wanted and len(tries) < 5:
                     tries.append(array_counting.measure(name, arrays, 5))
                 assert "noise" in name or tries[-1].ratio >= wanted, array_counting.table(tries)
+
+
+def test_exposures_are_measured_beside_profiles(tmp_path: Path) -> None:
+    results = [
+        (name, 3, side, exposure_cost.measure(folder, side, rounds=1, workers=1))
+        for name, folder, side in exposure_cost.make_sets(tmp_path, None, scale=0.001)
+    ]
+    lines = exposure_cost.table(results).splitlines()
+    assert len(lines) == 4
+    assert len({line.count("|") for line in lines}) == 1
