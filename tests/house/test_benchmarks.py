@@ -11,6 +11,7 @@ import pytest
 import maskstat
 from benchmarks import (
     array_counting,
+    draw_exposure,
     exposure_cost,
     large_store,
     mask_sets,
@@ -177,3 +178,11 @@ def test_exposures_are_measured_beside_profiles(tmp_path: Path) -> None:
     lines = exposure_cost.table(results).splitlines()
     assert len(lines) == 4
     assert len({line.count("|") for line in lines}) == 1
+
+
+def test_the_pictures_of_exposures_are_drawn(tmp_path: Path) -> None:
+    largest = draw_exposure.draw_factor(tmp_path / "factor.png")
+    assert [round(times, 2) for times in largest] == [2.10, 2.64, 1.68]
+    times = draw_exposure.draw_shares(tmp_path / "shares.png", draw_exposure.SAMPLES)
+    assert round(times["sky"], 2) == 0.20
+    assert all((tmp_path / name).stat().st_size > 10_000 for name in ("factor.png", "shares.png"))
