@@ -8,6 +8,7 @@ weights = scan.weights("sqrt", normalize="pixel")
 weights["class_3"], dict(weights), weights.save("weights.yaml")
 scan.weights("equal-cost", average="batch", batch_size=8)
 scan.costs(), scan.check(), scan.sampling("repeat-factor")
+scan.exposure(crop=512).weights("sqrt")  # of what training sees
 scan.plot("classes", "classes.png"), scan.report("report.html")
 
 ms.scan("masks", classes=31, db="maskstat.db")  # counts once, however often it is asked
@@ -30,9 +31,11 @@ if TYPE_CHECKING:
     from maskstat.api.making import Splits, open_scan, scan, scan_splits
     from maskstat.api.merging import merge
     from maskstat.api.registries import Preset, preset, presets, sampling_methods, schemes
-    from maskstat.api.scan import Scan
+    from maskstat.api.scan import Exposure, Scan
     from maskstat.api.stores import ScanRecord, remove_scan, scans
     from maskstat.errors import MaskstatError
+    from maskstat.exposure.recipe import Recipe
+    from maskstat.exposure.rescaling import Rescaling
     from maskstat.regions.profile import PixelProfile
     from maskstat.render.plots.drawing import Drawing
     from maskstat.sampling.methods import Method
@@ -59,6 +62,7 @@ __all__ = [
     "Costs",
     "Drawing",
     "Encoding",
+    "Exposure",
     "MaskCounter",
     "MaskLedger",
     "MaskTally",
@@ -67,6 +71,8 @@ __all__ = [
     "PixelProfile",
     "Preset",
     "Progress",
+    "Recipe",
+    "Rescaling",
     "SamplingTable",
     "Scan",
     "ScanRecord",
@@ -103,6 +109,7 @@ _HOMES = {
     "Costs": "api.costs",
     "Drawing": "render.plots.drawing",
     "Encoding": "values.tally",
+    "Exposure": "api.scan",
     "MaskCounter": "api.counting",
     "MaskLedger": "values.ledger",
     "MaskTally": "values.tally",
@@ -111,6 +118,8 @@ _HOMES = {
     "PixelProfile": "regions.profile",
     "Preset": "api.registries",
     "Progress": "scanning.recording",
+    "Recipe": "exposure.recipe",
+    "Rescaling": "exposure.rescaling",
     "SamplingTable": "sampling.table",
     "Scan": "api.scan",
     "ScanRecord": "api.stores",

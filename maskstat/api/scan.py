@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from maskstat.api.check import Check
     from maskstat.api.costs import Costs, GivenWeights
     from maskstat.executors.choices import ExecutorName
+    from maskstat.exposure.asking import Asked, Crop, Scale
     from maskstat.exposure.counts import ExposureCounts
     from maskstat.exposure.recipe import Recipe
     from maskstat.files.mask_tables.mask_table import TableFormat, TableLayout
@@ -277,11 +278,16 @@ class Scan(StoredScan):
 
     def exposure(
         self,
-        recipe: Recipe | Mapping[str, Any] | str | Path,
+        recipe: Asked | None = None,
         *,
-        crops: int = 24,
+        crop: Crop | None = None,
+        scale: Scale | None = None,
+        cat_max_ratio: float | None = None,
+        batch_size: int | None = None,
+        drop_last: bool = False,
+        sampler: SamplingTable | str | Path | None = None,
+        crops: int | None = None,
         presence: bool = False,
-        sampling: SamplingTable | str | Path | None = None,
         stored: bool = False,
         unlisted: Unlisted = "refuse",
         allow_incomplete: bool = False,
@@ -297,11 +303,20 @@ class Scan(StoredScan):
 
         Args:
             recipe: a `Recipe`, a mapping of its attributes, a YAML file with them, or the name of
-                one that ships.
-            crops: of each mask that are sampled; more of them make weights for batches surer.
-            presence: the exact chance of each class to be in a crop; without, that of the crops.
-            sampling: how often masks are drawn, as `sampling` says or a file of it; without, all
+                one that ships. What follows changes it, or is all that is done.
+            crop: random crops of this size: 512, (height, width), or "512x1024" (height x width).
+            scale: what masks are rescaled by before: "0.5:2" or (0.5, 2) is uniform between two
+                ratios, "0.5:2:log" log-uniform, "0.5,1,2" one of some; or a `Rescaling`.
+            cat_max_ratio: crops in which one class has this share are drawn anew, as by
+                mmsegmentation's RandomCrop.
+            batch_size: crops in a batch of one process.
+            drop_last: a last batch that is not full is dropped. PyTorch's and Keras' loaders keep
+                it by default.
+            sampler: how often masks are drawn, as `sampling` says or a file of it; without, all
                 alike.
+            crops: of each mask that are sampled, for batches; more of them make weights surer. By
+                default those that are kept, and 24 where there are none.
+            presence: the exact chance of each class to be in a crop; without, that of the crops.
             stored: decode nothing: what is not worked out is an error.
             unlisted: "ignore" takes pixels that belong to no class for ignored ones.
             allow_incomplete: of a scan that was interrupted, what was counted.
@@ -312,40 +327,33 @@ class Scan(StoredScan):
             UnlistedValuesError: pixels have values that are neither classes nor ignored.
             IncompleteScanError: the scan was interrupted, or is still going on.
             SourceError: masks are to be decoded and the source is gone.
-            ParameterError: a recipe that means nothing.
+            FileFormatError: a file that holds no recipe, or no sampling weights.
+            ParameterError: no recipe, or one that means nothing.
         """
-        from maskstat.api.unlisted import values_explained
+        from maskstat.api.exposing import exposed
         from maskstat.executors.opening import ExecutorChoice
-        from maskstat.exposure.named import load_recipe
-        from maskstat.exposure.recipe import Recipe
-        from maskstat.sampling.table import SamplingTable, load_sampling
-        from maskstat.scanning import exposing
-        from maskstat.weights.compute import heed_unlisted
 
-        if isinstance(recipe, (str, Path)):
-            recipe = load_recipe(recipe)
-        elif not isinstance(recipe, Recipe):
-            recipe = Recipe.of(recipe)
-        if crops < 1:
-            raise ParameterError("is at least 1", parameter="crops")
+        asked = {
+            "recipe": recipe,
+            "crop": crop,
+            "scale": scale,
+            "cat_max_ratio": cat_max_ratio,
+            "batch_size": batch_size,
+            "drop_last": drop_last,
+        }
         if not allow_incomplete:
             self._need_complete()
         self._need_classes()
-        with values_explained(self):
-            heed_unlisted(self.histogram, unlisted)
-        if not stored:
-            exposing.make(
-                self,
-                recipe,
-                crops=crops,
-                presence=presence,
-                executor=ExecutorChoice(executor, scheduler, workers),
-                on_progress=on_progress,
-            )
-        counts = exposing.exposure(self, recipe, crops=crops, presence=presence)
-        if sampling is not None:
-            table = sampling if isinstance(sampling, SamplingTable) else load_sampling(sampling)
-            counts = counts.drawn(dict(zip(table.names, table.weights.tolist(), strict=True)))
+        counts = exposed(
+            self,
+            asked,
+            sampler=sampler,
+            crops=crops,
+            presence=presence,
+            unlisted=unlisted,
+            make=None if stored else ExecutorChoice(executor, scheduler, workers),
+            on_progress=on_progress,
+        )
         return Exposure(self, counts)
 
     def check(
@@ -572,7 +580,7 @@ class Scan(StoredScan):
 
 
 class Exposure(Scan):
-    """A scan under a recipe: what a loss sees, how often each class is "exposed".
+    """A scan under a recipe: what a loss sees, how often each class is "exposed". It is a `Scan`.
 
     `histogram` is an epoch as it is expected: pixels in crops, crops that contain a class, pixels
     of those crops. `ledger` has a row for each sampled crop. So weights, costs, plots and the

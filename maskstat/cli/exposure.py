@@ -28,10 +28,10 @@ from maskstat.cli.progress import progress_bar
 from maskstat.cli.recipes import (
     CatMaxRatio,
     CropOption,
+    DropLast,
     RecipeOption,
     SamplerOption,
     ScaleOption,
-    recipe_of,
 )
 from maskstat.cli.values import name, whole
 from maskstat.executors.choices import EXECUTORS, ExecutorName
@@ -52,19 +52,17 @@ def command(
         int | None,
         typer.Option("--batch-size", metavar="S", parser=whole(1), help="Crops in a batch."),
     ] = None,
-    drop_last: Annotated[
-        bool,
-        typer.Option("--drop-last", help="The last batch is dropped where it is not full."),
-    ] = False,
+    drop_last: DropLast = False,
     crops: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--crops",
             metavar="J",
             parser=whole(1, 1 << 16),
-            help="Sampled of each mask, for batches. More of them go on with the same ones.",
+            help="Sampled of each mask, for batches. More of them go on with the same ones. "
+            "Default: those that are kept, or 24.",
         ),
-    ] = 24,
+    ] = None,
     presence: Annotated[
         bool,
         typer.Option("--presence", help="The exact chance of each class to be in a crop."),
@@ -95,29 +93,19 @@ def command(
     batches have each class. Masks are decoded once for each recipe, and the result is kept:
     weights, costs, sampling and report take the same options then.
     """
-    from maskstat.errors import Blank, ParameterError, argument
-
     rows = rows_of(None, all_classes, json=json)
-    chosen = recipe_of(
-        recipe,
-        crop,
-        scale,
-        cat_max_ratio,
-        batch_size=batch_size,
-        last_batch="drop" if drop_last else None,
-    )
-    if chosen is None:
-        needed = argument("crop", Blank("N"))
-        raise ParameterError(
-            "none is given", parameter="recipe", remedy=f"{needed}, say, or a name or a file"
-        )
     with stored_scan(db, scan, classes, ignore) as folder, offering_commands():
         with progress_bar("exposing") as on_progress:
             seen = folder.exposure(
-                chosen,
+                recipe,
+                crop=crop,
+                scale=scale,
+                cat_max_ratio=cat_max_ratio,
+                batch_size=batch_size,
+                drop_last=drop_last,
+                sampler=sampler,
                 crops=crops,
                 presence=presence,
-                sampling=sampler,
                 allow_incomplete=allow_incomplete,
                 executor=executor,
                 scheduler=scheduler,

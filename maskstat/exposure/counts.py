@@ -28,7 +28,7 @@ NO_CLASS = "no class"  # what is ignored or filled, among the ignored values of 
 class CropNames(Sequence[str]):
     """Names of the J crops of each of some masks, made when they are asked for."""
 
-    def __init__(self, masks: Sequence[str], crops: int):
+    def __init__(self, masks: tuple[str, ...], crops: int):
         self._masks, self._crops = masks, crops
 
     def __len__(self) -> int:
@@ -121,11 +121,11 @@ class ExposureCounts:
         missing = next((name for name in self.names if name not in draws), None)
         if missing is not None:
             raise ParameterError(
-                f"says nothing of {printable(missing)}: it is of other masks", parameter="sampling"
+                f"says nothing of {printable(missing)}: it is of other masks", parameter="sampler"
             )
         weights = np.array([draws[name] for name in self.names], np.float64)
         if not (weights > 0).any():
-            raise ParameterError("draws no mask of this scan", parameter="sampling")
+            raise ParameterError("draws no mask of this scan", parameter="sampler")
         return replace(self, draws=weights * (len(weights) / weights.sum()))
 
     def __repr__(self) -> str:

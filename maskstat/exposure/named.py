@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
 import yaml
 
 from maskstat.errors import FileFormatError, ParameterError
 from maskstat.exposure.recipe import Recipe
+from maskstat.exposure.recipes import recipe_names, recipe_text
+from maskstat.files.documents.yaml import Loader
 from maskstat.naming import did_you_mean, printable
+from maskstat.regular_files import read_file
+
+MOST_BYTES = 1 << 20  # of a file
 
 # Loaders whose crops do not lie anywhere with equal chance, by how their names begin, in small
 # letters, digits, no signs: (what they do, what comes closest).
@@ -47,14 +51,6 @@ _NOT_UNIFORM = {
 }
 
 
-def names() -> list[str]:
-    """Of the recipes that ship."""
-    folder = resources.files("maskstat.exposure") / "recipes"
-    return sorted(
-        item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml")
-    )
-
-
 def load_recipe(said: str | Path) -> Recipe:
     """A named recipe, or that of a YAML file.
 
@@ -63,24 +59,31 @@ def load_recipe(said: str | Path) -> Recipe:
         ParameterError: there is neither a recipe nor a file of this name, or it is that of a loader
             whose crops no recipe describes.
     """
-    known = names()
+    known = recipe_names()
     if str(said) in known:
-        folder = resources.files("maskstat.exposure") / "recipes"
-        text = (folder / f"{said}.yaml").read_text(encoding="utf-8")
-        return _of(text, str(said))
+        return _of(recipe_text(str(said)), str(said))
     path = Path(said)
-    if not path.is_file():
+    where = printable(str(path))
+    try:
+        data = read_file(path, MOST_BYTES) if str(said) else None
+    except FileNotFoundError:
+        data = None
+    except OSError as error:
+        raise FileFormatError(f"can't be read: {error.strerror}", where=where) from error
+    if data is None and path.is_file():
+        raise FileFormatError("is too large to be a recipe", where=where)
+    if data is None:
         _refuse_other_places(str(said))
         raise ParameterError(
             f"{printable(str(said))!r} is neither a file nor one of {', '.join(known)}",
             parameter="recipe",
-            remedy=did_you_mean(str(said), known) or None,
+            remedy=did_you_mean(str(said), known).rstrip() or None,
         )
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileFormatError("can't be read as text", where=printable(str(path))) from error
-    return _of(text, None, printable(str(path)))
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FileFormatError("not UTF-8 text", where=where) from error
+    return _of(text, None, where)
 
 
 def _refuse_other_places(said: str) -> None:
@@ -96,15 +99,18 @@ def _refuse_other_places(said: str) -> None:
 
 def _of(text: str, name: str | None, where: str | None = None) -> Recipe:
     try:
-        said = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise FileFormatError("is no YAML", where=where) from error
+        said = yaml.load(text, Loader)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        shown = printable(" ".join(str(error).split()))[:200]
+        raise FileFormatError(f"not valid YAML: {shown}", where=where) from error
     if not isinstance(said, dict):
         raise FileFormatError("holds no recipe: a mapping such as 'crop: 512'", where=where)
     words = {key: value for key, value in said.items() if key not in {"source", "words"}}
     try:
         return Recipe.of({**words, "name": name})
-    except (TypeError, ValueError) as error:
-        if isinstance(error, ParameterError):
-            raise
+    except ParameterError as error:  # of the file, and no parameter of who reads it
+        raise FileFormatError(
+            f"{error.parameter}: {error.problem}", where=where, remedy=error.remedy
+        ) from error
+    except (TypeError, ValueError, OverflowError) as error:
         raise FileFormatError(f"holds no recipe: {printable(str(error))}", where=where) from error

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from maskstat.errors import ParameterError
 from maskstat.exposure.rescaling import Rescaling, Shape
 from maskstat.kernels.crop_views import Axis, CropView
+from maskstat.parameters import check_word
 from maskstat.showing import one_line
 
 LastBatch = Literal["keep", "drop", "endless"]
@@ -63,12 +64,10 @@ class Recipe:
         if self.padding is not None and (self.padding < 0 or self.crop is None):
             raise ParameterError("is the index of a class that fills crops", parameter="padding")
         for word in ("tries", "batch_size", "processes"):
-            if getattr(self, word) < 1:
-                raise ParameterError("is at least 1", parameter=word)
-        if self.last_batch not in get_args(LastBatch):
-            raise ParameterError(
-                f"is one of {', '.join(get_args(LastBatch))}", parameter="last_batch"
-            )
+            number = getattr(self, word)
+            if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+                raise ParameterError("is a whole number from 1 on", parameter=word)
+        check_word(self.last_batch, get_args(LastBatch), parameter="last_batch")
 
     @property
     def refuses(self) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from maskstat.errors import ParameterError
+from maskstat.showing import one_line
 from maskstat.kernels.crop_views import Nearest
 
 Law = Literal["uniform", "log-uniform", "steps"]
@@ -37,6 +38,8 @@ class Rescaling:
     of: Relative = "mask"
     base: tuple[int, ...] = ()
     nearest: Nearest = "floor"
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         if self.law not in get_args(Law) or self.of not in get_args(Relative):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from maskstat.errors import ExposureError, MaskError, call
+from maskstat.errors import ExposureError, MaskError
 from maskstat.executors.chunking import chunked
 from maskstat.executors.opening import ExecutorChoice
 from maskstat.exposure.counts import ExposureCounts
@@ -125,6 +125,17 @@ def digest_of(scan: StoredScan, recipe: Recipe, *, seed: int, presence: bool) ->
     return f"{recipe.digest}/{scan.catalog.digest}/{seed}{'/presence' if presence else ''}"
 
 
+def crops_kept(scan: StoredScan, recipe: Recipe, *, seed: int = 0, presence: bool = False) -> int:
+    """Crops of each mask that are kept, where all masks are worked out; else 0."""
+    names = {name for table in scan.tables() for name in table.names}
+    most = 0
+    for exact in {presence, True}:
+        digest = digest_of(scan, recipe, seed=seed, presence=exact)
+        known = scan._store.exposed(scan.info, digest)
+        most = max(most, min((known.get(name, 0) for name in names), default=0))
+    return most
+
+
 def make(
     scan: StoredScan,
     recipe: Recipe,
@@ -205,12 +216,10 @@ def exposure(
             break
     else:
         most = max(known.values(), default=0)
-        asked = {"crop": recipe.crop} if recipe.name is None else {"recipe": recipe.name}
         raise ExposureError(
             f"{counted(lacking, 'mask')} of {len(names):,} not worked out under the recipe"
             + (f" with {crops} crops (there are {most})" if most else ""),
             where=printable(scan.name),
-            remedy=call("exposure", **asked),
         )
     masks = []
     for name, content in scan._store.exposed_masks(scan.info, digest):

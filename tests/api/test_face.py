@@ -38,6 +38,7 @@ FACE: dict[str, tuple[Callable[..., object], ...]] = {
     "weights": (ms.open_scan, ms.from_counts, Scan.weights, Scan.all_weights, ms.WeightTable.save),
     "costs": (ms.open_scan, ms.from_counts, Scan.costs, ms.Costs.plot),
     "sampling": (ms.open_scan, Scan.sampling, ms.sampling_methods, ms.SamplingTable.save),
+    "exposure": (ms.open_scan, Scan.exposure),
     "check": (ms.open_scan, Scan.check, ms.Check.failing),
     "compare": (ms.open_scan, Scan.compare, ms.Comparison.above),
     "plot": (ms.open_scan, Scan.plot),
@@ -161,6 +162,7 @@ CALLS = {
     "weights": "weights --scheme sqrt -o w.json",
     "costs": "costs --scheme sqrt",
     "sampling": "sampling -o s.json",
+    "exposure": "exposure --crop 64 --crops 2",
     "check": "check",
     "compare": "compare street park",
     "plot": "plot lorenz -o p.svg",
@@ -254,6 +256,9 @@ def test_what_is_printed_is_what_the_face_gives(
         assert told("check --scan street --against park --json") == (
             scan.check(against="park").to_document()
         )
+        seen = scan.exposure(crop="32x48", scale=(0.5, 2), crops=3, batch_size=2)
+        line = "exposure --scan street --crop 32x48 --scale 0.5:2 --crops 3 --batch-size 2 --json"
+        assert told(line) == seen.to_document()
         sampling = scan.sampling("repeat-factor", parameters={"threshold": 0.5})
         document = told("sampling --scan street --param threshold=0.5 --json")
         assert document["weights"] == sampling.weights.tolist()

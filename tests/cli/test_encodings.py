@@ -48,6 +48,11 @@ LINES = {
     ],
     "costs": [ONE, f"{ONE} --weights w{ANY}.yaml", f"{ONE} --json"],
     "sampling": [f"{ONE} -o m{ANY}.csv", f"{ONE} --json", "--methods"],
+    "exposure": [
+        f"{ONE} --crop 2",
+        f"{ONE} --crop 2 --json",
+        f"{ONE} --recipe r{ANY}.yaml",
+    ],
     "check": [ONE, f"{ONE} --json", f"{STORE} --scan two --fail-on error --images masks{ANY}"],
     "compare": [f"one{ANY} two {STORE}", f"one{ANY} two {STORE} --json"],
     "plot": [f"lorenz {ONE} -o p{ANY}.svg"],
@@ -72,6 +77,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.save(masks / f"{name}.npy", pixels)
     (masks / f"broken{ANY}.png").write_bytes(b"no image")
     (folder / f"c{ANY}.yaml").write_text(CATALOGUE, encoding="utf-8")
+    (folder / f"r{ANY}.yaml").write_text("crop: [1, 2]\n", encoding="utf-8")
     return folder
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from maskstat.errors import ParameterError
-from maskstat.exposure.named import load_recipe, names
+from maskstat.exposure.named import load_recipe
+from maskstat.exposure.recipes import recipe_names as names
 
 
 def test_a_recipe_that_ships_is_its_name_and_reads_itself_back() -> None:

@@ -46,6 +46,7 @@ ELSEWHERE = {"reduction"}
 # Functions that users reach through others that have their cases, or with words that were checked.
 BEHIND = {
     "api.costs.price": "`Scan.costs`",
+    "api.exposing.exposed": "`Scan.exposure`",
     "sampling.methods.method": "registers a method",
     "sampling.methods.target_mix": "a method's own: see `test_words_of_schemes_and_methods`",
     "sampling.methods.target_shares": "a method's own",
@@ -119,13 +120,14 @@ CASES: dict[tuple[str, str], Callable[[Any, Any], object]] = {
     **{
         (f"api.scan.Scan.{method}", parameter): (
             lambda w, x, method=method, parameter=parameter: getattr(w.scan, method)(
-                **{parameter: x}
+                **{parameter: x}, **({"crop": 2} if method == "exposure" else {})
             )
         )
         for method, parameters in {
             "weights": ("normalize", "absent", "unlisted", "average"),
             "all_weights": ("normalize", "absent", "unlisted"),
             "costs": ("average",),
+            "exposure": ("unlisted", "executor"),
         }.items()
         for parameter in parameters
     },

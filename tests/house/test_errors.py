@@ -133,7 +133,9 @@ def test_a_spelling_ends_with_its_block() -> None:
 
 # --- no text below the command line knows options ---------------------------------------------
 
-COMMANDS = "scan|show|weights|costs|sampling|check|compare|plot|report|merge|export|presets|scans"
+COMMANDS = (
+    "scan|show|weights|costs|sampling|exposure|check|compare|plot|report|merge|export|presets|scans"
+)
 OPTION = re.compile(rf"(?<![\w-])--[a-z]|(?<!\w)-o\b|\bmaskstat ({COMMANDS})\b")
 FORMATS = {"maskstat weights", "maskstat sampling"}  # what files say they are
 
@@ -285,6 +287,13 @@ WRONG: list[tuple[str, Callable[[Any, Path], object]]] = [
     ("batch_size", lambda scan, _: scan.weights(average="batch", batch_size=0)),
     ("predictor_confidence", lambda scan, _: scan.costs(predictor_confidence=2)),
     ("method", lambda scan, _: scan.sampling("nothing")),
+    ("recipe", lambda scan, _: scan.exposure()),
+    ("recipe", lambda scan, _: scan.exposure("nothing")),
+    ("crop", lambda scan, _: scan.exposure(crop=0)),
+    ("scale", lambda scan, _: scan.exposure(crop=1, scale="2:1")),
+    ("cat_max_ratio", lambda scan, _: scan.exposure(crop=1, cat_max_ratio=2)),
+    ("crops", lambda scan, _: scan.exposure(crop=1, crops=0)),
+    ("batch_size", lambda scan, _: scan.exposure(crop=1, batch_size=0)),
     ("min_masks", lambda scan, _: scan.check(min_masks=-1)),
     ("against", lambda scan, _: scan.check(against=scan)),
     ("kind", lambda scan, _: scan.plot("nothing")),

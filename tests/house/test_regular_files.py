@@ -25,6 +25,7 @@ OTHERS = {
     "kernels/fill_cache.py",
     "memory.py",
     "files/writing.py",
+    "exposure/recipes/__init__.py",
     "values/presets/__init__.py",
 }
 

@@ -41,6 +41,7 @@ PACKAGE = ROOT / "maskstat"
 INNER = {"cli", "executors", "files", "kernels", "readers", "sources", "store"}
 # Functions of the other rooms that only maskstat calls, with lists and tuples that it makes.
 OWN_LISTS = {
+    "exposure.counts.CropNames": "names of the masks of an exposure",
     "naming.did_you_mean": "words of a table",
     "parameters.assignments": "repeated options of the command line",
     "render.plots.matrix.matrix_figure": "names of a catalogue",

@@ -38,6 +38,11 @@ SECTIONS = (
     ("Costs", "What constant predictions cost under weights.", ("api.costs",)),
     ("Sampling", "How often to draw each mask.", ("sampling",)),
     (
+        "Exposure",
+        "What lies between masks and the loss: `Scan.exposure` takes it.",
+        ("exposure.recipe", "exposure.rescaling"),
+    ),
+    (
         "Findings and comparisons",
         "What is wrong with a set of masks, and how sets differ.",
         ("api.check", "statistics", "scanning", "store"),
@@ -67,6 +72,7 @@ OVERRIDDEN = {
 # Rooms whose classes are values that a user gets without asking for them by name.
 VALUE_ROOMS = {
     "api",
+    "exposure",
     "regions",
     "sampling",
     "scanning",
@@ -234,6 +240,8 @@ def members(node: ast.ClassDef, module: str) -> dict[str, tuple[Function, str]]:
     for base in node.bases:
         place = find(module, ast.unparse(base).partition("[")[0])
         if place is not None and isinstance(place.node, ast.ClassDef):
+            if place.node.name in offered("maskstat"):  # it has its own place on the page
+                continue
             for name, pair in members(place.node, place.module).items():
                 found.setdefault(name, pair)
     return found

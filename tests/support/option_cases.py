@@ -160,6 +160,7 @@ BEGINNINGS = {
     "weights": "weights",
     "costs": "costs",
     "sampling": "sampling",
+    "exposure": "exposure --crop 2",
     "check": "check",
     "compare": "compare masks fine",
     "plot": "plot classes -o x.png",
@@ -240,6 +241,39 @@ SHARED: dict[str, tuple[Case, ...]] = {
         usage("--unit counts", "--unit", "goes with --counts"),
         usage("--counts 1.5,2 --unit counts", "--counts class class_0", "1.5 is no whole number"),
         usage("--counts 0.7,0.5 --unit shares", "--counts", "sum to 1.2, more than 1"),
+    ),
+    "--recipe": (
+        usage("--recipe mmseg", "--recipe", "'mmseg' is neither a file nor one of deeplab,"),
+        usage("--recipe deeplb", "--recipe", "did you mean deeplab?"),
+        usage("--recipe ''", "--recipe", "'' is neither a file nor one of"),
+        usage("--recipe 'a\\eb'", "--recipe", "x1bb"),
+        failure("--recipe empty", "empty", "can't be read: it is a folder"),
+        failure("--recipe maskstat.db", "maskstat.db", "not UTF-8 text"),
+        failure("--recipe brackets.yaml", "brackets.yaml", "not valid YAML"),
+        failure("--recipe number.yaml", "number.yaml", "a mapping such as 'crop: 512'"),
+        failure("--recipe unknown.yaml", "unknown.yaml", "has 'clases', and knows crop, scale"),
+    ),
+    "--crop": tuple(
+        usage(f"--crop '{text}'", "--crop", "is no size from 1 to 65536", "512x1024")
+        for text in ("x", "", "0", "-1", "1.5", "2x", "2x3x4", "1_0", "٣", "65537", "9" * 400)
+    ),
+    "--scale": (
+        *(
+            usage(f"--crop 2 --scale '{text}'", "--scale", "ratios from 0.01 to 100", "0.5:2:log")
+            for text in ("x", "", "0", "nan", "1:2:3", "1:", ":log", "1,", "0.5:inf", "0.5:101")
+        ),
+        usage("--crop 2 --scale 2:1", "--scale", "the lower and the higher"),
+    ),
+    "--cat-max-ratio": (
+        *numbers("--crop 2 --cat-max-ratio"),
+        usage("--crop 2 --cat-max-ratio 0", "--cat-max-ratio", "above 0 and at most 1"),
+        usage("--crop 2 --cat-max-ratio 1.5", "--cat-max-ratio", "above 0 and at most 1"),
+    ),
+    "--sampler": (
+        failure("--crop 2 --sampler nowhere.json", "nowhere.json", "can't be read"),
+        failure("--crop 2 --sampler folder.json", "folder.json", "can't be read"),
+        usage("--crop 2 --sampler weights.json", "--sampler", "says nothing of mask_1.npy"),
+        usage("--crop 2 --sampler ''", "--sampler", "an empty text is no file's name"),
     ),
     "--nearest-colour": wholes("--nearest-colour", "from 0 to 255", -1, 256),
     "--average": (

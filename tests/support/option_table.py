@@ -340,6 +340,29 @@ REPORT: dict[str, tuple[Case, ...]] = {
     ),
 }
 
+EXPOSURE: dict[str, tuple[Case, ...]] = {
+    "--recipe": (
+        usage("exposure", "--recipe", "none is given", "--crop 512", "--recipe FILE"),
+        usage("exposure --batch-size 2", "--recipe", "none is given"),
+    ),
+    "--batch-size": wholes("--batch-size", "from 1 on", 0, -1),
+    "--drop-last": (usage("exposure --drop-last", "--recipe", "none is given"),),
+    "--crops": wholes("--crops", "from 1 to 65536", 0, -1, 65537),
+    "--workers": (
+        *wholes("--workers", "from 1 on", 0, -1),
+        usage("--workers 5000", "--workers", "at most 1,024"),
+    ),
+    "--executor": (
+        usage("--executor spark", "--executor", "'spark' is not one of threads, dask"),
+        usage("--executor ''", "--executor", "'' is not one of"),
+    ),
+    "--scheduler": (
+        usage("--scheduler tcp://a:1", "--scheduler", "goes with --executor dask"),
+        usage("--scheduler ''", "--scheduler", "'' is no name"),
+    ),
+    "--classes": (failure("--scan odd", "neither classes nor ignored", "--ignore 9 --ignore 200"),),
+}
+
 PRESETS: dict[str, tuple[Case, ...]] = {
     "NAME": (
         failure("cityscape", "called 'cityscape'", "did you mean cityscapes?", "lists them"),
@@ -434,6 +457,7 @@ TABLE = {
     "weights": WEIGHTS,
     "costs": COSTS,
     "sampling": SAMPLING,
+    "exposure": EXPOSURE,
     "check": CHECK,
     "compare": COMPARE,
     "plot": PLOT,
@@ -443,11 +467,18 @@ TABLE = {
 }
 
 # Here the rows that all commands share do not apply: a store is made, or many are searched.
-OWN_ROWS_ONLY = {("scan", "--db"), ("merge", "--scan"), ("plot", "--order")}
+OWN_ROWS_ONLY = {
+    ("exposure", "--batch-size"),
+    ("scan", "--db"),
+    ("merge", "--scan"),
+    ("plot", "--order"),
+}
 
 # Flags that are never wrong, alone or beside others. (A value is: every flag refuses one.)
 HARMLESS = {
     ("", "--version"): "prints the version, whatever else is said",
+    ("exposure", "--allow-incomplete"): "where the scan is complete it changes nothing",
+    ("exposure", "--presence"): "more is known then",
     ("merge", "--allow-incomplete"): "where all scans are complete it changes nothing",
     ("scan", "--rescan"): "where nothing was counted before it changes nothing",
     **{
