@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from maskstat.errors import ParameterError
-from maskstat.showing import one_line
 from maskstat.kernels.crop_views import Nearest
+from maskstat.showing import one_line
 
 Law = Literal["uniform", "log-uniform", "steps"]
 Relative = Literal["mask", "short-side", "fit"]

@@ -19,8 +19,8 @@ from PIL import Image
 from maskstat.exposure import rescaling
 from maskstat.exposure.mask_exposure import expose
 from maskstat.exposure.named import load_recipe
-from maskstat.exposure.recipes import recipe_names as names
 from maskstat.exposure.recipe import Recipe
+from maskstat.exposure.recipes import recipe_names as names
 from maskstat.exposure.units import CHANCE_BITS, UNIT_BITS
 from maskstat.kernels.crops import runs_of
 
