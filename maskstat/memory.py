@@ -16,9 +16,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from types import TracebackType
+from typing import TypeVar
 
 from maskstat.errors import ParameterError
 from maskstat.naming import printable
+
+Result = TypeVar("Result")
 
 LARGEST_MASK = 1 << 30  # bytes that one mask may take, encoded or as decoded pixels
 SMALL = 1 << 20  # bytes; who needs less asks nobody
@@ -192,6 +195,18 @@ def ask_memory_in_all(size: int) -> None:
     """Wait until this task may take `size` bytes in all: for what is taken again and again."""
     if size >= SMALL and (at_hand := _current.task) is not None and at_hand.held < size:
         at_hand.take(size - at_hand.held)
+
+
+def with_memory(task: Callable[[bool], Result]) -> Result:
+    """Do what takes memory within a `MemoryTask`; where it runs out, once more with nobody beside.
+
+    `task` hears whether it is alone. Raises MemoryError where that is not enough.
+    """
+    with contextlib.suppress(MemoryError), MemoryTask():
+        return task(False)
+    with MemoryTask():  # others may have had what it lacked
+        ask_memory(ALL_MEMORY)
+        return task(True)
 
 
 @contextlib.contextmanager

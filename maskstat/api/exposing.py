@@ -41,7 +41,7 @@ def exposed(
     with values_explained(scan):
         heed_unlisted(scan.histogram, unlisted)
     table = load_sampling(sampler) if isinstance(sampler, (str, Path)) else sampler
-    wanted = crops or exposing.crops_kept(scan, recipe, presence=presence) or exposing.CROPS
+    wanted = crops or exposing.crops_kept(scan, recipe) or exposing.CROPS
     if make is not None:
         exposing.make(
             scan,
@@ -54,14 +54,16 @@ def exposed(
     try:
         counts = exposing.exposure(scan, recipe, crops=wanted, presence=presence)
     except ExposureError as error:
-        error.remedy = error.remedy or _making(asked, crops=crops, presence=presence)
+        error.remedy = error.remedy or _making(scan, asked, crops=crops, presence=presence)
         raise
     if table is None:
         return counts
     return counts.drawn(dict(zip(table.names, table.weights.tolist(), strict=True)))
 
 
-def _making(asked: Mapping[str, Any], *, crops: int | None, presence: bool) -> str:
+def _making(
+    scan: StoredScan, asked: Mapping[str, Any], *, crops: int | None, presence: bool
+) -> str:
     """The call that works out what was asked for."""
     words = {key: asked[key] for key in ("recipe", "crop", "scale", "cat_max_ratio")}
     given = {
@@ -69,4 +71,6 @@ def _making(asked: Mapping[str, Any], *, crops: int | None, presence: bool) -> s
         for key, value in {**words, "crops": crops, "presence": presence or None}.items()
         if value is not None
     }
+    if scan._given.digest != scan.info.catalog.digest:
+        given |= scan._catalog_options()
     return f"type: {call('Scan.exposure', **given)}"

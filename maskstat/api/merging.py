@@ -42,7 +42,8 @@ def merge(
     below. Rows are copied as they are, in one pass, so memory does not grow with the masks; the
     new store appears whole or not at all. Pixel profiles are sums of many masks: they are merged
     where no mask is in two scans, names only get longer, and classes are not inferred; else they
-    stay behind.
+    stay behind. What recipes made of masks goes with them: expected pixels and crops as they
+    were drawn under their former names, which also decide further crops.
 
     Args:
         stores: files that `scan` or `merge` wrote.

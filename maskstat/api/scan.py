@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from maskstat.sampling.table import SamplingTable
     from maskstat.scanning.recording import Progress
     from maskstat.statistics.comparison import Comparison
+    from maskstat.store.records import Failure
     from maskstat.values.catalog import ClassCatalog
     from maskstat.values.histogram import ClassHistogram
     from maskstat.values.ledger import MaskLedger
@@ -606,6 +608,13 @@ class Exposure(Scan):
         """What lies between the masks and the loss."""
         return self.counts.recipe
 
+    @cached_property
+    def left_out(self) -> tuple[Failure, ...]:
+        """Masks that count, and of which there are no crops, with the reason, in natural order."""
+        from maskstat.scanning.exposing import left_out
+
+        return left_out(self.folder, self.recipe)
+
     @property
     def catalog(self) -> ClassCatalog:
         """The classes of the scan."""
@@ -639,7 +648,7 @@ class Exposure(Scan):
         """What `maskstat exposure --json` prints: folder and exposure side by side, by class."""
         from maskstat.render.documents.exposure import exposure_document
 
-        return exposure_document(self.folder, self.counts)
+        return exposure_document(self.folder, self.counts, self.left_out)
 
     def to_pandas(self) -> DataFrame:
         """A row a class: the same. Raises MissingExtraError without pandas."""

@@ -22,6 +22,7 @@ from maskstat.values.tally import IntArray
 
 FloatArray = NDArray[np.float64]
 
+_BLOCK = 1024  # masks that are looked at one by one before they are put together
 NO_CLASS = "no class"  # what is ignored or filled, among the ignored values of an exposure
 
 
@@ -91,11 +92,10 @@ class ExposureCounts:
         Raises:
             ParameterError: masks with different numbers of crops, or no draws at all.
         """
-        names, parts = zip(*masks, strict=True) if (masks := list(masks)) else ((), ())
-        if len({len(part.counts) for part in parts}) > 1:
-            raise ParameterError("masks have different numbers of crops", parameter="crops")
-        lengths = [len(part.classes) for part in parts]
-        exact = bool(parts) and all(part.chance is not None for part in parts)
+        joined = _Joined()
+        for name, part in masks:
+            joined.add(name, part)
+        names, columns = joined.done()
         weights = np.ones(len(names)) if draws is None else np.asarray(draws, np.float64)
         sound = len(weights) == len(names) and (weights >= 0).all() and (weights > 0).any()
         if names and not sound:
@@ -103,14 +103,21 @@ class ExposureCounts:
         return cls(
             recipe,
             catalog,
-            tuple(names),
+            names,
             weights * (len(weights) / weights.sum() if weights.size else 1.0),
-            np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))),
-            _joined([part.classes for part in parts]),
-            _joined([part.expected for part in parts]),
-            _joined([part.chance for part in parts if part.chance is not None]) if exact else None,
-            np.array([part.rest for part in parts], np.int64),
-            _crop_ledger(names, parts, len(catalog)),
+            _starts(columns["classes of a mask"]),
+            columns["classes"],
+            columns["expected"],
+            columns["chance"] if joined.exact and names else None,
+            columns["rest"],
+            MaskLedger(
+                len(catalog),
+                CropNames(names, joined.crops),  # type: ignore[arg-type]
+                columns["areas"],
+                _starts(columns["classes of a crop"]),
+                columns["classes in crops"],
+                columns["pixels in crops"],
+            ),
         )
 
     def drawn(self, draws: Mapping[str, float]) -> ExposureCounts:
@@ -187,33 +194,20 @@ class ExposureCounts:
         masks = -(-len(self.names) // self.recipe.processes)
         whole, left = divmod(masks, size)
         if self.recipe.last_batch == "keep" and left:
-            lacking = self._lacking(min(size, masks))
-            found = (whole * (1 - lacking[-1]) + 1 - lacking[left]) / (whole + 1)
-        else:
-            found = 1 - self._lacking(size)[-1]
-        return np.asarray(found)
+            found = (whole * (1 - self._lacking(size)) if whole else 0.0) + 1 - self._lacking(left)
+            return np.asarray(found / (whole + 1))
+        return np.asarray(1 - self._lacking(size))
 
-    def _lacking(self, most: int) -> FloatArray:
-        """float64[most + 1, K]: chance that so many masks have no crop with each class."""
-        count = len(self.names)
+    def _lacking(self, drawn: int) -> FloatArray:
+        """float64[K]: chance that so many masks have no crop with each class."""
         if not (self.draws == 1).all():
-            none = 1 - self.in_crops
-            return np.asarray(none[None, :] ** np.arange(most + 1)[:, None])
-        most = min(most, count)
-        # Elementary symmetric means: e_k of the first n masks, divided by n over k.
-        means = np.zeros((most + 1, len(self.catalog)))
-        means[0] = 1.0
-        steps = np.arange(most + 1)[:, None]
-        chances = self.chances
-        for mask in range(count):
-            lacks = np.ones(len(self.catalog))
-            entries = slice(self.indptr[mask], self.indptr[mask + 1])
-            lacks[self.classes[entries]] = 1 - chances[entries]
-            share = np.minimum(steps / (mask + 1), 1.0)
-            before = np.concatenate((means[:1], means[:-1]))
-            means = (1 - share) * means + share * lacks * before
-            means[mask + 2 :] = 0.0
-        return np.asarray(means)
+            return np.asarray((1 - self.in_crops) ** drawn)
+        from maskstat.kernels.draws import chance_of_none
+
+        order = np.argsort(self.classes, kind="stable")
+        starts = np.searchsorted(self.classes[order], np.arange(len(self.catalog) + 1))
+        total = len(self.names)
+        return chance_of_none(starts, self.chances[order], total, min(drawn, total))
 
     def _summed(self, values: FloatArray) -> FloatArray:
         """float64[K], entries added up by class, each mask as often as it is drawn."""
@@ -267,31 +261,87 @@ class ExposureCounts:
         return [self.crops.take(np.flatnonzero(turn == number)) for number in range(count)]
 
 
-def _joined(arrays: Sequence[IntArray]) -> IntArray:
-    return np.concatenate([np.empty(0, np.int64), *arrays])
+class _Joined:
+    """Masks on their way into one table, a block of them at a time: what is sparse stays so.
+
+    Attributes:
+        crops: of each mask.
+        exact: whether all masks have the exact chances of their classes.
+    """
+
+    COLUMNS = (
+        "classes of a mask",
+        "classes",
+        "expected",
+        "chance",
+        "rest",
+        "areas",
+        "classes of a crop",
+        "classes in crops",
+        "pixels in crops",
+    )
+
+    def __init__(self) -> None:
+        self.crops, self.exact = 0, True
+        self._names: list[str] = []
+        self._block: list[MaskExposure] = []
+        self._done: list[tuple[IntArray, ...]] = []
+
+    def add(self, name: str, part: MaskExposure) -> None:
+        """Add a mask. Raises ParameterError where it has another number of crops."""
+        if not self._names:
+            self.crops = len(part.counts)
+        if len(part.counts) != self.crops:
+            raise ParameterError("masks have different numbers of crops", parameter="crops")
+        self._names.append(name)
+        self._block.append(part)
+        if len(self._block) == _BLOCK:
+            self._close()
+
+    def done(self) -> tuple[tuple[str, ...], dict[str, IntArray]]:
+        """Names of the masks, and the columns of the table. It is used up."""
+        self._close()
+        columns, blocks = {}, [list(block) for block in self._done]
+        self._done = []
+        for at, column in enumerate(self.COLUMNS):
+            columns[column] = np.concatenate([np.empty(0, np.int64), *(b[at] for b in blocks)])
+            for block in blocks:  # most of it is in two places for one column at a time
+                block[at] = np.empty(0, np.int64)
+        return tuple(self._names), columns
+
+    def _close(self) -> None:
+        parts, self._block = self._block, []
+        if not parts:
+            return
+        self.exact = self.exact and all(part.chance is not None for part in parts)
+        lengths = np.array([part.classes.size for part in parts])
+        rows, columns, pixels = [], [], []
+        for at, part in enumerate(parts):
+            row, column = part.counts.nonzero()
+            rows.append(row + at * self.crops)
+            columns.append(part.classes[column])
+            pixels.append(part.counts[row, column])
+        chances = [part.chance for part in parts if part.chance is not None]
+        self._done.append(
+            (
+                lengths,
+                np.concatenate([part.classes for part in parts]),
+                np.concatenate([part.expected for part in parts]),
+                np.concatenate(chances) if self.exact else np.empty(0, np.int64),
+                np.array([part.rest for part in parts], np.int64),
+                np.concatenate([part.area for part in parts]),
+                np.bincount(np.concatenate(rows), minlength=len(parts) * self.crops),
+                np.concatenate(columns),
+                np.concatenate(pixels),
+            )
+        )
+
+
+def _starts(lengths: IntArray) -> IntArray:
+    return np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
 
 
 def _whole(values: FloatArray) -> IntArray:
     """Rounded; what is there stays there."""
     rounded = np.rint(values).astype(np.int64)
     return np.where(values > 0, np.maximum(rounded, 1), 0)
-
-
-def _crop_ledger(
-    names: Sequence[str], parts: Sequence[MaskExposure], class_count: int
-) -> MaskLedger:
-    crops = len(parts[0].counts) if parts else 0
-    lengths, classes, pixels = [], [], []
-    for part in parts:
-        rows, columns = part.counts.nonzero()
-        lengths.append(np.bincount(rows, minlength=crops))
-        classes.append(part.classes[columns])
-        pixels.append(part.counts[rows, columns])
-    return MaskLedger(
-        class_count,
-        CropNames(names, crops),  # type: ignore[arg-type]
-        _joined([part.area for part in parts]),
-        np.concatenate(([0], np.cumsum(_joined(lengths), dtype=np.int64))),
-        _joined(classes),
-        _joined(pixels),
-    )

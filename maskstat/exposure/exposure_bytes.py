@@ -15,27 +15,32 @@ _HEADER = struct.Struct("<IIIqB3B")  # CRC-32 of the rest, classes, crops, rest,
 _KINDS = {size: np.dtype(f"<u{size}") for size in (1, 2, 4, 8)}
 
 
-def to_bytes(one: MaskExposure) -> bytes:
-    """All of it, each table in the narrowest type that holds it."""
+def to_bytes(one: MaskExposure, drawn: str) -> bytes:
+    """All of it, each table in the narrowest type that holds it.
+
+    `drawn` is the name that decided its crops: the checksum is of both.
+    """
     areas = one.area if one.area.size and (one.area != one.area[0]).any() else one.area[:1]
-    tables = [_narrow(one.classes), _narrow(one.counts), _narrow(areas)]
+    there = one.counts > 0
+    tables = [_narrow(one.classes), _narrow(one.counts[there]), _narrow(areas)]
     fixed = one.expected.astype("<i8").tobytes()
     if one.chance is not None:
         fixed += one.chance.astype("<i8").tobytes()
     sizes = [table.itemsize for table in tables]
-    body = b"".join([fixed, *(table.tobytes() for table in tables)])
+    bits = np.packbits(there).tobytes()  # crops have few of the mask's classes
+    body = b"".join([fixed, bits, *(table.tobytes() for table in tables)])
     header = (len(one.classes), len(one.area), one.rest, one.chance is not None, *sizes)
-    crc = zlib.crc32(_HEADER.pack(0, *header) + body)
+    crc = _checksum(drawn, _HEADER.pack(0, *header) + body)
     return _HEADER.pack(crc, *header) + body
 
 
-def from_bytes(data: bytes) -> MaskExposure:
-    """What `to_bytes` packed. Raises ValueError where the bytes have changed since."""
+def from_bytes(data: bytes, drawn: str) -> MaskExposure:
+    """What `to_bytes` packed. Raises ValueError where it, or the name, has changed since."""
     if len(data) < _HEADER.size:
         raise ValueError("no exposure of a mask")
     crc, *header = _HEADER.unpack_from(data)
     body = data[_HEADER.size :]
-    if zlib.crc32(_HEADER.pack(0, *header) + body) != crc:
+    if _checksum(drawn, _HEADER.pack(0, *header) + body) != crc:
         raise ValueError("an exposure of a mask that has changed")
     count, crops, rest, has_chance, *sizes = header
     place = 0
@@ -48,11 +53,18 @@ def from_bytes(data: bytes) -> MaskExposure:
 
     expected = take("<i8", count)
     chance = take("<i8", count) if has_chance else None
+    bits = take("u1", -(-crops * count // 8)).astype(np.uint8)
+    there = np.unpackbits(bits, count=crops * count).astype(bool)
     classes = take(_KINDS[sizes[0]], count)
-    counts = take(_KINDS[sizes[1]], crops * count).reshape(crops, count)
+    counts = np.zeros(crops * count, np.int64)
+    counts[there] = take(_KINDS[sizes[1]], int(there.sum()))
     areas = take(_KINDS[sizes[2]], (len(body) - place) // sizes[2])
     area = areas if areas.size == crops else np.repeat(areas, crops)
-    return MaskExposure(classes, expected, rest, chance, counts, area)
+    return MaskExposure(classes, expected, rest, chance, counts.reshape(crops, count), area)
+
+
+def _checksum(drawn: str, content: bytes) -> int:
+    return zlib.crc32(content, zlib.crc32(drawn.encode("utf-8", "surrogatepass")))
 
 
 def _narrow(table: IntArray) -> NDArray[np.unsignedinteger]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
-from math import lcm
+from math import lcm, prod
 
 import numpy as np
 from numpy.typing import NDArray
 
+from maskstat.errors import MaskError
 from maskstat.exposure.recipe import Recipe
+from maskstat.exposure.rescaling import Shape
 from maskstat.exposure.units import CHANCE_BITS, REPLICATES, UNIT_BITS, MaskExposure
 from maskstat.kernels.crop_views import CropView
 from maskstat.kernels.crops import (
@@ -24,9 +26,13 @@ from maskstat.kernels.crops import (
     expected,
     places_with,
 )
+from maskstat.memory import ask_memory
 from maskstat.values.tally import IntArray
 
 # 1 / g^k with g^4 = g + 1: additive recurrences that fill three dimensions evenly
+_SMALL = 1 << 13  # height and width of masks together whose views are kept
+_LONGEST = 1 << 20  # side that a mask may be resized to
+_AXIS_BYTES = 40  # of working out how an axis is resized, for each of its pixels, about
 _STEPS = np.array([0.8191725133961645, 0.6710436067037893, 0.5497004779019703])
 
 
@@ -48,6 +54,10 @@ def expose(
         name: of the mask; crops depend on it.
         crops: J.
         presence: whether the exact chance of each class to be in a crop is wanted.
+
+    Raises:
+        MaskError: it has too many pixels, some of them only once it is resized.
+        MemoryError: there is too little for it.
     """
     if recipe.padding is not None and recipe.padding not in classes:
         runs, classes = _with_class(runs, classes, recipe.padding)
@@ -73,8 +83,21 @@ def _with_class(runs: Runs, classes: IntArray, fill: int) -> tuple[Runs, IntArra
     return runs._replace(labels=labels.astype(np.int32), label_count=runs.label_count + 1), more
 
 
-@lru_cache(4096)
-def _view(recipe: Recipe, shape: tuple[int, int], size: tuple[int, int]) -> CropView:
+def _view(recipe: Recipe, shape: Shape, size: Shape) -> CropView:
+    """The view; those of small masks are kept for the next ones. Raises MaskError, MemoryError."""
+    cut = [min(sides) for sides in zip(recipe.crop or size, size, strict=True)]
+    places = [side - less + 1 for side, less in zip(size, cut, strict=True)]
+    # Sums over all places are of 64 bits.
+    if max(size) > max(*shape, _LONGEST) or prod(cut) * prod(places) >= 1 << 62:
+        raise MaskError(f"becomes {size[1]} x {size[0]} pixels, too many to be cropped")
+    if sum(shape) <= _SMALL:
+        return _kept_view(recipe, shape, size)
+    ask_memory(_AXIS_BYTES * (sum(shape) + sum(size)))
+    return recipe.view(shape, size)
+
+
+@lru_cache(512)
+def _kept_view(recipe: Recipe, shape: Shape, size: Shape) -> CropView:
     return recipe.view(shape, size)
 
 

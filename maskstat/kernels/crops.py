@@ -18,6 +18,7 @@ from maskstat.kernels.compiling import loaded
 from maskstat.kernels.crop_views import CropView
 from maskstat.kernels.region_counts import numbered
 from maskstat.kernels.region_types import Image, Int32Array, IntArray
+from maskstat.memory import ask_memory
 
 _SIZE, _RATIO = types.int64, types.float64
 _INT32, _INT64 = types.Array(types.int32, 1, "C"), types.Array(types.int64, 1, "C")
@@ -79,6 +80,7 @@ class Runs(NamedTuple):
         rows = np.empty(height + 1, np.int64)
         room = flat.size // 8 + width + 2
         while True:
+            ask_memory(8 * room)
             starts, labels = np.empty(room, np.int32), np.empty(room, np.int32)
             find = _find_runs(flat.itemsize)
             count = find(flat, number_of, height, width, rows, starts, labels)
@@ -119,6 +121,7 @@ def places_with(runs: Runs, view: CropView) -> IntArray:
     """int64[L - 1]: of all places of the crop, those that see each class."""
     classes = runs.label_count - 1
     words = (view.horizontal.places + 63) >> 6
+    ask_memory(8 * classes * words * (runs.shape[0] + view.vertical.crop))
     bits = np.empty((runs.shape[0], classes * words), np.uint64)
     suffix = np.empty((view.vertical.crop, classes * words), np.uint64)
     found = np.zeros(classes, np.int64)
@@ -160,6 +163,7 @@ def every_place(runs: Runs, view: CropView, ratio: float) -> tuple[IntArray, Int
 
     A crop is taken if it has more than one class and none has `ratio` of its labelled pixels.
     """
+    ask_memory(8 * runs.label_count * view.horizontal.resized)
     totals = np.zeros((2, runs.label_count + 1), np.int64)
     seen = np.zeros((2, runs.label_count - 1), np.int64)
     _every_place()(

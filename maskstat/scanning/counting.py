@@ -7,27 +7,21 @@ mask takes a few dozen bytes on its way.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import platform
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
-from maskstat.errors import ClusterError, MaskError
-from maskstat.executors.chunking import ChunkSizes, chunked
-from maskstat.executors.threads import map_chunks
+from maskstat.errors import MaskError
 from maskstat.kernels.engine import prepare
-from maskstat.memory import ALL_MEMORY, MemoryTask, ask_memory
-from maskstat.naming import printable, storable
+from maskstat.memory import with_memory
 from maskstat.readers import formats
 from maskstat.readers.options import ReadOptions
 from maskstat.scanning.mask_reader import Reader
 from maskstat.scanning.measuring import Measured, Measurer, ProfilePart
 from maskstat.scanning.plane_entries import PlaneEntry
+from maskstat.scanning.worker_chunks import Unseen, outcomes_of, settled, unseen
 from maskstat.sources.base import Entry
 from maskstat.store.records import Failure, StoredMask
 from maskstat.values.tally import Encoding, MaskTally, TallyTable
@@ -35,16 +29,7 @@ from maskstat.values.tally import Encoding, MaskTally, TallyTable
 Outcome: TypeAlias = StoredMask | Failure | Measured
 
 STREAM_ABOVE = 64 << 20  # bytes of a file; larger ones are read in pieces where the format can
-_READ_TOGETHER = 4  # masks that one thread of a worker waits for, one after another
 _MANY_MASKS = 100_000  # a process that joined a cluster counts enough to load its kernels
-
-
-class Unseen(NamedTuple):
-    """A mask that failed on a worker that does not see its file, or the archive that it is in."""
-
-    failure: Failure
-    file: str
-    worker: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +72,13 @@ class Counter:
         options = self.options.of_masks([entry.name for entry in items])
         return ChunkCount(replace(self, options=options), items, at_once)
 
-    def received(self, results: Sequence[Outcome | Unseen]) -> list[Outcome]:
+    def received(self, results: Sequence[Outcome | Unseen[Failure]]) -> list[Outcome]:
         """The outcomes that a worker gave; masks whose files are gone for everybody have failed.
 
         Raises:
             ClusterError: a worker does not see a file that is there.
         """
-        return [_settled(one) if isinstance(one, Unseen) else one for one in results]
+        return [settled(one) if isinstance(one, Unseen) else one for one in results]
 
     def spared(self, items: Sequence[Entry]) -> ChunkCount | None:
         """Count what could not be measured, which takes more memory."""
@@ -108,12 +93,8 @@ class Counter:
 
     def count(self, entry: Entry) -> StoredMask | Failure:
         """The counts of one mask, or why it has none."""
-        with contextlib.suppress(MemoryError), MemoryTask():
-            return self._counted(entry, alone=False)
         try:
-            with MemoryTask():  # others may have had what it lacked
-                ask_memory(ALL_MEMORY)
-                return self._counted(entry, alone=True)
+            return with_memory(lambda alone: self._counted(entry, alone=alone))
         except MemoryError:
             return Failure(entry.name, "not enough memory to decode it")
 
@@ -145,12 +126,16 @@ class Counter:
 
     @property
     def _large(self) -> str:
-        limit = f"{self.stream_above >> 20} MiB"
-        return f"larger than the {limit} up to which files are read whole"
+        return too_large_to_be_whole(self.stream_above)
 
     def _leave_out(self, entry: Entry, reason: str) -> None:
         if self.measurer is not None:
             self.measurer.leave_out(entry, reason)
+
+
+def too_large_to_be_whole(stream_above: int) -> str:
+    """Why a file's pixels are not looked at."""
+    return f"larger than the {stream_above >> 20} MiB up to which files are read whole"
 
 
 class Outcomes:
@@ -163,11 +148,11 @@ class Outcomes:
         self,
         outcomes: Sequence[StoredMask | Failure],
         part: ProfilePart | None = None,
-        unseen: Sequence[Unseen] = (),
+        unseen: Sequence[Unseen[Failure]] = (),
     ):
         self.outcomes, self.part, self.unseen = outcomes, part, unseen
 
-    def __iter__(self) -> Iterator[Outcome | Unseen]:
+    def __iter__(self) -> Iterator[Outcome | Unseen[Failure]]:
         """Those that are unseen, then all others, the last one with the part."""
         yield from self.unseen
         last = len(self.outcomes) - 1
@@ -207,7 +192,7 @@ def _unpack(
     marks: list[tuple[str, int, int | str]],
     failures: list[Failure],
     part: ProfilePart | None,
-    unseen: Sequence[Unseen],
+    unseen: Sequence[Unseen[Failure]],
 ) -> Outcomes:
     used, shapes, lengths, values, counts = (
         np.frombuffer(data, kind).astype(np.int64) for kind, data in packed
@@ -239,37 +224,19 @@ class ChunkCount:
     def __call__(self) -> Outcomes:
         """Count them."""
         prepare(_MANY_MASKS, 0)
-        files = {entry.name: entry.local_files for entry in self.entries}
+        entries = {entry.name: entry for entry in self.entries}
         outcomes: list[StoredMask | Failure] = []
-        unseen: list[Unseen] = []
+        missing: list[Unseen[Failure]] = []
         part: ProfilePart | None = None
-        for outcome in chain.from_iterable(self._counted()):
+        for outcome in outcomes_of(self.counter, self.entries, self.at_once):
             if isinstance(outcome, Measured):
                 part = outcome.part if part is None else part.joined(outcome.part)
                 outcome = outcome.outcome
+            missed = None
             if isinstance(outcome, Failure):
-                file = next((f for f in files[outcome.mask] if not os.path.exists(f)), None)
-                if file is not None:
-                    unseen.append(Unseen(outcome, file, platform.node()))
-                    continue
-            outcomes.append(outcome)
-        return Outcomes(outcomes, part, unseen)
-
-    def _counted(self) -> Iterable[Iterable[Outcome]]:
-        entries = self.entries
-        threads = min(self.at_once, -(-len(entries) // _READ_TOGETHER))
-        size = _READ_TOGETHER if threads > 1 else max(1, len(entries))
-        chunks = [*chunked(entries, ChunkSizes(size, 1 << 62))]
-        if threads > 1:
-            return map_chunks(self.counter, chunks, workers=threads)
-        return map(self.counter, chunks)
-
-
-def _settled(unseen: Unseen) -> Failure:
-    if os.path.exists(unseen.file):
-        raise ClusterError(
-            f"the worker on {printable(unseen.worker)} does not see this file",
-            where=printable(storable(unseen.file)),
-            remedy="masks must be on a file system that all machines share, or in a bucket",
-        )
-    return unseen.failure
+                missed = unseen(entries[outcome.mask], outcome)
+            if missed is None:
+                outcomes.append(outcome)
+            else:
+                missing.append(missed)
+        return Outcomes(outcomes, part, missing)

@@ -224,6 +224,8 @@ def _fill(store: Store, info: ScanInfo, parts: Sequence[_Part], rows: _Rows) -> 
     store.receive(info, rows.in_order(), failures)
     catalog = _settled(store, info, parts)
     left = sum(not _take_profiles(store, info, catalog, part, rows) for part in parts)
+    for part in parts:  # crops stay what they were: draws under the names that masks had
+        store.receive_exposures(info, part.store, part.info, part.renamed)
     if all(part.info.complete for part in parts):
         totals = None if rows.overlapping else _totals(parts, info.catalog)
         store.finish(info, totals, store.revision(info))

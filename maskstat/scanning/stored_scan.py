@@ -219,8 +219,19 @@ class StoredScan:
         """The call that scans the same masks again as they were, with these options more."""
         merged = knows_names_only(self.source)
         source = place_of(self.source, "").base if merged else self.source
+        options = {**first, **self._catalog_options(), **self.info.reading}
+        asked = json.loads(self._store.asked(self.info) or "{}")
+        options |= {
+            key: asked[key] for key in ("include", "exclude", "allow_lossy") if asked.get(key)
+        }
+        if Path(self.source).name != self.name and not merged:
+            options["name"] = self.name
+        return call("scan", source, **options)
+
+    def _catalog_options(self) -> dict[str, object]:
+        """The options that say which classes it is read under."""
         catalog = self._given if len(self._given) else self.catalog
-        options: dict[str, object] = dict(first)
+        options: dict[str, object] = {}
         if catalog.origin in {"number", "inferred"}:
             if catalog.origin == "number":
                 options["classes"] = len(catalog)
@@ -233,16 +244,9 @@ class StoredScan:
             options["classes"] = catalog.name if catalog.origin == "preset" else Blank("FILE")
         if catalog.begins_at_one and catalog.origin == "number":
             options["reduce_zero_label"] = True
-        options |= self.info.reading
-        asked = json.loads(self._store.asked(self.info) or "{}")
-        options |= {
-            key: asked[key] for key in ("include", "exclude", "allow_lossy") if asked.get(key)
-        }
         if catalog.nearest_colour:
             options["nearest_colour"] = catalog.nearest_colour
-        if Path(self.source).name != self.name and not merged:
-            options["name"] = self.name
-        return call("scan", source, **options)
+        return options
 
     @property
     def has_planes(self) -> bool:
@@ -334,9 +338,12 @@ class StoredScan:
         the next is asked for, and can still be read after that. Raises SourceError where the source
         is gone, or where masks were counted in memory.
         """
+        yield from lightly(self._entries_of(set(self._store.names(self.info))))
+
+    def _entries_of(self, names: set[str]) -> Iterator[Entry]:
+        """The files of these of its masks, each once; whoever takes them lets go of them."""
         if not self.has_files:
             raise SourceError("its masks were counted in memory", where=printable(self.name))
-        names = set(self._store.names(self.info))
         # A file may be called like the plane of another.
         wanted = names | {split_plane(name)[0] for name in names} if self.has_planes else names
         entries: Iterator[Entry]
@@ -344,13 +351,24 @@ class StoredScan:
             entries = files_of(self.source, wanted)
         else:
             listed = open_source(self.source, Selection(include=("*",))).entries()
-            entries = (entry for entry in listed if entry.name in wanted)
+            entries = _of_names(listed, wanted)
         if self.has_planes:
             reading = {key: said for key, said in self.info.reading.items() if key != "panoptic"}
             entries = planes_of(entries, ReadOptions.of(reading, allow_lossy=True, colours=True))
-        for entry in lightly(entries):
-            if entry.name in names:
-                yield entry
+        seen: set[str] = set()
+        for entry in _of_names(entries, names):
+            if entry.name in seen:  # the first of a name is the one that was counted
+                entry.let_go()
+                continue
+            seen.add(entry.name)
+            yield entry
+
+    @property
+    def _reads(self) -> int | None:
+        """How many masks are worth reading at once; None where that is a matter of CPUs."""
+        if not self.has_files or knows_names_only(self.source):
+            return None
+        return open_source(self.source, Selection(include=("*",))).reads
 
     def under(
         self: Self,
@@ -473,6 +491,15 @@ class StoredScan:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _of_names(entries: Iterable[Entry], names: set[str]) -> Iterator[Entry]:
+    """Those of these names; the others hold nothing any longer."""
+    for entry in entries:
+        if entry.name in names:
+            yield entry
+        else:
+            entry.let_go()
 
 
 def settle(scans: Sequence[StoredScan]) -> None:

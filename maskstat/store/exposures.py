@@ -6,13 +6,27 @@ rows here, so that a row is of the pixels that were counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from maskstat.naming import natural_key
 from maskstat.store.connection import Connected, translated
 from maskstat.store.records import Failure, ScanInfo
 from maskstat.store.schema import EXPOSURES
+
+_REPLACE = "REPLACE INTO exposed_mask VALUES (?, ?, ?, ?, ?, ?, ?)"
+_ORDER = (
+    "{0}.content IS NULL, -{0}.presence, -{0}.crops, {0}.drawn,"
+    " coalesce({0}.content, ''), coalesce({0}.reason, '')"
+)
+_TAKE_BETTER = (
+    "INSERT INTO exposed_mask SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS"
+    " (SELECT 1 FROM mask WHERE scan = ?8 AND name = ?2 AND size = ?9 AND stamp = ?10)"
+    " ON CONFLICT (exposure, name) DO UPDATE SET crops = excluded.crops,"
+    " presence = excluded.presence, drawn = excluded.drawn, content = excluded.content,"
+    " reason = excluded.reason"
+    f" WHERE ({_ORDER.format('excluded')}) < ({_ORDER.format('exposed_mask')})"
+)
 
 
 class ExposedMask(NamedTuple):
@@ -21,7 +35,9 @@ class ExposedMask(NamedTuple):
     Attributes:
         name: the mask.
         size, stamp: the mark of its content, as in `StoredMask`.
-        crops: how many were drawn.
+        crops: how many were drawn; 0 where it is worth another try.
+        presence: whether the exact chances of classes are among it.
+        drawn: the name that decided its crops; what it was called before scans were merged.
         content: what the recipe makes of it, as bytes that this room does not look into.
         reason: why there is none.
     """
@@ -30,8 +46,19 @@ class ExposedMask(NamedTuple):
     size: int
     stamp: int | str
     crops: int
+    presence: bool
+    drawn: str
     content: bytes | None
     reason: str | None = None
+
+
+class KnownMask(NamedTuple):
+    """What is there of a mask: `crops`, `presence` and `drawn` as in `ExposedMask`."""
+
+    crops: int
+    presence: bool
+    drawn: str
+    left_out: bool
 
 
 class KeptExposures(Connected):
@@ -56,65 +83,70 @@ class KeptExposures(Connected):
 
     def keep_exposed(
         self, scan: ScanInfo, digest: str, recipe: str, masks: Sequence[ExposedMask]
-    ) -> int:
-        """Commit masks, in place of what was kept of them; how many of them have changed.
+    ) -> list[str]:
+        """Commit masks, in place of what was kept of them; names of those that have changed.
 
         Of a mask whose counts are of another content nothing is kept.
         """
-        changed = 0
+        if not masks:
+            return []
+        changed: list[str] = []
         with self._transaction():
-            execute = self._connection.execute
-            execute(
-                "INSERT OR IGNORE INTO exposure (scan, digest, recipe) VALUES (?, ?, ?)",
-                (scan.id, digest, recipe),
-            )
-            exposure = self._exposure_id(scan, digest)
+            exposure = self._exposure_of(scan, digest, recipe)
             for mask in masks:
-                counted = execute(
+                counted = self._connection.execute(
                     "SELECT 1 FROM mask WHERE scan = ? AND name = ? AND size = ? AND stamp = ?",
                     (scan.id, mask.name, mask.size, mask.stamp),
                 ).fetchone()
                 if counted is None:
-                    changed += 1
+                    changed.append(mask.name)
                     continue
-                row = (exposure, mask.name, mask.crops, mask.content, mask.reason)
-                execute("REPLACE INTO exposed_mask VALUES (?, ?, ?, ?, ?)", row)
+                self._connection.execute(_REPLACE, (exposure, mask.name, *mask[3:]))
         return changed
 
-    def exposed(self, scan: ScanInfo, digest: str) -> dict[str, int]:
-        """Name -> crops that were drawn, of the masks that are kept."""
-        with translated(self.path):
-            return dict(
-                self._connection.execute(
-                    "SELECT name, crops FROM exposed_mask WHERE exposure = ?",
-                    (self._exposure_id(scan, digest),),
-                )
-                if self.version >= EXPOSURES
-                else ()
-            )
+    def _exposure_of(self, scan: ScanInfo, digest: str, recipe: str) -> int | None:
+        """Within a transaction: where the masks of an exposure go. Nowhere without its scan."""
+        self._connection.execute(
+            "INSERT OR IGNORE INTO exposure (scan, digest, recipe)"
+            " SELECT id, ?, ? FROM scan WHERE id = ?",
+            (digest, recipe, scan.id),
+        )
+        return self._exposure_id(scan, digest)
 
-    def exposed_masks(self, scan: ScanInfo, digest: str) -> Iterator[tuple[str, bytes]]:
-        """(name, content) of the masks that have one, in natural order."""
-        exposure = self._exposure_id(scan, digest)
+    def exposed(self, scan: ScanInfo, digest: str) -> dict[str, KnownMask]:
+        """What is there of each mask, by its name."""
+        if self.version < EXPOSURES:
+            return {}
+        query = (
+            "SELECT name, crops, presence, drawn, content IS NULL FROM exposed_mask"
+            " WHERE exposure = ?"
+        )
         with translated(self.path):
-            names = [
-                name
-                for (name,) in self._connection.execute(
-                    "SELECT name FROM exposed_mask WHERE exposure = ? AND content IS NOT NULL",
-                    (exposure,),
-                )
-            ]
-            names.sort(key=natural_key)
+            rows = self._connection.execute(query, (self._exposure_id(scan, digest),))
+            return {
+                name: KnownMask(crops, bool(presence), drawn, bool(left_out))
+                for name, crops, presence, drawn, left_out in rows
+            }
+
+    def exposed_masks(
+        self, scan: ScanInfo, digest: str, names: Iterable[str]
+    ) -> Iterator[tuple[str, str, bytes]]:
+        """(name, the name that decided its crops, content) of those of these that have one."""
+        exposure = self._exposure_id(scan, digest)
+        query = (
+            "SELECT drawn, content FROM exposed_mask"
+            " WHERE exposure = ? AND name = ? AND content IS NOT NULL"
+        )
+        with translated(self.path):
             for name in names:
-                row = self._connection.execute(
-                    "SELECT content FROM exposed_mask WHERE exposure = ? AND name = ?",
-                    (exposure, name),
-                ).fetchone()
+                row = self._connection.execute(query, (exposure, name)).fetchone()
                 if row is not None:  # else it has changed meanwhile
-                    yield name, row[0]
+                    yield name, *row
 
     def not_exposed(self, scan: ScanInfo, digest: str) -> list[Failure]:
         """Masks that count, and of which the recipe makes nothing, with the reason."""
+        if self.version < EXPOSURES:
+            return []
         with translated(self.path):
             rows = self._connection.execute(
                 "SELECT name, reason FROM exposed_mask WHERE exposure = ? AND content IS NULL",
@@ -142,3 +174,34 @@ class KeptExposures(Connected):
             (scan.id,),
         )
         self._connection.execute("DELETE FROM exposure WHERE scan = ?", (scan.id,))
+
+    def receive_exposures(
+        self, scan: ScanInfo, other: KeptExposures, others: ScanInfo, new_name: Callable[[str], str]
+    ) -> None:
+        """Take in what is kept of another scan's masks, under the names that they have here.
+
+        Of a mask that counts here with another content nothing is taken. Where two scans have the
+        same mask, more stays: of exact chances, then of crops, then the first in order.
+        """
+        if other.version < EXPOSURES:
+            return
+        known = other._connection.execute
+        with self._transaction(), other.checked():
+            for theirs, digest, recipe in known(
+                "SELECT id, digest, recipe FROM exposure WHERE scan = ? ORDER BY digest",
+                (others.id,),
+            ).fetchall():
+                exposure = self._exposure_of(scan, digest, recipe)
+                query = (
+                    "SELECT mask.name, size, stamp, crops, presence, drawn, content, reason"
+                    " FROM exposed_mask AS one JOIN mask ON mask.scan = ? AND mask.name = one.name"
+                    " WHERE exposure = ?"
+                )
+                for name, *mark, crops, presence, drawn, content, reason in known(
+                    query, (others.id, theirs)
+                ):
+                    name = new_name(name)
+                    self._connection.execute(
+                        _TAKE_BETTER,
+                        (exposure, name, crops, presence, drawn, content, reason, scan.id, *mark),
+                    )

@@ -110,7 +110,9 @@ CREATE TABLE exposure (
 CREATE TABLE exposed_mask (       -- a mask whose counts are written anew loses its rows
     exposure INTEGER NOT NULL REFERENCES exposure(id),
     name TEXT NOT NULL,
-    crops INTEGER NOT NULL,       -- how many were drawn
+    crops INTEGER NOT NULL,       -- how many were drawn; 0 where there is to be another try
+    presence INTEGER NOT NULL,    -- whether the exact chances of classes are among it
+    drawn TEXT NOT NULL,          -- the name that decided its crops; merging changes names
     content BLOB,                 -- its CRC-32, expected pixels and crops; NULL where there is none
     reason TEXT,                  -- and why there is none
     PRIMARY KEY (exposure, name)

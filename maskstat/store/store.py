@@ -117,6 +117,12 @@ class Store(KeptProfiles, KeptExposures, KeptRuns, Copied):
         connection, path = _connect(IN_MEMORY), Path(IN_MEMORY)
         return cls(connection, path, prepare(connection, path, create=True))
 
+    def upgrade(self) -> None:
+        """Give a file of an earlier version the tables that it lacks: it is going to be written."""
+        if self.version < SCHEMA_VERSION:
+            with translated(self.path):
+                self.version = prepare(self._connection, self.path, create=True)
+
     def close(self) -> None:
         """Close the file."""
         self._connection.close()

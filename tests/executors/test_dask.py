@@ -26,9 +26,10 @@ from maskstat.executors.clusters import Cluster, cluster_at
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.panoptic import load_panoptic
 from maskstat.regions.profile_bytes import to_bytes
-from maskstat.scanning.counting import Counter, Outcomes, Unseen
+from maskstat.scanning.counting import Counter, Outcomes
 from maskstat.scanning.mask_reader import Reader
 from maskstat.scanning.measuring import Measured, Measurer
+from maskstat.scanning.worker_chunks import Unseen
 from maskstat.store.records import Failure, StoredMask
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.tally import Encoding, MaskTally
@@ -314,7 +315,7 @@ marks = st.one_of(st.integers(0, 2**63 - 1), st.text(max_size=5))
 masks = st.tuples(st.text(max_size=8), counts, encodings, st.integers(0, 2**40), marks)
 
 
-def plain(outcome: StoredMask | Failure | Measured | Unseen) -> object:
+def plain(outcome: StoredMask | Failure | Measured | Unseen[Failure]) -> object:
     if not isinstance(outcome, StoredMask):
         return outcome
     tally = outcome.tally

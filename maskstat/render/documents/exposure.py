@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from maskstat.exposure.counts import ExposureCounts
 from maskstat.scanning.stored_scan import StoredScan
+from maskstat.store.records import Failure
 
 
-def exposure_document(folder: StoredScan, seen: ExposureCounts) -> dict[str, Any]:
+def exposure_document(
+    folder: StoredScan, seen: ExposureCounts, left_out: Sequence[Failure] = ()
+) -> dict[str, Any]:
     """Everything `maskstat exposure --json` prints; plain JSON types.
 
     Keys: `scan`, `source`, `recipe` (its attributes), `does` (in words), `masks`,
+    `left_out` (masks that have no crops, and the `reason` of each),
     `crops_per_mask`, `exact_presence` (whether `in_crops` is exact, or that of the sampled crops),
     `batch_size`, and `classes`: index, name, `frequency` (the share in the folder), `exposure`
     (the share in crops, exact), `in_masks`, `in_crops`, `in_batches` (chances), and
@@ -32,6 +37,7 @@ def exposure_document(folder: StoredScan, seen: ExposureCounts) -> dict[str, Any
         "recipe": seen.recipe.to_dict(),
         "does": seen.recipe.words(),
         "masks": len(seen.names),
+        "left_out": [{"mask": one.mask, "reason": one.text} for one in left_out],
         "crops_per_mask": seen.crops_per_mask,
         "exact_presence": seen.chance is not None,
         "batch_size": seen.recipe.batch_size,

@@ -1,0 +1,41 @@
+"""An exposure that takes its time, for a test that kills it: `slow_exposure.py DB`.
+
+Commits follow each other closely, so that kills hit them. Every commit is a line of output.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import maskstat as ms
+from maskstat.exposure import mask_exposure
+from maskstat.exposure.recipe import Recipe
+from maskstat.scanning import exposing
+from maskstat.store.store import Store
+
+keep_exposed, expose = Store.keep_exposed, mask_exposure.expose
+
+
+def keep_and_say(store: Store, *arguments: Any) -> list[str]:
+    changed = keep_exposed(store, *arguments)
+    print("kept", flush=True)
+    return changed
+
+
+def slowly(*arguments: Any, **options: Any) -> Any:
+    time.sleep(0.001)
+    return expose(*arguments, **options)
+
+
+Store.keep_exposed = keep_and_say  # type: ignore[method-assign]
+mask_exposure.expose = slowly
+exposing.FLUSH_SECONDS = 0.01
+
+if __name__ == "__main__":
+    with ms.open_scan(sys.argv[1]) as scan:
+        exposing.make(scan, Recipe(crop=(2, 3)))
