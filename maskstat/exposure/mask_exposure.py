@@ -29,10 +29,10 @@ from maskstat.kernels.crops import (
 from maskstat.memory import ask_memory
 from maskstat.values.tally import IntArray
 
-# 1 / g^k with g^4 = g + 1: additive recurrences that fill three dimensions evenly
 _SMALL = 1 << 13  # height and width of masks together whose views are kept
 _LONGEST = 1 << 20  # side that a mask may be resized to
 _AXIS_BYTES = 40  # of working out how an axis is resized, for each of its pixels, about
+# 1 / g^k with g^4 = g + 1: additive recurrences that fill three dimensions evenly
 _STEPS = np.array([0.8191725133961645, 0.6710436067037893, 0.5497004779019703])
 
 

@@ -149,6 +149,7 @@ def crop_counts(runs: Runs, views: Sequence[CropView], crops: IntArray) -> IntAr
     """
     counts = np.zeros((len(crops), runs.label_count), np.int64)
     if len(crops):
+        ask_memory(8 * len(views) * sum(runs.shape))
         row_edges = np.stack([view.vertical.edges for view in views])
         column_edges = np.stack([view.horizontal.edges for view in views])
         sides = np.array([(view.vertical.crop, view.horizontal.crop) for view in views])

@@ -422,7 +422,7 @@ def test_rows_travel_with_their_masks(tmp_path: Path, measured: list[str]) -> No
         assert set(kept(other).values()) == set().union(*(_of(path) for path in stores))
 
 
-def natural(name: str) -> object:
+def natural(name: str) -> Any:
     return ms.naming.natural_key(name)
 
 
