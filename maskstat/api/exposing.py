@@ -66,7 +66,7 @@ def _making(
 ) -> str:
     """The call that works out what was asked for."""
     words = {key: asked[key] for key in ("recipe", "crop", "scale", "cat_max_ratio")}
-    given = {
+    given: dict[str, object] = {
         key: value if isinstance(value, (str, int, float, tuple, Path)) else Blank(key)
         for key, value in {**words, "crops": crops, "presence": presence or None}.items()
         if value is not None

@@ -161,17 +161,6 @@ def digest_of(scan: StoredScan, recipe: Recipe, seed: int = 0) -> str:
     return f"{recipe.digest}/{scan.catalog.digest}/{seed}"
 
 
-def crops_kept(scan: StoredScan, recipe: Recipe, *, seed: int = 0, presence: bool = False) -> int:
-    """Crops of each mask that are kept, where all masks are worked out; else 0."""
-    names = {name for table in scan.tables() for name in table.names}
-    most = 0
-    for exact in {presence, True}:
-        digest = digest_of(scan, recipe, seed=seed, presence=exact)
-        known = scan._store.exposed(scan.info, digest)
-        most = max(most, min((known.get(name, 0) for name in names), default=0))
-    return most
-
-
 def crops_kept(scan: StoredScan, recipe: Recipe, *, seed: int = 0) -> int:
     """Crops of each mask that are kept, where all masks are worked out; else 0."""
     known = scan._store.exposed(scan.info, digest_of(scan, recipe, seed))
