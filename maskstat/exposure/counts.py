@@ -27,13 +27,13 @@ NO_CLASS = "no class"  # what is ignored or filled, among the ignored values of 
 
 
 class CropNames(Sequence[str]):
-    """Names of the J crops of each of some masks, made when they are asked for."""
+    """Names of the J crops of each of some masks, or of some of them, made when asked for."""
 
-    def __init__(self, masks: tuple[str, ...], crops: int):
-        self._masks, self._crops = masks, crops
+    def __init__(self, masks: tuple[str, ...], crops: int, rows: IntArray | None = None):
+        self._masks, self._crops, self._rows = masks, crops, rows
 
     def __len__(self) -> int:
-        return len(self._masks) * self._crops
+        return len(self._masks) * self._crops if self._rows is None else len(self._rows)
 
     @overload
     def __getitem__(self, at: int) -> str: ...
@@ -44,7 +44,8 @@ class CropNames(Sequence[str]):
     def __getitem__(self, at: int | slice) -> str | tuple[str, ...]:
         if isinstance(at, slice):
             return tuple(self[number] for number in range(*at.indices(len(self))))
-        mask, crop = divmod(range(len(self))[at], self._crops)
+        row = range(len(self))[at]
+        mask, crop = divmod(row if self._rows is None else int(self._rows[row]), self._crops)
         return f"{self._masks[mask]} crop {crop}"
 
 
@@ -174,10 +175,8 @@ class ExposureCounts:
         keys = np.repeat(np.arange(len(self.names)), np.diff(self.indptr)) * len(self.catalog)
         keys += self.classes
         mask = np.repeat(np.arange(len(self.crops)) // self.crops_per_mask, self.crops.class_counts)
-        found, times = np.unique(mask * len(self.catalog) + self.crops.classes, return_counts=True)
-        share = np.zeros(keys.size)
-        share[np.searchsorted(keys, found)] = times / self.crops_per_mask
-        return share
+        found = np.searchsorted(keys, mask * len(self.catalog) + self.crops.classes)
+        return np.bincount(found, minlength=keys.size) / self.crops_per_mask
 
     @property
     def in_crops(self) -> FloatArray:
@@ -252,13 +251,19 @@ class ExposureCounts:
         if (self.draws == 1).all():
             return self.crops
         ends = np.rint(np.cumsum(np.repeat(self.draws, self.crops_per_mask))).astype(np.int64)
-        return self.crops.take(np.repeat(np.arange(len(self.crops)), np.diff(ends, prepend=0)))
+        return self._taken(np.repeat(np.arange(len(self.crops)), np.diff(ends, prepend=0)))
+
+    def _taken(self, rows: IntArray) -> MaskLedger:
+        """These of the crops; millions of names are not made for it."""
+        numbered = replace(self.crops, names=range(len(self.crops)))  # type: ignore[arg-type]
+        names = CropNames(self.names, self.crops_per_mask, rows)
+        return replace(numbered.take(rows), names=names)  # type: ignore[arg-type]
 
     def replicates(self) -> list[MaskLedger]:
         """The crops in parts that were drawn independently: what weights vary by, crops vary by."""
         count = min(REPLICATES, self.crops_per_mask)
         turn = np.arange(len(self.crops)) % max(1, self.crops_per_mask) % max(1, count)
-        return [self.crops.take(np.flatnonzero(turn == number)) for number in range(count)]
+        return [self._taken(np.flatnonzero(turn == number)) for number in range(count)]
 
 
 class _Joined:

@@ -103,6 +103,11 @@ def test_blocks_and_bytes_change_nothing(monkeypatch: pytest.MonkeyPatch, exact:
         whole.crops.pixels, np.concatenate([row[row > 0] for row in rows]).astype(np.int64)
     )
     assert list(whole.crops.names[5:7]) == ["m0 crop 5", "m1 crop 0"]
+    first, *others = whole.replicates()
+    assert list(first.names)[:3] == ["m0 crop 0", "m0 crop 4", "m1 crop 0"]
+    assert len(others) == 3 and np.array_equal(first.dense()[1], whole.crops.dense()[4])
+    doubled = whole.drawn({name: float(n == 1) for n, name in enumerate(whole.names)}).ledger
+    assert len(doubled) == len(whole.crops) and doubled.names[39] == "m1 crop 0"
     fewer = masks[0][1]._replace(counts=masks[0][1].counts[1:], area=masks[0][1].area[1:])
     with pytest.raises(ParameterError, match="different numbers of crops"):
         ExposureCounts.of(Recipe(), CATALOG, [*masks, ("x", fewer)])
