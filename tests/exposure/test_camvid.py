@@ -12,7 +12,7 @@ from PIL import Image
 import maskstat
 from maskstat.exposure.recipe import Recipe
 from tests.support.equal_cost_cases import CAMVID_NAMES
-from tests.support.paths import CAMVID
+from tests.support.paths import CAMVID, ROOT
 
 MASKS = CAMVID / "train" / "masks"
 
@@ -54,6 +54,13 @@ def test_weights_of_crops_against_those_of_the_folder(scan: maskstat.Scan, side:
     gain = 100 * (scan.histogram.frequency / seen.frequency - 1)
     shown = [CAMVID_NAMES.index(name) for name in SHOWN]
     assert gain[shown].round(1).tolist() == list(GAINS[side])
+
+
+def test_the_page_has_these_figures() -> None:
+    page = (ROOT / "docs" / "exposure.md").read_text(encoding="utf-8")
+    assert f"| crop | {' | '.join(SHOWN)} |" in page
+    for side, gains in GAINS.items():
+        assert f"| {side}² | {' | '.join(f'{gain:+.1f}' for gain in gains)} |" in page
 
 
 def test_presence_and_pedestrians_in_crops_of_128(scan: maskstat.Scan) -> None:
