@@ -28,11 +28,13 @@ if TYPE_CHECKING:
     from maskstat.api.costs import Costs
     from maskstat.api.counting import MaskCounter, count
     from maskstat.api.given_counts import from_counts
+    from maskstat.api.loader_check import LoaderCheck
     from maskstat.api.making import Splits, open_scan, scan, scan_splits
     from maskstat.api.merging import merge
     from maskstat.api.registries import Preset, preset, presets, sampling_methods, schemes
     from maskstat.api.scan import Exposure, Scan
     from maskstat.api.stores import ScanRecord, remove_scan, scans
+    from maskstat.api.watching import Watch, watch
     from maskstat.errors import MaskstatError
     from maskstat.exposure.recipe import Recipe
     from maskstat.exposure.rescaling import Rescaling
@@ -63,6 +65,7 @@ __all__ = [
     "Drawing",
     "Encoding",
     "Exposure",
+    "LoaderCheck",
     "MaskCounter",
     "MaskLedger",
     "MaskTally",
@@ -78,6 +81,7 @@ __all__ = [
     "ScanRecord",
     "Scheme",
     "Splits",
+    "Watch",
     "WeightTable",
     "__version__",
     "count",
@@ -95,6 +99,7 @@ __all__ = [
     "scan_splits",
     "scans",
     "schemes",
+    "watch",
 ]
 
 # Where each public name lives; imported on first use, so that `import maskstat` costs nothing.
@@ -110,6 +115,7 @@ _HOMES = {
     "Drawing": "render.plots.drawing",
     "Encoding": "values.tally",
     "Exposure": "api.scan",
+    "LoaderCheck": "api.loader_check",
     "MaskCounter": "api.counting",
     "MaskLedger": "values.ledger",
     "MaskTally": "values.tally",
@@ -125,6 +131,7 @@ _HOMES = {
     "ScanRecord": "api.stores",
     "Scheme": "weights.schemes",
     "Splits": "api.making",
+    "Watch": "api.watching",
     "WeightTable": "weights.table",
     "count": "api.counting",
     "from_counts": "api.given_counts",
@@ -141,6 +148,7 @@ _HOMES = {
     "scan_splits": "api.making",
     "scans": "api.stores",
     "schemes": "api.registries",
+    "watch": "api.watching",
 }
 
 

@@ -34,6 +34,7 @@ FILES_OF = {
     "slow": ["keras", "executors/test_dask_scan.py", "house/test_training_doc.py"],
     "torch": [
         "torch",
+        "arrays/test_device_labels.py",
         "arrays/test_torch.py",
         "house/test_examples.py",
         "house/test_training_doc.py",
@@ -45,6 +46,7 @@ FILES_OF = {
     "extra": [
         "torch",
         "api/test_user_session.py",
+        "arrays/test_device_labels.py",
         "arrays/test_torch.py",
         "keras",
         "executors/test_dask.py",

@@ -80,10 +80,10 @@ def things(masks: Any, key: Key | None) -> Iterator[Any]:
             raise _no_key_here(masks, key)
         yield masks
     elif isinstance(masks, Mapping):
-        yield from _taken(masks, key, "masks are")
+        yield from taken(masks, key, "masks are")
     else:
         for item in _items(masks):
-            yield from _taken(item, key, "items are")
+            yield from taken(item, key, "items are")
 
 
 def _items(masks: Any) -> Iterator[Any]:
@@ -102,7 +102,7 @@ def _items(masks: Any) -> Iterator[Any]:
     )
 
 
-def _taken(item: Any, key: Key | None, what: str) -> Iterator[Any]:
+def taken(item: Any, key: Key | None, what: str) -> Iterator[Any]:
     """The mask of an item, or its masks where the key leads to several."""
     if key is None:
         if not is_countable(item):
@@ -112,7 +112,7 @@ def _taken(item: Any, key: Key | None, what: str) -> Iterator[Any]:
     chosen = _at(item, key, what)
     for thing in chosen if isinstance(chosen, (list, tuple)) else [chosen]:
         if not is_countable(thing):
-            raise ParameterError(f"leads to {_described(thing)}, which is no mask", parameter="key")
+            raise ParameterError(f"leads to {described(thing)}, which is no mask", parameter="key")
         yield thing
 
 
@@ -128,13 +128,13 @@ def _at(item: Any, key: Key, what: str) -> Any:
         return item[key]
     except (AttributeError, KeyError, IndexError, TypeError):
         raise ParameterError(
-            f"{key!r} is nowhere in them: {what} {_described(item)}", parameter="key"
+            f"{key!r} is nowhere in them: {what} {described(item)}", parameter="key"
         ) from None
 
 
 def _no_key_here(thing: Any, key: Key) -> ParameterError:
     return ParameterError(
-        f"{key!r} is for tuples and dicts: here is {_described(thing)}",
+        f"{key!r} is for tuples and dicts: here is {described(thing)}",
         parameter="key",
         remedy="leave it out, or pass what holds the masks alone",
     )
@@ -142,7 +142,7 @@ def _no_key_here(thing: Any, key: Key) -> ParameterError:
 
 def _unclear(item: Any, what: str) -> ParameterError:
     """What to say where an item is no mask by itself."""
-    problem = f"{what} {_described(item)}"
+    problem = f"{what} {described(item)}"
     if isinstance(item, Mapping):
         example = next((name for name in item if "mask" in str(name)), next(iter(item), "mask"))
         value = printable(example) if isinstance(example, str) else str(example)
@@ -160,7 +160,7 @@ def _unclear(item: Any, what: str) -> ParameterError:
     return ParameterError(problem, parameter="masks", remedy=remedy)
 
 
-def _described(item: Any) -> str:
+def described(item: Any) -> str:
     """What an item is, in a few words."""
     if is_array(item):
         try:

@@ -163,6 +163,20 @@ def counting() -> None:
     assert ms.MaskTally.of_pixels("mask", masks[0], encoding).area == 20
 
 
+def watching(scan: ms.Scan) -> None:
+    """A loader, beside what a recipe says of it."""
+    labels = np.zeros((2, 8, 8), np.int64)
+    loader: ms.Watch[tuple[int, object]] = ms.watch([(1, labels)], classes=scan.catalog)
+    assert [number for number, _ in loader] == [1]
+    assert (len(loader), loader.mask_count, loader.catalog.names) == (1, 2, scan.catalog.names)
+    assert loader.loader == [(1, labels)]
+    assert loader.scan().histogram.labelled_pixels == 128
+    exposure: ms.Exposure = scan.exposure({"crop": 8})
+    found: ms.LoaderCheck = loader.compare(exposure, confidence=0.9)
+    assert found.agrees == (not found.findings)
+    assert len(found.to_pandas()) == len(scan.catalog)
+
+
 def measuring() -> None:
     """Predictions against labels."""
     truth, answer = np.array([0, 1, 1, 2]), np.array([0, 1, 2, 2])
@@ -199,6 +213,7 @@ def main(masks: Path, work: Path) -> None:
         weighing(scan, work)
         sampling(scan, work)
         looking(scan, work)
+        watching(scan)
         refused(scan, masks)
     counting()
     measuring()

@@ -17,7 +17,9 @@ from maskstat import errors
 from maskstat.api.check import Check
 from maskstat.api.costs import Costs
 from maskstat.api.counting import MaskCounter
+from maskstat.api.loader_check import LoaderCheck, SeenShare
 from maskstat.api.making import Splits
+from maskstat.api.watching import Watch, watch
 from maskstat.regions.profile import PixelProfile
 from maskstat.sampling.table import ClassMix, SamplingTable
 from maskstat.scanning.stored_scan import StoredScan
@@ -91,12 +93,16 @@ prices: dict[str, Any] = {
 
 price_list = PriceList(**{**prices, "average": "pixel"})
 
+share = SeenShare(HOSTILE, 1.0, 1.0, 1.0, 1.0)
+
 # Values that say more than their fields' sizes, as large and as hostile as they get.
 LARGE: dict[type, object] = {
     Splits: Splits(dict.fromkeys(names), 0),
     Check: Check(HOSTILE, HOSTILE, MANY, MANY, names, True, (Finding("lossy", MANY, names),) * 99),
     Costs: Costs(histogram, HOSTILE, price_list, price_list),
     MaskCounter: counter,
+    LoaderCheck: LoaderCheck((share,) * MANY, share, names, MANY, 0.95),
+    Watch: watch(table.names, classes=few),
     ClassCounts: ClassCounts(counts),
     ClassCatalog: catalog,
     ClassHistogram: histogram,

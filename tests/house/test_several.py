@@ -195,6 +195,10 @@ CASES: dict[tuple[str, str], tuple[object, Callable[[Any, Any], object]]] = {
     ("api.making.scan", "exclude"): ("train/*", lambda v, w: counted(exclude=v)),
     ("api.merging.merge", "stores"): ("a.db", lambda v, w: merged(v)),
     ("api.merging.merge", "scans"): ("t", lambda v, w: merged("a.db", scans=v)),
+    ("api.watching.watch", "ignore"): (
+        "12",
+        lambda v, w: ms.watch([], classes=2, ignore=v).catalog.ignored_values,
+    ),
     ("api.scan.Scan.check", "against"): (
         "v",
         lambda v, w: [f.to_dict() for f in w.scan.check(against=v).findings],

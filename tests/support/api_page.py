@@ -33,6 +33,11 @@ SECTIONS = (
         "Arrays, tensors, data sets and loaders.",
         ("api.counting", "counting"),
     ),
+    (
+        "Watching a loader",
+        "Whether training gets what a recipe says.",
+        ("api.watching", "api.loader_check"),
+    ),
     ("Counts you have", "Where somebody has counted already.", ("api.given_counts",)),
     ("Weights", "One number a class.", ("weights",)),
     ("Costs", "What constant predictions cost under weights.", ("api.costs",)),
