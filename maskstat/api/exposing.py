@@ -54,23 +54,24 @@ def exposed(
     try:
         counts = exposing.exposure(scan, recipe, crops=wanted, presence=presence)
     except ExposureError as error:
-        error.remedy = error.remedy or _making(scan, asked, crops=crops, presence=presence)
+        error.remedy = error.remedy or _making(
+            asked,
+            crops=crops,
+            presence=presence or None,
+            unlisted="ignore" if scan.histogram.unlisted_pixels else None,
+        )
         raise
     if table is None:
         return counts
     return counts.drawn(dict(zip(table.names, table.weights.tolist(), strict=True)))
 
 
-def _making(
-    scan: StoredScan, asked: Mapping[str, Any], *, crops: int | None, presence: bool
-) -> str:
+def _making(asked: Mapping[str, Any], **more: object) -> str:
     """The call that works out what was asked for."""
     words = {key: asked[key] for key in ("recipe", "crop", "scale", "cat_max_ratio")}
-    given: dict[str, object] = {
+    given = {
         key: value if isinstance(value, (str, int, float, tuple, Path)) else Blank(key)
-        for key, value in {**words, "crops": crops, "presence": presence or None}.items()
+        for key, value in {**words, **more}.items()
         if value is not None
     }
-    if scan._given.digest != scan.info.catalog.digest:
-        given |= scan._catalog_options()
     return f"type: {call('Scan.exposure', **given)}"

@@ -7,15 +7,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
-from maskstat.errors import ParameterError, StoreError, WeightError
+from maskstat.errors import ExposureError, ParameterError, StoreError, WeightError
 from maskstat.frames import data_frame
 from maskstat.naming import printable
 from maskstat.parameters import several
 from maskstat.scanning import stored_scan
 from maskstat.scanning.stored_scan import Classes, StoredScan
-from maskstat.showing import one_line
+from maskstat.showing import cut, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -259,13 +259,18 @@ class Scan(StoredScan):
             WeightError: nothing is labelled, or no solution was found.
             ParameterError: an unknown method or parameter.
         """
-        from maskstat.sampling.compute import sample
-
         if not allow_incomplete:
             self._need_complete()
         self._need_classes()
+        return self._sampled(self.ledger, method, parameters)
+
+    def _sampled(
+        self, masks: MaskLedger, method: str, parameters: Mapping[str, object] | None
+    ) -> SamplingTable:
+        from maskstat.sampling.compute import sample
+
         return sample(
-            self.ledger,
+            masks,
             self.catalog.names,
             method,
             parameters=parameters,
@@ -598,7 +603,63 @@ class Exposure(Scan):
         self.folder, self.counts = folder, counts
 
     def __repr__(self) -> str:
-        return one_line(self, self.name, self.recipe.words())
+        return one_line(self, cut(self.name), self.does)
+
+    def sampling(
+        self,
+        method: str = "repeat-factor",
+        *,
+        parameters: Mapping[str, object] | None = None,
+        allow_incomplete: bool = False,
+    ) -> SamplingTable:
+        """How often to draw each mask, by what is expected in its crops; as of a scan.
+
+        Raises:
+            WeightError: nothing is labelled, or no solution was found.
+            ParameterError: an unknown method or parameter.
+        """
+        return self._sampled(self.counts.masks, method, parameters)
+
+    def exposure(self, *args: Any, **named: Any) -> Exposure:
+        """The folder under another recipe: `Scan.exposure` of `folder`."""
+        return self.folder.exposure(*args, **named)
+
+    def check(self, *args: object, **named: object) -> NoReturn:
+        """Files are the folder's. Raises ExposureError."""
+        self._refuse("check")
+
+    def compare(self, *args: object, **named: object) -> NoReturn:
+        """Splits of files are compared. Raises ExposureError."""
+        self._refuse("compare")
+
+    def export(self, *args: object, **named: object) -> NoReturn:
+        """Masks are the folder's. Raises ExposureError."""
+        self._refuse("export")
+
+    def under(self, *args: object, **named: object) -> NoReturn:
+        """Other classes are other counts: read the folder under them. Raises ExposureError."""
+        self._refuse("under")
+
+    def need_profile(self, *, of_all: bool = False) -> NoReturn:
+        """Components and borders of crops are not measured. Raises ExposureError."""
+        self._refuse("need_profile")
+
+    @property
+    def profile(self) -> None:
+        """None: components and borders of crops are not measured."""
+        return None
+
+    @property
+    def profile_state(self) -> None:
+        """None: nothing was measured."""
+        return None
+
+    def _refuse(self, method: str) -> NoReturn:
+        raise ExposureError(
+            f"{method} is of masks as they are, and these are crops of them",
+            where=printable(self.name),
+            remedy=f"use the scan itself: folder.{method}",
+        )
 
     def close(self) -> None:
         """Nothing: the store is the scan's to close."""
@@ -629,6 +690,11 @@ class Exposure(Scan):
     def ledger(self) -> MaskLedger:
         """Sampled crops, a row each."""
         return self.counts.ledger
+
+    @property
+    def does(self) -> str:
+        """What lies between the masks and the loss, in a few words."""
+        return self.counts.words
 
     @property
     def frequency(self) -> FloatArray:

@@ -42,6 +42,14 @@ from maskstat.cli.options import (
     scheme_names,
     typed,
 )
+from maskstat.cli.recipes import (
+    AskedRecipe,
+    CatMaxRatio,
+    CropOption,
+    RecipeOption,
+    SamplerOption,
+    ScaleOption,
+)
 from maskstat.cli.values import file
 
 
@@ -71,6 +79,11 @@ def command(
     seed: Seed = None,
     allow_incomplete: AllowIncomplete = False,
     out: Annotated[Path | None, output_file("Draw them: .png, .svg or .pdf.")] = None,
+    recipe: RecipeOption = None,
+    crop: CropOption = None,
+    scale: ScaleOption = None,
+    cat_max_ratio: CatMaxRatio = None,
+    sampler: SamplerOption = None,
     scan: ScanName = None,
     db: Database = None,
     classes: ClassesOption = None,
@@ -92,13 +105,20 @@ def command(
     rows = rows_of(order, all_classes, json=json)
     if out is not None:
         check_path(out)
-    chosen = counted_scan(
+    folder = counted_scan(
         counts, unit, db, scan, classes, ignore, allow_incomplete, reduce_zero_label
     )
+    about = with_options(db, scan, classes, ignore)
+    asked = AskedRecipe(recipe, crop, scale, cat_max_ratio, sampler)
     reads = reads_along() and not json
     of_equal_cost = scheme in {None, "equal-cost"}
     same_weights = of_equal_cost or (average, batch_size, seed) == (None, None, None)
-    with chosen, offering_commands():
+    with folder, offering_commands():
+        chosen = asked.seen(
+            folder,
+            about + (" --reduce-zero-label" if reduce_zero_label else ""),
+            allow_incomplete=allow_incomplete,
+        )
         offered = reads and weights is None and same_weights and may_be_weighed(chosen)
         costs = chosen.costs(
             weights,
@@ -121,5 +141,5 @@ def command(
         output().print(cost_table(costs.to_document(), rows))
         if offered and out is None and confidence is None:
             say_next(f"{typed(command='weights')} -o weights.json")
-    say_left_out(chosen, with_options(db, scan, classes, ignore))
+    say_left_out(folder, about)
     return 0

@@ -14,6 +14,7 @@ from maskstat.cli.options import (
     Database,
     IgnoreOption,
     JsonOption,
+    ReduceZeroLabelOption,
     ScanName,
     announce_scan,
     choice,
@@ -35,6 +36,7 @@ from maskstat.cli.recipes import (
 )
 from maskstat.cli.values import name, whole
 from maskstat.executors.choices import EXECUTORS, ExecutorName
+from maskstat.weights.choices import UNLISTED, Unlisted
 
 
 def register(app: typer.Typer) -> None:
@@ -79,11 +81,15 @@ def command(
         str | None,
         typer.Option("--scheduler", metavar="ADDRESS", parser=name, help="As in 'scan'."),
     ] = None,
+    unlisted: Annotated[
+        Unlisted, choice("--unlisted", known=UNLISTED, help="Values nobody explained.")
+    ] = "refuse",
     allow_incomplete: AllowIncomplete = False,
     scan: ScanName = None,
     db: Database = None,
     classes: ClassesOption = None,
     ignore: IgnoreOption = None,
+    reduce_zero_label: ReduceZeroLabelOption = False,
     all_classes: AllOption = False,
     json: JsonOption = False,
 ) -> int:
@@ -94,7 +100,10 @@ def command(
     weights, costs, sampling and report take the same options then.
     """
     rows = rows_of(None, all_classes, json=json)
-    with stored_scan(db, scan, classes, ignore) as folder, offering_commands():
+    with (
+        stored_scan(db, scan, classes, ignore, None, reduce_zero_label) as folder,
+        offering_commands(),
+    ):
         with progress_bar("exposing") as on_progress:
             seen = folder.exposure(
                 recipe,
@@ -106,6 +115,7 @@ def command(
                 sampler=sampler,
                 crops=crops,
                 presence=presence,
+                unlisted=unlisted,
                 allow_incomplete=allow_incomplete,
                 executor=executor,
                 scheduler=scheduler,

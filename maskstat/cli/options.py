@@ -340,6 +340,8 @@ def announce_scan(scan: StoredScan, *, beside_data: bool = False) -> None:
     if scan.info.id:
         end = "" if scan.info.complete else ", interrupted: some masks are not counted"
         say(f"Scan {printable(scan.name)}{end}", on_stdout=not beside_data)
+    if (does := getattr(scan, "does", None)) is not None:
+        say(f"as training sees it: {printable(does)}", on_stdout=not beside_data)
 
 
 def announce_written(path: Path) -> None:

@@ -22,6 +22,14 @@ from maskstat.cli.options import (
     scheme_names,
     stored_scan,
 )
+from maskstat.cli.recipes import (
+    AskedRecipe,
+    CatMaxRatio,
+    CropOption,
+    RecipeOption,
+    SamplerOption,
+    ScaleOption,
+)
 from maskstat.cli.values import whole
 from maskstat.render.plots.choices import ORDERS, Order
 from maskstat.render.plots.plot import DPI, KINDS
@@ -68,6 +76,11 @@ def command(
             "--dpi", metavar="N", parser=whole(*DPI), help="Pixels an inch, for .png: 36 to 600."
         ),
     ] = 200,
+    recipe: RecipeOption = None,
+    crop: CropOption = None,
+    scale: ScaleOption = None,
+    cat_max_ratio: CatMaxRatio = None,
+    sampler: SamplerOption = None,
     db: Database = None,
     classes: ClassesOption = None,
     ignore: IgnoreOption = None,
@@ -77,12 +90,15 @@ def command(
     Writes a figure that is ready for a paper, and prints what it shows in words.
     """
     first, others = (scan[0], scan[1:]) if scan else (None, [])
-    with stored_scan(db, first, classes, ignore) as chosen:
+    about = with_options(db, first, classes, ignore)
+    asked = AskedRecipe(recipe, crop, scale, cat_max_ratio, sampler)
+    with stored_scan(db, first, classes, ignore) as folder:
+        chosen = asked.seen(folder, about)
         drawing = chosen.plot(
             kind, out, others=others, log=log, order=order, schemes=scheme, dpi=dpi
         )
     announce_scan(chosen)
     say(drawing.description, on_stdout=True)
     announce_written(out)
-    say_next(f"maskstat report{with_options(db, first, classes, ignore)} -o report.html")
+    say_next(f"maskstat report{asked}{about} -o report.html")
     return 0

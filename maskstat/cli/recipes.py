@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from maskstat.cli.options import beginning
 from maskstat.cli.values import file, number
+
+if TYPE_CHECKING:
+    from maskstat.api.scan import Scan
+    from maskstat.weights.choices import Unlisted
 
 
 def _named() -> list[str]:
@@ -68,3 +74,70 @@ DropLast = Annotated[
         "default.",
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class AskedRecipe:
+    """What options say of a recipe, for commands of a scan or of what training sees of it."""
+
+    recipe: str | None
+    crop: str | None
+    scale: str | None
+    cat_max_ratio: float | None
+    sampler: Path | None = None
+
+    def __bool__(self) -> bool:
+        named = (self.recipe, self.crop, self.scale, self.cat_max_ratio)
+        return any(value is not None for value in named)
+
+    def __str__(self) -> str:
+        """The options that make another command speak of the same, a blank before each."""
+        given = {
+            "--recipe": self.recipe,
+            "--crop": self.crop,
+            "--scale": self.scale,
+            "--cat-max-ratio": self.cat_max_ratio,
+            "--sampler": self.sampler,
+        }
+        words = [str(word) for pair in given.items() if pair[1] is not None for word in pair]
+        return "".join(f" {shlex.quote(word)}" for word in words)
+
+    def seen(
+        self,
+        folder: Scan,
+        about: str,
+        *,
+        unlisted: Unlisted = "ignore",
+        allow_incomplete: bool = False,
+    ) -> Scan:
+        """The scan as training sees it, where a recipe is asked for. Nothing is decoded.
+
+        Args:
+            about: the options that name the scan, for the command that works it out.
+
+        Raises:
+            ExposureError: it was not worked out; the remedy is that command.
+            ParameterError: a recipe that means nothing, or a sampler without one.
+        """
+        from maskstat.errors import ExposureError, argument
+        from maskstat.parameters import refuse_idle
+
+        if not self:
+            goes_with = f"{argument('recipe')} or {argument('crop')}"
+            refuse_idle({"sampler": self.sampler}, goes_with=goes_with)
+            return folder
+        try:
+            return folder.exposure(
+                self.recipe,
+                crop=self.crop,
+                scale=self.scale,
+                cat_max_ratio=self.cat_max_ratio,
+                sampler=self.sampler,
+                stored=True,
+                unlisted=unlisted,
+                allow_incomplete=allow_incomplete,
+            )
+        except ExposureError as error:
+            part = " --allow-incomplete" if allow_incomplete and not folder.info.complete else ""
+            error.remedy = f"{error.remedy}{part}{about}"
+            raise

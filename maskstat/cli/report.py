@@ -21,6 +21,14 @@ from maskstat.cli.options import (
     print_text,
     stored_scan,
 )
+from maskstat.cli.recipes import (
+    AskedRecipe,
+    CatMaxRatio,
+    CropOption,
+    RecipeOption,
+    SamplerOption,
+    ScaleOption,
+)
 from maskstat.cli.values import whole
 from maskstat.render.report.report import FORMATS, MOST_EXAMPLES, Format
 
@@ -52,6 +60,11 @@ def command(
             "the one with fewest. Reads their files again. Default: 0, none.",
         ),
     ] = 0,
+    recipe: RecipeOption = None,
+    crop: CropOption = None,
+    scale: ScaleOption = None,
+    cat_max_ratio: CatMaxRatio = None,
+    sampler: SamplerOption = None,
     scan: ScanName = None,
     db: Database = None,
     classes: ClassesOption = None,
@@ -70,12 +83,14 @@ def command(
     if json:
         format = "json"
     path = out or (Path("report.html") if format in {None, "html"} else None)
-    with stored_scan(db, scan, classes, ignore) as chosen:
+    about = with_options(db, scan, classes, ignore)
+    asked = AskedRecipe(recipe, crop, scale, cat_max_ratio, sampler)
+    with stored_scan(db, scan, classes, ignore) as folder:
+        chosen = asked.seen(folder, about)
         text = chosen.report(path, format=format, examples=examples)
         nexts: list[str] = []
         if reads_along() and path is not None:
-            about = with_options(db, scan, classes, ignore)
-            nexts = after_counts(chosen, about, weights_only=True)
+            nexts = after_counts(chosen, f"{asked}{about}", weights_only=True)
     announce_scan(chosen, beside_data=True)
     if path is None:
         print_text(text)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from maskstat.cli.next_commands import say_next
+from maskstat.cli.next_commands import say_next, with_options
 from maskstat.cli.options import (
     AllOption,
     AllowIncomplete,
@@ -31,6 +31,13 @@ from maskstat.cli.options import (
     rows_of,
     stored_scan,
     typed,
+)
+from maskstat.cli.recipes import (
+    AskedRecipe,
+    CatMaxRatio,
+    CropOption,
+    RecipeOption,
+    ScaleOption,
 )
 
 
@@ -61,6 +68,10 @@ def command(
     allow_incomplete: AllowIncomplete = False,
     out: TableOutput = None,
     layout: TableLayout = None,
+    recipe: RecipeOption = None,
+    crop: CropOption = None,
+    scale: ScaleOption = None,
+    cat_max_ratio: CatMaxRatio = None,
     scan: ScanName = None,
     db: Database = None,
     classes: ClassesOption = None,
@@ -82,6 +93,10 @@ def command(
             allow_incomplete=allow_incomplete or None,
             out=out,
             layout=layout,
+            recipe=recipe,
+            crop=crop,
+            scale=scale,
+            cat_max_ratio=cat_max_ratio,
             scan=scan,
             db=db,
             classes=classes,
@@ -94,7 +109,10 @@ def command(
     rows = rows_of(order, all_classes, json=json)
     form = layout_of(layout, out)
     parameters = parameters_of(param)
-    with stored_scan(db, scan, classes, ignore) as chosen, offering_commands():
+    asked = AskedRecipe(recipe, crop, scale, cat_max_ratio)
+    about = with_options(db, scan, classes, ignore)
+    with stored_scan(db, scan, classes, ignore) as folder, offering_commands():
+        chosen = asked.seen(folder, about, allow_incomplete=allow_incomplete)
         table = chosen.sampling(
             "repeat-factor" if method is None else method,
             parameters=parameters,

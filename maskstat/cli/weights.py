@@ -41,6 +41,14 @@ from maskstat.cli.options import (
     scheme_names,
     typed,
 )
+from maskstat.cli.recipes import (
+    AskedRecipe,
+    CatMaxRatio,
+    CropOption,
+    RecipeOption,
+    SamplerOption,
+    ScaleOption,
+)
 from maskstat.cli.values import file, number
 from maskstat.naming import printable
 from maskstat.weights.choices import (
@@ -134,6 +142,11 @@ def command(
     compare: Annotated[
         bool, typer.Option("--compare", help="Show all schemes side by side.")
     ] = False,
+    recipe: RecipeOption = None,
+    crop: CropOption = None,
+    scale: ScaleOption = None,
+    cat_max_ratio: CatMaxRatio = None,
+    sampler: SamplerOption = None,
     scan: ScanName = None,
     db: Database = None,
     classes: ClassesOption = None,
@@ -171,11 +184,18 @@ def command(
     form = layout_of(layout, out)
     parameters, bounds = parameters_of(param), _clip(clip)
     epsilon_of(confidence)  # one that is no probability is said before anything is computed
-    chosen = counted_scan(
+    folder = counted_scan(
         counts, unit, db, scan, classes, ignore, allow_incomplete, reduce_zero_label
     )
     about = with_options(db, scan, classes, ignore)
+    asked = AskedRecipe(recipe, crop, scale, cat_max_ratio, sampler)
     with offering_commands():
+        chosen = asked.seen(
+            folder,
+            about + (" --reduce-zero-label" if reduce_zero_label else ""),
+            unlisted=unlisted,
+            allow_incomplete=allow_incomplete,
+        )
         if compare:
             tables = chosen.all_weights(
                 normalize=normalize,
@@ -190,9 +210,9 @@ def command(
                 stored = counts is None and not reduce_zero_label
                 say_next(
                     f"{typed(without='--compare')} --scheme NAME -o weights.json",
-                    *([f"maskstat report{about} -o report.html"] if stored else []),
+                    *([f"maskstat report{asked}{about} -o report.html"] if stored else []),
                 )
-            say_left_out(chosen, about)
+            say_left_out(folder, about)
             return 0
         table = chosen.weights(
             "equal-cost" if scheme is None else scheme,
@@ -218,7 +238,7 @@ def command(
         document = table.to_document()
         said = {"average_weight": table.average_weight, "notes": list(table.notes)}
         print_json({**document.metadata, **document.columns, **said})
-        say_left_out(chosen, about)
+        say_left_out(folder, about)
         return 0
     from maskstat.render.terminal.tables import binary_note, weight_table
 
@@ -234,7 +254,7 @@ def command(
             for value in (*not_compared.values(), *not_ordered.values())
         )
         say_next(f"{typed()} -o weights.json", *([f"{typed()} --compare"] if compared else []))
-    say_left_out(chosen, about)
+    say_left_out(folder, about)
     return 0
 
 

@@ -259,6 +259,25 @@ class ExposureCounts:
         names = CropNames(self.names, self.crops_per_mask, rows)
         return replace(numbered.take(rows), names=names)  # type: ignore[arg-type]
 
+    @property
+    def words(self) -> str:
+        """What lies between the masks and the loss, in a few words."""
+        name = "" if self.recipe.name is None else f"{self.recipe.name}: "
+        drawn = "" if (self.draws == 1).all() else ", masks drawn by a sampler"
+        return f"{name}{self.recipe.words()}{drawn}"
+
+    @property
+    def masks(self) -> MaskLedger:
+        """A row a mask: pixels expected in a crop of it, rounded, of what is there at least 1."""
+        return MaskLedger(
+            len(self.catalog),
+            self.names,
+            _whole(self.crop_pixels),
+            self.indptr,
+            self.classes,
+            _whole(self.expected / 2.0**UNIT_BITS),
+        )
+
     def replicates(self) -> list[MaskLedger]:
         """The crops in parts that were drawn independently: what weights vary by, crops vary by."""
         count = min(REPLICATES, self.crops_per_mask)

@@ -25,8 +25,22 @@ _SCHEMES = "known are equal-cost, balanced, max-count"
 # Lines that begin with the command's name stand alone; others follow the command's beginning.
 SHOW: dict[str, tuple[Case, ...]] = {"--classes": LABELS, "--ignore": IGNORED, "--db": NO_STORES}
 
+# Of commands that take a recipe and decode nothing.
+_UNSEEN = (
+    failure("--crop 1", "3 masks of 3 not worked out", "type: maskstat exposure --crop 1"),
+    failure(
+        "--crop 1x2 --scale 0.5:2 --classes 5 --ignore 3",
+        "type: maskstat exposure --crop 1x2 --scale 0.5:2 --classes 5 --ignore 3",
+    ),
+    failure("--recipe deeplab", "type: maskstat exposure --recipe deeplab"),
+)
+_SEEN = {
+    "--crop": _UNSEEN,
+    "--sampler": (usage("--sampler weights.json", "--sampler", "with --recipe or --crop"),),
+}
 _TORCH = "--for torch --batch-size 2"
 WEIGHTS: dict[str, tuple[Case, ...]] = {
+    **_SEEN,
     "--scheme": (
         usage("--scheme median-freq", "--scheme", "did you mean median-frequency?", _SCHEMES),
         usage("--scheme ''", "--scheme", "no scheme is called ''", _SCHEMES),
@@ -159,6 +173,7 @@ WEIGHTS: dict[str, tuple[Case, ...]] = {
 }
 
 COSTS: dict[str, tuple[Case, ...]] = {
+    **_SEEN,
     "--allow-incomplete": (
         usage("costs --counts 3,4 --allow-incomplete", "--allow-incomplete", "a stored scan"),
     ),
@@ -184,6 +199,7 @@ COSTS: dict[str, tuple[Case, ...]] = {
 }
 
 SAMPLING: dict[str, tuple[Case, ...]] = {
+    "--crop": _UNSEEN,
     "--allow-incomplete": (
         usage("--methods --allow-incomplete", "--allow-incomplete", "--methods lists the methods"),
     ),
@@ -213,6 +229,8 @@ SAMPLING: dict[str, tuple[Case, ...]] = {
             "--allow-incomplete",
             "-o x.csv",
             "--layout list",
+            "--recipe deeplab",
+            "--crop 2",
             "--scan masks",
             "--db maskstat.db",
             "--classes 4",
@@ -277,6 +295,7 @@ COMPARE: dict[str, tuple[Case, ...]] = {
 }
 
 PLOT: dict[str, tuple[Case, ...]] = {
+    **_SEEN,
     "KIND": (
         usage("plot", "KIND"),
         usage("plot class -o x.png", "'class'", "did you mean classes?", "known are classes, rank"),
@@ -312,6 +331,7 @@ PLOT: dict[str, tuple[Case, ...]] = {
 }
 
 REPORT: dict[str, tuple[Case, ...]] = {
+    **_SEEN,
     "--output": tuple(
         case._replace(line=f"report {case.line}")
         for case in (
@@ -360,7 +380,11 @@ EXPOSURE: dict[str, tuple[Case, ...]] = {
         usage("--scheduler tcp://a:1", "--scheduler", "goes with --executor dask"),
         usage("--scheduler ''", "--scheduler", "'' is no name"),
     ),
-    "--classes": (failure("--scan odd", "neither classes nor ignored", "--ignore 9 --ignore 200"),),
+    "--unlisted": (
+        usage("--unlisted maybe", "--unlisted", "'maybe' is not one of refuse, ignore"),
+        usage("--unlisted ''", "--unlisted", "'' is not one of"),
+        failure("--scan odd", "neither classes nor ignored", "--ignore 9 --ignore 200"),
+    ),
 }
 
 PRESETS: dict[str, tuple[Case, ...]] = {

@@ -140,7 +140,8 @@ def _stores(folder: Path) -> None:
         scan(folder / name, classes=CLASSES, db=db, name=name).close()
     scan(folder / "colours", classes=folder / "street.yaml", db=db, name="colours").close()
     scan(folder / "masks", classes=CLASSES, db=db, name="named \x1b[2J").close()
-    scan(folder / "masks", classes=CLASSES, db=db, name="masks").close()
+    with scan(folder / "masks", classes=CLASSES, db=db, name="masks") as masks:
+        masks.exposure(crop=2)
     coloured = folder / "coloured.db"
     scan(folder / "colours", classes=folder / "street.yaml", db=coloured).close()
     scan(folder / "masks", classes=CLASSES, db=folder / "hollow.db", name="masks").close()
