@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
-from maskstat.errors import ExposureError, ParameterError, StoreError, WeightError
+from maskstat.errors import ExposureError, ParameterError, ProfileError, StoreError, WeightError
 from maskstat.frames import data_frame
 from maskstat.naming import printable
 from maskstat.parameters import several
@@ -641,8 +641,12 @@ class Exposure(Scan):
         self._refuse("under")
 
     def need_profile(self, *, of_all: bool = False) -> NoReturn:
-        """Components and borders of crops are not measured. Raises ExposureError."""
-        self._refuse("need_profile")
+        """There is none. Raises ProfileError."""
+        raise ProfileError(
+            "where classes are in crops, and their components, is not measured",
+            where=printable(self.name),
+            remedy="leave the recipe out to see those of the masks",
+        )
 
     @property
     def profile(self) -> None:
@@ -653,6 +657,14 @@ class Exposure(Scan):
     def profile_state(self) -> None:
         """None: nothing was measured."""
         return None
+
+    @property
+    def _files(self) -> StoredScan:
+        return self.folder
+
+    @property
+    def _crops(self) -> ExposureCounts:
+        return self.counts
 
     def _refuse(self, method: str) -> NoReturn:
         raise ExposureError(
@@ -724,4 +736,4 @@ class Exposure(Scan):
 
     @property
     def _identity(self) -> dict[str, object]:
-        return {**self.folder._identity, "recipe": self.recipe.to_dict()}
+        return {**self.folder._identity, "recipe": self.recipe.to_dict(), "does": self.does}

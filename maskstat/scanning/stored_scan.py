@@ -22,6 +22,7 @@ from maskstat.errors import (
     argument,
     call,
 )
+from maskstat.exposure.counts import ExposureCounts
 from maskstat.naming import counted, printable, split_plane
 from maskstat.parameters import parse_whole, several
 from maskstat.readers.channels import NONE
@@ -191,6 +192,16 @@ class StoredScan:
                 where=printable(self.name),
             )
         return self.profile
+
+    @property
+    def _files(self) -> StoredScan:
+        """The scan of the files: another one where this one is of crops of them."""
+        return self
+
+    @property
+    def _crops(self) -> ExposureCounts | None:
+        """What training sees of the files, where this scan is of that."""
+        return None
 
     def _need_complete(self) -> None:
         """Raise IncompleteScanError, which says how to finish it, where some masks may be missing.

@@ -78,7 +78,9 @@ def _carried_by_few(table: WeightTable, few: list[int]) -> str:
         if table.unit == "shares"
         else counted(int(table.pixels[first]), "pixel")
     )
-    masks = "" if table.masks is None else f" in {counted(int(table.masks[first]), 'mask')}"
+    unit = "crop" if "recipe" in table.provenance else "mask"
+    masks = "" if table.masks is None else f" in {counted(int(table.masks[first]), unit)}"
+    masks += " of an epoch" if unit == "crop" else ""
     also = f"; so do {len(others)} more ({_listed(others, _SHOWN_MORE)})" if others else ""
     milder = "" if table.scheme in _MILD else f"{argument('scheme', 'sqrt')} is milder, "
     return (

@@ -95,6 +95,7 @@ class WeightTable(Mapping[str, float]):
             cut(self.scheme),
             counted(len(self), "class"),
             span(self.weights),
+            *([cut(str(self.provenance["does"]), 60)] if "does" in self.provenance else []),
         )
 
     def _repr_html_(self) -> str | None:

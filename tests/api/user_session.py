@@ -123,6 +123,16 @@ def sampling(scan: ms.Scan, work: Path) -> None:
     assert method.unit == table.unit
 
 
+def exposing(scan: ms.Scan) -> None:
+    """What training sees of it."""
+    seen: ms.Exposure = scan.exposure(crop=(48, 64), scale="0.5:2", crops=4, batch_size=2)
+    assert seen.recipe == ms.Recipe((48, 64), ms.Rescaling("uniform", (0.5, 2.0)), batch_size=2)
+    assert seen.weights("sqrt", absent="one")["road"] > 0
+    assert float(seen.frequency.sum()) == pytest.approx(1)
+    assert (seen.in_batches() >= seen.in_crops - 1e-9).all()
+    assert "exposure" in seen.to_pandas()
+
+
 def looking(scan: ms.Scan, work: Path) -> None:
     """What is wrong, what differs, plots and reports."""
     check: ms.Check = scan.check(against="val", min_masks=2)
@@ -212,6 +222,7 @@ def main(masks: Path, work: Path) -> None:
         holding(scan)
         weighing(scan, work)
         sampling(scan, work)
+        exposing(scan)
         looking(scan, work)
         watching(scan)
         refused(scan, masks)

@@ -35,7 +35,7 @@ def exposure_document(
         "scan": folder.name,
         "source": folder.source,
         "recipe": seen.recipe.to_dict(),
-        "does": seen.recipe.words(),
+        "does": seen.words,
         "masks": len(seen.names),
         "left_out": [{"mask": one.mask, "reason": one.text} for one in left_out],
         "crops_per_mask": seen.crops_per_mask,

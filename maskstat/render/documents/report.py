@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskstat.errors import spelled
+from maskstat.render.documents.exposure import exposure_document
 from maskstat.render.documents.profile import imbalance_document, place_document
 from maskstat.render.documents.scan import scan_document
 from maskstat.render.documents.weighing import (
@@ -42,13 +43,16 @@ def report_document(scan: StoredScan) -> dict[str, Any]:
     `places` (see `place_document`; null without a profile), `profile_command` (what adds a profile;
     null where there is one, or no file), `findings` (as `maskstat check` lists them, without
     opening files), `ignore_index`, `weights` (by scheme, scaled so that the average pixel weighs
-    1), `costs` (of constant predictions by scheme), `constant_predictors` (their metrics by class)
+    1), `exposure` (what `maskstat exposure` says; null where counts are of the files themselves),
+    `costs` (of constant predictions by scheme), `constant_predictors` (their metrics by class)
     and `provenance`. Of given counts, keys that say what masks are like are null, findings too.
     """
     document = scan_document(scan)
     histogram = scan.histogram
     tables = scheme_weights(histogram, source=scan.source)
-    document |= _unknown_masks() if histogram.unknown else _of_masks(scan)
+    document |= _unknown_masks() if histogram.unknown else _of_masks(scan._files)
+    seen = scan._crops
+    document["exposure"] = None if seen is None else exposure_document(scan._files, seen)
     masks = known(histogram, "masks")
     document["mask_imbalance"] = None if masks is None else imbalance_document(imbalance(masks))
     document["groups"] = _groups(scan, groups_by_share(histogram.pixels))

@@ -72,7 +72,8 @@ def report_html(scan: StoredScan, *, examples: int = 0) -> str:
         SourceError: examples are asked for and the source is gone.
     """
     drawings, missing = draw_all(scan)
-    chosen = draw_examples(scan, choose_examples(scan.ledger, examples)) if examples else []
+    files = scan._files
+    chosen = draw_examples(files, choose_examples(files.ledger, examples)) if examples else []
     return render(report_document(scan), drawings, missing, chosen)
 
 

@@ -348,6 +348,12 @@ def no_findings(document: Mapping[str, Any]) -> str:
 def place(document: Mapping[str, Any]) -> str:
     """Where the counts are from."""
     source = printable(document["source"])
+    if (seen := document["exposure"]) is not None:
+        return (
+            f"As training sees it, {printable(seen['does'])}, of masks in {source}. Counts are of"
+            " an epoch, a crop a mask: what is called a mask in them is a crop. Findings, sizes,"
+            " classes a mask and examples are of the files"
+        )
     return f"Masks in {source}" if document["findings"] is not None else f"From {source}"
 
 
