@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from maskstat.exposure.rescaling import MIDPOINTS
 from maskstat.naming import counted, percent, printable
 from maskstat.render.terminal.fitting import LAST, Fitted, TableColumn
 from maskstat.render.terminal.rows import ALL, RowChoice
@@ -56,7 +57,16 @@ def _notes(document: Mapping[str, Any]) -> Iterable[str]:
         f"{printable(document['does'])}; {counted(document['masks'], 'mask')}; batches of"
         f" {document['batch_size']:,}"
     )
-    yield f"Shares of crops are exact, the chance to be in one is {exact}"
+    sizes = f" for {MIDPOINTS} sizes that stand for all" if _goes_on(document["recipe"]) else ""
+    yield f"Shares of crops are exact{sizes}, the chance to be in one is {exact}"
     never = [row["name"] for row in document["classes"] if row["frequency"] and not row["exposure"]]
     if never:
         yield f"Never seen: {', '.join(map(printable, never[:12]))}"
+
+
+def _goes_on(recipe: Mapping[str, Any]) -> bool:
+    """Whether masks come in more sizes than are looked at."""
+    scale = recipe.get("scale")
+    if scale is None or scale["law"] == "steps":
+        return False
+    return bool(scale["ratios"][0] != scale["ratios"][1])
