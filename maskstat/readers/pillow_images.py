@@ -12,6 +12,7 @@ from PIL import Image, ImageFile
 from maskstat.errors import MaskError
 from maskstat.memory import LARGEST_MASK, ask_memory
 from maskstat.readers.base import LabelMap
+from maskstat.readers.packed_colours import pack_colours
 from maskstat.values.tally import Encoding
 
 _BYTES_OF_MODE = {
@@ -30,7 +31,6 @@ _BYTES_OF_MODE = {
 _NEEDED = {"1": 3, "L": 2, "P": 2, "I;16": 4, "I": 8, "F": 28}
 _COLOURS_NEEDED = 12
 _BESIDE = {"GIF": 1, "JPEG": 6, "WebP": 8}  # that decoders take for themselves
-_BAND_PIXELS = 1 << 18
 _CROP_PIXELS = 1 << 20
 _BOMB = "has more pixels than Pillow may decode (PIL.Image.MAX_IMAGE_PIXELS)"
 
@@ -121,21 +121,6 @@ def label_map(image: Image.Image, container: str, kind: str) -> LabelMap:
         channels = np.asarray(load_pixels(image, kind), np.uint8)
         return LabelMap(pack_colours(channels, samples), Encoding(container, samples, 8))
     raise MaskError(f"{mode} pixels are no class labels")
-
-
-def pack_colours(channels: NDArray[np.uint8], samples: str) -> NDArray[np.uint32]:
-    """(H, W, C) samples as one value a pixel: 0xRRGGBB, plus (255 - alpha) << 24."""
-    packed = np.empty(channels.shape[:-1], np.uint32)
-    rows = max(1, _BAND_PIXELS // max(1, packed[:1].size))
-    for first in range(0, len(packed), rows):
-        band, wide = packed[first : first + rows], channels[first : first + rows].astype(np.uint32)
-        if samples == "greyalpha":
-            np.multiply(wide[..., 0], np.uint32(0x010101), out=band)
-        else:
-            np.bitwise_or(wide[..., 0] << 16 | wide[..., 1] << 8, wide[..., 2], out=band)
-        if samples != "rgb":
-            band |= (255 - wide[..., -1]) << 24
-    return packed
 
 
 def _fact(error: BaseException) -> str:

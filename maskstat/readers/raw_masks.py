@@ -22,7 +22,7 @@ from maskstat.readers.channels import ChannelReader
 from maskstat.readers.choices import Channel
 from maskstat.readers.index_channel import IndexChannel
 from maskstat.readers.options import ReadOptions
-from maskstat.readers.pillow_images import pack_colours
+from maskstat.readers.packed_colours import pack_colours
 from maskstat.readers.tallying import PixelCounter, whole_numbers
 from maskstat.values.tally import Encoding, MaskTally
 

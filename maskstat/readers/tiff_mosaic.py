@@ -24,7 +24,7 @@ from maskstat.readers.base import LabelMap, refuse_lossy
 from maskstat.readers.channels import ChannelReader
 from maskstat.readers.index_channel import IndexChannel
 from maskstat.readers.options import ReadOptions
-from maskstat.readers.pillow_images import pack_colours
+from maskstat.readers.packed_colours import pack_colours
 from maskstat.readers.planes import Mask, Planes, check_count
 from maskstat.readers.raw_masks import check_decoded
 from maskstat.readers.tallying import PixelCounter, whole_numbers
