@@ -29,6 +29,7 @@ LINES = {
         f"masks{ANY} --classes c{ANY}.yaml --name two --profile {STORE}",
         f"masks{ANY} --name inferred --draft d{ANY}.yaml {STORE}",
         f"masks{ANY} --classes 2 --name unlisted {STORE}",
+        f"plain --classes c{ANY}.yaml --name again {STORE}",
         f"masks{ANY} --classes c{ANY}.yaml --name one{ANY} {STORE} --json",
     ],
     "show": [
@@ -48,14 +49,15 @@ LINES = {
     ],
     "costs": [ONE, f"{ONE} --weights w{ANY}.yaml", f"{ONE} --json"],
     "sampling": [f"{ONE} -o m{ANY}.csv", f"{ONE} --json", "--methods"],
+    # A folder whose name is no text can't be found again.
     "exposure": [
-        f"{ONE} --crop 2",
-        f"{ONE} --crop 2 --json",
-        f"{ONE} --recipe r{ANY}.yaml",
+        f"{STORE} --scan again --crop 2",
+        f"{STORE} --scan again --crop 2 --json",
+        f"{STORE} --scan again --recipe r{ANY}.yaml",
     ],
     "check": [ONE, f"{ONE} --json", f"{STORE} --scan two --fail-on error --images masks{ANY}"],
     "compare": [f"one{ANY} two {STORE}", f"one{ANY} two {STORE} --json"],
-    "plot": [f"lorenz {ONE} -o p{ANY}.svg"],
+    "plot": [f"lorenz {ONE} -o p{ANY}.svg", f"rank {STORE} --scan again --crop 2 -o p{ANY}.svg"],
     "report": [f"{ONE} -o r{ANY}.json"],
     "merge": [f"s{ANY}.db --scan one{ANY} --scan two -o n{ANY}.db --force --separate"],
     "export": [ONE, f"{ONE} --layout long -o t{ANY}.csv"],
@@ -72,9 +74,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("encodings")
     masks = folder / f"masks{ANY}"
     masks.mkdir()
+    (folder / "plain").mkdir()
     pixels = np.array([[0, 0, 1, 2], [0, 1, 1, 2]], np.uint8)
     for name in (f"a{ANY}", "é", "路", "b"):
         np.save(masks / f"{name}.npy", pixels)
+        np.save(folder / "plain" / f"{name}.npy", pixels)
     (masks / f"broken{ANY}.png").write_bytes(b"no image")
     (folder / f"c{ANY}.yaml").write_text(CATALOGUE, encoding="utf-8")
     (folder / f"r{ANY}.yaml").write_text("crop: [1, 2]\n", encoding="utf-8")
