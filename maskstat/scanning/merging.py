@@ -28,8 +28,9 @@ from maskstat.scanning.stored_scan import Classes, StoredScan, interpreting
 from maskstat.showing import one_line
 from maskstat.sources.identities import Place, common_base, merged_at, name_below, place_of
 from maskstat.store.connection import check_names_a_file
-from maskstat.store.copying import MaskRow, Naming
+from maskstat.store.copying import Naming
 from maskstat.store.records import Failure, ScanInfo, Settled
+from maskstat.store.rows import MaskRow
 from maskstat.store.store import Store
 from maskstat.values.catalog import DEFAULT_IGNORE, ClassCatalog
 from maskstat.values.catalog_files import load_catalog

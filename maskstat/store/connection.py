@@ -10,9 +10,9 @@ from typing import Literal
 
 from maskstat.errors import CatalogError, StoreError, argument
 from maskstat.naming import printable
+from maskstat.store.schema import DAMAGED
 
 IN_MEMORY = ":memory:"
-_DAMAGED = "it is damaged: restore or delete it, then scan again"
 _NO_TEXT = "holds text that is not UTF-8"
 
 
@@ -31,6 +31,9 @@ class Connected:
         self.version = version
         self.revisions = 0
         self._lease: tuple[int, int] | None = None  # scan and place of the run that this one is
+        # Sums that were found to be true, and scans whose masks were all found as they were.
+        self._seen: dict[tuple[str, int | None], tuple[int]] = {}
+        self._sound: set[int] = set()
 
     @contextlib.contextmanager
     def checked(self) -> Iterator[None]:
@@ -41,7 +44,7 @@ class Connected:
             raise StoreError(
                 "holds something that no scan wrote",
                 where=printable(str(self.path)),
-                remedy=_DAMAGED,
+                remedy=DAMAGED,
             ) from error
 
     @contextlib.contextmanager
@@ -92,7 +95,7 @@ def translated(path: Path) -> Iterator[None]:
     try:
         yield
     except UnicodeError as error:  # in what SQLite says of a damaged schema
-        raise StoreError(_NO_TEXT, where=printable(str(path)), remedy=_DAMAGED) from error
+        raise StoreError(_NO_TEXT, where=printable(str(path)), remedy=DAMAGED) from error
     except sqlite3.Error as error:
         text = _in_short(str(error))
         remedies = {
@@ -103,10 +106,10 @@ def translated(path: Path) -> Iterator[None]:
             "readonly": "it can't be written: check its permissions, or use another"
             f" {argument('db')}",
             "full": "free some disk space and run the same command again",
-            "malformed": _DAMAGED,
-            "no such": _DAMAGED,
-            "ON CONFLICT": _DAMAGED,
-            _NO_TEXT: _DAMAGED,
+            "malformed": DAMAGED,
+            "no such": DAMAGED,
+            "ON CONFLICT": DAMAGED,
+            _NO_TEXT: DAMAGED,
         }
         remedy = next((r for mark, r in remedies.items() if mark in text), None)
         raise StoreError(printable(text), where=printable(str(path)), remedy=remedy) from error

@@ -8,16 +8,15 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
-from maskstat.store.connection import Connected, translated
+from maskstat.store.connection import translated
+from maskstat.store.profiles import KeptProfiles, ProfileKey
 from maskstat.store.records import Failure, ScanInfo
+from maskstat.store.rows import COLUMNS, MaskRow, opened, sealed
 from maskstat.store.schema import PROFILES
+from maskstat.store.sealing import ROWS
 
+_PROFILE_ROWS = 8192  # that are copied at once
 _CACHE_KIB = 512  # of each store that is read: rows come in order, and there may be many stores
-
-
-# A row of the table `mask` without its scan: name, size, stamp, and what was counted, which is
-# height, width, encoding, form, tally.
-MaskRow = tuple[str, int, "int | str", int, int, str, int, bytes]
 
 
 class Naming(NamedTuple):
@@ -36,7 +35,7 @@ class Naming(NamedTuple):
         return self.prefix + name if self.rename is None else self.rename(name)
 
 
-class Copied(Connected):
+class Copied(KeptProfiles):
     """The part of a store that hands out and takes in stored rows; raises StoreError."""
 
     @contextlib.contextmanager
@@ -75,26 +74,22 @@ class Copied(Connected):
 
     def rows(self, scan: ScanInfo, naming: Naming) -> Iterator[MaskRow]:
         """The masks of a scan under their new names, in the order of these."""
-        columns = "size, stamp, height, width, encoding, form, tally FROM mask WHERE scan = ?2"
         with translated(self.path):
-            if naming.rename is None:
-                query = f"SELECT ?1 || name, {columns} ORDER BY name"
-            else:
-                function = f"renamed_{scan.id}"
+            order = "name"
+            if naming.rename is not None:
+                order = f"renamed_{scan.id}(name)"
+                function = order.removesuffix("(name)")
                 self._connection.create_function(function, 1, naming.rename, deterministic=True)
-                query = f"SELECT ?1 || {function}(name) AS new, {columns} ORDER BY new"
-            prefix = naming.prefix if naming.rename is None else ""
-            for row in self._connection.execute(query, (prefix, scan.id)):
-                if type(row[0]) is not str:
-                    with self.checked():
-                        raise TypeError("a mask without a name")
-                yield row
+            query = f"SELECT {COLUMNS} FROM mask WHERE scan = ? ORDER BY {order}"
+            with self.checked():
+                for row in opened(self._connection.execute(query, (scan.id,))):
+                    yield (naming(row[0]), *row[1:])
 
     def failed(self, scan: ScanInfo, naming: Naming) -> Iterator[Failure]:
         """The failures of a scan, under the names that their masks get."""
-        query = "SELECT name, reason FROM failure WHERE scan = ?"
         with translated(self.path):
-            for name, reason in self._connection.execute(query, (scan.id,)):
+            self._check_rows("failure", scan.id)
+            for name, reason in self._connection.execute(ROWS["failure"], (scan.id,)):
                 yield Failure(naming(name), reason)
 
     def unguarded(self) -> None:
@@ -112,7 +107,7 @@ class Copied(Connected):
             self._connection.executemany(
                 "INSERT INTO mask (scan, name, size, stamp, height, width, encoding, form, tally)"
                 f" VALUES ({scan.id}, ?, ?, ?, ?, ?, ?, ?, ?)",
-                rows,
+                sealed(rows),
             )
             self._connection.executemany(
                 f"INSERT INTO failure (scan, name, reason) VALUES ({scan.id}, ?, ?)"
@@ -129,8 +124,9 @@ class Copied(Connected):
         """Digests of the catalogues under which pixels of a scan were measured."""
         if self.version < PROFILES:
             return set()
+        self._check_rows("profiles", scan.id)
         with translated(self.path):
-            query = "SELECT DISTINCT digest FROM profile WHERE scan = ?"
+            query = "SELECT DISTINCT digest FROM profile NOT INDEXED WHERE scan = ?"
             return {str(digest) for (digest,) in self._connection.execute(query, (scan.id,))}
 
     def receive_profiles(
@@ -150,17 +146,11 @@ class Copied(Connected):
         known = other._connection.execute
         with self._transaction(), other.checked():
             for theirs, grid in known(
-                "SELECT id, grid FROM profile WHERE scan = ? AND digest = ?", (others.id, digest)
+                "SELECT id, grid FROM profile NOT INDEXED WHERE scan = ? AND digest = ?",
+                (others.id, digest),
             ).fetchall():
-                identity = (scan.id, digest, grid)
-                self._connection.execute(
-                    "INSERT OR IGNORE INTO profile (scan, digest, grid, revision)"
-                    " VALUES (?, ?, ?, 0)",
-                    identity,
-                )
-                (own,) = self._connection.execute(
-                    "SELECT id FROM profile WHERE scan = ? AND digest = ? AND grid = ?", identity
-                ).fetchone()
+                other._check_rows("profile", theirs)
+                own = self._profile_begun(ProfileKey(scan, digest, grid))
                 blocks: dict[int | None, int | None] = {None: None}
                 query = "SELECT id, content FROM profile_block WHERE profile = ? ORDER BY id"
                 for block, content in known(query, (theirs,)):
@@ -168,11 +158,7 @@ class Copied(Connected):
                         "INSERT INTO profile_block (profile, content) VALUES (?, ?)",
                         (own, renamed(content)),
                     ).lastrowid
-                query = "SELECT name, block, reason FROM profile_mask WHERE profile = ?"
-                self._connection.executemany(
-                    "INSERT INTO profile_mask (profile, name, block, reason) VALUES (?, ?, ?, ?)",
-                    (
-                        (own, prefix + name, blocks[block], reason)
-                        for name, block, reason in known(query, (theirs,))
-                    ),
-                )
+                rows = known(ROWS["profile"], (theirs,))
+                while part := rows.fetchmany(_PROFILE_ROWS):
+                    renamed_rows = [(prefix + name, blocks[of], why) for name, of, why in part]
+                    self._add_profile_rows(own, renamed_rows)

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from maskstat.naming import natural_key
-from maskstat.store.connection import Connected, translated
+from maskstat.store.connection import translated
 from maskstat.store.records import Failure, ScanInfo
 from maskstat.store.schema import EXPOSURES
+from maskstat.store.sealing import ROWS, Sealed
 
 _REPLACE = "REPLACE INTO exposed_mask VALUES (?, ?, ?, ?, ?, ?, ?)"
 _ORDER = (
@@ -61,25 +62,25 @@ class KnownMask(NamedTuple):
     left_out: bool
 
 
-class KeptExposures(Connected):
+class KeptExposures(Sealed):
     """The part of a store that keeps exposures; all methods raise StoreError."""
 
     def _exposure_id(self, scan: ScanInfo, digest: str) -> int | None:
         if self.version < EXPOSURES:
             return None
-        row = self._connection.execute(
-            "SELECT id FROM exposure WHERE scan = ? AND digest = ?", (scan.id, digest)
-        ).fetchone()
+        self._check_rows("exposures", scan.id)
+        query = f"{ROWS['exposures']} AND digest = ?"
+        row = self._connection.execute(query, (scan.id, digest)).fetchone()
         return None if row is None else int(row[0])
 
     def exposures(self, scan: ScanInfo) -> list[tuple[str, str]]:
         """(digest, recipe as JSON) of all exposures of a scan that were begun, the latest first."""
         if self.version < EXPOSURES:
             return []
+        self._check_rows("exposures", scan.id)
         with translated(self.path):
-            return self._connection.execute(
-                "SELECT digest, recipe FROM exposure WHERE scan = ? ORDER BY id DESC", (scan.id,)
-            ).fetchall()
+            rows = self._connection.execute(f"{ROWS['exposures']} ORDER BY id DESC", (scan.id,))
+            return [(digest, recipe) for _, digest, recipe in rows]
 
     def keep_exposed(
         self, scan: ScanInfo, digest: str, recipe: str, masks: Sequence[ExposedMask]
@@ -101,17 +102,33 @@ class KeptExposures(Connected):
                 if counted is None:
                     changed.append(mask.name)
                     continue
-                self._connection.execute(_REPLACE, (exposure, mask.name, *mask[3:]))
+                self._write_row(exposure, mask.name, _REPLACE, (exposure, mask.name, *mask[3:]))
         return changed
+
+    def _write_row(
+        self, exposure: int | None, name: str, statement: str, parameters: Sequence[object]
+    ) -> None:
+        """Within a transaction: what changes the row of a mask."""
+        query, which = f"{ROWS['exposure']} AND name = ?", (exposure, name)
+        gone = self._connection.execute(query, which).fetchall()
+        self._connection.execute(statement, parameters)
+        new = self._connection.execute(query, which).fetchall()
+        self._add_to_sum("exposure", exposure, new=new, gone=gone)
 
     def _exposure_of(self, scan: ScanInfo, digest: str, recipe: str) -> int | None:
         """Within a transaction: where the masks of an exposure go. Nowhere without its scan."""
-        self._connection.execute(
-            "INSERT OR IGNORE INTO exposure (scan, digest, recipe)"
-            " SELECT id, ?, ? FROM scan WHERE id = ?",
-            (digest, recipe, scan.id),
-        )
-        return self._exposure_id(scan, digest)
+        exposure = self._exposure_id(scan, digest)
+        if exposure is None:
+            added = self._connection.execute(
+                "INSERT INTO exposure (scan, digest, recipe) SELECT id, ?, ? FROM scan"
+                " WHERE id = ?",
+                (digest, recipe, scan.id),
+            )
+            if added.rowcount == 1:
+                exposure = added.lastrowid
+                self._keep_sum("exposure", exposure, 0)
+                self._add_to_sum("exposures", scan.id, new=[(exposure, digest, recipe)])
+        return exposure
 
     def exposed(self, scan: ScanInfo, digest: str) -> dict[str, KnownMask]:
         """What is there of each mask, by its name."""
@@ -122,7 +139,9 @@ class KeptExposures(Connected):
             " WHERE exposure = ?"
         )
         with translated(self.path):
-            rows = self._connection.execute(query, (self._exposure_id(scan, digest),))
+            exposure = self._exposure_id(scan, digest)
+            self._check_rows("exposure", exposure)
+            rows = self._connection.execute(query, (exposure,))
             return {
                 name: KnownMask(crops, bool(presence), drawn, bool(left_out))
                 for name, crops, presence, drawn, left_out in rows
@@ -133,6 +152,7 @@ class KeptExposures(Connected):
     ) -> Iterator[tuple[str, str, bytes]]:
         """(name, the name that decided its crops, content) of those of these that have one."""
         exposure = self._exposure_id(scan, digest)
+        self._check_rows("exposure", exposure)
         query = (
             "SELECT drawn, content FROM exposed_mask"
             " WHERE exposure = ? AND name = ? AND content IS NOT NULL"
@@ -148,9 +168,11 @@ class KeptExposures(Connected):
         if self.version < EXPOSURES:
             return []
         with translated(self.path):
+            exposure = self._exposure_id(scan, digest)
+            self._check_rows("exposure", exposure)
             rows = self._connection.execute(
                 "SELECT name, reason FROM exposed_mask WHERE exposure = ? AND content IS NULL",
-                (self._exposure_id(scan, digest),),
+                (exposure,),
             ).fetchall()
         return [Failure(*row) for row in sorted(rows, key=lambda row: natural_key(row[0]))]
 
@@ -158,22 +180,28 @@ class KeptExposures(Connected):
         """Within a transaction: drop what is kept of these masks."""
         if self.version < EXPOSURES:
             return
-        found = self._connection.execute("SELECT id FROM exposure WHERE scan = ?", (scan.id,))
-        kept = [exposure for (exposure,) in found.fetchall()]
-        self._connection.executemany(
-            "DELETE FROM exposed_mask WHERE exposure = ? AND name = ?",
-            [(exposure, name) for exposure in kept for name in names],
-        )
+        execute = self._connection.execute
+        for exposure, *_ in execute(ROWS["exposures"], (scan.id,)).fetchall():
+            query = f"{ROWS['exposure']} AND name = ?"
+            gone = [row for name in names for row in execute(query, (exposure, name)).fetchall()]
+            self._connection.executemany(
+                "DELETE FROM exposed_mask WHERE exposure = ? AND name = ?",
+                [(exposure, row[0]) for row in gone],
+            )
+            self._add_to_sum("exposure", exposure, gone=gone)
 
     def _forget_exposures(self, scan: ScanInfo) -> None:
         """Within a transaction: drop all exposures of a scan."""
         if self.version < EXPOSURES:
             return
-        self._connection.execute(
-            "DELETE FROM exposed_mask WHERE exposure IN (SELECT id FROM exposure WHERE scan = ?)",
-            (scan.id,),
-        )
-        self._connection.execute("DELETE FROM exposure WHERE scan = ?", (scan.id,))
+        which = "(SELECT id FROM exposure WHERE scan = ?)"
+        for query in (
+            f"DELETE FROM exposed_mask WHERE exposure IN {which}",
+            f"DELETE FROM checksum WHERE about = 'exposure' AND id IN {which}",
+            "DELETE FROM exposure WHERE scan = ?",
+        ):
+            self._connection.execute(query, (scan.id,))
+        self._keep_sum("exposures", scan.id, 0)
 
     def receive_exposures(
         self, scan: ScanInfo, other: KeptExposures, others: ScanInfo, new_name: Callable[[str], str]
@@ -187,10 +215,11 @@ class KeptExposures(Connected):
             return
         known = other._connection.execute
         with self._transaction(), other.checked():
+            other._check_rows("exposures", others.id)
             for theirs, digest, recipe in known(
-                "SELECT id, digest, recipe FROM exposure WHERE scan = ? ORDER BY digest",
-                (others.id,),
+                f"{ROWS['exposures']} ORDER BY digest", (others.id,)
             ).fetchall():
+                other._check_rows("exposure", theirs)
                 exposure = self._exposure_of(scan, digest, recipe)
                 query = (
                     "SELECT mask.name, size, stamp, crops, presence, drawn, content, reason"
@@ -201,7 +230,5 @@ class KeptExposures(Connected):
                     query, (others.id, theirs)
                 ):
                     name = new_name(name)
-                    self._connection.execute(
-                        _TAKE_BETTER,
-                        (exposure, name, crops, presence, drawn, content, reason, scan.id, *mark),
-                    )
+                    kept = (exposure, name, crops, presence, drawn, content, reason)
+                    self._write_row(exposure, name, _TAKE_BETTER, (*kept, scan.id, *mark))

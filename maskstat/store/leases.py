@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from maskstat.errors import StoreError
-from maskstat.store.connection import Connected, translated
+from maskstat.store.connection import translated
 from maskstat.store.records import ScanInfo
 from maskstat.store.schema import RUNS
+from maskstat.store.sealing import Sealed
 
 BEAT_SECONDS = 1.0
 _LOCK_SECONDS = 2.0  # a beat that comes too late for this is left out
@@ -32,7 +33,7 @@ class Pulse(NamedTuple):
     revision: int
 
 
-class KeptRuns(Connected):
+class KeptRuns(Sealed):
     """The part of a store that knows whose scans are; all methods raise StoreError."""
 
     def rival(self, name: str, asked: str) -> Pulse | None:
@@ -68,6 +69,7 @@ class KeptRuns(Connected):
             )
             query = "SELECT place FROM run WHERE scan = ?"
             (turn,) = execute(query, (scan.id,)).fetchone()
+            self._seal(scan.id)
         self._lease = (scan.id, turn)
 
     @contextlib.contextmanager

@@ -13,9 +13,11 @@ from typing import NamedTuple
 
 from maskstat.errors import StoreError
 from maskstat.naming import natural_key
-from maskstat.store.connection import Connected, translated
+from maskstat.store.connection import translated
 from maskstat.store.records import Failure, ScanInfo
-from maskstat.store.schema import PROFILES
+from maskstat.store.rows import COLUMNS, opened
+from maskstat.store.schema import CHECKSUMS, PROFILES
+from maskstat.store.sealing import ROWS, Sealed
 
 
 class MeasuredMask(NamedTuple):
@@ -41,25 +43,27 @@ class ProfileKey(NamedTuple):
     grid: int
 
 
-class KeptProfiles(Connected):
+class KeptProfiles(Sealed):
     """The part of a store that keeps profiles; all methods raise StoreError."""
 
     def _profile_id(self, key: ProfileKey) -> int | None:
         if self.version < PROFILES:
             return None
-        row = self._connection.execute(
-            "SELECT id FROM profile WHERE scan = ? AND digest = ? AND grid = ?",
-            (key.scan.id, key.digest, key.grid),
-        ).fetchone()
+        self._check_rows("profiles", key.scan.id)
+        query = f"{ROWS['profiles']} AND digest = ? AND grid = ?"
+        identity = (key.scan.id, key.digest, key.grid)
+        row = self._connection.execute(query, identity).fetchone()
         return None if row is None else int(row[0])
 
     def profile_grids(self, scan: ScanInfo, digest: str) -> list[int]:
         """Grids that some mask was measured on under a catalogue, the finest first."""
         if self.version < PROFILES:
             return []
+        self._check_rows("profiles", scan.id)
         with translated(self.path):
             rows = self._connection.execute(
-                "SELECT grid FROM profile WHERE scan = ? AND digest = ? ORDER BY grid DESC",
+                "SELECT grid FROM profile NOT INDEXED WHERE scan = ? AND digest = ?"
+                " ORDER BY grid DESC",
                 (scan.id, digest),
             ).fetchall()
         return [grid for (grid,) in rows]
@@ -71,14 +75,9 @@ class KeptProfiles(Connected):
             whether it was kept. It is not where one of the masks has changed, is gone or was
             measured by somebody else meanwhile.
         """
-        identity = (key.scan.id, key.digest, key.grid)
         with self._transaction():
             execute = self._connection.execute
-            execute(
-                "INSERT OR IGNORE INTO profile (scan, digest, grid, revision) VALUES (?, ?, ?, 0)",
-                identity,
-            )
-            profile = self._profile_id(key)
+            profile = self._profile_begun(key)
             for mask in masks:
                 counted = execute(
                     "SELECT 1 FROM mask WHERE scan = ? AND name = ? AND size = ? AND stamp = ?",
@@ -95,15 +94,35 @@ class KeptProfiles(Connected):
                 block = execute(
                     "INSERT INTO profile_block (profile, content) VALUES (?, ?)", (profile, content)
                 ).lastrowid
-            self._connection.executemany(
-                "INSERT INTO profile_mask VALUES (?, ?, ?, ?)",
-                [
-                    (profile, mask.name, block if mask.reason is None else None, mask.reason)
-                    for mask in masks
-                ],
-            )
+            rows = [
+                (mask.name, block if mask.reason is None else None, mask.reason) for mask in masks
+            ]
+            self._add_profile_rows(profile, rows)
             self._revise_profile(profile)
         return True
+
+    def _profile_begun(self, key: ProfileKey) -> int:
+        """Within a transaction: the profile's id, of an empty one where there was none."""
+        profile = self._profile_id(key)
+        if profile is None:
+            profile = self._connection.execute(
+                "INSERT INTO profile (scan, digest, grid, revision) VALUES (?, ?, ?, 0)",
+                (key.scan.id, key.digest, key.grid),
+            ).lastrowid
+            assert profile is not None
+            self._keep_sum("profile", profile, 0)
+            self._add_to_sum("profiles", key.scan.id, new=[(profile, key.digest, key.grid)])
+        return profile
+
+    def _add_profile_rows(
+        self, profile: int, rows: Sequence[tuple[str, int | None, str | None]]
+    ) -> None:
+        """Within a transaction: (name, block, reason) of masks that the profile knows now."""
+        self._connection.executemany(
+            f"INSERT INTO profile_mask (profile, name, block, reason) VALUES ({profile}, ?, ?, ?)",
+            rows,
+        )
+        self._add_to_sum("profile", profile, new=rows)
 
     def _revise_profile(self, profile: int | None) -> None:
         self._connection.execute(
@@ -116,6 +135,7 @@ class KeptProfiles(Connected):
             profile = self._profile_id(key)
             if profile is None:
                 return set()
+            self._check_rows("profile", profile)
             query = "SELECT name FROM profile_mask WHERE profile = ?"
             return {name for (name,) in self._connection.execute(query, (profile,))}
 
@@ -123,26 +143,29 @@ class KeptProfiles(Connected):
         """How many of the counted masks still need measuring."""
         with translated(self.path):
             profile = self._profile_id(key)
-            query = "SELECT count(*) FROM mask WHERE scan = ?1"
-            if profile is not None:
-                query += (
-                    " AND NOT EXISTS (SELECT 1 FROM profile_mask WHERE profile = ?2"
-                    " AND profile_mask.name = mask.name)"
-                )
-            parameters = (key.scan.id,) if profile is None else (key.scan.id, profile)
-            return int(self._connection.execute(query, parameters).fetchone()[0])
+            if profile is None:
+                query = "SELECT count(*) FROM mask WHERE scan = ?"
+                return int(self._connection.execute(query, (key.scan.id,)).fetchone()[0])
+            self._check_rows("profile", profile)
+            rows = self._connection.execute(
+                f"SELECT {COLUMNS} FROM mask WHERE scan = ? AND NOT EXISTS"
+                " (SELECT 1 FROM profile_mask WHERE profile = ? AND profile_mask.name = mask.name)",
+                (key.scan.id, profile),
+            )
+            with self.checked():  # a name that has changed is no mask without a measurement
+                return sum(1 for _ in opened(rows))
 
     def left_out(self, key: ProfileKey) -> list[Failure]:
         """Masks that are counted but not measured, with the reason, in natural order."""
         with translated(self.path):
-            rows = (
-                self._connection.execute(
-                    "SELECT name, reason FROM profile_mask WHERE profile = ? AND block IS NULL",
-                    (self._profile_id(key),),
-                ).fetchall()
-                if self.version >= PROFILES
-                else []
-            )
+            profile = self._profile_id(key)
+            if profile is None:
+                return []
+            self._check_rows("profile", profile)
+            rows = self._connection.execute(
+                "SELECT name, reason FROM profile_mask WHERE profile = ? AND block IS NULL",
+                (profile,),
+            ).fetchall()
         return [Failure(*row) for row in sorted(rows, key=lambda row: natural_key(row[0]))]
 
     def blocks(self, key: ProfileKey) -> Iterator[bytes]:
@@ -151,6 +174,7 @@ class KeptProfiles(Connected):
             profile = self._profile_id(key)
             if profile is None:
                 return
+            self._check_rows("profile", profile)
             revision, found = self.profile_revision(key), 0
             query = "SELECT count(DISTINCT block) FROM profile_mask WHERE profile = ?"
             (expected,) = self._connection.execute(query, (profile,)).fetchone()
@@ -197,31 +221,38 @@ class KeptProfiles(Connected):
         if self.version < PROFILES:
             return
         execute = self._connection.execute
-        for (profile,) in execute("SELECT id FROM profile WHERE scan = ?", (scan.id,)).fetchall():
-            query = "SELECT block FROM profile_mask WHERE profile = ? AND name = ?"
-            found = {
-                name: row[0]
+        for profile, *_ in execute(ROWS["profiles"], (scan.id,)).fetchall():
+            query = f"{ROWS['profile']} AND name = ?"
+            found = [
+                row
                 for name in names
                 if (row := execute(query, (profile, name)).fetchone()) is not None
-            }
+            ]
             if not found:
                 continue
-            for block in set(found.values()) - {None}:
+            alone = [row for row in found if row[1] is None]
+            for block in {block for _, block, _ in found} - {None}:
+                query = "SELECT name, block, reason FROM profile_mask WHERE block = ?"
+                self._add_to_sum("profile", profile, gone=execute(query, (block,)).fetchall())
                 execute("DELETE FROM profile_mask WHERE block = ?", (block,))
                 execute("DELETE FROM profile_block WHERE id = ?", (block,))
-            alone = [(profile, name) for name, block in found.items() if block is None]
             self._connection.executemany(
-                "DELETE FROM profile_mask WHERE profile = ? AND name = ?", alone
+                "DELETE FROM profile_mask WHERE profile = ? AND name = ?",
+                [(profile, name) for name, _, _ in alone],
             )
+            self._add_to_sum("profile", profile, gone=alone)
             self._revise_profile(profile)
 
     def _forget_profiles(self, scan: ScanInfo) -> None:
         """Within a transaction: drop all profiles of a scan."""
         if self.version < PROFILES:
             return
+        which = "(SELECT id FROM profile WHERE scan = ?)"
         for table in ("profile_mask", "profile_block"):
-            self._connection.execute(
-                f"DELETE FROM {table} WHERE profile IN (SELECT id FROM profile WHERE scan = ?)",
-                (scan.id,),
-            )
+            query = f"DELETE FROM {table} WHERE profile IN {which}"
+            self._connection.execute(query, (scan.id,))
+        if self.version >= CHECKSUMS:
+            query = f"DELETE FROM checksum WHERE about = 'profile' AND id IN {which}"
+            self._connection.execute(query, (scan.id,))
+            self._keep_sum("profiles", scan.id, 0)
         self._connection.execute("DELETE FROM profile WHERE scan = ?", (scan.id,))

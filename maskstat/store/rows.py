@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from zlib import crc32
 
 import numpy as np
 
+from maskstat.store.checksums import of_texts
 from maskstat.store.records import StoredMask
 from maskstat.values.tally import Encoding, TallyTable
 
@@ -16,8 +17,13 @@ FORMS = {
     4: np.dtype([("value", "<u4"), ("count", "<u4")]),
     8: np.dtype([("value", "<i8"), ("count", "<i8")]),
 }
-CHECKED = 16  # added to a form: behind the pairs is a CRC-32 of them, of shape, encoding and form
+CHECKED = 16  # added to a form: behind the pairs is a CRC-32 of all that the row says
 _CRC_BYTES = 4
+
+# A row of the table `mask` without its scan, and without its checksum where it has been opened.
+MaskRow = tuple[str, int, "int | str", int, int, str, int, bytes]
+_Starts = dict[tuple[object, ...], int]
+COLUMNS = "name, size, stamp, height, width, encoding, form, tally"
 
 
 def rows_of(scan: int, masks: Sequence[StoredMask], table: TallyTable) -> list[tuple[object, ...]]:
@@ -38,33 +44,59 @@ def rows_of(scan: int, masks: Sequence[StoredMask], table: TallyTable) -> list[t
         for row, start, end in zip(chosen.nonzero()[0].tolist(), [0, *ends], ends, strict=False):
             blobs[row] = data[start:end]
     texts = {encoding: encoding.to_text() for encoding in set(table.encodings)}
-    crc = _Checksums()
-    return [
-        (
-            scan,
-            name,
-            mask.size,
-            mask.stamp,
-            *shape,
-            texts[encoding],
-            form + CHECKED,
-            blob + crc.of(shape, texts[encoding], form, blob),
-        )
-        for mask, name, shape, encoding, form, blob in zip(
-            masks,
-            table.names,
-            table.shapes.tolist(),
-            table.encodings,
-            forms.tolist(),
-            blobs,
-            strict=True,
-        )
-    ]
+    rows = zip(
+        table.names,
+        (mask.size for mask in masks),
+        (mask.stamp for mask in masks),
+        *table.shapes.T.tolist(),
+        map(texts.__getitem__, table.encodings),
+        forms.tolist(),
+        blobs,
+        strict=True,
+    )
+    return [(scan, *row) for row in sealed(rows)]
 
 
-def table_of(block: Sequence[tuple[str, int, int, str, int, bytes]]) -> TallyTable:
-    names, heights, widths, encodings, _, _ = zip(*block, strict=True)
-    form_column, blobs = zip(*_verified(row[1:] for row in block), strict=True)
+def sealed(rows: Iterable[MaskRow]) -> Iterator[MaskRow]:
+    """Rows with their checksums."""
+    starts: _Starts = {}
+    for name, size, stamp, height, width, encoding, form, pairs in rows:
+        beside = (height, width, encoding, form)
+        crc = crc32(pairs, crc32(f"{name}\0{size}\0{stamp}".encode(), _start(starts, beside)))
+        sealed_pairs = pairs + crc.to_bytes(_CRC_BYTES, "little")
+        yield name, size, stamp, height, width, encoding, form + CHECKED, sealed_pairs
+
+
+def opened(rows: Iterable[MaskRow]) -> Iterator[MaskRow]:
+    """Rows without them. Raises ValueError where one has changed since it was written.
+
+    Rows of stores from before schema 5 have none.
+    """
+    starts: _Starts = {}
+    for row in rows:
+        name, size, stamp, height, width, encoding, form, blob = row
+        if form < CHECKED:
+            yield row
+            continue
+        form, pairs = form - CHECKED, blob[:-_CRC_BYTES]
+        beside = (height, width, encoding, form)
+        crc = crc32(pairs, crc32(f"{name}\0{size}\0{stamp}".encode(), _start(starts, beside)))
+        if crc.to_bytes(_CRC_BYTES, "little") != blob[-_CRC_BYTES:]:
+            raise ValueError("a row that has changed")
+        yield name, size, stamp, height, width, encoding, form, pairs
+
+
+def _start(starts: _Starts, beside: tuple[object, ...]) -> int:
+    """The checksum of what is beside a row's counts: most masks share it, so it is done once."""
+    start = starts.get(beside)
+    if start is None:
+        start = starts[beside] = of_texts(*beside)
+    return start
+
+
+def table_of(block: Iterable[MaskRow]) -> TallyTable:
+    """The tallies of stored rows, of which there is one at least. Raises ValueError."""
+    names, _, _, heights, widths, encodings, form_column, blobs = zip(*opened(block), strict=True)
     forms = np.array(form_column)
     sizes = np.fromiter(map(len, blobs), np.int64, len(blobs))
     itemsizes = np.array([FORMS[form].itemsize for form in form_column], np.int64)
@@ -87,34 +119,3 @@ def table_of(block: Sequence[tuple[str, int, int, str, int, bytes]]) -> TallyTab
     return TallyTable(
         names, shapes, tuple(map(Encoding.from_text, encodings)), indptr, values, counts
     )
-
-
-class _Checksums:
-    """Checksums of rows. Most masks share what is beside their counts: that is done once."""
-
-    def __init__(self) -> None:
-        self._beside: dict[tuple[object, ...], int] = {}
-
-    def of(self, shape: Sequence[int], encoding: str, form: int, pairs: bytes) -> bytes:
-        """Of what a row says of a mask, whatever its name."""
-        key = (*shape, encoding, form)
-        start = self._beside.get(key)
-        if start is None:
-            start = self._beside[key] = crc32(repr(key).encode())
-        return crc32(pairs, start).to_bytes(_CRC_BYTES, "little")
-
-
-def _verified(rows: Iterable[tuple[int, int, str, int, bytes]]) -> Iterable[tuple[int, bytes]]:
-    """(form, pairs) of rows. Raises ValueError where one has changed since it was written.
-
-    Rows of stores from before schema 5 have no checksum.
-    """
-    crc = _Checksums()
-    for height, width, encoding, form, blob in rows:
-        if form < CHECKED:
-            yield form, blob
-            continue
-        form, pairs = form - CHECKED, blob[:-_CRC_BYTES]
-        if crc.of((height, width), encoding, form, pairs) != blob[-_CRC_BYTES:]:
-            raise ValueError("a row that has changed")
-        yield form, pairs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from pathlib import Path
 
@@ -94,10 +95,12 @@ CREATE TABLE run (                -- the last run of a scan: under way, killed, 
 );
 """,
     CHECKSUMS: """
-CREATE TABLE checksum (           -- of what a scan is of: a disk may change a bit in silence
-    scan INTEGER PRIMARY KEY REFERENCES scan(id),
-    crc INTEGER NOT NULL          -- of its name, source, catalogue and reading
-);
+CREATE TABLE checksum (           -- a disk may change a bit in silence
+    about TEXT NOT NULL,          -- which rows, see sealing.About
+    id INTEGER NOT NULL,          -- of the scan, profile or exposure that they are of
+    crc INTEGER NOT NULL,         -- the sum of their CRC-32
+    PRIMARY KEY (about, id)
+) WITHOUT ROWID;
 """,
     EXPOSURES: """
 CREATE TABLE exposure (
@@ -119,6 +122,8 @@ CREATE TABLE exposed_mask (       -- a mask whose counts are written anew loses 
 ) WITHOUT ROWID;
 """,
 }
+_TABLE = re.compile(r"CREATE TABLE (\w+)")
+DAMAGED = "it is damaged: restore or delete it, then scan again"
 
 
 def prepare(connection: sqlite3.Connection, path: Path, *, create: bool) -> int:
@@ -136,11 +141,25 @@ def prepare(connection: sqlite3.Connection, path: Path, *, create: bool) -> int:
     def pragma(name: str) -> int:
         return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
+    def check_version() -> None:
+        """Tables of later versions than the file says to be of: that number has changed."""
+        connection.execute("BEGIN")  # another process may be adding them
+        tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
+        of_later = "".join(_ADDED[later] for later in _ADDED if later > pragma("user_version"))
+        connection.execute("COMMIT")
+        if not {name for (name,) in tables}.isdisjoint(_TABLE.findall(of_later)):
+            raise StoreError(
+                "has tables of a later version than its own", where=where, remedy=DAMAGED
+            )
+
     def lacks_tables() -> bool:
         ours = pragma("application_id") == APPLICATION_ID
         new = pragma("application_id") == 0 and pragma("schema_version") == 0
         return new or (ours and create and pragma("user_version") < SCHEMA_VERSION)
 
+    where = printable(str(path))
+    if pragma("application_id") == APPLICATION_ID:
+        check_version()
     if lacks_tables():
         connection.execute("BEGIN IMMEDIATE")
         if lacks_tables():  # else another process was faster
@@ -150,7 +169,6 @@ def prepare(connection: sqlite3.Connection, path: Path, *, create: bool) -> int:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
-    where = printable(str(path))
     if pragma("application_id") != APPLICATION_ID:
         raise StoreError(
             "is an SQLite file, but not a scan store",

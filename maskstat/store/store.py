@@ -21,12 +21,12 @@ from maskstat.errors import Blank, StoreError, argument, call
 from maskstat.naming import did_you_mean, natural_key, printable, storable
 from maskstat.store import checksums
 from maskstat.store.connection import IN_MEMORY, check_names_a_file, translated
-from maskstat.store.copying import Copied, MaskRow, Naming
+from maskstat.store.copying import Copied, Naming
 from maskstat.store.exposures import KeptExposures
 from maskstat.store.leases import KeptRuns
-from maskstat.store.profiles import KeptProfiles, MeasuredMask, ProfileKey
+from maskstat.store.profiles import MeasuredMask, ProfileKey
 from maskstat.store.records import Failure, KeptMark, ScanInfo, Settled, StoredMask
-from maskstat.store.rows import rows_of, table_of
+from maskstat.store.rows import COLUMNS, MaskRow, opened, rows_of, table_of
 from maskstat.store.schema import (
     APPLICATION_ID,
     CHECKSUMS,
@@ -35,6 +35,7 @@ from maskstat.store.schema import (
     SCHEMA_VERSION,
     prepare,
 )
+from maskstat.store.sealing import ROWS, About
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.catalog_mapping import catalog_from_mapping
 from maskstat.values.histogram import ClassHistogram
@@ -61,18 +62,18 @@ _ROWS = 100
 _VALUES = "values and nodata"  # in place of a catalogue's digest, where `summary` keeps raw values
 _SOFT = "soft masks"  # the same before the digest of what is ignored, for what is known of these
 _MASKS = "masks"  # the same for how many there are
-_FAILURES = "failures"  # the same for how many masks failed
 _SETTLED = "settled"  # the same for the values that the meaning of 255 was settled by
 _KEPT_VALUES = 1 << 16
 _FIRST = call("scan", Blank("FOLDER"), classes=Blank("K"))
-_LATER = {"reading": READINGS, "run": RUNS, "checksum": CHECKSUMS}  # tables of a scan by version
+_LATER = {"reading": READINGS, "run": RUNS}  # tables of a scan by version
+_SUMS: tuple[About, ...] = ("scan", "failure", "profiles", "exposures")  # that a scan has
 _ASKED = 512  # masks that one statement looks up
 _ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _ONE_ROW = f"REPLACE INTO mask VALUES {_ROW}"
 _MANY_ROWS = f"REPLACE INTO mask VALUES {', '.join([_ROW] * _ROWS)}"
 
 
-class Store(KeptProfiles, KeptExposures, KeptRuns, Copied):
+class Store(KeptExposures, KeptRuns, Copied):
     """An open store. Use it as a context manager; all methods raise StoreError."""
 
     @classmethod
@@ -142,6 +143,7 @@ class Store(KeptProfiles, KeptExposures, KeptRuns, Copied):
 
     def sources(self) -> dict[str, str]:
         """Scan name -> where its masks are; cheaper than `scans`."""
+        self._check_scans()
         with translated(self.path):
             return dict(self._connection.execute("SELECT name, source FROM scan ORDER BY turn"))
 
@@ -151,7 +153,7 @@ class Store(KeptProfiles, KeptExposures, KeptRuns, Copied):
         if name is None:
             found = self._select("ORDER BY turn DESC LIMIT 1")
         else:
-            found = self._select("WHERE name = ?", name)
+            found = self._select("NOT INDEXED WHERE name = ?", name)
         if found:
             return found[0]
         where = printable(str(self.path))
@@ -166,19 +168,13 @@ class Store(KeptProfiles, KeptExposures, KeptRuns, Copied):
 
     def _select(self, which: str, *parameters: str) -> list[ScanInfo]:
         query = f"SELECT id, name, source, catalog, created, updated, complete FROM scan {which}"
+        self._check_scans()
         with translated(self.path):
             rows = self._connection.execute(query, parameters).fetchall()
             readings: dict[int, str] = {}
             if self.version >= READINGS:
                 readings = dict(self._connection.execute("SELECT scan, options FROM reading"))
-            kept: dict[int, int] = {}
-            if self.version >= CHECKSUMS:
-                kept = dict(self._connection.execute("SELECT scan, crc FROM checksum"))
         with self.checked():
-            for key, name, source, text, *_ in rows:
-                crc = checksums.of_texts(name, source, text, readings.get(key, "{}"))
-                if kept.get(key, crc) != crc:
-                    raise ValueError("a scan that has changed")
             return [
                 ScanInfo(
                     key,
@@ -207,27 +203,34 @@ class Store(KeptProfiles, KeptExposures, KeptRuns, Copied):
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         text = json.dumps(catalog.to_dict(), ensure_ascii=False)
         with self._transaction():
-            self._connection.execute(
-                "INSERT INTO scan (name, source, catalog, created, updated, turn, complete,"
-                " revision) VALUES"
-                " (?1, ?2, ?3, ?4, ?4, (SELECT coalesce(max(turn), 0) + 1 FROM scan), 0, 0)"
-                " ON CONFLICT (name) DO UPDATE SET source = excluded.source,"
-                " catalog = excluded.catalog, updated = excluded.updated,"
-                " turn = excluded.turn, complete = 0",
-                (name, source, text, now),
-            )
-            key, created, updated = self._connection.execute(
-                "SELECT id, created, updated FROM scan WHERE name = ?", (name,)
+            # No index is asked for the name: a damaged one would give it two scans.
+            known = self._connection.execute(
+                "SELECT id, created FROM scan NOT INDEXED WHERE name = ?", (name,)
             ).fetchone()
+            turn = "(SELECT coalesce(max(turn), 0) + 1 FROM scan)"
+            if known is None:
+                added = self._connection.execute(
+                    "INSERT INTO scan (name, source, catalog, created, updated, turn, complete,"
+                    f" revision) VALUES (?1, ?2, ?3, ?4, ?4, {turn}, 0, 0)",
+                    (name, source, text, now),
+                )
+                known = (added.lastrowid, now)
+                self._keep_sum("profiles", added.lastrowid, 0)
+                self._keep_sum("exposures", added.lastrowid, 0)
+            else:
+                self._connection.execute(
+                    f"UPDATE scan SET source = ?, catalog = ?, updated = ?, turn = {turn},"
+                    " complete = 0 WHERE id = ?",
+                    (source, text, now, known[0]),
+                )
+            key, created = known
             self._connection.execute("DELETE FROM failure WHERE scan = ?", (key,))
-            query = "DELETE FROM summary WHERE scan = ? AND digest = ?"
-            self._connection.execute(query, (key, _FAILURES))
+            self._drop_sum("failure", key)
             options = json.dumps(dict(reading or {}))
             self._connection.execute("REPLACE INTO reading VALUES (?, ?)", (key, options))
-            crc = checksums.of_texts(name, source, text, options)
-            self._connection.execute("REPLACE INTO checksum VALUES (?, ?)", (key, crc))
+            self._seal(key)
         return ScanInfo(
-            key, name, source, catalog, created, updated, complete=False, reading=reading or {}
+            key, name, source, catalog, created, now, complete=False, reading=reading or {}
         )
 
     def finish(
@@ -240,10 +243,9 @@ class Store(KeptProfiles, KeptExposures, KeptRuns, Copied):
         with self._transaction():
             if totals is not None:
                 self._keep_totals(scan, totals, revision)
-            query = "SELECT count(*) FROM failure WHERE scan = ?"
-            (failures,) = self._connection.execute(query, (scan.id,)).fetchone()
-            self._keep_summary(scan, _FAILURES, 0, str(failures))
             self._connection.execute("UPDATE scan SET complete = 1 WHERE id = ?", (scan.id,))
+            self._seal_failures(scan.id)
+            self._seal(scan.id)
             self._release()  # here, since a disk takes its time for every transaction
         return replace(scan, complete=True)
 
@@ -256,6 +258,8 @@ class Store(KeptProfiles, KeptExposures, KeptRuns, Copied):
             for table in ("mask", "failure", "summary", *later):
                 self._connection.execute(f"DELETE FROM {table} WHERE scan = ?", (scan.id,))
             self._connection.execute("DELETE FROM scan WHERE id = ?", (scan.id,))
+            for about in _SUMS:
+                self._drop_sum(about, scan.id)
         with contextlib.suppress(sqlite3.Error):  # giving space back can wait
             self._connection.execute("VACUUM")
 
@@ -269,24 +273,32 @@ class Store(KeptProfiles, KeptExposures, KeptRuns, Copied):
                 places = 1 << (len(part) - 1).bit_length()
                 asked = [*part, *[part[-1]] * (places - len(part))]
                 rows = self._connection.execute(
-                    "SELECT name, size, stamp, encoding FROM mask WHERE scan = ? AND name IN"
+                    f"SELECT {COLUMNS} FROM mask WHERE scan = ? AND name IN"
                     f" ({', '.join('?' * places)})",
                     (scan.id, *asked),
                 )
-                found.update((name, (size, stamp, text)) for name, size, stamp, text in rows)
+                with self.checked():
+                    found.update((row[0], (row[1], row[2], row[5])) for row in opened(rows))
         with self.checked():
             for text in {text for _, _, text in found.values()}:
                 Encoding.from_text(text)
+        if len(found) < len(names):
+            self._check_masks(scan)
         return found
+
+    def _check_masks(self, scan: ScanInfo) -> None:
+        """Raise StoreError where a mask that seems to be new or gone has another name now."""
+        if scan.id not in self._sound:
+            self._check_count(scan, self._summary(scan, _MASKS), sum(1 for _ in self.names(scan)))
+            self._sound.add(scan.id)
 
     def names(self, scan: ScanInfo) -> Iterator[str]:
         """Names of all counted masks. The scan may change meanwhile: it is read in blocks."""
-        query = "SELECT name FROM mask WHERE scan = ?"
-        for block in self._blocks(query, scan):
+        for block in self._blocks(f"SELECT {COLUMNS} FROM mask WHERE scan = ?", scan):
             yield from block
 
     def _blocks(self, query: str, scan: ScanInfo) -> Iterator[list[str]]:
-        """Names that a query on the masks of a scan finds, in order; nothing is locked between."""
+        """Names of rows that a query on a scan finds, in order; nothing is locked between."""
         parameters: tuple[object, ...] = (scan.id,)
         while True:
             with translated(self.path):
@@ -295,7 +307,9 @@ class Store(KeptProfiles, KeptExposures, KeptRuns, Copied):
                 ).fetchall()
             if not rows:
                 return
-            yield [name for (name,) in rows]
+            with self.checked():
+                names = [row[0] for row in opened(rows)]
+            yield names
             if len(parameters) == 1:
                 query += " AND name > ?"
             parameters = (scan.id, rows[-1][0])
@@ -357,6 +371,7 @@ class Store(KeptProfiles, KeptExposures, KeptRuns, Copied):
 
     def forget_others(self, scan: ScanInfo, names: Iterable[str]) -> int:
         """Drop every mask but these; how many there were. Memory does not grow with `names`."""
+        self._check_masks(scan)
         execute = self._connection.execute
         names, gone = iter(names), 0
         with translated(self.path):
@@ -367,7 +382,7 @@ class Store(KeptProfiles, KeptExposures, KeptRuns, Copied):
                     insert = "INSERT OR IGNORE INTO temp.kept VALUES (?)"
                     self._connection.executemany(insert, block)
             query = (
-                "SELECT name FROM mask WHERE scan = ? AND NOT EXISTS"
+                f"SELECT {COLUMNS} FROM mask WHERE scan = ? AND NOT EXISTS"
                 " (SELECT 1 FROM temp.kept WHERE kept.name = mask.name)"
             )
             for others in self._blocks(query, scan):
@@ -381,6 +396,7 @@ class Store(KeptProfiles, KeptExposures, KeptRuns, Copied):
     def _revise(self, scan: ScanInfo) -> None:
         self.revisions += 1
         self._connection.execute("UPDATE scan SET revision = revision + 1 WHERE id = ?", (scan.id,))
+        self._seal(scan.id)
 
     def revision(self, scan: ScanInfo) -> int:
         """A number that grows with every change to the masks of a scan."""
@@ -492,25 +508,25 @@ class Store(KeptProfiles, KeptExposures, KeptRuns, Copied):
 
     def mask_count(self, scan: ScanInfo) -> int:
         """Masks counted so far."""
+        expected = self._summary(scan, _MASKS)
         with translated(self.path):
             query = "SELECT count(*) FROM mask WHERE scan = ?"
-            return int(self._connection.execute(query, (scan.id,)).fetchone()[0])
+            count = int(self._connection.execute(query, (scan.id,)).fetchone()[0])
+        self._check_count(scan, expected, count)
+        return count
 
     def masks_read(self, scan: ScanInfo, ending: str) -> int:
         """Masks whose encoding has a reading that ends so; looks at all rows."""
-        with translated(self.path):
-            query = "SELECT count(*) FROM mask WHERE scan = ? AND substr(encoding, ?) = ?"
-            found = self._connection.execute(query, (scan.id, -len(ending), ending))
-            return int(found.fetchone()[0])
+        with translated(self.path), self.checked():
+            query = f"SELECT {COLUMNS} FROM mask WHERE scan = ?"
+            rows = opened(self._connection.execute(query, (scan.id,)))
+            return sum(row[5].endswith(ending) for row in rows)
 
     def failures(self, scan: ScanInfo) -> list[Failure]:
         """Masks that could not be counted, in natural order."""
-        expected = self._kept(scan, _FAILURES)
+        self._check_rows("failure", scan.id)
         with translated(self.path):
-            rows = self._connection.execute(
-                "SELECT name, reason FROM failure WHERE scan = ?", (scan.id,)
-            ).fetchall()
-        self._check_failures(scan, expected, len(rows))
+            rows = self._connection.execute(ROWS["failure"], (scan.id,)).fetchall()
         with self.checked():
             return [Failure(*row) for row in sorted(rows, key=lambda row: natural_key(row[0]))]
 
@@ -519,9 +535,7 @@ class Store(KeptProfiles, KeptExposures, KeptRuns, Copied):
         expected, found = self._summary(scan, _MASKS), 0
         with translated(self.path):
             cursor = self._connection.execute(
-                "SELECT name, height, width, encoding, form, tally FROM mask WHERE scan = ?"
-                " ORDER BY name",
-                (scan.id,),
+                f"SELECT {COLUMNS} FROM mask WHERE scan = ? ORDER BY name", (scan.id,)
             )
             while block := cursor.fetchmany(rows):
                 with self.checked():
@@ -537,20 +551,6 @@ class Store(KeptProfiles, KeptExposures, KeptRuns, Copied):
             found += 1
             yield row
         self._check_count(scan, expected, found)
-
-    def failed(self, scan: ScanInfo, naming: Naming) -> Iterator[Failure]:
-        """The failures of a scan, under the names that their masks get."""
-        expected, found = self._kept(scan, _FAILURES), 0
-        for failure in super().failed(scan, naming):
-            found += 1
-            yield failure
-        self._check_failures(scan, expected, found)
-
-    def _check_failures(self, scan: ScanInfo, expected: str | None, found: int) -> None:
-        """Raise StoreError where other failures were read than a scan has."""
-        with self.checked():
-            if expected not in {None, str(found)} and expected == self._kept(scan, _FAILURES):
-                raise ValueError("failures that are gone")
 
     def _check_count(self, scan: ScanInfo, expected: str | None, found: int) -> None:
         """Raise StoreError where other masks were read than a scan has."""

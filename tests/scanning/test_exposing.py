@@ -342,21 +342,20 @@ def test_a_row_that_changed_is_no_row(scan: ms.Scan) -> None:
         copy.write_bytes(whole.replace(content, damaged))
         with ms.open_scan(copy) as found, pytest.raises(StoreError, match="no scan wrote"):
             found.exposure(CROPS, stored=True)
-    errors = {
-        "crops = 30": StoreError,
-        "crops = 2": ExposureError,
-        "drawn = drawn || 'x'": StoreError,
-        "presence = 1": StoreError,
-        "name = name || 'x'": ExposureError,
-    }
-    for change, error in errors.items():
+    for change in (
+        "crops = 30",
+        "crops = 2",
+        "drawn = drawn || 'x'",
+        "presence = 1",
+        "name = name || 'x'",
+    ):
         copy.write_bytes(whole)
         connection = sqlite3.connect(copy)
         connection.execute(f"UPDATE exposed_mask SET {change}")
         connection.commit()
         connection.close()
         crops, exact = 30 if "30" in change else 24, "presence" in change
-        with ms.open_scan(copy) as found, pytest.raises(error):
+        with ms.open_scan(copy) as found, pytest.raises(StoreError, match="no scan wrote"):
             found.exposure(CROPS, stored=True, crops=crops, presence=exact)
 
 
