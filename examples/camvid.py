@@ -174,7 +174,13 @@ class UNet(nn.Module):
 def class_weights(scan: Scan, scheme: str, batch_size: int) -> WeightTable:
     """Weights of a registered scheme, or of the PyTorch form of equal cost; mean pixel weight 1."""
     if scheme == TORCH_FORM:
-        return scan.weights("equal-cost", average="batch", batch_size=batch_size, normalize="pixel")
+        return scan.weights(
+            "equal-cost",
+            average="batch",
+            batch_size=batch_size,
+            drop_last=True,  # as `batches` does
+            normalize="pixel",
+        )
     return scan.weights(scheme, normalize="pixel")
 
 

@@ -17,7 +17,8 @@ from maskstat.naming import counted, printable
 from maskstat.showing import cut, one_line, span
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.ledger import MaskLedger
-from maskstat.weights.any_scheme import EQUAL_COST, check_average, weigh
+from maskstat.weights.any_scheme import EQUAL_COST, batching_of, check_average, weigh
+from maskstat.weights.batches import Batching
 from maskstat.weights.choices import Average
 from maskstat.weights.costs import PriceList, epsilon_of, linear_price_list, price_list
 from maskstat.weights.normalise import normalise
@@ -149,17 +150,19 @@ def price(
     scheme: str | None,
     average: Average | None,
     batch_size: int | None,
+    drop_last: bool,
     seed: int | None,
     predictor_confidence: float | None,
     source: str | None,
     scan: str | None = None,
+    batching: Batching | None = None,
 ) -> Costs:
     """The costs under no weights and under some; see `maskstat.api.scan.Scan.costs`."""
     if weights is not None and scheme is not None:
         raise ParameterError(
             f"choose one of {argument('weights')} and {argument('scheme')}", parameter="scheme"
         )
-    asked = check_average(average, batch_size, seed)
+    asked = check_average(average, batch_size, seed, drop_last=drop_last)
     if asked == "batch" and batch_size is None:
         raise ParameterError(
             "the costs depend on the batch",
@@ -178,6 +181,8 @@ def price(
             label,
             average="batch" if batches else None,
             batch_size=batch_size if batches else None,
+            drop_last=batches and drop_last,
+            batching=batching,
             seed=seed if batches else None,
             normalize="pixel",
             absent="one",
@@ -188,7 +193,13 @@ def price(
         linear_price_list(histogram.pixels, table, epsilon=epsilon)
         if asked == "pixel"
         else price_list(
-            ledger(), table, asked, batch_size=batch_size or 1, epsilon=epsilon, seed=seed or 0
+            ledger(),
+            table,
+            asked,
+            batch_size=batch_size or 1,
+            batching=batching_of(batching, drop_last=drop_last),
+            epsilon=epsilon,
+            seed=seed or 0,
         )
         for table in (None, chosen)
     )

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from maskstat.values.histogram import ClassHistogram
     from maskstat.values.ledger import MaskLedger
     from maskstat.weights.any_scheme import CostMatrix
+    from maskstat.weights.batches import Batching
     from maskstat.weights.choices import Absent, Average, Normalisation, Unlisted
     from maskstat.weights.table import WeightTable
 
@@ -67,6 +68,7 @@ class Scan(StoredScan):
         unlisted: Unlisted = "refuse",
         average: Average | None = None,
         batch_size: int | None = None,
+        drop_last: bool = False,
         seed: int | None = None,
         cost_matrix: CostMatrix | None = None,
         best_effort: bool = False,
@@ -89,7 +91,10 @@ class Scan(StoredScan):
             average: of equal cost: "pixel", the default, for losses that are a plain mean or sum
                 (Keras); "batch" for a mean that every batch divides by its own sum of weights
                 (PyTorch's `CrossEntropyLoss(weight=w)`); see docs/equal-cost.md.
-            batch_size: masks that one process averages over; "batch" needs it.
+            batch_size: masks that one process averages over; "batch" needs it. Gradient
+                accumulation does not change it. Under a recipe the recipe's by default.
+            drop_last: whether masks that fill no batch at the end of an epoch are left out; by
+                default they are a last batch, as with PyTorch's loader.
             seed: of the random batches, 0 by default.
             cost_matrix: of equal cost, [K, K] or its file: what a pixel of class c (column) costs
                 the answer i (row).
@@ -121,11 +126,13 @@ class Scan(StoredScan):
         with values_explained(self):
             table = weigh(
                 self.histogram,
-                lambda: self.ledger,
+                lambda: self._batch_rows,
                 scheme,
                 parameters=parameters,
                 average=average,
-                batch_size=batch_size,
+                batch_size=self._batch_size(average, batch_size),
+                drop_last=drop_last,
+                batching=self._batching,
                 seed=seed,
                 cost_matrix=cost_matrix,
                 best_effort=best_effort,
@@ -188,6 +195,20 @@ class Scan(StoredScan):
         return replace(table, provenance={**table.provenance, **self._identity})
 
     @property
+    def _batch_rows(self) -> MaskLedger:
+        """What batches are made of."""
+        return self.ledger
+
+    @property
+    def _batching(self) -> Batching | None:
+        """What makes them; None where it takes every mask once."""
+        return None
+
+    def _batch_size(self, average: Average | None, given: int | None) -> int | None:
+        """The one that is given, where nothing else says one."""
+        return given
+
+    @property
     def _identity(self) -> dict[str, object]:
         """What files say of the scan that they are of."""
         return {"scan": self.name} | ({} if self.info.complete else {"complete": False})
@@ -199,6 +220,7 @@ class Scan(StoredScan):
         scheme: str | None = None,
         average: Average | None = None,
         batch_size: int | None = None,
+        drop_last: bool = False,
         seed: int | None = None,
         predictor_confidence: float | None = None,
         allow_incomplete: bool = False,
@@ -210,7 +232,7 @@ class Scan(StoredScan):
                 so that the average labelled pixel weighs 1.
             scheme: weights of this scheme instead; without both, equal cost.
             average: "pixel", the default, or "batch", as in `weights`.
-            batch_size: masks in a batch; "batch" needs it.
+            batch_size, drop_last: as in `weights`.
             seed: of the random batches, 0 by default.
             predictor_confidence: probability that a constant prediction gives its class; by
                 default 1 - 1e-7, where Keras clips.
@@ -229,11 +251,13 @@ class Scan(StoredScan):
         self._need_classes()
         return price(
             self.histogram,
-            lambda: self.ledger,
+            lambda: self._batch_rows,
             weights,
             scheme=scheme,
             average=average,
-            batch_size=batch_size,
+            batch_size=self._batch_size(average, batch_size),
+            drop_last=drop_last,
+            batching=self._batching,
             seed=seed,
             predictor_confidence=predictor_confidence,
             source=self.source,
@@ -733,6 +757,30 @@ class Exposure(Scan):
         rows = self.to_document()["classes"]
         columns = {name: [row[name] for row in rows] for name in rows[0] if name != "name"}
         return data_frame(columns, {"class": [row["name"] for row in rows]})
+
+    @property
+    def _batch_rows(self) -> MaskLedger:
+        return self.counts.crops
+
+    @property
+    def _batching(self) -> Batching:
+        from maskstat.exposure.units import REPLICATES
+        from maskstat.weights.batches import Batching
+
+        counts = self.counts
+        return Batching(
+            drop_last=self.recipe.last_batch != "keep",
+            crops=counts.crops_per_mask,
+            replicates=min(REPLICATES, counts.crops_per_mask),
+            processes=self.recipe.processes,
+            draws=None if (counts.draws == 1).all() else counts.draws,
+        )
+
+    def _batch_size(self, average: Average | None, given: int | None) -> int | None:
+        """The recipe's, where it says one."""
+        if given is None and average == "batch" and self.recipe.batch_size > 1:
+            return self.recipe.batch_size
+        return given
 
     @property
     def _identity(self) -> dict[str, object]:

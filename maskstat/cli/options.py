@@ -183,7 +183,8 @@ BatchSize = Annotated[
         "--batch-size",
         metavar="S",
         parser=whole(1),
-        help="For batches: masks that one process averages over.",
+        help="For batches: masks that one process averages over; gradient accumulation does not"
+        " change it.",
     ),
 ]
 Confidence = Annotated[

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from maskstat.errors import ParameterError, UnlistedValuesError, WeightError, argument
+from maskstat.errors import ParameterError, UnlistedValuesError, WeightError, argument, call
 from maskstat.parameters import check_word, refuse_idle
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import IntArray
+from maskstat.weights.batches import Batching
 from maskstat.weights.choices import AVERAGES, Absent, Average, Normalisation, Unlisted
 from maskstat.weights.compute import (
     compute,
@@ -26,6 +27,7 @@ from maskstat.weights.compute import (
 from maskstat.weights.cost_matrix import read_cost_matrix
 from maskstat.weights.equal_cost import best_effort as most_equal
 from maskstat.weights.equal_cost import linear, relaxations, weight_normalised
+from maskstat.weights.equal_cost_shares import listed
 from maskstat.weights.schemes import SCHEMES, find_scheme
 from maskstat.weights.schemes import equal_cost as closed_form
 from maskstat.weights.table import WeightTable
@@ -46,10 +48,12 @@ def weigh(
     parameters: Mapping[str, object] | None = None,
     average: Average | None = None,
     batch_size: int | None = None,
+    drop_last: bool = False,
     seed: int | None = None,
     cost_matrix: CostMatrix | None = None,
     best_effort: bool = False,
     max_ratio: float | None = None,
+    batching: Batching | None = None,
     normalize: Normalisation = "none",
     clip: tuple[float, float] | None = None,
     absent: Absent | None = None,
@@ -62,6 +66,7 @@ def weigh(
     Args:
         histogram: counts of K classes.
         ledger: gives the mask x class counts; asked only where batches matter.
+        batching: how its rows come to batches, besides `drop_last`; without, they are masks.
         source: where the counts are from, for the table's provenance.
         components: gives int64[K], connected components, where a scheme is asked to count them.
     """
@@ -71,6 +76,7 @@ def weigh(
             {
                 "average": average,
                 "batch_size": batch_size,
+                "drop_last": drop_last,
                 "cost_matrix": cost_matrix,
                 "best_effort": best_effort,
                 "max_ratio": max_ratio,
@@ -89,7 +95,7 @@ def weigh(
             source=source,
             components=components,
         )
-    asked = check_average(average, batch_size, seed)
+    asked = check_average(average, batch_size, seed, drop_last=drop_last)
     limit = _limit(asked, best_effort, max_ratio)
     matrix = _matrix(cost_matrix, len(histogram.catalog))
     if limit is not None and matrix is not None:
@@ -114,16 +120,19 @@ def weigh(
         else:
             raw = linear(histogram.pixels, cost_matrix=matrix, names=names)[histogram.present]
     else:
-        said |= {"batch_size": batch_size, "seed": seed or 0}
+        batching = batching_of(batching, drop_last=drop_last)
+        said |= {"batch_size": batch_size, "drop_last": batching.drop_last, "seed": seed or 0}
+        rows, seed = ledger(), seed or 0
+        _demand_in_crops(rows, histogram, batching)
         if limit is not None:
             said["max_ratio"] = limit
-            solution = most_equal(ledger(), batch_size, max_ratio=limit, seed=seed or 0)
+            solution = most_equal(rows, batch_size, max_ratio=limit, batching=batching, seed=seed)
         else:
             solution = weight_normalised(
-                ledger(), batch_size, seed=seed or 0, cost_matrix=matrix, names=names
+                rows, batch_size, batching=batching, seed=seed, cost_matrix=matrix, names=names
             )
             if solution.is_near_border:
-                solution = replace(solution, relaxations=relaxations(ledger()))
+                solution = replace(solution, relaxations=relaxations(rows, batching=batching))
         raw = solution.weights[histogram.present]
     if matrix is not None:
         said["cost_matrix"] = np.asarray(matrix, np.float64).tolist()
@@ -181,7 +190,28 @@ def weigh_all(
     return tables
 
 
-def check_average(average: Average | None, batch_size: int | None, seed: int | None) -> Average:
+def batching_of(batching: Batching | None, *, drop_last: bool) -> Batching:
+    """The same, which drops the last batch where it does so or is asked to."""
+    batching = batching or Batching()
+    return replace(batching, drop_last=batching.drop_last or drop_last)
+
+
+def _demand_in_crops(ledger: MaskLedger, histogram: ClassHistogram, batching: Batching) -> None:
+    """Raise WeightError where a class of which crops have pixels is in none that were sampled."""
+    found = np.bincount(ledger.classes, minlength=len(histogram.catalog)) > 0
+    lacking = np.flatnonzero(histogram.present & ~found)
+    if batching.crops > 1 and lacking.size:
+        names = histogram.catalog.names
+        raise WeightError(
+            f"{listed(lacking, names)}: in no sampled crop ({batching.crops} of each mask), so"
+            " batches can't be weighed",
+            remedy=f"{argument('crops', 4 * batching.crops)} of '{call('exposure')}' samples more",
+        )
+
+
+def check_average(
+    average: Average | None, batch_size: int | None, seed: int | None, *, drop_last: bool
+) -> Average:
     """The average asked for, "pixel" where none is.
 
     Raises:
@@ -192,7 +222,8 @@ def check_average(average: Average | None, batch_size: int | None, seed: int | N
         check_word(average, AVERAGES, parameter="average")
     if average != "batch":
         refuse_idle(
-            {"batch_size": batch_size, "seed": seed}, goes_with=argument("average", "batch")
+            {"batch_size": batch_size, "drop_last": drop_last, "seed": seed},
+            goes_with=argument("average", "batch"),
         )
     return average or "pixel"
 

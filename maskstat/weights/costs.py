@@ -18,13 +18,14 @@ from maskstat.showing import one_line, span
 from maskstat.weights.batches import (
     BatchDrawer,
     Batches,
+    Batching,
     FloatArray,
     LedgerLike,
     MaskRows,
     sample_of_passes,
 )
 from maskstat.weights.choices import AVERAGES, Average
-from maskstat.weights.matrix_scaling import mean_covariance, parts, second_moments
+from maskstat.weights.matrix_scaling import parts, share_errors
 
 DEFAULT_EPSILON = 1e-7
 """Keras clips probabilities at this distance from 0 and 1."""
@@ -38,6 +39,8 @@ class PriceList:
         average: "pixel" (a mean over pixels: weighted losses are added and divided by the number
             of labelled pixels) or "batch" (every batch divided by its sum of weights).
         batch_size: masks in a batch; no matter to "pixel".
+        last_batch: masks in the last batch of an epoch where that is smaller and kept, else 0.
+        crops: of each mask that batches are made of; 0 where they are of masks.
         epsilon: the predictor gives its class 1 - epsilon, every other epsilon / (K - 1).
         occurs: bool[K], classes with at least one labelled pixel.
         frequency: float64[K], p, share of each class among labelled pixels.
@@ -46,8 +49,8 @@ class PriceList:
         scale: the weight of an average pixel: sum_c p_c w_c for "pixel", 1 for "batch".
         costs: float64[K], scale * (b - (b - a) shares), with a = -ln(1 - epsilon) for a right
             and b = -ln(epsilon / (K - 1)) for a wrong pixel.
-        standard_errors: float64[K], of the costs, from the drawing of batches; 0 where all
-            batches were taken.
+        standard_errors: float64[K], of the costs, from the drawing of batches and of crops; 0
+            where all batches of masks were taken.
         soft_predictor: float64[K], the best constant probabilities; they equal `shares`.
         soft_loss: their loss, scale * entropy(shares); ln K when equal costs are scaled to an
             average pixel weight of 1.
@@ -62,6 +65,8 @@ class PriceList:
 
     average: Average
     batch_size: int
+    last_batch: int
+    crops: int
     epsilon: float
     occurs: npt.NDArray[np.bool_]
     frequency: FloatArray
@@ -163,7 +168,7 @@ def linear_price_list(
     table = _checked_weights(weights, frequency)
     scale = float(frequency @ table)
     shares, errors = frequency * table / scale, np.zeros(len(totals))
-    return _price_list("pixel", 1, epsilon, frequency, shares, scale, errors, 0, 0)
+    return _price_list("pixel", 1, 0, 0, epsilon, frequency, shares, scale, errors, 0, 0)
 
 
 def price_list(
@@ -172,6 +177,7 @@ def price_list(
     average: Average = "pixel",
     *,
     batch_size: int = 1,
+    batching: Batching | None = None,
     epsilon: float = DEFAULT_EPSILON,
     seed: int = 0,
 ) -> PriceList:
@@ -179,7 +185,7 @@ def price_list(
 
     "pixel" is `linear_price_list` of the ledger's totals. For "batch" all batches are averaged
     where there are few (a batch size of 1, one batch of everything), otherwise at least 2,048
-    seeded random ones.
+    seeded random ones, as `batching` makes them (by default of masks, the last batch kept).
 
     Raises:
         WeightError: no labelled pixel, or all labelled pixels weigh 0.
@@ -187,8 +193,8 @@ def price_list(
             batch size below 1, or an epsilon outside its range.
     """
     check_word(average, AVERAGES, parameter="average")
-    rows = MaskRows.of(ledger)
-    totals = rows.spread_out(rows.totals.astype(np.float64))
+    rows = MaskRows.of(ledger, batching)
+    totals = rows.spread_out(rows.totals)
     drawer = BatchDrawer(rows, batch_size, seed)
     if average == "pixel":
         linear = linear_price_list(totals, weights, epsilon=epsilon)
@@ -201,6 +207,8 @@ def price_list(
     return _price_list(
         "batch",
         drawer.batch_size,
+        drawer.cut.last,
+        rows.crops,
         epsilon,
         frequency,
         rows.spread_out(mean),
@@ -224,6 +232,8 @@ def _checked_weights(weights: npt.ArrayLike | None, frequency: FloatArray) -> Fl
 def _price_list(
     average: Average,
     batch_size: int,
+    last_batch: int,
+    crops: int,
     epsilon: float,
     frequency: FloatArray,
     shares: FloatArray,
@@ -239,6 +249,8 @@ def _price_list(
     return PriceList(
         average=average,
         batch_size=batch_size,
+        last_batch=last_batch,
+        crops=crops,
         epsilon=epsilon,
         occurs=occurs,
         frequency=frequency,
@@ -259,10 +271,6 @@ def _price_list(
 def _sampled_shares(batches: Batches, weights: FloatArray) -> tuple[FloatArray, FloatArray, int]:
     """Mean shares, their standard errors, and the number of batches that weigh anything."""
     split = parts(batches, weights)
-    if not split.shape[0]:
+    if not len(split):
         raise WeightError("every batch holds classes of weight zero only, so its mean is 0/0")
-    mean = np.asarray(split.sum(axis=0)) / split.shape[0]
-    errors = np.zeros(len(mean))
-    if not batches.exact:
-        errors = np.sqrt(np.diag(mean_covariance(batches, split, second_moments(split))))
-    return mean, errors, int(split.shape[0])
+    return split.mean, share_errors(batches, split).total, len(split)

@@ -30,6 +30,7 @@ from maskstat.weights.batches import (
     LARGEST_SAMPLE,
     BatchDrawer,
     Batches,
+    Batching,
     FloatArray,
     LedgerLike,
     MaskRows,
@@ -40,12 +41,12 @@ from maskstat.weights.equal_cost_presence import PresenceGroups
 from maskstat.weights.equal_cost_shares import class_name, equal_cost_shares, listed
 from maskstat.weights.feasibility import Condition, TightSet, tightest_set
 from maskstat.weights.matrix_scaling import (
+    Errors,
     Scaling,
-    mean_covariance,
     parts,
     relative_errors,
     scale,
-    second_moments,
+    share_errors,
 )
 
 STABILITY = 0.01
@@ -66,8 +67,11 @@ class EqualCostWeights:
         costs: float64[classes], cost of answering always with each class. A wrong pixel costs 1
             unless a cost matrix said otherwise.
         standard_errors: float64[classes], relative standard error of each weight from the
-            drawing of batches; 0 where every batch was taken.
+            drawing of batches and of crops; 0 where every batch of masks was taken.
+        crop_errors: float64[classes], the part of it that more batches do not lessen, of crops.
+        crops: of each mask; 0 where rows of the ledger are masks.
         batch_size: masks in a batch, at most the number of masks.
+        last_batch: masks in the last batch of an epoch where that is smaller and kept, else 0.
         batches: batches that the solution is made of.
         sampled: whether these are a random sample of all possible batches.
         left_out: batches (among those) without a labelled pixel.
@@ -77,7 +81,8 @@ class EqualCostWeights:
         linear_ratio: largest weight ratio of 1 / n_c, for comparison.
         tightest: the set of classes nearest to the border of what is possible, with class indices;
             None where none is nearer than any set that leaves out one class.
-        smallest_batch_size: the first at which equal cost is possible.
+        smallest_batch_size: the first at which equal cost is possible; None where that is at none,
+            which can be of crops only.
         max_ratio: the limit that a best effort was given.
         relaxations: what larger batches would allow; looked for by `any_scheme.weigh` where the
             weights are near the border, else empty.
@@ -87,7 +92,10 @@ class EqualCostWeights:
     shares: FloatArray
     costs: FloatArray
     standard_errors: FloatArray
+    crop_errors: FloatArray
+    crops: int
     batch_size: int
+    last_batch: int
     batches: int
     sampled: bool
     left_out: int
@@ -95,7 +103,7 @@ class EqualCostWeights:
     blocks: int
     linear_ratio: float
     tightest: TightSet | None
-    smallest_batch_size: int
+    smallest_batch_size: int | None
     max_ratio: float | None = None
     relaxations: tuple[Relaxation, ...] = ()
 
@@ -123,6 +131,17 @@ class EqualCostWeights:
         return bool(self.standard_errors.max() <= STABILITY)
 
     @property
+    def crops_needed(self) -> int | None:
+        """Crops of each mask that would make the weights sure to 1%; None where these are enough.
+
+        On a lattice the error falls about like 1 / crops. Rounded up to a doubling.
+        """
+        error = float(self.crop_errors.max())
+        if not self.crops or error <= STABILITY:
+            return None
+        return self.crops << int(np.ceil(np.log2(error / STABILITY)))
+
+    @property
     def is_near_border(self) -> bool:
         """Whether the weights are far larger than class frequencies alone would make them."""
         return self.weight_ratio > 3.0 * self.linear_ratio
@@ -147,13 +166,14 @@ class InfeasibleEqualCost(WeightError):
 
     Attributes:
         classes: indices of a set of classes that are in too few batches.
-        presence: masks that contain each of these classes.
-        masks_with_any: masks that contain at least one of them.
-        mask_count: masks with a labelled pixel.
+        presence: masks (or crops) that contain each of these classes.
+        masks_with_any: masks (or crops) that contain at least one of them.
+        mask_count: masks (or crops) with a labelled pixel.
         batch_size: the one asked for.
         chance: share of batches that contain one of the classes.
         needed: share that equal cost needs (the number of classes over K).
-        smallest_batch_size: the first at which equal cost is possible.
+        smallest_batch_size: the first larger one at which equal cost is possible; None where
+            there is none, which can be of crops only.
     """
 
     classes: tuple[int, ...]
@@ -163,7 +183,7 @@ class InfeasibleEqualCost(WeightError):
     batch_size: int
     chance: float
     needed: float
-    smallest_batch_size: int
+    smallest_batch_size: int | None
 
 
 def linear(
@@ -204,6 +224,7 @@ def weight_normalised(
     ledger: LedgerLike,
     batch_size: int = 1,
     *,
+    batching: Batching | None = None,
     seed: int = 0,
     cost_matrix: npt.ArrayLike | None = None,
     names: str | Iterable[str] | None = None,
@@ -212,9 +233,12 @@ def weight_normalised(
     """Equal-cost weights for PyTorch's weighted mean over batches of `batch_size` masks.
 
     Exact for a batch size of 1, for one batch of everything, and where there are few different
-    batches; otherwise solved on seeded random batches, doubled until every weight has a relative
-    standard error of at most `stability` (or there are 8 million entries; see
-    `EqualCostWeights.is_stable`).
+    batches; otherwise solved on seeded random batches, doubled until drawing them gives every
+    weight a relative standard error of at most `stability` (or there are 8 million entries). What
+    sampling crops adds to that only more crops lessen; see `EqualCostWeights.is_stable`.
+
+    `batching` says how the ledger's rows come to batches: by default they are masks, and those left
+    at the end of an epoch are a last batch.
 
     Raises:
         InfeasibleEqualCost: no weights do it; names the classes and the first batch size that
@@ -223,20 +247,20 @@ def weight_normalised(
             their targets); or equal cost is possible only by so little that no sample shows it.
         ParameterError: the batch size is below 1 or the cost matrix is malformed.
     """
-    rows = MaskRows.of(ledger)
+    rows = MaskRows.of(ledger, batching)
     drawer = BatchDrawer(rows, batch_size, seed)
     called = None if names is None else several(names)
     targets = equal_cost_shares(cost_matrix, rows.present, rows.class_count, called)
     _demand_feasible(rows, drawer.batch_size, targets, called)
-    if drawer.batch_size == rows.mask_count:
-        logs = np.log(targets) - np.log(rows.totals.astype(np.float64))
+    if drawer.batch_size >= rows.row_count:
+        logs = np.log(targets) - np.log(rows.totals)
         none = np.zeros(len(targets), np.int64)
         scaling, batches = Scaling(logs, targets, 0.0, 0, none), drawer.every_batch()
-        errors = np.zeros(len(targets))
+        errors = Errors.none(len(targets))
     elif drawer.enumerable:
         batches = drawer.every_batch()
         scaling = scale(batches, targets)
-        errors = np.zeros(len(targets))
+        errors = relative_errors(batches, scaling)
     else:
         scaling, batches, errors = _solve_sampled(drawer, targets, stability)
     return _result(rows, drawer, scaling, batches, errors, targets, cost_matrix)
@@ -247,6 +271,7 @@ def best_effort(
     batch_size: int = 1,
     *,
     max_ratio: float,
+    batching: Batching | None = None,
     seed: int = 0,
 ) -> EqualCostWeights:
     """Weights of the least cost spread with max w / min w <= max_ratio.
@@ -267,11 +292,11 @@ def best_effort(
             f"{argument('max_ratio', max_ratio)} is no largest ratio of weights: it must be between"
             " 1 and 1e12"
         )
-    rows = MaskRows.of(ledger)
+    rows = MaskRows.of(ledger, batching)
     drawer = BatchDrawer(rows, batch_size, seed)
     targets = np.full(len(rows.present), 1.0 / len(rows.present))
     try:
-        exact = weight_normalised(ledger, batch_size, seed=seed)
+        exact = weight_normalised(ledger, batch_size, batching=batching, seed=seed)
     except WeightError:
         pass
     else:
@@ -283,11 +308,8 @@ def best_effort(
     deviation = float(np.abs(share * len(share) - 1.0).max())
     scaling = Scaling(logs, share, deviation, programs, blocks)
     split = parts(batches, np.exp(logs - logs.max()))
-    spread = np.zeros(len(logs))
-    if not batches.exact:
-        covariance = mean_covariance(batches, split, second_moments(split))
-        spread = np.sqrt(np.diag(covariance)) / share
-    result = _result(rows, drawer, scaling, batches, spread, targets, None)
+    errors = share_errors(batches, split).over(share)
+    result = _result(rows, drawer, scaling, batches, errors, targets, None)
     return replace(result, max_ratio=max_ratio)
 
 
@@ -295,22 +317,25 @@ def relaxations(
     ledger: LedgerLike,
     batch_sizes: Sequence[int] | None = None,
     *,
+    batching: Batching | None = None,
     seed: int = 0,
 ) -> tuple[Relaxation, ...]:
     """How weight ratio and slack change with the batch size.
 
     Default sizes: the smallest feasible one, twice and four times it, as far as there are masks.
     """
-    rows = MaskRows.of(ledger)
+    rows = MaskRows.of(ledger, batching)
     targets = np.full(len(rows.present), 1.0 / len(rows.present))
     if batch_sizes is None:
-        smallest = feasibility.smallest_batch_size(rows, targets)
-        batch_sizes = sorted({min(rows.mask_count, smallest * k) for k in (1, 2, 4)})
+        smallest = feasibility.smallest_batch_size(rows, targets) or rows.epoch
+        batch_sizes = sorted({min(rows.epoch, smallest * k) for k in (1, 2, 4)})
     steps = []
     for size in batch_sizes:
         tight = tightest_set(Condition.random_batches(rows, size, targets), ())
         try:
-            ratio = weight_normalised(ledger, size, seed=seed, stability=0.1).weight_ratio
+            ratio = weight_normalised(
+                ledger, size, batching=batching, seed=seed, stability=0.1
+            ).weight_ratio
         except WeightError:
             ratio = None
         steps.append(
@@ -334,25 +359,38 @@ def _demand_feasible(
     outside = np.where(members, -1, rows.presence)
     other = class_name(rows.present[int(outside.argmax())], names)
     which = listed(classes, names)
-    masks = rows.labelled_masks
+    cut = rows.cut(batch_size)
+    total, kind = rows.labelled_rows, "crops" if rows.crops else "masks"
+    if rows.repeats is not None:  # a sampler's draws are many for a row
+        covered = round(covered / condition.groups.total * total)
     finite = " finite" if abs(chance - needed) <= feasibility.SLACK_RESOLUTION else ""
+    size = f"batch size {batch_size}" + (f" and a last batch of {cut.last}" if cut.last else "")
     if len(classes) == 1:
         fact = (
-            f"{which} is in {covered:,} of {masks:,} masks; with batch size {batch_size} no{finite}"
+            f"{which} is in {covered:,} of {total:,} {kind}; with {size} no{finite}"
             f" weight can make ignoring it as costly as ignoring {other}"
         )
     else:
         fact = (
-            f"only {covered:,} of {masks:,} masks contain any of {which}; with batch size "
-            f"{batch_size} that is {100 * chance:.3g}% of the batches, equal cost needs more than "
+            f"only {covered:,} of {total:,} {kind} contain any of {which}; with {size} that is "
+            f"{100 * chance:.3g}% of the batches, equal cost needs more than "
             f"{100 * needed:.3g}% for {len(classes)} of {len(targets)} classes, and no{finite} "
             f"weights can make ignoring each of them as costly as ignoring {other}"
         )
     can = "it can" if len(classes) == 1 else "they can"
-    error = InfeasibleEqualCost(fact, remedy=f"from batch size {smallest} on {can}")
+    remedies = []
+    if cut.last:
+        whole = replace(rows, batching=replace(rows.batching, drop_last=True))
+        if feasibility.violated_set(whole, batch_size, targets) is None:
+            remedies.append(f"with {argument('drop_last', True)} {can}")
+    if smallest is not None:
+        remedies.append(f"with batch size {smallest} {can}")
+    if not remedies:
+        remedies.append(f"no batch size makes it possible: {argument('best_effort', True)}")
+    error = InfeasibleEqualCost(fact, remedy=", ".join(remedies))
     error.classes = tuple(int(c) for c in classes)
     error.presence = tuple(int(m) for m in rows.presence[violated])
-    error.masks_with_any, error.mask_count = covered, masks
+    error.masks_with_any, error.mask_count = covered, total
     error.batch_size, error.smallest_batch_size = batch_size, smallest
     error.chance, error.needed = chance, needed
     raise error
@@ -360,10 +398,10 @@ def _demand_feasible(
 
 def _solve_sampled(
     drawer: BatchDrawer, targets: FloatArray, stability: float
-) -> tuple[Scaling, Batches, FloatArray]:
+) -> tuple[Scaling, Batches, Errors]:
     """Double the number of batches until the weights are stable or the sample is full."""
     count = drawer.first_count()
-    solved: tuple[Scaling, Batches, FloatArray] | None = None
+    solved: tuple[Scaling, Batches, Errors] | None = None
     while True:
         batches = drawer.draw(count)
         table = batches.mixture
@@ -374,7 +412,7 @@ def _solve_sampled(
             start = solved[0].log_weights if solved else None
             scaling = scale(batches, targets, start)
             solved = scaling, batches, relative_errors(batches, scaling)
-            if solved[2].max() <= stability:
+            if solved[2].drawing.max() <= stability:
                 return solved
         if 2 * table.nnz > LARGEST_SAMPLE:
             break
@@ -393,11 +431,11 @@ def _result(
     drawer: BatchDrawer,
     scaling: Scaling,
     batches: Batches,
-    errors: FloatArray,
+    errors: Errors,
     targets: FloatArray,
     cost_matrix: npt.ArrayLike | None,
 ) -> EqualCostWeights:
-    totals = rows.totals.astype(np.float64)
+    totals = rows.totals
     weights = np.exp(scaling.log_weights - scaling.log_weights.max())
     for block in np.unique(scaling.blocks):
         inside = scaling.blocks == block
@@ -410,18 +448,24 @@ def _result(
         else np.asarray(cost_matrix, np.float64) @ shares
     )
     tight = None
-    if drawer.batch_size < rows.mask_count:
+    if drawer.batch_size < rows.row_count:
         condition = Condition.random_batches(rows, drawer.batch_size, targets)
         by_weight = np.argsort(-scaling.log_weights, kind="stable")
         tight = tightest_set(condition, (by_weight,))
     if tight is not None:
-        tight = replace(tight, classes=rows.present[tight.classes])
+        found = tight.masks
+        if rows.repeats is not None:
+            found = round(found / condition.groups.total * rows.labelled_rows)
+        tight = replace(tight, classes=rows.present[tight.classes], masks=found)
     return EqualCostWeights(
         weights=rows.spread_out(weights),
         shares=shares,
         costs=costs,
-        standard_errors=rows.spread_out(errors),
+        standard_errors=rows.spread_out(errors.total),
+        crop_errors=rows.spread_out(errors.crops),
+        crops=rows.crops,
         batch_size=drawer.batch_size,
+        last_batch=drawer.cut.last,
         batches=len(batches),
         sampled=not batches.exact,
         left_out=batches.left_out,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from maskstat.weights.batches import Batches, FloatArray
-from maskstat.weights.matrix_scaling import laplacian, parts, second_moments
+from maskstat.weights.matrix_scaling import laplacian, parts
 
 _CAPPED_STEPS = 200
 _PROGRAMS = 100
@@ -61,18 +61,17 @@ def _merit(share: FloatArray) -> float:
 
 def _derivatives(batches: Batches, logs: FloatArray) -> tuple[FloatArray, FloatArray]:
     split = parts(batches, np.exp(logs - logs.max()))
-    return np.asarray(split.sum(axis=0)) / split.shape[0], second_moments(split)
+    return split.mean, split.second_moments()
 
 
 def _capped_sinkhorn(batches: Batches, reach: float) -> FloatArray:
     """Coordinate steps of the convex scaling function, clipped to the box."""
     table = batches.mixture
-    count, classes = table.shape
-    logs = -np.log(np.asarray(table.sum(axis=0)) / count)
+    classes, transposed = table.shape[1], table.T
+    logs = -np.log(transposed @ batches.chances)
     logs = np.clip(logs - np.median(logs) + reach / 2, 0.0, reach)
-    transposed = table.T
     for _ in range(_CAPPED_STEPS):
-        held = transposed @ (1.0 / (table @ np.exp(logs - reach))) / count
+        held = transposed @ (batches.chances / (table @ np.exp(logs - reach)))
         following = np.clip(reach - np.log(classes * held), 0.0, reach)
         settled = np.abs(following - logs).max() < 1e-12
         logs = following

@@ -33,8 +33,14 @@ class PresenceGroups:
     __repr__ = one_line
 
     @classmethod
-    def of(cls, indptr: IntArray, columns: IntArray, class_count: int) -> PresenceGroups:
-        """Rows without a class are left out."""
+    def of(
+        cls,
+        indptr: IntArray,
+        columns: IntArray,
+        class_count: int,
+        repeats: IntArray | None = None,
+    ) -> PresenceGroups:
+        """Rows without a class are left out; a row may count several times, or not at all."""
         lengths = np.diff(indptr)
         packed = []
         for start in range(0, len(lengths), _PACKED_ROWS):
@@ -44,8 +50,13 @@ class PresenceGroups:
             bits[entry_rows, columns[indptr[start] : indptr[stop]]] = True
             packed.append(np.packbits(bits, axis=1))
         width = (class_count + 7) // 8
-        keys = np.concatenate(packed).view(np.dtype((np.void, width))).ravel()[lengths > 0]
-        unique, sizes = np.unique(keys, return_counts=True)
+        keys = np.concatenate(packed).view(np.dtype((np.void, width))).ravel()
+        if repeats is None:
+            unique, sizes = np.unique(keys[lengths > 0], return_counts=True)
+        else:
+            kept = (lengths > 0) & (repeats > 0)
+            unique, group = np.unique(keys[kept], return_inverse=True)
+            sizes = np.bincount(group, repeats[kept])
         sets = np.unpackbits(unique.view(np.uint8).reshape(-1, width), axis=1, count=class_count)
         return cls._of_sets(sets.astype(np.bool_), sizes.astype(np.int64))
 

@@ -14,6 +14,10 @@ tries all 2^K sets:
 - for random batches of S masks, with the exact (hypergeometric) probability of every T and no
   batch drawn: only few nested sets can be violated first, see `CoverageHull`. A slack of less
   than 1e-12 counts as none.
+
+An epoch with a smaller last batch is a mixture of two sizes. Its chance is still a concave function
+of the rows that T covers, but no longer grows with S: 10 masks are two batches of 5, and a batch of
+6 with one of 4. Crops count as rows that batches are drawn from, although no two of a mask meet.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ import numpy as np
 
 from maskstat.showing import one_line
 from maskstat.values.tally import IntArray
-from maskstat.weights.batches import FloatArray, MaskRows
+from maskstat.weights.batches import Cut, FloatArray, MaskRows
 from maskstat.weights.equal_cost_flow import CoverageHull, Transport, integer_targets
 from maskstat.weights.equal_cost_presence import BoolArray, PresenceGroups
 
@@ -57,16 +61,16 @@ class Condition:
 
     @classmethod
     def random_batches(cls, rows: MaskRows, batch_size: int, targets: FloatArray) -> Condition:
-        """Batches of `batch_size` masks, drawn without replacement."""
-        groups = PresenceGroups.of(rows.indptr, rows.columns, len(rows.present))
-        return cls.of_groups(groups, rows.mask_count, batch_size, targets)
+        """Batches of so many masks, as the rows' batching makes them, drawn without replacement."""
+        row_count = _drawn_rows(rows)
+        return cls.of_groups(_mask_groups(rows), row_count, rows.cut(batch_size), targets)
 
     @classmethod
     def of_groups(
-        cls, groups: PresenceGroups, mask_count: int, batch_size: int, targets: FloatArray
+        cls, groups: PresenceGroups, row_count: int, cut: Cut, targets: FloatArray
     ) -> Condition:
-        """As `random_batches`, for masks that are grouped already (empty ones only counted)."""
-        return cls(groups, meeting_chances(mask_count, groups.total, batch_size), targets)
+        """As `random_batches`, for rows that are grouped already (empty ones only counted)."""
+        return cls(groups, chances_of_cut(row_count, groups.total, cut), targets)
 
     def slack(self, members: BoolArray) -> float:
         """chance(T) - targets(T)."""
@@ -87,21 +91,49 @@ class Condition:
         return order[: int(lacking[-1]) + 1 if lacking.size else 0].astype(np.int64)
 
 
-def meeting_chances(mask_count: int, labelled: int, batch_size: int) -> FloatArray:
-    """float64[labelled + 1]: chance that a batch holds at least one of m given labelled masks.
+def meeting_chances(row_count: int, labelled: int, batch_size: int) -> FloatArray:
+    """float64[labelled + 1]: chance that a batch holds at least one of m given labelled rows.
 
-    1 - C(B - m, S) / C(B, S), divided by the same for all labelled masks, because batches without
+    1 - C(B - m, S) / C(B, S), divided by the same for all labelled rows, because batches without
     any label are in no average.
     """
-    if batch_size >= mask_count:
+    met_some = _met_some(row_count, labelled, batch_size)
+    return np.asarray(met_some / met_some[-1])
+
+
+def chances_of_cut(row_count: int, labelled: int, cut: Cut) -> FloatArray:
+    """The same for a batch of an epoch, the last one among them."""
+    met_some = cut.whole * _met_some(row_count, labelled, cut.size)
+    if cut.last:
+        met_some = met_some + _met_some(row_count, labelled, cut.last)
+    return np.asarray(met_some / met_some[-1])
+
+
+def _met_some(row_count: int, labelled: int, batch_size: int) -> FloatArray:
+    if batch_size >= row_count:
         return np.asarray(np.minimum(np.arange(labelled + 1.0), 1.0))
     met = np.arange(labelled, dtype=np.float64)
     with np.errstate(divide="ignore"):
-        # (B - S - k) / (B - k), which reaches 0 once too few masks are left to avoid the m.
-        steps = np.log1p(-np.minimum(batch_size / (mask_count - met), 1.0))
+        # (B - S - k) / (B - k), which reaches 0 once too few rows are left to avoid the m.
+        steps = np.log1p(-np.minimum(batch_size / (row_count - met), 1.0))
     none = np.concatenate(([0.0], np.cumsum(steps)))
-    met_some = -np.expm1(none)
-    return np.asarray(met_some / met_some[-1])
+    return np.asarray(-np.expm1(none))
+
+
+def _chances_by_size(rows: MaskRows, labelled: int, covered: int) -> FloatArray:
+    """float64[epoch + 1]: the chance to meet one of the covered rows, at every batch size."""
+    row_count, epoch = _drawn_rows(rows), rows.epoch
+    sizes = np.arange(1, epoch + 1)
+    left = np.zeros(epoch, np.int64) if rows.batching.drop_last else epoch % sizes
+
+    def met(these: int) -> FloatArray:
+        drawn = np.arange(min(epoch, row_count), dtype=np.float64)
+        with np.errstate(divide="ignore"):
+            steps = np.log1p(-np.minimum(these / (row_count - drawn), 1.0))
+        some = np.concatenate(([0.0], -np.expm1(np.cumsum(steps))))
+        return np.asarray((epoch // sizes) * some[sizes] + some[left])
+
+    return np.concatenate(([0.0], met(covered) / met(labelled)))
 
 
 def violated_by_flow(groups: PresenceGroups, targets: FloatArray) -> tuple[IntArray, bool] | None:
@@ -253,44 +285,49 @@ def _tight(condition: Condition, members: BoolArray, *, exhaustive: bool) -> Tig
 
 def violated_set(rows: MaskRows, batch_size: int, targets: FloatArray) -> IntArray | None:
     """Classes that no weights can give their targets in batches of this size, or None."""
-    hull = CoverageHull(_mask_groups(rows), targets)
-    return _violated(hull, rows.mask_count, batch_size)
+    return _violated(CoverageHull(_mask_groups(rows), targets), rows, batch_size)
 
 
 def _mask_groups(rows: MaskRows) -> PresenceGroups:
-    return PresenceGroups.of(rows.indptr, rows.columns, len(rows.present))
+    return PresenceGroups.of(rows.indptr, rows.columns, len(rows.present), rows.repeats)
 
 
-def _violated(hull: CoverageHull, mask_count: int, batch_size: int) -> IntArray | None:
-    if len(hull.targets) == 1 or batch_size >= mask_count:
+def _drawn_rows(rows: MaskRows) -> int:
+    """Rows, each as often as it is drawn."""
+    repeats = rows.repeats
+    return rows.row_count if repeats is None else int(repeats.sum())
+
+
+def _violated(hull: CoverageHull, rows: MaskRows, batch_size: int) -> IntArray | None:
+    cut, row_count = rows.cut(batch_size), _drawn_rows(rows)
+    if len(hull.targets) == 1 or cut.size >= row_count:
         return None
-    if batch_size == 1:
+    if cut.size == 1:
         found = violated_by_flow(hull.groups, hull.targets)
         return None if found is None else found[0]
-    condition = Condition.of_groups(hull.groups, mask_count, batch_size, hull.targets)
+    condition = Condition.of_groups(hull.groups, row_count, cut, hull.targets)
     return violated_by_chance(condition, hull)
 
 
-def smallest_batch_size(rows: MaskRows, targets: FloatArray, start: int = 1) -> int:
+def smallest_batch_size(rows: MaskRows, targets: FloatArray, start: int = 1) -> int | None:
     """The least batch size >= start at which the condition holds for random batches.
 
-    chance(T) grows with the batch size for every T, so each violated set raises the size to the
-    first one at which that set is content, until no set is violated.
+    A violated set says at which sizes it is content. The first at which all known ones are is
+    tried, until no set is violated. None where no size will do, which can be of crops only: one
+    batch of all masks holds every class.
     """
-    groups, size = _mask_groups(rows), start
+    groups = _mask_groups(rows)
     hull = CoverageHull(groups, targets)
-    while True:
-        violated = _violated(hull, rows.mask_count, size)
+    may = np.arange(rows.epoch + 1) >= min(start, rows.epoch)
+    while may.any():
+        size = int(may.argmax())
+        violated = _violated(hull, rows, size)
         if violated is None:
             return size
         members = np.isin(np.arange(len(targets)), violated)
         covered, needed = groups.covered(members), float(targets[members].sum())
-        low, high = size, rows.mask_count
-        while high - low > 1:
-            middle = (low + high) // 2
-            chance = meeting_chances(rows.mask_count, groups.total, middle)[covered]
-            if chance > needed + SLACK_RESOLUTION:
-                high = middle
-            else:
-                low = middle
-        size = high
+        may &= _chances_by_size(rows, groups.total, covered) > needed + SLACK_RESOLUTION
+        may[size] = False
+        if rows.epoch >= _drawn_rows(rows):
+            may[-1] = True
+    return None

@@ -58,12 +58,52 @@ class Scaling:
     __repr__ = one_line
 
 
-def parts(batches: Batches, weights: FloatArray) -> Any:
-    """CSR float64[M, K]: which part of each batch's weight belongs to each class.
+@dataclass(frozen=True, slots=True, eq=False)
+class BatchParts:
+    """Which part of each batch's weight belongs to each class.
 
-    Rows sum to 1. A batch in which only zero weights occur has no parts (its mean loss is 0/0);
-    its row is empty.
+    Attributes:
+        table: CSR float64[M, K]; rows sum to 1. A batch in which only zero weights occur has no
+            parts (its mean loss is 0/0) and no row.
+        chances: float64[M], how likely each batch is; they add up to 1.
+        replicates: of these batches, as in `Batches`.
+        whole: whether these are all batches.
     """
+
+    table: Any
+    chances: FloatArray
+    replicates: IntArray | None
+    whole: bool
+
+    __repr__ = one_line
+
+    def __len__(self) -> int:
+        return int(self.table.shape[0])
+
+    @property
+    def mean(self) -> FloatArray:
+        """float64[K], y: the share of each class in the average batch."""
+        return np.asarray(self.table.T @ self.chances)
+
+    def second_moments(self) -> FloatArray:
+        """float64[K, K], mean_S s_S s_S^T."""
+        count, classes = self.table.shape
+        lengths = np.diff(self.table.indptr)
+        # A sparse product costs some hundred times a dense one per term.
+        if 100.0 * float(lengths @ lengths.astype(float)) < float(count) * classes * classes:
+            weighted = self.table.copy()
+            weighted.data *= np.repeat(self.chances, lengths)
+            return np.asarray((self.table.T @ weighted).toarray())
+        moments = np.zeros((classes, classes))
+        step = max(1, _BLOCK_ENTRIES // classes)
+        for start in range(0, count, step):
+            rows = self.table[start : start + step].toarray()
+            moments += rows.T @ (rows * self.chances[start : start + step, None])
+        return moments
+
+
+def parts(batches: Batches, weights: FloatArray) -> BatchParts:
+    """Which part of each batch's weight belongs to each class."""
     from scipy.sparse import csr_array
 
     table = batches.mixture
@@ -73,32 +113,22 @@ def parts(batches: Batches, weights: FloatArray) -> Any:
     with np.errstate(invalid="ignore", divide="ignore"):
         values /= np.repeat(sums, lengths)
     result = csr_array((values, table.indices, table.indptr), shape=table.shape)
-    if not (sums > 0).all():
-        result = result[np.flatnonzero(sums > 0)]
-    return result
+    chances, turns = batches.chances, batches.replicates
+    whole = bool((sums > 0).all())
+    if not whole:
+        kept = np.flatnonzero(sums > 0)
+        result, chances = result[kept], chances[kept]
+        turns = None if turns is None else turns[kept]
+        chances = chances / (chances.sum() or 1.0)
+    return BatchParts(result, chances, turns, whole)
 
 
 def shares(batches: Batches, weights: FloatArray) -> FloatArray:
     """float64[K], y: the mean part of each class. Zero weights are allowed, all zero is not."""
     split = parts(batches, weights)
-    if not split.shape[0]:
+    if not len(split):
         raise WeightError("every batch holds classes of weight zero only")
-    return np.asarray(split.sum(axis=0) / split.shape[0])
-
-
-def second_moments(split: Any) -> FloatArray:
-    """float64[K, K], mean_S s_S s_S^T."""
-    count, classes = split.shape
-    lengths = np.diff(split.indptr).astype(np.float64)
-    # A sparse product costs some hundred times a dense one per term.
-    if 100.0 * float(lengths @ lengths) < float(count) * classes * classes:
-        return np.asarray((split.T @ split).toarray() / count)
-    moments = np.zeros((classes, classes))
-    step = max(1, _BLOCK_ENTRIES // classes)
-    for start in range(0, count, step):
-        rows = split[start : start + step].toarray()
-        moments += rows.T @ rows
-    return np.asarray(moments / count)
+    return split.mean
 
 
 def sinkhorn_knopp(
@@ -108,7 +138,7 @@ def sinkhorn_knopp(
     table = batches.mixture
     transposed = table.T
     for _ in range(steps):
-        weights = targets / (transposed @ (1.0 / (table @ weights)) / len(batches))
+        weights = targets / (transposed @ (batches.chances / (table @ weights)))
         weights = weights / weights.max()
     return weights
 
@@ -124,11 +154,10 @@ def scale(batches: Batches, targets: FloatArray, start: FloatArray | None = None
     Raises:
         WeightError: the shares did not come within `TOLERANCE` of the targets.
     """
-    count, classes = batches.mixture.shape
-    if classes == 1:
+    if batches.mixture.shape[1] == 1:
         return Scaling(np.zeros(1), np.ones(1), 0.0, 0, np.zeros(1, np.int64))
     if start is None:
-        start = np.log(targets) - np.log(np.asarray(batches.mixture.sum(axis=0)) / count)
+        start = np.log(targets) - np.log(batches.mixture.T @ batches.chances)
     weights = sinkhorn_knopp(batches, targets, np.exp(start - start.max()), _SINKHORN_STEPS)
     point = _Point.at(batches, targets, np.log(weights))
     blocks = _blocks(point.moments())
@@ -158,7 +187,7 @@ class _Point:
 
     logs: FloatArray
     value: float
-    split: Any
+    split: BatchParts
     shares: FloatArray
     deviation: float
 
@@ -167,13 +196,13 @@ class _Point:
         logs = logs - logs.max()
         weights = np.exp(logs)
         table = batches.mixture
-        value = float(np.log(table @ weights).mean() - targets @ logs)
+        value = float(batches.chances @ np.log(table @ weights) - targets @ logs)
         split = parts(batches, weights)
-        share = np.asarray(split.sum(axis=0)) / split.shape[0]
+        share = split.mean
         return cls(logs, value, split, share, float(np.abs(share / targets - 1.0).max()))
 
     def moments(self) -> FloatArray:
-        return second_moments(self.split)
+        return self.split.second_moments()
 
 
 def _blocks(moments: FloatArray) -> IntArray:
@@ -231,24 +260,101 @@ def _newton_step(
     return None
 
 
-def relative_errors(batches: Batches, scaling: Scaling) -> FloatArray:
-    """float64[K], standard errors of ln w (relative errors of w) for sampled batches.
+@dataclass(frozen=True, slots=True, eq=False)
+class Errors:
+    """How sure an average over batches is, as standard errors.
+
+    Attributes:
+        total: float64[K], of drawing batches and of sampling crops together.
+        drawing: float64[K], of drawing batches alone.
+        crops: float64[K], what more batches do not lessen; 0 where rows are masks.
+    """
+
+    total: FloatArray
+    drawing: FloatArray
+    crops: FloatArray
+
+    __repr__ = one_line
+
+    @classmethod
+    def none(cls, count: int) -> Errors:
+        """Where every batch was taken."""
+        return cls(np.zeros(count), np.zeros(count), np.zeros(count))
+
+    @classmethod
+    def of(cls, drawing: FloatArray, between: FloatArray | None) -> Errors:
+        """From variances: of drawing, and between the means over replicates of the crops.
+
+        Replicates differ by their crops and by the batches drawn of them, so what is between them
+        is all there is; but they are few, and what drawing alone does is better known.
+        """
+        drawing = np.maximum(drawing, 0.0)
+        if between is None:
+            return cls(np.sqrt(drawing), np.sqrt(drawing), np.zeros(len(drawing)))
+        total = np.maximum(drawing, between)
+        return cls(np.sqrt(total), np.sqrt(drawing), np.sqrt(total - drawing))
+
+    def over(self, scale: FloatArray) -> Errors:
+        """Relative to these."""
+        return Errors(self.total / scale, self.drawing / scale, self.crops / scale)
+
+
+def share_errors(batches: Batches, split: BatchParts) -> Errors:
+    """float64[K], standard errors of the mean share."""
+    if not batches.exact:
+        drawing = np.diag(mean_covariance(batches, split, split.second_moments()))
+    else:
+        drawing = np.zeros(split.table.shape[1])
+    between = crop_covariance(split)
+    return Errors.of(drawing, None if between is None else np.diag(between))
+
+
+def relative_errors(batches: Batches, scaling: Scaling) -> Errors:
+    """float64[K], standard errors of ln w (relative errors of w).
 
     The sandwich H^-1 V H^-1 of an estimating equation, V the covariance of the mean share.
     Weights are taken relative to the geometric mean of their block.
     """
-    if batches.exact or len(scaling.log_weights) == 1:
-        return np.zeros(len(scaling.log_weights))
+    count = len(scaling.log_weights)
+    if count == 1 or (batches.exact and batches.replicates is None):
+        return Errors.none(count)
     split = parts(batches, np.exp(scaling.log_weights - scaling.log_weights.max()))
-    moments = second_moments(split)
+    moments = split.second_moments()
     hessian = laplacian(moments)
-    covariance = mean_covariance(batches, split, moments)
-    half = solve_laplacian(hessian, scaling.blocks, covariance)
-    variance = solve_laplacian(hessian, scaling.blocks, half.T)
-    return np.asarray(np.sqrt(np.maximum(np.diag(variance), 0.0)))
+
+    def sandwich(covariance: FloatArray) -> FloatArray:
+        half = solve_laplacian(hessian, scaling.blocks, covariance)
+        return np.diag(solve_laplacian(hessian, scaling.blocks, half.T))
+
+    drawing = np.zeros(count)
+    if not batches.exact:
+        drawing = sandwich(mean_covariance(batches, split, moments))
+    between = crop_covariance(split)
+    return Errors.of(drawing, None if between is None else sandwich(between))
 
 
-def mean_covariance(batches: Batches, split: Any, moments: FloatArray) -> FloatArray:
+def crop_covariance(split: BatchParts) -> FloatArray | None:
+    """float64[K, K], covariance of the mean share over repeated sampling of the crops.
+
+    From the scatter between replicates, of which every batch belongs to one. None where there are
+    none, or not two of them have batches.
+    """
+    if split.replicates is None:
+        return None
+    count = int(split.replicates.max()) + 1
+    heavy = np.bincount(split.replicates, split.chances, count)
+    if count < 2 or not heavy.all():
+        return None
+    from scipy.sparse import csr_array
+
+    where = (split.replicates, np.arange(len(split)))
+    members = csr_array((split.chances, where), shape=(count, len(split)))
+    means = np.asarray((members @ split.table).toarray()) / heavy[:, None]
+    scatter = means - means.mean(axis=0)
+    return np.asarray(scatter.T @ scatter / (count * (count - 1)))
+
+
+def mean_covariance(batches: Batches, split: BatchParts, moments: FloatArray) -> FloatArray:
     """float64[K, K], covariance of the mean share over repeated draws of the batches.
 
     From the scatter between passes over the data, which are independent of each other, when
@@ -257,12 +363,11 @@ def mean_covariance(batches: Batches, split: Any, moments: FloatArray) -> FloatA
     """
     from scipy.sparse import csr_array
 
-    count = split.shape[0]
-    mean = np.asarray(split.sum(axis=0)) / count
+    count, mean = len(split), split.mean
     passes = int(batches.epochs[-1]) + 1
-    if passes < INDEPENDENT_PASSES or count != len(batches):
+    if passes < INDEPENDENT_PASSES or not split.whole:
         return np.asarray((moments - np.outer(mean, mean)) / count)
     members = csr_array((np.ones(count), (batches.epochs, np.arange(count))), shape=(passes, count))
     sizes = np.asarray(members.sum(axis=1))
-    scatter = np.asarray((members @ split).toarray()) - sizes[:, None] * mean
+    scatter = np.asarray((members @ split.table).toarray()) - sizes[:, None] * mean
     return np.asarray(scatter.T @ scatter / count**2 * (passes / (passes - 1)))

@@ -263,8 +263,8 @@ def test_what_is_printed_is_what_the_face_gives(
         assert told(line)["weights"] == list(table.values())
         assert table.solution is not None
         assert told(line.replace("--average batch", "--for torch")) == told(line)
-        costs = scan.costs(scheme="sqrt", average="batch", batch_size=4)
-        line = "costs --scan street --scheme sqrt --average batch --batch-size 4 --json"
+        costs = scan.costs(scheme="sqrt", average="batch", batch_size=4, drop_last=True)
+        line = "costs --scan street --scheme sqrt --average batch --batch-size 4 --drop-last --json"
         assert told(line) == costs.to_document()
         assert told("check --scan street --against park --json") == (
             scan.check(against="park").to_document()

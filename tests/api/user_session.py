@@ -98,6 +98,7 @@ def weighing(scan: ms.Scan, work: Path) -> None:
         "equal-cost",
         average="batch",
         batch_size=8,
+        drop_last=True,
         best_effort=True,
         max_ratio=100.0,
         seed=1,

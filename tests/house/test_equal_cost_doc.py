@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from maskstat.weights import equal_cost
+from maskstat.weights.batches import Batching
 from maskstat.weights.costs import price_list
 from maskstat.weights.feasibility import meeting_chances
 from tests.support.equal_cost_cases import CAMVID_NAMES, camvid_table, ledger_of, rare_class_table
@@ -99,6 +100,19 @@ def test_the_table_of_weights(counts):
             assert agrees(cell, weights[c] / weights[3])
         for cell, weights in zip(row[3:], sampled, strict=True):
             assert agrees(cell, weights[c] / weights[3], relative=0.03)
+
+
+def test_the_last_batch(counts):
+    """Its share of all batches of ten masks, exactly: they are enumerated."""
+    ledger = ledger_of(counts[::37])
+    whole = equal_cost.weight_normalised(ledger, 8, batching=Batching(drop_last=True)).weights
+    shares = 11 * price_list(ledger, whole, "batch", batch_size=8).shares
+    said = f"{shares.min():.2f} to {shares.max():.2f} times their share"
+    assert said in TEXT
+    kept = equal_cost.weight_normalised(ledger, 8).weights
+    np.testing.assert_allclose(
+        price_list(ledger, kept, "batch", batch_size=8).shares, 1 / 11, rtol=1e-9
+    )
 
 
 def test_the_table_of_batch_sizes():

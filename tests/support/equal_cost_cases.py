@@ -79,16 +79,14 @@ def rare_class_table(masks: int = 2000, with_rare: int = 80) -> np.ndarray:
     return table
 
 
-def brute_force_status(table: np.ndarray, batch_size: int) -> str:
+def brute_force_status(table: np.ndarray, batch_size: int, *, drop_last: bool) -> str:
     """'possible', 'border' or 'impossible', from all sets of classes and in exact fractions."""
     table = table[:, table.any(axis=0)]
-    masks, classes = table.shape
+    classes = table.shape[1]
     sets = [sum(1 << c for c in range(classes) if row[c]) for row in table]
-    empty = sum(members == 0 for members in sets)
-    batches = math.comb(masks, batch_size) - math.comb(empty, batch_size)
     status = "possible"
     for chosen in range(1, 2**classes - 1):
-        chance, needed = chance_and_need(sets, chosen, batch_size, batches, classes)
+        chance, needed = chance_and_need(sets, chosen, batch_size, classes, drop_last=drop_last)
         if chance < needed:
             return "impossible"
         splits_off = batch_size == 1 and not any(s & chosen and s & ~chosen for s in sets)
@@ -98,10 +96,20 @@ def brute_force_status(table: np.ndarray, batch_size: int) -> str:
 
 
 def chance_and_need(
-    sets: list[int], chosen: int, batch_size: int, batches: int, classes: int
+    sets: list[int], chosen: int, batch_size: int, classes: int, *, drop_last: bool
 ) -> tuple[Fraction, Fraction]:
-    """Share of the batches that contain a class of the set, and |T|/K."""
-    without = sum(not members & chosen for members in sets)
-    total = math.comb(len(sets), batch_size)
-    chance = Fraction(total - math.comb(without, batch_size), batches)
-    return chance, Fraction(chosen.bit_count(), classes)
+    """Share of an epoch's batches, on average, that contain a class of the set, and |T|/K."""
+    some, labelled = Fraction(0), Fraction(0)
+    for size, number in batches_of_an_epoch(len(sets), batch_size, drop_last=drop_last):
+        total = math.comb(len(sets), size)
+        without = math.comb(sum(not members & chosen for members in sets), size)
+        empty = math.comb(sum(not members for members in sets), size)
+        some += number * Fraction(total - without, total)
+        labelled += number * Fraction(total - empty, total)
+    return some / labelled, Fraction(chosen.bit_count(), classes)
+
+
+def batches_of_an_epoch(masks: int, batch_size: int, *, drop_last: bool) -> list[tuple[int, int]]:
+    """Sizes of batches and how many of them there are."""
+    whole, left = divmod(masks, batch_size)
+    return [(batch_size, whole)] + ([(left, 1)] if left and not drop_last else [])

@@ -289,6 +289,10 @@ SHARED: dict[str, tuple[Case, ...]] = {
         usage("--batch-size 4", "--batch-size", "goes with --average batch"),
         usage("--average pixel --batch-size 4", "--batch-size", "goes with --average batch"),
     ),
+    "--drop-last": (
+        usage("--drop-last", "--drop-last", "goes with --average batch"),
+        usage("--average pixel --drop-last", "--drop-last", "goes with --average batch"),
+    ),
     "--seed": (
         *wholes("--for torch --batch-size 2 --seed", "from 0 on", -1),
         usage("--seed 3", "--seed", "goes with --average batch"),

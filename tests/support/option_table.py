@@ -115,6 +115,10 @@ WEIGHTS: dict[str, tuple[Case, ...]] = {
     "--batch-size": (
         usage("--scheme enet --batch-size 5", "--batch-size", "goes with --scheme equal-cost"),
     ),
+    "--drop-last": (
+        usage("--scheme enet --drop-last", "--drop-last", "goes with --scheme equal-cost"),
+        usage("--compare --drop-last", "--drop-last", "--compare shows all schemes"),
+    ),
     "--seed": (usage("--scheme enet --seed 5", "--seed", "goes with --scheme equal-cost"),),
     "--predictor-confidence": (
         usage("--scheme enet --predictor-confidence 0.9", "goes with --scheme equal-cost"),
@@ -493,6 +497,7 @@ TABLE = {
 # Here the rows that all commands share do not apply: a store is made, or many are searched.
 OWN_ROWS_ONLY = {
     ("exposure", "--batch-size"),
+    ("exposure", "--drop-last"),
     ("scan", "--db"),
     ("merge", "--scan"),
     ("plot", "--order"),

@@ -14,10 +14,11 @@ from hypothesis.extra.numpy import arrays
 
 from maskstat.errors import ParameterError, WeightError
 from maskstat.weights import equal_cost
-from maskstat.weights.batches import BatchDrawer, MaskRows
+from maskstat.weights.batches import BatchDrawer, Batching, MaskRows
 from maskstat.weights.matrix_scaling import relative_errors, scale, shares, sinkhorn_knopp
 from tests.support.equal_cost_cases import (
     CAMVID_BATCH_1,
+    batches_of_an_epoch,
     brute_force_status,
     camvid_table,
     ledger_of,
@@ -31,16 +32,32 @@ tables = st.tuples(st.integers(1, 12), st.integers(1, 7)).flatmap(
 )
 
 
-def mean_shares(batches: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def mean_shares(
+    batches: np.ndarray, weights: np.ndarray, chances: np.ndarray | None = None
+) -> np.ndarray:
     """The definition, written down plainly: mean over batches of w n / sum(w n)."""
-    held = batches[batches.sum(axis=1) > 0] * weights
-    return (held / held.sum(axis=1, keepdims=True)).mean(axis=0)
+    labelled = batches.sum(axis=1) > 0
+    held = batches[labelled] * weights
+    chances = None if chances is None else chances[labelled]
+    return np.average(held / held.sum(axis=1, keepdims=True), axis=0, weights=chances)
 
 
 def every_sum(table: np.ndarray, size: int) -> np.ndarray:
     return np.array(
         [table[list(rows)].sum(axis=0) for rows in combinations(range(len(table)), size)]
     )
+
+
+def every_batch_of_an_epoch(
+    table: np.ndarray, size: int, *, drop_last: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """All batches, and how many of each an epoch has on average."""
+    batches, numbers = [], []
+    for masks, number in batches_of_an_epoch(len(table), size, drop_last=drop_last):
+        sums = every_sum(table, masks)
+        batches.append(sums)
+        numbers.append(np.full(len(sums), number / len(sums)))
+    return np.concatenate(batches), np.concatenate(numbers)
 
 
 # linear -------------------------------------------------------------------------------------
@@ -173,17 +190,18 @@ def test_camvid_tends_to_inverse_frequency_in_large_batches(camvid):
 
 
 @settings(max_examples=150, deadline=None)
-@given(table=tables, size=st.integers(1, 4))
-def test_possible_means_solved_and_impossible_means_refused(table, size):
-    size = min(size, len(table))
-    status = brute_force_status(table, size)
+@given(table=tables, size=st.integers(1, 8), drop_last=st.booleans())
+def test_possible_means_solved_and_impossible_means_refused(table, size, drop_last):
+    size, batching = min(size, len(table)), Batching(drop_last)
+    status = brute_force_status(table, size, drop_last=drop_last)
     if status != "possible":
         with pytest.raises(equal_cost.InfeasibleEqualCost):
-            equal_cost.weight_normalised(ledger_of(table), size)
+            equal_cost.weight_normalised(ledger_of(table), size, batching=batching)
         return
-    result = equal_cost.weight_normalised(ledger_of(table), size)
+    result = equal_cost.weight_normalised(ledger_of(table), size, batching=batching)
     occurs = table.any(axis=0)
-    share = mean_shares(every_sum(table, size), result.weights)[occurs]
+    batches = every_batch_of_an_epoch(table, size, drop_last=drop_last)
+    share = mean_shares(batches[0], result.weights, batches[1])[occurs]
     np.testing.assert_allclose(share, 1 / occurs.sum(), rtol=1e-9)
     np.testing.assert_array_equal(result.weights > 0, occurs)
     np.testing.assert_allclose(result.costs[occurs], 1 - 1 / occurs.sum(), atol=1e-9)
@@ -330,7 +348,7 @@ def test_the_standard_error_is_the_scatter_between_seeds(table):
         batches = BatchDrawer(rows, 6, seed).draw(600)
         scaling = scale(batches, np.full(6, 1 / 6))
         logs.append(scaling.log_weights)
-        errors.append(relative_errors(batches, scaling))
+        errors.append(relative_errors(batches, scaling).total)
     ratio = np.mean(errors, axis=0) / np.std(logs, axis=0, ddof=1)
     assert (ratio > 0.7).all()
     assert (ratio < 1.4).all()
@@ -351,14 +369,66 @@ def test_a_wider_stability_needs_fewer_batches(table):
     assert strict.standard_errors.max() <= 0.002
 
 
-def test_batches_are_shuffled_masks_without_replacement():
-    rows = MaskRows.of(ledger_of(np.eye(30, dtype=np.int64)))
-    batches = BatchDrawer(rows, 7, 3).draw(9)
-    dense = batches.mixture.toarray()
-    np.testing.assert_array_equal((dense > 0).sum(axis=1), 7)
-    assert batches.epochs.tolist() == [0] * 4 + [1] * 4 + [2]
+@pytest.mark.parametrize(("drop_last", "sizes"), [(True, [7] * 4), (False, [2] + [7] * 4)])
+def test_batches_are_shuffled_masks_without_replacement(drop_last, sizes):
+    rows = MaskRows.of(ledger_of(np.eye(30, dtype=np.int64)), Batching(drop_last))
+    count = 2 * len(sizes) + 1
+    batches = BatchDrawer(rows, 7, 3).draw(count)
+    dense = batches.mixture.toarray() > 0
+    assert batches.epochs.tolist() == [0] * len(sizes) + [1] * len(sizes) + [2]
+    np.testing.assert_allclose(batches.chances, 1 / count)
     for epoch in (0, 1):
-        assert ((dense[batches.epochs == epoch] > 0).sum(axis=0) <= 1).all()
+        of_epoch = dense[batches.epochs == epoch]
+        assert sorted(of_epoch.sum(axis=1).tolist()) == sizes
+        assert (of_epoch.sum(axis=0) <= 1).all()
+
+
+def test_a_last_batch_may_come_anywhere_in_a_pass_so_that_parts_of_one_are_fair():
+    rows = MaskRows.of(ledger_of(np.eye(9, dtype=np.int64)))
+    places = set()
+    for seed in range(40):
+        sizes = (BatchDrawer(rows, 4, seed).draw(3).mixture.toarray() > 0).sum(axis=1)
+        places.add(int(sizes.argmin()))
+    assert places == {0, 1, 2}
+
+
+def test_without_a_rest_nothing_depends_on_the_last_batch(table):
+    for size in (1, 2, 8, 40, 41):
+        kept, dropped = (
+            equal_cost.weight_normalised(ledger_of(table), size, batching=Batching(drop_last))
+            for drop_last in (False, True)
+        )
+        np.testing.assert_array_equal(kept.weights, dropped.weights)
+        assert kept.last_batch == dropped.last_batch == 0
+
+
+@pytest.mark.parametrize(
+    ("masks", "size", "most", "least"), [(10, 8, 0.009, 0.03), (24, 16, 0.003, 0.004)]
+)
+def test_weights_for_whole_batches_are_wrong_for_a_loader_that_keeps_the_last(
+    camvid, masks, size, most, least
+):
+    table = camvid_table(camvid)[np.linspace(0, 366, masks).astype(int)]
+    table = table[:, table.any(axis=0)]
+    generator = np.random.default_rng(1)
+    drawn = [generator.permutation(masks) for _ in range(20_000)]
+    batches = np.array(
+        [
+            table[order[cut]].sum(axis=0)
+            for order in drawn
+            for cut in (slice(size), slice(size, None))
+        ]
+    )
+    distance = {}
+    for drop_last in (False, True):
+        solved = equal_cost.weight_normalised(
+            ledger_of(table), size, batching=Batching(drop_last), stability=0.003
+        )
+        assert solved.last_batch == (0 if drop_last else masks - size)
+        share = mean_shares(batches, solved.weights) * table.shape[1]
+        distance[drop_last] = float(np.abs(share - 1).max())
+    assert distance[False] < most
+    assert distance[True] > least
 
 
 def test_weights_relax_with_the_batch_size():

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from maskstat.errors import WeightError
 from maskstat.weights import equal_cost
-from maskstat.weights.batches import MaskRows
+from maskstat.weights.batches import Batching, MaskRows
 from maskstat.weights.equal_cost_flow import CoverageHull
 from maskstat.weights.feasibility import (
     Condition,
@@ -53,20 +53,19 @@ def sets_of(table: np.ndarray) -> list[int]:
 
 
 @settings(max_examples=400, deadline=None)
-@given(table=presences(), size=st.integers(1, 6))
-def test_the_decision_is_that_of_all_sets(table, size):
+@given(table=presences(), size=st.integers(1, 9), drop_last=st.booleans())
+def test_the_decision_is_that_of_all_sets(table, size, drop_last):
     size = min(size, len(table))
-    rows = MaskRows.of(ledger_of(table))
+    rows = MaskRows.of(ledger_of(table), Batching(drop_last))
     found = violated_set(rows, size, equal(table.shape[1]))
-    status = brute_force_status(table, size)
+    status = brute_force_status(table, size, drop_last=drop_last)
     assert (found is None) == (status == "possible")
     if found is None:
         return
     chosen = sum(1 << int(c) for c in found)
-    sets = sets_of(table)
-    empty = sum(members == 0 for members in sets)
-    batches = math.comb(len(table), size) - math.comb(empty, size)
-    chance, needed = chance_and_need(sets, chosen, size, batches, table.shape[1])
+    chance, needed = chance_and_need(
+        sets_of(table), chosen, size, table.shape[1], drop_last=drop_last
+    )
     assert chance <= needed
     assert 0 < len(found) < table.shape[1]
     if status == "impossible" and size == 1:
@@ -79,19 +78,37 @@ def test_the_generated_cases_are_of_every_kind():
     for _ in range(150):
         table = generator.random((6, 4)) < generator.random(4)
         if table.any():
-            seen[brute_force_status(table, 1)] += 1
+            seen[brute_force_status(table, 1, drop_last=True)] += 1
     assert min(seen[kind] for kind in ("possible", "border", "impossible")) > 5
 
 
 @settings(max_examples=150, deadline=None)
-@given(table=presences())
-def test_the_smallest_batch_size_is_the_first_possible_one(table):
-    rows = MaskRows.of(ledger_of(table))
-    smallest = smallest_batch_size(rows, equal(table.shape[1]))
-    possible = [
-        size for size in range(1, len(table) + 1) if brute_force_status(table, size) == "possible"
-    ]
-    assert smallest == possible[0]
+@given(table=presences(), start=st.integers(1, 4), drop_last=st.booleans())
+def test_the_smallest_batch_size_is_the_first_possible_one(table, start, drop_last):
+    start = min(start, len(table))
+    rows = MaskRows.of(ledger_of(table), Batching(drop_last))
+    possible = (
+        size
+        for size in range(start, len(table) + 1)
+        if brute_force_status(table, size, drop_last=drop_last) == "possible"
+    )
+    assert smallest_batch_size(rows, equal(table.shape[1]), start) == next(possible)
+
+
+def test_with_a_last_batch_a_larger_size_may_be_impossible_again():
+    """10 masks are two batches of 5, or a batch of 6 and one of 4: fewer of them have the class."""
+    table = np.ones((10, 2), np.int64)
+    table[1:, 1] = 0
+    for size, possible in ((4, False), (5, False), (6, False), (7, False), (9, False), (10, True)):
+        status = brute_force_status(table, size, drop_last=False)
+        assert (status == "possible") is possible
+    with pytest.raises(equal_cost.InfeasibleEqualCost) as caught:
+        equal_cost.weight_normalised(ledger_of(table), 6)
+    assert str(caught.value) == (
+        "class 1 is in 1 of 10 masks; with batch size 6 and a last batch of 4 no finite weight can"
+        " make ignoring it as costly as ignoring class 0; with drop_last=True it can, with batch"
+        " size 10 it can"
+    )
 
 
 @settings(max_examples=200, deadline=None)
@@ -138,19 +155,18 @@ def test_meeting_chances_of_a_large_data_set_keep_their_digits():
 
 
 @settings(max_examples=100, deadline=None)
-@given(table=presences(), size=st.integers(1, 5))
-def test_the_tightest_set_is_that_of_all_sets(table, size):
+@given(table=presences(), size=st.integers(1, 5), drop_last=st.booleans())
+def test_the_tightest_set_is_that_of_all_sets(table, size, drop_last):
     classes = table.shape[1]
     size = min(size, len(table) - 1)
-    condition = Condition.random_batches(MaskRows.of(ledger_of(table)), size, equal(classes))
+    rows = MaskRows.of(ledger_of(table), Batching(drop_last))
+    condition = Condition.random_batches(rows, size, equal(classes))
     tight = tightest_set(condition, ())
     sets = sets_of(table)
-    empty = sum(members == 0 for members in sets)
-    batches = math.comb(len(table), size) - math.comb(empty, size)
     slacks = [
         float(chance - needed)
         for chosen in range(1, 2**classes - 1)
-        for chance, needed in [chance_and_need(sets, chosen, size, batches, classes)]
+        for chance, needed in [chance_and_need(sets, chosen, size, classes, drop_last=drop_last)]
     ]
     if tight is None:
         assert min(slacks) == pytest.approx(1 / classes)
@@ -221,11 +237,12 @@ def test_the_message_is_one_a_practitioner_understands():
         equal_cost.weight_normalised(ledger_of(table), 4, names=names)
     assert str(caught.value) == (
         "bicycle is in 2 of 500 masks; with batch size 4 no weight can make ignoring it as costly "
-        "as ignoring road; from batch size 38 on it can"
+        "as ignoring road; with batch size 39 it can"
     )
-    # 1 - C(498, S) / C(500, S) passes 1/7 there.
-    assert 1 - math.comb(498, 37) / math.comb(500, 37) < 1 / 7
-    assert 1 - math.comb(498, 38) / math.comb(500, 38) > 1 / 7
+    # 1 - C(498, S) / C(500, S) passes 1/7 at 38, but 13 batches of 38 leave a batch of 6.
+    met = [1 - math.comb(498, size) / math.comb(500, size) for size in range(40)]
+    assert met[37] < 1 / 7 < met[38]
+    assert (13 * met[38] + met[6]) / 14 < 1 / 7 < (12 * met[39] + met[32]) / 13
 
 
 def test_a_set_of_classes_is_named_with_its_needs():
@@ -237,7 +254,7 @@ def test_a_set_of_classes_is_named_with_its_needs():
     assert str(caught.value) == (
         "only 390 of 1,000 masks contain any of tree and bicycle; with batch size 1 that is 39% of "
         "the batches, equal cost needs more than 40% for 2 of 5 classes, and no weights can make "
-        "ignoring each of them as costly as ignoring road; from batch size 2 on they can"
+        "ignoring each of them as costly as ignoring road; with batch size 2 they can"
     )
 
 

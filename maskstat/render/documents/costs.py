@@ -36,6 +36,8 @@ def cost_document(
         "scan": scan,
         "average": weighted.average,
         "batch_size": weighted.batch_size if weighted.average == "batch" else None,
+        "last_batch": weighted.last_batch or None,
+        "crops": weighted.crops or None,
         "predictor_confidence": 1.0 - weighted.epsilon,
         "weights": label,
         "unit": "nats a labelled pixel",

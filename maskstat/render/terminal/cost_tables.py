@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from maskstat.errors import Blank, argument, spelled
+from maskstat.errors import Blank, argument, call, spelled
 from maskstat.naming import counted, percent, printable
 from maskstat.render.terminal.fitting import LAST, Fitted, TableColumn
 from maskstat.render.terminal.rows import ALL, RowChoice
@@ -67,7 +67,7 @@ def _plus_minus(error: float) -> str:
 def _cost_notes(document: dict[str, Any]) -> Iterable[str]:
     average = "a plain mean (Keras)"
     if document["average"] == "batch":
-        batches = counted(document["batch_size"], "mask")
+        batches = _size(document["batch_size"], document["last_batch"], document["crops"])
         average = f"PyTorch's weighted mean over batches of {batches}"
     yield (
         f"Costs in nats a labelled pixel under {average}; the answer gets probability"
@@ -130,7 +130,7 @@ def equal_cost_notes(solution: EqualCostWeights, names: Sequence[str]) -> Render
 
 
 def _solution_lines(solution: EqualCostWeights, names: Sequence[str]) -> Iterable[str]:
-    size = counted(solution.batch_size, "mask")
+    size = _size(solution.batch_size, solution.last_batch, solution.crops)
     drawn = "random batches" if solution.sampled else "batches, all there are,"
     occurring = solution.costs[solution.weights > 0]
     yield (
@@ -141,18 +141,33 @@ def _solution_lines(solution: EqualCostWeights, names: Sequence[str]) -> Iterabl
         f" {float(occurring.max()):.4f} (a wrong pixel costs 1), over {solution.batches:,} {drawn}"
         f" of {size}"
     )
-    if solution.sampled:
+    if solution.sampled or solution.crops:
         error = float(solution.standard_errors.max())
         exact = solution.relative_spread <= _EQUAL
         what = "weights" if exact else "classes' shares of a batch's weight"  # a best effort's
-        yield f"Standard error of the {what} from drawing batches: at most {percent(error)}"
-        if not solution.is_stable:
+        whence = "drawing batches" if solution.sampled else ""
+        if solution.crops:
+            crops = f"sampling {counted(solution.crops, 'crop')} of each mask"
+            whence = f"{crops} and {whence}" if whence else crops
+        yield f"Standard error of the {what} from {whence}: at most {percent(error)}"
+        if (needed := solution.crops_needed) is not None:
+            yield (
+                "That is more than 1%: the answer depends on the crops that were sampled; about"
+                f" {needed:,} would do ({spelled(argument('crops', needed))} of"
+                f" '{spelled(call('exposure'))}')"
+            )
+        elif not solution.is_stable:
             yield "That is more than 1%: the answer depends on the batches that were drawn"
     limit = "" if solution.max_ratio is None else f", limited to {solution.max_ratio:g}"
+    first = solution.smallest_batch_size
     yield (
         f"Largest weight ratio {solution.weight_ratio:,.5g}{limit}"
         f" (1 / n_c: {solution.linear_ratio:,.5g});"
-        f" equal cost is possible from batch size {solution.smallest_batch_size} on"
+        + (
+            " equal cost is possible at no batch size"
+            if first is None
+            else f" equal cost is first possible at batch size {first}"
+        )
     )
     if solution.blocks > 1:
         yield (
@@ -161,11 +176,18 @@ def _solution_lines(solution: EqualCostWeights, names: Sequence[str]) -> Iterabl
         )
     if (tight := solution.tightest) is not None:
         which = ", ".join(printable(names[k]) for k in tight.classes[:6])
+        row = "crop" if solution.crops else "mask"
         more = f" and {len(tight.classes) - 6} more" if len(tight.classes) > 6 else ""
         yield (
-            f"Tightest: {which}{more}, in {counted(tight.masks, 'mask')}: {percent(tight.chance)}"
+            f"Tightest: {which}{more}, in {counted(tight.masks, row)}: {percent(tight.chance)}"
             f" of the batches, {percent(tight.needed)} needed"
         )
+
+
+def _size(batch_size: int, last_batch: int | None, crops: int | None) -> str:
+    """What a batch holds, the last one of an epoch too where it is another."""
+    size = counted(batch_size, "crop" if crops else "mask")
+    return size + (f" (an epoch's last one: {last_batch})" if last_batch else "")
 
 
 def _remaining_costs(solution: EqualCostWeights, names: Sequence[str]) -> RenderableType:
