@@ -11,6 +11,9 @@ from maskstat.errors import Blank, ExposureError, ParameterError, call
 from maskstat.executors.opening import ExecutorChoice
 from maskstat.exposure.asking import recipe_of
 from maskstat.exposure.counts import ExposureCounts
+from maskstat.exposure.heat_maps import ApproximateExposure, approximate
+from maskstat.exposure.recipe import Recipe
+from maskstat.naming import printable
 from maskstat.sampling.table import SamplingTable, load_sampling
 from maskstat.scanning import exposing
 from maskstat.scanning.recording import Progress
@@ -35,7 +38,7 @@ def exposed(
     Args:
         make: where masks are decoded; None decodes none.
     """
-    recipe = recipe_of(**asked)
+    recipe = _recipe(scan, asked)
     if crops is not None and crops < 1:
         raise ParameterError("is at least 1", parameter="crops")
     with values_explained(scan):
@@ -55,6 +58,7 @@ def exposed(
         counts = exposing.exposure(scan, recipe, crops=wanted, presence=presence)
     except ExposureError as error:
         error.remedy = error.remedy or _making(
+            scan,
             asked,
             crops=crops,
             presence=presence or None,
@@ -66,12 +70,41 @@ def exposed(
     return counts.drawn(dict(zip(table.names, table.weights.tolist(), strict=True)))
 
 
-def _making(asked: Mapping[str, Any], **more: object) -> str:
+def approximated(
+    scan: StoredScan, asked: Mapping[str, Any], *, unlisted: Unlisted
+) -> ApproximateExposure:
+    """What `Scan.approximate_exposure` gives. Raises like it."""
+    recipe = _recipe(scan, asked)
+    with values_explained(scan):
+        heed_unlisted(scan.histogram, unlisted)
+    profile = scan.need_profile(of_all=True)
+    shapes = {tuple(shape) for table in scan.tables() for shape in table.shapes.tolist()}
+    if len(shapes) != 1:
+        raise ExposureError(
+            f"masks have {len(shapes):,} sizes, and heat maps are relative to the size of each",
+            where=printable(scan.name),
+            remedy=_making(scan, asked),
+        )
+    (shape,) = shapes
+    return approximate(profile, recipe, shape)
+
+
+def _recipe(scan: StoredScan, asked: Mapping[str, Any]) -> Recipe:
+    """The recipe asked for. Raises ParameterError where it names a class that there is not."""
+    recipe = recipe_of(**asked)
+    if recipe.padding is not None and recipe.padding >= len(scan.catalog):
+        raise ParameterError(f"{recipe.padding} is the index of no class", parameter="padding")
+    return recipe
+
+
+def _making(scan: StoredScan, asked: Mapping[str, Any], **more: object) -> str:
     """The call that works out what was asked for."""
     words = {key: asked[key] for key in ("recipe", "crop", "scale", "cat_max_ratio")}
-    given = {
+    given: dict[str, object] = {
         key: value if isinstance(value, (str, int, float, tuple, Path)) else Blank(key)
         for key, value in {**words, **more}.items()
         if value is not None
     }
+    if scan._given.digest != scan.info.catalog.digest:
+        given |= scan._catalog_options()
     return f"type: {call('Scan.exposure', **given)}"

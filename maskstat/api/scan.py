@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from maskstat.executors.choices import ExecutorName
     from maskstat.exposure.asking import Asked, Crop, Scale
     from maskstat.exposure.counts import ExposureCounts
+    from maskstat.exposure.heat_maps import ApproximateExposure
     from maskstat.exposure.recipe import Recipe
     from maskstat.files.mask_tables.mask_table import TableFormat, TableLayout
     from maskstat.render.plots.choices import Order
@@ -386,6 +387,39 @@ class Scan(StoredScan):
             on_progress=on_progress,
         )
         return Exposure(self, counts)
+
+    def approximate_exposure(
+        self,
+        recipe: Asked | None = None,
+        *,
+        crop: Crop | None = None,
+        scale: Scale | None = None,
+        cat_max_ratio: float | None = None,
+        unlisted: Unlisted = "refuse",
+        allow_incomplete: bool = False,
+    ) -> ApproximateExposure:
+        """About what shares training sees, from a pixel profile's heat maps: nothing is decoded.
+
+        For masks of one size, and crops that are not refused. The result says between which
+        bounds the exact shares are, those of `exposure`. For CamVid and crops of 128 x 128 it is
+        off by 0.03% of a share at most, and the bounds are up to 5% away; with scales, far away.
+
+        Args:
+            recipe, crop, scale, cat_max_ratio, unlisted, allow_incomplete: as in `exposure`.
+
+        Raises:
+            ProfileError: there is no profile, or not of all masks.
+            ExposureError: masks have several sizes.
+            ParameterError: no recipe, one that means nothing, or one that refuses crops.
+            UnlistedValuesError, IncompleteScanError, FileFormatError: as `exposure`.
+        """
+        from maskstat.api.exposing import approximated
+
+        if not allow_incomplete:
+            self._need_complete()
+        self._need_classes()
+        asked = {"recipe": recipe, "crop": crop, "scale": scale, "cat_max_ratio": cat_max_ratio}
+        return approximated(self, asked, unlisted=unlisted)
 
     def check(
         self,

@@ -46,6 +46,7 @@ ELSEWHERE = {"reduction"}
 # Functions that users reach through others that have their cases, or with words that were checked.
 BEHIND = {
     "api.costs.price": "`Scan.costs`",
+    "api.exposing.approximated": "`Scan.approximate_exposure`",
     "api.exposing.exposed": "`Scan.exposure`",
     "sampling.methods.method": "registers a method",
     "sampling.methods.target_mix": "a method's own: see `test_words_of_schemes_and_methods`",
@@ -120,7 +121,7 @@ CASES: dict[tuple[str, str], Callable[[Any, Any], object]] = {
     **{
         (f"api.scan.Scan.{method}", parameter): (
             lambda w, x, method=method, parameter=parameter: getattr(w.scan, method)(
-                **{parameter: x}, **({"crop": 2} if method == "exposure" else {})
+                **{parameter: x}, **({"crop": 2} if "exposure" in method else {})
             )
         )
         for method, parameters in {
@@ -128,6 +129,7 @@ CASES: dict[tuple[str, str], Callable[[Any, Any], object]] = {
             "all_weights": ("normalize", "absent", "unlisted"),
             "costs": ("average",),
             "exposure": ("unlisted", "executor"),
+            "approximate_exposure": ("unlisted",),
         }.items()
         for parameter in parameters
     },
