@@ -183,7 +183,7 @@ def watching(scan: ms.Scan) -> None:
     assert loader.loader == [(1, labels)]
     assert loader.scan().histogram.labelled_pixels == 128
     exposure: ms.Exposure = scan.exposure({"crop": 8})
-    with pytest.raises(ms.MaskstatError, match="profile|sizes"):
+    with pytest.raises(ms.MaskstatError, match=r"profile|sizes"):
         scan.approximate_exposure(ms.Recipe((8, 8), ms.Rescaling(ratios=(0.5, 2))))
     found: ms.LoaderCheck = loader.compare(exposure, confidence=0.9)
     assert found.agrees == (not found.findings)
