@@ -30,6 +30,9 @@ threads.CHUNK_FILES = 2
 recording.FLUSH_SECONDS = 0.004
 
 if __name__ == "__main__":
-    print("ready", flush=True)
     folder, db, name, include, *_ = (*sys.argv[1:], None, None)
+    for mask in Path(folder).rglob("*.png"):  # all that a scan imports, which takes its time
+        ms.scan(mask, classes=4).close()
+        break
+    print("ready", flush=True)
     ms.scan(folder, classes=4, db=db, name=name, include=include or (), workers=2)
