@@ -177,8 +177,8 @@ def every_place(rows, starts, labels, column_edges, source, h, w, ratio, totals,
     """totals int64[2, L + 1] += over refused [0] and taken [1] places: labels, and places;
     seen int64[2, L - 1] += those of these places that see each class.
 
-    A place is taken if two classes or more are in its crop and none has `ratio` of their pixels;
-    the last label is no class. source: int64[H'], the mask's row of each resized row.
+    A place is taken if two classes or more are in its crop and none has `ratio` < 1 of their
+    pixels; the last label is no class. source: int64[H'], the mask's row of each resized row.
     """
     height, width, count = source.size, column_edges[-1], totals.shape[1] - 1
     classes = count - 1
@@ -190,21 +190,23 @@ def every_place(rows, starts, labels, column_edges, source, h, w, ratio, totals,
         if y < h - 1:
             continue
         window[:] = 0
-        for x in range(width):
-            largest, labelled, some = np.int64(0), np.int64(0), 0
+        for x in range(w - 1):
             for c in range(count):
                 window[c] += columns[x, c]
-                if x >= w:
-                    window[c] -= columns[x - w, c]
-                if c < classes:
-                    largest = max(largest, window[c])
-                    labelled += window[c]
-                    some += window[c] > 0
-            if x < w - 1:
-                continue
-            taken = 1 if some > 1 and largest / labelled < ratio else 0
+        # Loops that do one thing each are those that become vectors.
+        for x in range(w - 1, width):
+            for c in range(count):
+                window[c] += columns[x, c]
+            largest = np.int64(0)
+            for c in range(classes):
+                largest = max(largest, window[c])
+            # One class alone has all of them; of none the quotient is no number.
+            taken = 1 if largest / (h * w - window[classes]) < ratio else 0
             for c in range(count):
                 totals[taken, c] += window[c]
-                if c < classes and window[c] > 0:
-                    seen[taken, c] += 1
+            for c in range(classes):
+                seen[taken, c] += window[c] > 0
             totals[taken, count] += 1
+            first = x - w + 1
+            for c in range(count):
+                window[c] -= columns[first, c]
