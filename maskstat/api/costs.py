@@ -198,6 +198,7 @@ def price(
             asked,
             batch_size=batch_size or 1,
             batching=batching_of(batching, drop_last=drop_last),
+            pixels=histogram.pixels,
             epsilon=epsilon,
             seed=seed or 0,
         )

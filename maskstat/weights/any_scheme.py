@@ -200,7 +200,7 @@ def _demand_in_crops(ledger: MaskLedger, histogram: ClassHistogram, batching: Ba
     """Raise WeightError where a class of which crops have pixels is in none that were sampled."""
     found = np.bincount(ledger.classes, minlength=len(histogram.catalog)) > 0
     lacking = np.flatnonzero(histogram.present & ~found)
-    if batching.crops > 1 and lacking.size:
+    if batching.crops and lacking.size:
         names = histogram.catalog.names
         raise WeightError(
             f"{listed(lacking, names)}: in no sampled crop ({batching.crops} of each mask), so"

@@ -63,7 +63,7 @@ class Batching:
 
     Attributes:
         drop_last: whether masks that fill no batch at the end of an epoch are left out.
-        crops: rows of each mask, one after another, of which an epoch takes one; 1 where rows are
+        crops: rows of each mask, one after another, of which an epoch takes one; 0 where rows are
             masks.
         replicates: crops j with the same j % replicates were sampled independently of the others.
         processes: that share an epoch, each with batches of its own.
@@ -72,12 +72,17 @@ class Batching:
     """
 
     drop_last: bool = False
-    crops: int = 1
+    crops: int = 0
     replicates: int = 1
     processes: int = 1
     draws: FloatArray | None = None
 
     __repr__ = one_line
+
+    @property
+    def per_mask(self) -> int:
+        """Rows of each mask."""
+        return max(1, self.crops)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +122,10 @@ class Cut:
     @property
     def lengths(self) -> IntArray:
         """int64[batches], masks in each, the last one at the end."""
-        return np.array([self.size] * self.whole + [self.last] * (self.last > 0), np.int64)
+        lengths = np.full(self.batches, self.size, np.int64)
+        if self.last:
+            lengths[-1] = self.last
+        return lengths
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,14 +165,16 @@ class MaskRows:
         classes = np.asarray(ledger.classes, np.int64)
         pixels = np.asarray(ledger.pixels, np.int64)
         count = len(indptr) - 1
-        epoch = -(-(count // batching.crops) // batching.processes)
+        epoch = -(-(count // batching.per_mask) // batching.processes)
         names: Sequence[str] | None = getattr(ledger, "names", None)
         order: IntArray | None = None
         if batching.draws is not None:
             drawn = np.flatnonzero(batching.draws > 0)
-            order = (drawn[:, None] * batching.crops + np.arange(batching.crops)).ravel()
+            order = (drawn[:, None] * batching.per_mask + np.arange(batching.per_mask)).ravel()
             batching = replace(batching, draws=batching.draws[drawn])
-        elif batching.crops == 1 and names is not None and any(a > b for a, b in pairwise(names)):
+        elif (
+            batching.per_mask == 1 and names is not None and any(a > b for a, b in pairwise(names))
+        ):
             order = np.array(sorted(range(len(names)), key=names.__getitem__), np.int64)
         if order is not None:
             lengths = np.diff(indptr)[order]
@@ -186,7 +196,7 @@ class MaskRows:
     @property
     def crops(self) -> int:
         """Of each mask; 0 where rows are masks."""
-        return self.batching.crops if self.batching.crops > 1 else 0
+        return self.batching.crops
 
     @property
     def labelled_rows(self) -> int:
@@ -198,7 +208,7 @@ class MaskRows:
         """float64[N], how likely each row is where one is drawn."""
         if self.batching.draws is None:
             return np.full(self.row_count, 1.0 / self.row_count)
-        rows = np.repeat(self.batching.draws, self.batching.crops)
+        rows = np.repeat(self.batching.draws, self.batching.per_mask)
         return np.asarray(rows / rows.sum())
 
     @property
@@ -288,9 +298,9 @@ class BatchDrawer:
         self._generator = np.random.default_rng(seed)
         self._epochs: list[IntArray] = []
         self._lengths: list[IntArray] = []
-        batching, masks = rows.batching, rows.row_count // rows.batching.crops
+        batching, masks = rows.batching, rows.row_count // rows.batching.per_mask
         self._starts = np.zeros((masks, batching.replicates), np.int64)
-        if batching.crops > 1:
+        if batching.per_mask > 1:
             self._starts = self._generator.integers(1 << 30, size=self._starts.shape)
         self._table = csr_array(
             (rows.pixels, rows.columns, rows.indptr),
@@ -303,7 +313,7 @@ class BatchDrawer:
         size, masks, last = self.batch_size, self.rows.row_count, self.cut.last
         if size == 1:
             return True
-        if self.rows.batching.crops > 1 or self.rows.batching.draws is not None:
+        if self.rows.crops > 1 or self.rows.batching.draws is not None:
             return False
         few = min(size, masks - size)
         return (few <= 20 or masks < 30) and (
@@ -315,7 +325,7 @@ class BatchDrawer:
         count, cut = self.rows.row_count, self.cut
         if cut.size == 1:
             batching, rows = self.rows.batching, np.arange(count)
-            turns = rows % batching.crops % batching.replicates
+            turns = rows % batching.per_mask % batching.replicates
             return self._batches(
                 rows,
                 np.ones(count, np.int64),
@@ -371,21 +381,21 @@ class BatchDrawer:
     def _drawn(self, epoch: int) -> IntArray:
         """Rows of a pass over the masks, as many as its batches hold."""
         rows, batching = self.rows, self.rows.batching
-        length, masks = int(self.cut.lengths.sum()), rows.row_count // batching.crops
+        length, masks = int(self.cut.lengths.sum()), rows.row_count // batching.per_mask
         if batching.draws is None:
             drawn = self._generator.permutation(masks)[:length]
         else:
             drawn = self._generator.choice(masks, length, p=batching.draws / batching.draws.sum())
-        if batching.crops == 1:
+        if batching.per_mask == 1:
             return np.asarray(drawn, np.int64)
         # Each mask goes through its crops of one replicate, from a place of its own.
         round_, turn = divmod(epoch, batching.replicates)
-        of_turn = -(-(batching.crops - turn) // batching.replicates)
+        of_turn = -(-(batching.per_mask - turn) // batching.replicates)
         starts = self._starts[drawn, turn]
         if batching.draws is not None:
             starts = self._generator.integers(of_turn, size=length)
         crop = turn + batching.replicates * ((starts + round_) % of_turn)
-        return np.asarray(drawn * batching.crops + crop, np.int64)
+        return np.asarray(drawn * batching.per_mask + crop, np.int64)
 
     def _batches(
         self,

@@ -178,6 +178,7 @@ def price_list(
     *,
     batch_size: int = 1,
     batching: Batching | None = None,
+    pixels: npt.ArrayLike | None = None,
     epsilon: float = DEFAULT_EPSILON,
     seed: int = 0,
 ) -> PriceList:
@@ -187,6 +188,9 @@ def price_list(
     where there are few (a batch size of 1, one batch of everything), otherwise at least 2,048
     seeded random ones, as `batching` makes them (by default of masks, the last batch kept).
 
+    `pixels`, [K], are those of each class where the ledger is a sample of them (crops); only
+    batches are made of its rows then.
+
     Raises:
         WeightError: no labelled pixel, or all labelled pixels weigh 0.
         ParameterError: unknown average, weights of another length, negative or not finite, a
@@ -194,7 +198,7 @@ def price_list(
     """
     check_word(average, AVERAGES, parameter="average")
     rows = MaskRows.of(ledger, batching)
-    totals = rows.spread_out(rows.totals)
+    totals = rows.spread_out(rows.totals) if pixels is None else np.asarray(pixels, np.float64)
     drawer = BatchDrawer(rows, batch_size, seed)
     if average == "pixel":
         linear = linear_price_list(totals, weights, epsilon=epsilon)

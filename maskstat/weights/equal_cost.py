@@ -127,15 +127,18 @@ class EqualCostWeights:
 
     @property
     def is_stable(self) -> bool:
-        """Whether every relative standard error is at most 1%."""
-        return bool(self.standard_errors.max() <= STABILITY)
+        """Whether every relative standard error is known and at most 1%."""
+        return self.crops != 1 and bool(self.standard_errors.max() <= STABILITY)
 
     @property
     def crops_needed(self) -> int | None:
         """Crops of each mask that would make the weights sure to 1%; None where these are enough.
 
-        On a lattice the error falls about like 1 / crops. Rounded up to a doubling.
+        On a lattice the error falls about like 1 / crops. Rounded up to a doubling. One crop says
+        nothing of its error: 24 do.
         """
+        if self.crops == 1:
+            return 24
         error = float(self.crop_errors.max())
         if not self.crops or error <= STABILITY:
             return None

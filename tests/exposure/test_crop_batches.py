@@ -228,6 +228,22 @@ def test_a_class_that_no_sampled_crop_has_is_not_given_the_weight_0(tmp_path: Pa
             seen.weights(average="batch", batch_size=2)
 
 
+def test_one_crop_of_each_mask_does_not_say_how_sure_it_is(tmp_path: Path) -> None:
+    with scan_of(tmp_path / "masks", 30) as scan:
+        for crops in (1, 2):
+            seen = scan.exposure({"crop": CROP}, crops=crops)
+            solution = seen.weights(average="batch", batch_size=4).solution
+            assert solution is not None
+            assert solution.crops == crops
+            assert not solution.is_stable
+            assert solution.crops_needed is not None
+            assert (solution.crops_needed == 24) is (crops == 1)
+            costs = seen.costs([1, 2, 3, 1], average="batch", batch_size=4)
+            np.testing.assert_allclose(
+                costs.plain.pixel_accuracy, seen.histogram.frequency, rtol=1e-12
+            )
+
+
 @pytest.fixture(scope="module")
 def camvid_scan():
     if not CAMVID.is_dir():

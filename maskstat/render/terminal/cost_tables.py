@@ -141,7 +141,11 @@ def _solution_lines(solution: EqualCostWeights, names: Sequence[str]) -> Iterabl
         f" {float(occurring.max()):.4f} (a wrong pixel costs 1), over {solution.batches:,} {drawn}"
         f" of {size}"
     )
-    if solution.sampled or solution.crops:
+    needed = solution.crops_needed
+    more = "" if needed is None else _more_crops(needed)
+    if solution.crops == 1:
+        yield f"How sure that is one crop of each mask does not say; {needed} do {more}"
+    elif solution.sampled or solution.crops:
         error = float(solution.standard_errors.max())
         exact = solution.relative_spread <= _EQUAL
         what = "weights" if exact else "classes' shares of a batch's weight"  # a best effort's
@@ -150,11 +154,10 @@ def _solution_lines(solution: EqualCostWeights, names: Sequence[str]) -> Iterabl
             crops = f"sampling {counted(solution.crops, 'crop')} of each mask"
             whence = f"{crops} and {whence}" if whence else crops
         yield f"Standard error of the {what} from {whence}: at most {percent(error)}"
-        if (needed := solution.crops_needed) is not None:
+        if needed is not None:
             yield (
                 "That is more than 1%: the answer depends on the crops that were sampled; about"
-                f" {needed:,} would do ({spelled(argument('crops', needed))} of"
-                f" '{spelled(call('exposure'))}')"
+                f" {needed:,} would do {more}"
             )
         elif not solution.is_stable:
             yield "That is more than 1%: the answer depends on the batches that were drawn"
@@ -182,6 +185,10 @@ def _solution_lines(solution: EqualCostWeights, names: Sequence[str]) -> Iterabl
             f"Tightest: {which}{more}, in {counted(tight.masks, row)}: {percent(tight.chance)}"
             f" of the batches, {percent(tight.needed)} needed"
         )
+
+
+def _more_crops(number: int) -> str:
+    return f"({spelled(argument('crops', number))} of '{spelled(call('exposure'))}')"
 
 
 def _size(batch_size: int, last_batch: int | None, crops: int | None) -> str:
