@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from maskstat.cli.next_commands import say_next
+from maskstat.cli.next_commands import say_next, with_options
 from maskstat.cli.options import (
     AllOption,
     AllowIncomplete,
@@ -23,10 +23,10 @@ from maskstat.cli.options import (
     print_json,
     rows_of,
     stored_scan,
-    typed,
 )
 from maskstat.cli.progress import progress_bar
 from maskstat.cli.recipes import (
+    AskedRecipe,
     CatMaxRatio,
     CropOption,
     DropLast,
@@ -130,5 +130,7 @@ def command(
 
         announce_scan(folder)
         output().print(exposure_tables(document, folder.catalog, rows))
-        say_next(f"{typed(command='weights')} -o weights.json")
+        asked = AskedRecipe(recipe, crop, scale, cat_max_ratio, sampler)
+        about = with_options(db, scan, classes, ignore, reduce_zero_label=reduce_zero_label)
+        say_next(f"maskstat weights{asked}{about} -o weights.json")
     return 0

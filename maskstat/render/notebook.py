@@ -16,12 +16,15 @@ from rich.style import Style
 from rich.text import Text
 
 from maskstat.naming import counted
+from maskstat.render.documents.exposure import exposure_document
 from maskstat.render.documents.scan import class_records, scan_document
 from maskstat.render.terminal.compare_tables import compare_document, compare_tables
+from maskstat.render.terminal.exposure_tables import exposure_tables
 from maskstat.render.terminal.fitting import BAR, Cell, Fitted
 from maskstat.render.terminal.sampling_tables import sampling_tables
 from maskstat.render.terminal.tables import class_table, record_table, scan_tables, weight_table
 from maskstat.sampling.table import SamplingTable
+from maskstat.scanning.exposing import left_out
 from maskstat.scanning.stored_scan import StoredScan
 from maskstat.statistics.comparison import Comparison
 from maskstat.values.catalog import ClassCatalog
@@ -52,6 +55,9 @@ def tables(value: object) -> RenderableType | None:
 
 @tables.register
 def _(value: StoredScan) -> RenderableType:
+    if (seen := value._crops) is not None:
+        document = exposure_document(value._files, seen, left_out(value._files, seen.recipe))
+        return exposure_tables(document, value.catalog)
     return scan_tables(scan_document(value))
 
 

@@ -103,6 +103,12 @@ def test_every_command_with_one_next_thing_says_it(
         "maskstat weights --counts 5,6 --compare": [
             "maskstat weights --counts 5,6 --scheme NAME -o weights.json"
         ],
+        f"maskstat exposure --crop 2 --crops 3 --presence --batch-size 2{read_so}": after(
+            f" --crop 2{read_so}", WEIGHTS
+        ),
+        f"maskstat costs --crop 2{read_so}": after(f" --crop 2{read_so}", WEIGHTS),
+        f"maskstat plot classes --crop 2{read_so} -o c.svg": after(f" --crop 2{read_so}", REPORT),
+        f"maskstat report --crop 2{read_so} -o r.html": after(f" --crop 2{read_so}", WEIGHTS),
         f"maskstat check{read_so}": after(read_so, REPORT),
         f"maskstat compare masks other{db}": [
             f"maskstat plot compare{db} --scan masks --scan other -o compare.png"

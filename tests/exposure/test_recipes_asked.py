@@ -208,6 +208,8 @@ def test_what_is_of_files_is_the_scan_s(folder: Path) -> None:
         assert seen.profile is None
         assert seen.exposure(crop=9, crops=2).recipe.crop == (9, 9)
         assert seen.failures == scan.failures
+        assert "share of" in str(seen._repr_html_())
+        assert "share of" not in str(scan._repr_html_())
         page = seen.report(format="html", examples=1)
         assert "As training sees it, crops of 8 × 8" in page
 
@@ -219,3 +221,15 @@ def test_tables_of_crops_fit(told: Told, monkeypatch: pytest.MonkeyPatch, column
         lines = told(line).splitlines()
         assert max(map(len, lines[:-3])) <= columns, line
         assert any("class_3" in row for row in lines)
+
+
+def test_what_no_crop_happened_to_have_is_not_said_to_be_never_there(told: Told) -> None:
+    """A corner of 4 of 2,400 pixels: in a crop of one pixel once in 600 times."""
+    rows = {
+        line.split()[1]: line.split()
+        for line in told("exposure --crop 1 --crops 1").splitlines()
+        if line.split()[:1] == ["3"]
+    }
+    assert rows["class_3"][-1] == rows["class_3"][-2] == "<11.1%"
+    assert "batches of 4, the last of an epoch of 1" in told("exposure --crop 1 --batch-size 4")
+    assert "the last" not in told("exposure --crop 1 --batch-size 4 --drop-last")

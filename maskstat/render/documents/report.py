@@ -19,6 +19,7 @@ from maskstat.render.documents.weighing import (
     scheme_weights,
 )
 from maskstat.scanning.checking import counted_findings
+from maskstat.scanning.exposing import left_out
 from maskstat.statistics.cooccurrence import mask_variety
 from maskstat.statistics.imbalance import ClassGroups, groups_by_share, imbalance
 from maskstat.statistics.mask_shapes import mask_forms
@@ -52,7 +53,11 @@ def report_document(scan: StoredScan) -> dict[str, Any]:
     tables = scheme_weights(histogram, source=scan.source)
     document |= _unknown_masks() if histogram.unknown else _of_masks(scan._files)
     seen = scan._crops
-    document["exposure"] = None if seen is None else exposure_document(scan._files, seen)
+    document["exposure"] = (
+        None
+        if seen is None
+        else exposure_document(scan._files, seen, left_out(scan._files, seen.recipe))
+    )
     masks = known(histogram, "masks")
     document["mask_imbalance"] = None if masks is None else imbalance_document(imbalance(masks))
     document["groups"] = _groups(scan, groups_by_share(histogram.pixels))

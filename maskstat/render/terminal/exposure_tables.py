@@ -11,6 +11,7 @@ from rich.text import Text
 
 from maskstat.exposure.rescaling import MIDPOINTS
 from maskstat.naming import counted, percent, printable
+from maskstat.render.terminal.failures import failure_lines
 from maskstat.render.terminal.fitting import LAST, Fitted, TableColumn
 from maskstat.render.terminal.rows import ALL, RowChoice
 from maskstat.render.terminal.tables import class_columns, colours_of, share_or_never
@@ -33,8 +34,10 @@ def exposure_tables(
         TableColumn("share of\ncrops", [share_or_never(row["exposure"]) for row in chosen]),
         TableColumn("\ntimes", [_times(apart[k]) for k in shown.indices]),
         TableColumn("in\nmasks", [percent(row["in_masks"]) for row in chosen], goes=2),
-        TableColumn("in\ncrops", [percent(row["in_crops"]) for row in chosen], goes=LAST),
-        TableColumn("in\nbatches", [percent(row["in_batches"]) for row in chosen], goes=1),
+        TableColumn("in\ncrops", [_chance(row, "in_crops", document) for row in chosen], goes=LAST),
+        TableColumn(
+            "in\nbatches", [_chance(row, "in_batches", document) for row in chosen], goes=1
+        ),
     ]
     return Group(
         Fitted(columns, shown.gaps(apart, lambda _: "")), Text("\n".join(_notes(document)))
@@ -46,6 +49,15 @@ def _apart(row: Mapping[str, Any]) -> float:
     return float(row["exposure"] / row["frequency"]) if row["frequency"] else 0.0
 
 
+def _chance(row: Mapping[str, Any], of: str, document: Mapping[str, Any]) -> str:
+    """Nothing is 0% that is in crops, though in none that was sampled."""
+    chance = float(row[of])
+    if chance or not row["exposure"]:
+        return percent(chance)
+    least = 1 / max(1, document["masks"] * document["crops_per_mask"])
+    return f"<{percent(min(1.0, least * (document['batch_size'] if of == 'in_batches' else 1)))}"
+
+
 def _times(times: float) -> str:
     return f"{times:.2f}" if times else "-"
 
@@ -53,15 +65,21 @@ def _times(times: float) -> str:
 def _notes(document: Mapping[str, Any]) -> Iterable[str]:
     each = counted(document["crops_per_mask"], "crop")
     exact = "exact" if document["exact_presence"] else f"that of {each} a mask"
-    yield (
-        f"{printable(document['does'])}; {counted(document['masks'], 'mask')}; batches of"
-        f" {document['batch_size']:,}"
+    masks, size = document["masks"], document["batch_size"]
+    left = -(-masks // document["recipe"].get("processes", 1)) % size
+    last = (
+        f", the last of an epoch of {left:,}" if left and document["last_batch"] == "keep" else ""
     )
+    yield (f"{printable(document['does'])}; {counted(masks, 'mask')}; batches of {size:,}{last}")
     sizes = f" for {MIDPOINTS} sizes that stand for all" if _goes_on(document["recipe"]) else ""
     yield f"Shares of crops are exact{sizes}, the chance to be in one is {exact}"
     never = [row["name"] for row in document["classes"] if row["frequency"] and not row["exposure"]]
     if never:
         yield f"Never seen: {', '.join(map(printable, never[:12]))}"
+    if document["left_out"]:
+        yield f"{counted(len(document['left_out']), 'mask')} left out:"
+        reasons = ((one["mask"], one["reason"]) for one in document["left_out"])
+        yield from (f"  {line}" for line in failure_lines(reasons))
 
 
 def _goes_on(recipe: Mapping[str, Any]) -> bool:
