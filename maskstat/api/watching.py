@@ -195,6 +195,7 @@ def watch(
     one after the other. `Watch.compare` says whether they are what a recipe says. Labels on a GPU
     are counted there, and the training never waits for the counts. (Values below -256, or above
     both 255 and the last class, are then told apart by mask only: each mask's least and largest.)
+    Of loaders of their own Keras' `fit` takes generators alone: pass `iter(loader)`, which is one.
 
     Labels are class indices, as a loss takes them: class k is the value k, whatever the masks of a
     catalogue hold. They are (N, H, W), (N, 1, H, W), (N, H, W, 1) or (H, W), of any type of whole

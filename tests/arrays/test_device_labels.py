@@ -94,3 +94,11 @@ def test_a_watch_of_labels_on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     assert watched.scan().histogram == expected.histogram
     assert np.array_equal(watched.scan().ledger.dense(), expected.ledger.dense())
     assert watched.mask_count == 3 * len(batches)
+
+
+def test_the_benchmark_runs() -> None:
+    from benchmarks.watching import measure
+
+    times = measure((1, 8, 12), 1, "cpu")
+    assert times.step > 0
+    assert times.ratio == pytest.approx(times.watching / times.step)
