@@ -7,13 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from maskstat.api.unlisted import values_explained
-from maskstat.errors import Blank, ExposureError, ParameterError, call
+from maskstat.errors import (
+    Blank,
+    ExposureError,
+    IncompleteScanError,
+    ParameterError,
+    argument,
+    call,
+)
 from maskstat.executors.opening import ExecutorChoice
 from maskstat.exposure.asking import recipe_of
 from maskstat.exposure.counts import ExposureCounts
 from maskstat.exposure.heat_maps import ApproximateExposure, approximate
 from maskstat.exposure.recipe import Recipe
-from maskstat.naming import printable
+from maskstat.naming import counted, printable
 from maskstat.sampling.table import SamplingTable, load_sampling
 from maskstat.scanning import exposing
 from maskstat.scanning.recording import Progress
@@ -30,6 +37,7 @@ def exposed(
     crops: int | None,
     presence: bool,
     unlisted: Unlisted,
+    allow_incomplete: bool,
     make: ExecutorChoice | None,
     on_progress: Callable[[Progress], None] | None,
 ) -> ExposureCounts:
@@ -65,6 +73,13 @@ def exposed(
             unlisted="ignore" if scan.histogram.unlisted_pixels else None,
         )
         raise
+    if not allow_incomplete and (lacking := exposing.left_out(scan, recipe)):
+        raise IncompleteScanError(
+            f"{counted(len(lacking), 'mask')} could not be cropped, first"
+            f" {printable(lacking[0].mask)} ({lacking[0].text})",
+            where=printable(scan.name),
+            remedy=argument("allow_incomplete", True),
+        )
     if table is None:
         return counts
     return counts.drawn(dict(zip(table.names, table.weights.tolist(), strict=True)))

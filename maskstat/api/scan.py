@@ -351,13 +351,15 @@ class Scan(StoredScan):
             presence: the exact chance of each class to be in a crop; without, that of the crops.
             stored: decode nothing: what is not worked out is an error.
             unlisted: "ignore" takes pixels that belong to no class for ignored ones.
-            allow_incomplete: of a scan that was interrupted, what was counted.
+            allow_incomplete: of a scan that was interrupted, what was counted; and without masks
+                that could not be cropped: the result's `left_out`.
             executor, scheduler, workers, on_progress: as in `maskstat.scan`.
 
         Raises:
             ExposureError: `stored`, and masks lack; or masks changed since they were scanned.
             UnlistedValuesError: pixels have values that are neither classes nor ignored.
-            IncompleteScanError: the scan was interrupted, or is still going on.
+            IncompleteScanError: the scan was interrupted, or is still going on, or masks could not
+                be cropped: those whose files are too large to be read whole, say.
             SourceError: masks are to be decoded and the source is gone.
             FileFormatError: a file that holds no recipe, or no sampling weights.
             ParameterError: no recipe, or one that means nothing.
@@ -383,6 +385,7 @@ class Scan(StoredScan):
             crops=crops,
             presence=presence,
             unlisted=unlisted,
+            allow_incomplete=allow_incomplete,
             make=None if stored else ExecutorChoice(executor, scheduler, workers),
             on_progress=on_progress,
         )

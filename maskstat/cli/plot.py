@@ -93,7 +93,7 @@ def command(
     about = with_options(db, first, classes, ignore)
     asked = AskedRecipe(recipe, crop, scale, cat_max_ratio, sampler)
     with stored_scan(db, first, classes, ignore) as folder:
-        chosen = asked.seen(folder, about)
+        chosen = asked.seen(folder, about, allow_incomplete=folder.info.complete)
         drawing = chosen.plot(
             kind, out, others=others, log=log, order=order, schemes=scheme, dpi=dpi
         )

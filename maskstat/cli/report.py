@@ -86,7 +86,7 @@ def command(
     about = with_options(db, scan, classes, ignore)
     asked = AskedRecipe(recipe, crop, scale, cat_max_ratio, sampler)
     with stored_scan(db, scan, classes, ignore) as folder:
-        chosen = asked.seen(folder, about)
+        chosen = asked.seen(folder, about, allow_incomplete=folder.info.complete)
         text = chosen.report(path, format=format, examples=examples)
         nexts: list[str] = []
         if reads_along() and path is not None:

@@ -277,7 +277,7 @@ class _Keeper:
         elif knows_names_only(self._scan.source):
             remedy = "scan the same masks again"
         else:
-            remedy = self._scan._scan_call()
+            remedy = f"scan again: {self._scan._scan_call()}"
         raise ExposureError(
             f"since the scan: {'; '.join(said)}", where=printable(self._scan.name), remedy=remedy
         )

@@ -73,6 +73,9 @@ def _notes(document: Mapping[str, Any]) -> Iterable[str]:
     yield (f"{printable(document['does'])}; {counted(masks, 'mask')}; batches of {size:,}{last}")
     sizes = f" for {MIDPOINTS} sizes that stand for all" if _goes_on(document["recipe"]) else ""
     yield f"Shares of crops are exact{sizes}, the chance to be in one is {exact}"
+    if left_out := document["left_out"]:
+        first = f"{printable(left_out[0]['mask'])} ({printable(left_out[0]['reason'])})"
+        yield f"{counted(len(left_out), 'mask')} could not be cropped, first {first}"
     never = [row["name"] for row in document["classes"] if row["frequency"] and not row["exposure"]]
     if never:
         yield f"Never seen: {', '.join(map(printable, never[:12]))}"
