@@ -205,7 +205,8 @@ def _demand_in_crops(ledger: MaskLedger, histogram: ClassHistogram, batching: Ba
         raise WeightError(
             f"{listed(lacking, names)}: in no sampled crop ({batching.crops} of each mask), so"
             " batches can't be weighed",
-            remedy=f"{argument('crops', 4 * batching.crops)} of '{call('exposure')}' samples more",
+            remedy=f"{argument('crops', 4 * batching.crops)} of '{call('Scan.exposure')}' samples"
+            " more",
         )
 
 

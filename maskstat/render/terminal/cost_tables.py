@@ -188,7 +188,7 @@ def _solution_lines(solution: EqualCostWeights, names: Sequence[str]) -> Iterabl
 
 
 def _more_crops(number: int) -> str:
-    return f"({spelled(argument('crops', number))} of '{spelled(call('exposure'))}')"
+    return f"({spelled(argument('crops', number))} of '{spelled(call('Scan.exposure'))}')"
 
 
 def _size(batch_size: int, last_batch: int | None, crops: int | None) -> str:
