@@ -47,8 +47,8 @@ def exposed(
         make: where masks are decoded; None decodes none.
     """
     recipe = _recipe(scan, asked)
-    if crops is not None and crops < 1:
-        raise ParameterError("is at least 1", parameter="crops")
+    if crops is not None and not 1 <= crops <= exposing.MOST_CROPS:
+        raise ParameterError(f"is from 1 to {exposing.MOST_CROPS:,}", parameter="crops")
     with values_explained(scan):
         heed_unlisted(scan.histogram, unlisted)
     table = load_sampling(sampler) if isinstance(sampler, (str, Path)) else sampler

@@ -18,7 +18,14 @@ import pytest
 
 import maskstat as ms
 from maskstat import memory
-from maskstat.errors import ExposureError, IncompleteScanError, SourceError, StoreError, spelled
+from maskstat.errors import (
+    ExposureError,
+    IncompleteScanError,
+    ParameterError,
+    SourceError,
+    StoreError,
+    spelled,
+)
 from maskstat.executors import threads
 from maskstat.executors.opening import ExecutorChoice
 from maskstat.exposure.exposure_bytes import to_bytes
@@ -160,6 +167,9 @@ def test_more_crops_go_on_and_nothing_is_done_twice(scan: ms.Scan, measured: lis
         assert np.array_equal(again.expected, more.expected)
         assert np.array_equal(again.chances, more.chances)
     assert len(measured) == 2 * len(MASKS)
+    for crops in (0, exposing.MOST_CROPS + 1):
+        with pytest.raises(ParameterError, match="crops: is from 1 to 65,536"):
+            scan.exposure(CROPS, crops=crops)
     # What is added later has no less than what was there.
     scan.exposure(CROPS, crops=12)
     assert all(k[:2] == (12, True) for k in known(scan).values())
