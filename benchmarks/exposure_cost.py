@@ -1,9 +1,9 @@
-"""What an exposure costs: `scan.exposure(recipe)` against `scan(profile=True)` of the same masks.
+"""CPU time of an exposure, `scan.exposure(recipe)`, against that of `scan(profile=True)`.
 
     python -m benchmarks.exposure_cost [--masks FOLDER_OF_REAL_MASKS] [--rounds 5] [--workers 2]
 
-All run in one process, in turns. Each decodes every file: scans go into a fresh store in memory,
-and an exposure is one that no store has.
+All are of the same masks, in one process, in turns. Each decodes every file: scans go into a fresh
+store in memory, and an exposure is one that no store has.
 """
 
 from __future__ import annotations
@@ -38,24 +38,24 @@ def contenders(side: int) -> dict[str, tuple[Recipe, bool]]:
 
 def profile_seconds(folder: Path, workers: int) -> float:
     """One scan from nothing, with its profile."""
-    start = time.perf_counter()
+    start = time.process_time()
     with maskstat.scan(folder, classes=CLASSES, workers=workers, profile=True) as scan:
         scan.need_profile(of_all=True)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def exposure_seconds(folder: Path, workers: int, recipe: Recipe, *, presence: bool) -> float:
     """One exposure of a scan that has none, its shares and crops put together."""
     with maskstat.scan(folder, classes=CLASSES, workers=workers) as scan:
-        start = time.perf_counter()
+        start = time.process_time()
         seen = scan.exposure(recipe, presence=presence, workers=workers)
         if abs(seen.frequency.sum() - 1) > 1e-9 or not len(seen.ledger):
             raise AssertionError("shares do not add up")
-        return time.perf_counter() - start
+        return time.process_time() - start
 
 
 def measure(folder: Path, side: int, rounds: int, workers: int) -> dict[str, float]:
-    """Median seconds of a profile and of each contender; the first round warms up."""
+    """Median CPU seconds of a profile and of each contender; the first round warms up."""
     turns: dict[str, list[float]] = {"profile": []}
     for turn in range(rounds + 1):
         taken = {"profile": profile_seconds(folder, workers)}
