@@ -66,7 +66,6 @@ def exposed(
         counts = exposing.exposure(scan, recipe, crops=wanted, presence=presence)
     except ExposureError as error:
         error.remedy = error.remedy or _making(
-            scan,
             asked,
             crops=crops,
             presence=presence or None,
@@ -98,7 +97,7 @@ def approximated(
         raise ExposureError(
             f"masks have {len(shapes):,} sizes, and heat maps are relative to the size of each",
             where=printable(scan.name),
-            remedy=_making(scan, asked),
+            remedy=_making(asked),
         )
     (shape,) = shapes
     return approximate(profile, recipe, shape)
@@ -112,14 +111,12 @@ def _recipe(scan: StoredScan, asked: Mapping[str, Any]) -> Recipe:
     return recipe
 
 
-def _making(scan: StoredScan, asked: Mapping[str, Any], **more: object) -> str:
+def _making(asked: Mapping[str, Any], **more: object) -> str:
     """The call that works out what was asked for."""
     words = {key: asked[key] for key in ("recipe", "crop", "scale", "cat_max_ratio")}
-    given: dict[str, object] = {
+    given = {
         key: value if isinstance(value, (str, int, float, tuple, Path)) else Blank(key)
         for key, value in {**words, **more}.items()
         if value is not None
     }
-    if scan._given.digest != scan.info.catalog.digest:
-        given |= scan._catalog_options()
     return f"type: {call('Scan.exposure', **given)}"
