@@ -110,6 +110,14 @@ class GivenScan(Scan):
         """Unknown. Raises UnknownCountsError."""
         self._refuse("the place of the masks")
 
+    def exposure(self, *_: object, **__: object) -> NoReturn:
+        """There is no mask to crop. Raises UnknownCountsError."""
+        self._refuse("the content of each mask")
+
+    def approximate_exposure(self, *_: object, **__: object) -> NoReturn:
+        """There is no heat map. Raises UnknownCountsError."""
+        self._refuse("the place and form of classes")
+
     def export(self, *_: object, **__: object) -> NoReturn:
         """There is no mask to export. Raises UnknownCountsError."""
         self._refuse("the content of each mask")

@@ -340,6 +340,7 @@ def test_everything_public_of_a_scan_works_or_says_what_is_unknown() -> None:
         "weights": lambda: scan.weights(average="batch", batch_size=2),
         "costs": lambda: scan.costs(average="batch", batch_size=2),
         "sampling": scan.sampling,
+        "approximate_exposure": scan.approximate_exposure,
         "exposure": lambda: scan.exposure(crop=2),
         "check": scan.check,
         "compare": lambda: scan.compare(ms.from_counts(COUNTS, name="other")),

@@ -30,7 +30,7 @@ _UNSEEN = (
     failure("--crop 1", "3 masks of 3 not worked out", "type: maskstat exposure --crop 1"),
     failure(
         "--crop 1x2 --scale 0.5:2 --classes 5 --ignore 3",
-        "type: maskstat exposure --crop 1x2 --scale 0.5:2 --classes 5 --ignore 3",
+        "type: maskstat exposure --crop 1x2 --scale 0.5:2 --classes 5 --ignore 3\n",
     ),
     failure("--recipe deeplab", "type: maskstat exposure --recipe deeplab"),
 )

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from maskstat.api.making import scan
+from maskstat.api.stores import remove_scan
 
 CLASSES = 4
 
@@ -145,9 +146,7 @@ def _stores(folder: Path) -> None:
     coloured = folder / "coloured.db"
     scan(folder / "colours", classes=folder / "street.yaml", db=coloured).close()
     scan(folder / "masks", classes=CLASSES, db=folder / "hollow.db", name="masks").close()
-    with sqlite3.connect(folder / "hollow.db") as connection:
-        connection.executescript("DELETE FROM mask; DELETE FROM summary; DELETE FROM scan")
-    connection.close()
+    remove_scan(folder / "hollow.db", "masks")
     torn = (folder / "maskstat.db").read_bytes()
     (folder / "torn.db").write_bytes(torn[:4096] + b"\xff" * (len(torn) - 4096))
     shutil.copy(folder / "hollow.db", folder / "newer.db")
