@@ -406,3 +406,11 @@ def test_a_scan_of_a_split_is_the_scan_of_its_folder(tmp_path: Path) -> None:
     assert split.histogram == folder.histogram
     assert digests(split)[0] == digests(folder)[0]
     assert ms.scan is scan_function
+
+
+def test_cells_of_several_lines_are_cells_in_the_header_too(tmp_path: Path) -> None:
+    text = 'mask,"a\nnote"\na.png,"two\nlines, and a comma"\nb.png,one\n'
+    where = write(tmp_path / "m.csv", text.encode())
+    for name in ("a.png", "b.png"):
+        write(tmp_path / name, b"1")
+    assert sorted(entries_of(where)) == ["a.png", "b.png"]

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from maskstat.errors import Blank, MaskError, SourceError, argument
 from maskstat.naming import did_you_mean, printable, storable
@@ -32,6 +32,9 @@ from maskstat.sources.tables.mask_columns import (
     look_at_images,
     look_at_texts,
 )
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 MANIFEST_SUFFIXES = (".csv", ".tsv")
 # Where no column is called one of masks; images' columns have names of their own.
@@ -134,11 +137,10 @@ class ManifestSource(Source):
                 header = next(lines, "")
                 tabs = self.where.partition("?")[0].lower().endswith(".tsv")
                 delimiter = "\t" if tabs else max(",;\t", key=header.count)
-                columns = [
-                    cell.strip() for cell in next(csv.reader([header], delimiter=delimiter), [])
-                ]
+                rows = csv.reader(chain([header], lines), delimiter=delimiter)
+                columns = [cell.strip() for cell in next(rows, [])]
                 split_at = _first(SPLIT_COLUMNS, columns)
-                filled = _cells_of(lines, delimiter)
+                filled = _cells_of(rows)
                 first = list(islice(filled, LOOKED_AT))
                 path_at = self._path_at(columns, [row for _, row in first if isinstance(row, list)])
                 for number, row in chain(first, filled):
@@ -236,19 +238,18 @@ class ManifestSource(Source):
             return "unknown"
 
 
-def _cells_of(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
+def _cells_of(rows: Reader) -> Iterator[tuple[int, list[str] | str]]:
     """(line, cells) of every row behind the header that has any, or what is wrong with it."""
-    rows = csv.reader(lines, delimiter=delimiter)
     while True:
         try:
             row = next(rows)
         except StopIteration:
             return
         except csv.Error as error:  # the next row begins on the next line
-            yield rows.line_num + 1, str(error)
+            yield rows.line_num, str(error)
             continue
         if row:
-            yield rows.line_num + 1, row
+            yield rows.line_num, row
 
 
 def _first(known: Iterable[str], columns: Sequence[str]) -> int | None:

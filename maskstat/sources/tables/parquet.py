@@ -119,7 +119,7 @@ class Table:
                 try:
                     at = start
                     for batch in table.iter_batches(
-                        batch_size=_rows_at_once(group, column),
+                        batch_size=_rows_at_once(group),
                         row_groups=[number],
                         columns=[column],
                         use_threads=False,
@@ -239,15 +239,14 @@ def _kind(text: str) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def _rows_at_once(group: Any, column: str) -> int:
-    """How many rows may be taken out of a row group together, so that memory stays bounded."""
-    chunks = [group.column(at) for at in range(group.num_columns)]
-    chunks = [chunk for chunk in chunks if chunk.path_in_schema.partition(".")[0] == column]
-    total = max(1, sum(max(0, int(chunk.total_uncompressed_size)) for chunk in chunks))
-    most = _BATCH_BYTES * max(1, int(group.num_rows)) // total
-    if any(chunk.has_dictionary_page for chunk in chunks):
-        # One stored value may stand in every row.
-        most = min(most, _REPEATED_BYTES // total)
+def _rows_at_once(group: Any) -> int:
+    """How many rows may be taken out of a row group together, so that memory stays bounded.
+
+    The group is looked at as a whole: pyarrow's look at one column ends the process where the
+    statistics of its sizes are damaged. One stored value may stand in many rows.
+    """
+    total = max(1, int(group.total_byte_size))
+    most = min(_BATCH_BYTES * max(1, int(group.num_rows)), _REPEATED_BYTES) // total
     return max(1, min(most, _BATCH_ROWS))
 
 
