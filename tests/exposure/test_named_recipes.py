@@ -145,7 +145,7 @@ def test_every_named_recipe_has_a_loader_here() -> None:
 def test_a_named_recipe_is_its_loader(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Expected pixels, chances, and spread of sampled crops within 4 standard errors.
 
-    Of about 70 comparisons the largest of a true recipe exceeds 4 once in 200 seeds.
+    Of 48 comparisons the largest of a true recipe exceeds 4 once in 300 seeds (Bonferroni).
     """
     recipe, loader = small(name), LOADERS[name][1]()
     assert recipe.scale is not None
