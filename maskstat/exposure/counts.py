@@ -83,29 +83,20 @@ class ExposureCounts:
         recipe: Recipe,
         catalog: ClassCatalog,
         masks: Iterable[tuple[str, MaskExposure]],
-        draws: Sequence[float] | FloatArray | None = None,
     ) -> ExposureCounts:
-        """Put masks together, in their order.
+        """Put masks together, in their order, all drawn alike.
 
-        Args:
-            draws: how often each mask is drawn, in any unit; without, all are drawn alike.
-
-        Raises:
-            ParameterError: masks with different numbers of crops, or no draws at all.
+        Raises ParameterError for masks with different numbers of crops.
         """
         joined = _Joined()
         for name, part in masks:
             joined.add(name, part)
         names, columns = joined.done()
-        weights = np.ones(len(names)) if draws is None else np.asarray(draws, np.float64)
-        sound = len(weights) == len(names) and (weights >= 0).all() and (weights > 0).any()
-        if names and not sound:
-            raise ParameterError("needs one number >= 0 for each mask", parameter="draws")
         return cls(
             recipe,
             catalog,
             names,
-            weights * (len(weights) / weights.sum() if weights.size else 1.0),
+            np.ones(len(names)),
             _starts(columns["classes of a mask"]),
             columns["classes"],
             columns["expected"],

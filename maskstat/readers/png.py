@@ -535,8 +535,10 @@ def read(data: bytes, options: ReadOptions) -> LabelMap:
 
     pixels = decode_png(data)
     if pixels is None:
+        if (wide := _read_wide(data, options)) is not None:  # inflated, and so checked
+            return wide
         _check_stream(data)
-        return _read_wide(data, options) or read_general(data)
+        return read_general(data)
     encoding = _read_header(data).encoding
     assert encoding is not None
     return LabelMap(pixels, encoding)

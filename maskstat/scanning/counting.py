@@ -21,7 +21,7 @@ from maskstat.readers.options import ReadOptions
 from maskstat.scanning.mask_reader import Reader
 from maskstat.scanning.measuring import Measured, Measurer, ProfilePart
 from maskstat.scanning.plane_entries import PlaneEntry
-from maskstat.scanning.worker_chunks import Unseen, outcomes_of, settled, unseen
+from maskstat.scanning.worker_chunks import DIED, Unseen, outcomes_of, settled, unseen
 from maskstat.sources.base import Entry
 from maskstat.store.records import Failure, StoredMask
 from maskstat.values.tally import Encoding, MaskTally, TallyTable
@@ -86,10 +86,7 @@ class Counter:
 
     def lost(self, item: Entry) -> Failure:
         """The outcome of a mask that killed every worker that read it."""
-        return Failure(
-            item.name,
-            "each worker that read it died: it took too much memory, or crashed the process",
-        )
+        return Failure(item.name, DIED)
 
     def count(self, entry: Entry) -> StoredMask | Failure:
         """The counts of one mask, or why it has none."""

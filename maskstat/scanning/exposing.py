@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from maskstat.errors import ExposureError, MaskError
 from maskstat.executors.chunking import chunked
 from maskstat.executors.opening import ExecutorChoice
-from maskstat.exposure.counts import ExposureCounts, FloatArray
+from maskstat.exposure.counts import ExposureCounts
 from maskstat.exposure.exposure_bytes import from_bytes, to_bytes
 from maskstat.exposure.recipe import Recipe
 from maskstat.exposure.units import MaskExposure
@@ -26,7 +26,7 @@ from maskstat.scanning import counting
 from maskstat.scanning.mask_reader import Reader
 from maskstat.scanning.recording import FLUSH_MASKS, FLUSH_SECONDS, Progress
 from maskstat.scanning.stored_scan import StoredScan
-from maskstat.scanning.worker_chunks import Unseen, outcomes_of, settled, unseen
+from maskstat.scanning.worker_chunks import DIED, Unseen, outcomes_of, settled, unseen
 from maskstat.sources.base import Entry
 from maskstat.sources.identities import is_merged, knows_names_only
 from maskstat.store.exposures import ExposedMask, KnownMask
@@ -86,9 +86,7 @@ class Exposer:
 
     def lost(self, item: Entry) -> ExposedMask:
         """What is kept of a mask that killed every worker that read it."""
-        return self._without(
-            item, "each worker that read it died: it took too much memory, or crashed the process"
-        )
+        return self._without(item, DIED)
 
     def _without(self, entry: Entry, reason: str, crops: int = 0) -> ExposedMask:
         return ExposedMask(
@@ -295,7 +293,6 @@ def exposure(
     crops: int = CROPS,
     seed: int = 0,
     presence: bool = False,
-    draws: FloatArray | None = None,
 ) -> ExposureCounts:
     """What `make` kept, put together; nothing is decoded.
 
@@ -317,7 +314,7 @@ def exposure(
             where=printable(scan.name),
         )
     masks = _kept(scan, digest, names, crops, presence)
-    return ExposureCounts.of(recipe, scan.catalog, masks, draws)
+    return ExposureCounts.of(recipe, scan.catalog, masks)
 
 
 def _is_there(known: KnownMask | None, crops: int, presence: bool) -> bool:

@@ -20,6 +20,7 @@ from maskstat.sources.base import Entry
 
 Outcome = TypeVar("Outcome")
 
+DIED = "each worker that read it died: it took too much memory, or crashed the process"
 _READ_TOGETHER = 4  # masks that one thread of a worker waits for, one after another
 
 
