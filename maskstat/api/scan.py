@@ -56,7 +56,9 @@ class Scan(StoredScan):
     @classmethod
     def of(cls, stored: StoredScan) -> Scan:
         """The same scan, from the room that reads and writes stores."""
-        return cls(stored._store, stored.info, stored._given, stored.changes, stored._grid)
+        scan = cls(stored._store, stored.info, stored._given, stored.changes, stored._grid)
+        scan._rule = stored._rule
+        return scan
 
     def weights(
         self,
@@ -661,6 +663,7 @@ class Exposure(Scan):
 
     def __init__(self, folder: Scan, counts: ExposureCounts):
         super().__init__(folder._store, folder.info, folder._given, folder.changes, folder._grid)
+        self._rule = folder._rule
         self.folder, self.counts = folder, counts
 
     def __repr__(self) -> str:
@@ -763,6 +766,11 @@ class Exposure(Scan):
     def ledger(self) -> MaskLedger:
         """Sampled crops, a row each."""
         return self.counts.ledger
+
+    @property
+    def _group_names(self) -> tuple[str, ...]:
+        """Crops of masks of a group belong together: groups are those of the scan."""
+        return self.folder.ledger.names
 
     @property
     def does(self) -> str:

@@ -32,6 +32,7 @@ from maskstat.readers.panoptic import VOID
 from maskstat.regions.profile import PixelProfile
 from maskstat.scanning.changes import Changes
 from maskstat.scanning.choosing import chosen, other_splits
+from maskstat.scanning.grouping import Grouped
 from maskstat.scanning.plane_entries import planes_of
 from maskstat.scanning.settling import (
     IndexValues,
@@ -60,7 +61,7 @@ Classes = ClassCatalog | int | str | Path | Iterable[str]
 Self = TypeVar("Self", bound="StoredScan")
 
 
-class StoredScan:
+class StoredScan(Grouped):
     """A finished or stored scan, read under one catalogue.
 
     Attributes:
@@ -408,7 +409,9 @@ class StoredScan:
             catalog = catalog.reducing_zero_label()
         catalog = catalog.ignoring(*ignored)
         catalog = interpreting(catalog, self.info.reading, nearest_colour)
-        return type(self)(self._store, self.info, catalog, self.changes, self._grid)
+        view = type(self)(self._store, self.info, catalog, self.changes, self._grid)
+        view._rule = self._rule
+        return view
 
     def _settle(self, others: frozenset[int] | None = None) -> None:
         """Keep by which values it is settled what 255 means, now that all masks are counted.
