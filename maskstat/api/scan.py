@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from maskstat.statistics.comparison import Comparison
     from maskstat.store.records import Failure
     from maskstat.values.catalog import ClassCatalog
+    from maskstat.values.contributions import Contributions
+    from maskstat.values.groups import MaskGroups
     from maskstat.values.histogram import ClassHistogram
     from maskstat.values.ledger import MaskLedger
     from maskstat.weights.any_scheme import CostMatrix
@@ -771,6 +773,15 @@ class Exposure(Scan):
     def _group_names(self) -> tuple[str, ...]:
         """Crops of masks of a group belong together: groups are those of the scan."""
         return self.folder.ledger.names
+
+    @property
+    def _contributing(self) -> tuple[Contributions, MaskGroups]:
+        """Of masks, since crops of one are not independent; some may have none."""
+        index = {name: at for at, name in enumerate(self._group_names)}
+        groups = self.groups
+        if self.counts.names != self._group_names:
+            groups = groups.take([index[name] for name in self.counts.names])
+        return self.counts.contributions, groups
 
     @property
     def does(self) -> str:

@@ -246,7 +246,7 @@ def command(
         announce_written(draft)
     with found:
         scans = list(found.values()) if isinstance(found, Splits) else [found]
-        documents = [scan_document(one) for one in scans]
+        documents = [scan_document(one, intervals=False) for one in scans]
         wrong = [one for one, document in zip(scans, documents, strict=True) if _is_wrong(document)]
         # Of splits, those to look at are not always the one to train on.
         reads = reads_along() and not json and draft is None

@@ -16,6 +16,7 @@ from maskstat.exposure.units import CHANCE_BITS, REPLICATES, UNIT_BITS, MaskExpo
 from maskstat.naming import counted, printable
 from maskstat.showing import one_line
 from maskstat.values.catalog import ClassCatalog
+from maskstat.values.contributions import Contributions
 from maskstat.values.histogram import ClassHistogram, ValueCount
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import IntArray
@@ -168,6 +169,23 @@ class ExposureCounts:
         mask = np.repeat(np.arange(len(self.crops)) // self.crops_per_mask, self.crops.class_counts)
         found = np.searchsorted(keys, mask * len(self.catalog) + self.crops.classes)
         return np.bincount(found, minlength=keys.size) / self.crops_per_mask
+
+    @property
+    def contributions(self) -> Contributions:
+        """What each mask adds to the totals of an epoch: all of its crops are one contribution."""
+        drawn = np.repeat(self.draws, np.diff(self.indptr))
+        kept = (self.expected > 0) & (drawn > 0)
+        starts = np.concatenate(([0], np.cumsum(kept, dtype=np.int64)))
+        crop = self.crop_pixels
+        return Contributions(
+            len(self.catalog),
+            starts[self.indptr],
+            self.classes[kept],
+            (self.expected * drawn)[kept] / 2.0**UNIT_BITS,
+            (self.chances * drawn)[kept],
+            crop,
+            crop - self.rest / 2.0**UNIT_BITS,
+        )
 
     @property
     def in_crops(self) -> FloatArray:

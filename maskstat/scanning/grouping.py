@@ -6,6 +6,9 @@ from copy import copy
 from functools import cached_property
 from typing import TypeVar
 
+from maskstat.statistics.intervals import frequency_intervals
+from maskstat.values.contributions import Contributions
+from maskstat.values.error_bars import Intervals
 from maskstat.values.groups import GroupRule, MaskGroups
 from maskstat.values.ledger import MaskLedger
 
@@ -41,6 +44,22 @@ class Grouped:
         """Names of the masks that groups are made of."""
         return self.ledger.names
 
+    @cached_property
+    def intervals(self) -> Intervals:
+        """95% intervals of the classes' frequencies: `groups` are the sample, never pixels.
+
+        Raises:
+            ParameterError: the rule does not say the group of some mask.
+            UnknownCountsError: counts were given, so that nobody knows of masks.
+        """
+        contributions, groups = self._contributing
+        return frequency_intervals(contributions, groups)
+
+    @property
+    def _contributing(self) -> tuple[Contributions, MaskGroups]:
+        """What each mask adds to the totals, and the groups of those masks."""
+        return Contributions.of(self.ledger), self.groups
+
     def grouped(self: Self, rule: GroupRule | str) -> Self:
         """The same counts with other groups; nothing is decoded, and what was computed stays.
 
@@ -48,6 +67,7 @@ class Grouped:
             ParameterError: `rule` is none.
         """
         view = copy(self)
-        vars(view).pop("groups", None)
+        for computed in ("groups", "intervals"):
+            vars(view).pop(computed, None)
         view._rule = rule if isinstance(rule, GroupRule) else GroupRule(rule)
         return view

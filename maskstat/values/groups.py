@@ -147,6 +147,10 @@ class MaskGroups:
         """How many groups, G."""
         return len(self.names)
 
+    def take(self, masks: Sequence[int]) -> MaskGroups:
+        """The groups of the masks at these positions, in this order."""
+        return MaskGroups.of_labels(self.rule, [self.names[at] for at in self.of[masks].tolist()])
+
     def __repr__(self) -> str:
         return one_line(
             self, cut(self.rule), counted(len(self), "group"), counted(self.of.size, "mask")

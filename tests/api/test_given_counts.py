@@ -322,7 +322,8 @@ def test_everything_public_of_a_scan_works_or_says_what_is_unknown() -> None:
         "soft_masks",
         "no_channel",
     }
-    unknown = {"ledger", "read_options", "profile_call"}
+    known |= {"group_rule"}
+    unknown = {"ledger", "read_options", "profile_call", "groups", "intervals"}
     properties = {
         name
         for name in dir(scan)
@@ -352,7 +353,11 @@ def test_everything_public_of_a_scan_works_or_says_what_is_unknown() -> None:
         "entries": scan.entries,
         "need_profile": scan.need_profile,
     }
-    works = {"all_weights": scan.all_weights, "close": scan.close}
+    works = {
+        "all_weights": scan.all_weights,
+        "close": scan.close,
+        "grouped": lambda: scan.grouped("folder"),
+    }
     methods = {
         name
         for name, _ in inspect.getmembers(type(scan), inspect.isfunction)

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from maskstat.errors import UnknownCountsError
 from maskstat.render.documents.profile import imbalance_document, profile_document
 from maskstat.scanning.stored_scan import StoredScan
 from maskstat.statistics.imbalance import imbalance
 from maskstat.values.catalog import DEFAULT_IGNORE, IGNORED, UNLISTED
 from maskstat.values.catalog_fields import parse_colour
+from maskstat.values.error_bars import Intervals
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.known import known
 from maskstat.version import __version__
@@ -18,13 +20,17 @@ from maskstat.version import __version__
 SCHEMA = 1
 
 
-def scan_document(scan: StoredScan) -> dict[str, Any]:
+def scan_document(scan: StoredScan, *, intervals: bool = True) -> dict[str, Any]:
     """Everything about a scan; plain JSON types, no NaN.
+
+    Without `intervals` no mask is read again, however many there are: those are null.
 
     Keys: `schema`, `maskstat`, `scan`, `source`, `complete`, `catalog`, `reading` (how masks were
     read, where files do not say), `kept_ids` (masks with values below `value_divisor`, which were
     taken for classes as they are), `masks`, `total_pixels`, `labelled_pixels`, `classes` (index,
-    name, colour, values, pixels, masks, image_pixels, frequency), `ignored` and `unlisted`
+    name, colour, values, pixels, masks, image_pixels, frequency, and of the frequency
+    `relative_standard_error` and the 95% `interval` [low, high], null where unknown), `intervals`
+    (what these count: `group_by`, `groups`, `masks`), `ignored` and `unlisted`
     (value -> pixels), `nodata` (of these what files call so; "nodata" for NaN and what else is no
     label), `unlisted_values` (with masks, the first mask and, beside a colour, the
     nearest listed one: class and largest channel difference), `ignored_by_default` ([255] or
@@ -44,6 +50,7 @@ def scan_document(scan: StoredScan) -> dict[str, Any]:
     names = catalog.names  # made anew at each call
     shares = histogram.unit == "shares"
     ignored = known(histogram, "ignored")
+    bars = known_intervals(scan) if intervals else None
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "maskstat": __version__,
@@ -64,7 +71,8 @@ def scan_document(scan: StoredScan) -> dict[str, Any]:
         "masks": known(histogram, "mask_count"),
         "total_pixels": known(histogram, "total_pixels"),
         "labelled_pixels": None if shares else histogram.labelled_pixels,
-        "classes": class_records(histogram),
+        "classes": class_records(histogram, bars),
+        "intervals": None if bars is None else bars.about(),
         "ignored": None
         if ignored is None
         else {str(value): count.pixels for value, count in ignored.items()},
@@ -96,7 +104,17 @@ def scan_document(scan: StoredScan) -> dict[str, Any]:
     return document
 
 
-def class_records(histogram: ClassHistogram) -> list[dict[str, Any]]:
+def known_intervals(scan: StoredScan) -> Intervals | None:
+    """The intervals of the frequencies; None where counts were given and no masks."""
+    try:
+        return scan.intervals
+    except UnknownCountsError:
+        return None
+
+
+def class_records(
+    histogram: ClassHistogram, intervals: Intervals | None = None
+) -> list[dict[str, Any]]:
     """The rows of `classes`; null where something is unknown of counts that were given."""
     columns = {}
     for name in ("pixels", "masks", "image_pixels"):
@@ -104,6 +122,12 @@ def class_records(histogram: ClassHistogram) -> list[dict[str, Any]]:
         counts = None if shares else known(histogram, name)
         columns[name] = [None] * len(histogram.catalog) if counts is None else counts.tolist()
     columns["frequency"] = histogram.frequency.tolist()
+    unknown = [None] * len(histogram.catalog)
+    columns |= (
+        {"relative_standard_error": unknown, "interval": unknown}
+        if intervals is None
+        else intervals.columns()
+    )
     return [
         {
             "index": info.index,
