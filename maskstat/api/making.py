@@ -18,6 +18,7 @@ from maskstat.scanning.request import ScanRequest, seconds_of
 from maskstat.scanning.stored_scan import Classes
 from maskstat.showing import cut, one_line
 from maskstat.sources.opening import Where
+from maskstat.values.groups import GroupRule
 
 
 def scan(
@@ -46,6 +47,7 @@ def scan(
     rescan: bool = False,
     profile: bool = False,
     grid: int | None = None,
+    group_by: str | GroupRule | None = None,
     timeout: float | None = None,
     workers: int | None = None,
     memory: int | str | None = None,
@@ -92,6 +94,10 @@ def scan(
         rescan: decode masks that have not changed too.
         profile: measure the pixels too (`Scan.profile`), of masks that were counted before as well.
         grid: cells a side of the profile's heat maps, 64 by default.
+        group_by: which masks belong together, since they are of one video, patient, scene or tile:
+            "folder", "file" (whose planes are masks), "column:NAME" of the table that lists them,
+            or a regular expression whose captured part of a name is the group. It is kept with
+            the scan; None leaves what is kept. "mask" makes each a group of its own.
         timeout: seconds that a mask may take over a network, tries and pauses included, or a piece
             of a file of many masks; 600 by default.
         workers: threads; by default one a usable CPU, more where reading waits for a network.
@@ -140,6 +146,7 @@ def scan(
         rescan=rescan,
         profile=profile,
         grid=grid,
+        group_by=group_by,
         timeout=timeout,
         workers=workers,
         memory=memory,
@@ -214,6 +221,7 @@ def scan_splits(
     rescan: bool = False,
     profile: bool = False,
     grid: int | None = None,
+    group_by: str | GroupRule | None = None,
     timeout: float | None = None,
     workers: int | None = None,
     memory: int | str | None = None,
@@ -266,6 +274,7 @@ def scan_splits(
                 rescan=rescan,
                 profile=profile,
                 grid=grid,
+                group_by=group_by,
                 timeout=timeout,
                 workers=workers,
                 memory=memory,
@@ -292,6 +301,7 @@ def open_scan(
     ignore: int | str | Iterable[int | str] = (),
     nearest_colour: int | None = None,
     reduce_zero_label: bool = False,
+    group_by: str | GroupRule | None = None,
 ) -> Scan:
     """A scan from a store; nothing is decoded.
 
@@ -301,16 +311,19 @@ def open_scan(
             takes the latest, and of splits the one to train on.
         classes, ignore, nearest_colour, reduce_zero_label: read its counts under these, as `scan`
             takes them.
+        group_by: the groups of its masks, as `scan` takes them, in place of those that it has.
 
     Raises:
         StoreError: the store can't be used, holds no such scan, or several that may be meant.
         CatalogError: `classes` is malformed, or lacks one of the source's own.
-        ParameterError: something in `ignore` is neither a number nor a colour, or
-            `nearest_colour` is out of range.
+        ParameterError: something in `ignore` is neither a number nor a colour,
+            `nearest_colour` is out of range, or `group_by` is no rule.
     """
     with ExitStack() as stack:
         found = stack.enter_context(Scan.of(stored_scan.open_scan(db, name)))
         if classes is not None or ignore != () or nearest_colour is not None or reduce_zero_label:
             found = found.under(classes, ignore, nearest_colour, reduce_zero_label)
+        if group_by is not None:
+            found = found.grouped(group_by)
         stack.pop_all()
     return found

@@ -20,6 +20,7 @@ class MergedScan(Scan, Merged):
         mask_count: masks counted.
         overlapping: how many masks more the shards have, because some were in several.
         profiles_left: whether a pixel profile stayed behind.
+        groups_left: whether a rule that groups masks did.
     """
 
 
@@ -42,8 +43,9 @@ def merge(
     below. Rows are copied as they are, in one pass, so memory does not grow with the masks; the
     new store appears whole or not at all. Pixel profiles are sums of many masks: they are merged
     where no mask is in two scans, names only get longer, and classes are not inferred; else they
-    stay behind. What recipes made of masks goes with them: expected pixels and crops as they
-    were drawn under their former names, which also decide further crops.
+    stay behind. Groups of masks are merged where all scans have the same rule, and it tells the
+    same groups by the masks' new names. What recipes made of masks goes with them: expected pixels
+    and crops as they were drawn under their former names, which also decide further crops.
 
     Args:
         stores: files that `scan` or `merge` wrote.
@@ -81,4 +83,5 @@ def merge(
     result = MergedScan(merged._store, merged.info)
     result.shards, result.overlapping = merged.shards, merged.overlapping
     result.mask_count, result.profiles_left = merged.mask_count, merged.profiles_left
+    result.groups_left = merged.groups_left
     return result

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from maskstat.store.records import Failure
     from maskstat.values.catalog import ClassCatalog
     from maskstat.values.contributions import Contributions
-    from maskstat.values.groups import MaskGroups
+    from maskstat.values.groups import GroupRule, MaskGroups
     from maskstat.values.histogram import ClassHistogram
     from maskstat.values.ledger import MaskLedger
     from maskstat.weights.any_scheme import CostMatrix
@@ -489,6 +489,7 @@ class Scan(StoredScan):
         *others: Scan | str,
         classes: Classes | None = None,
         ignore: int | str | Iterable[int | str] = (),
+        group_by: str | GroupRule | None = None,
     ) -> Comparison:
         """How different splits are: class frequencies, presence, sizes, masks in both.
 
@@ -496,6 +497,7 @@ class Scan(StoredScan):
             others: scans, or their names in this store; this one comes first, the training set by
                 custom.
             classes, ignore: read all of them under these.
+            group_by: of all of them, in place of the groups that each has: as in `maskstat.scan`.
 
         Raises:
             CatalogError: they are read under different classes.
@@ -508,6 +510,8 @@ class Scan(StoredScan):
             scans = [self, *(stack.enter_context(self._other(other)) for other in others)]
             if classes is not None or ignore != ():
                 scans = [scan.under(classes, ignore) for scan in scans]
+            if group_by is not None:
+                scans = [scan.grouped(group_by) for scan in scans]
             return compare_scans(scans)
 
     def plot(

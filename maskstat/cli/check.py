@@ -12,6 +12,7 @@ from maskstat.cli.next_commands import other_split, reads_along, say_next, with_
 from maskstat.cli.options import (
     ClassesOption,
     Database,
+    GroupByOption,
     IgnoreOption,
     JsonOption,
     ScanName,
@@ -33,6 +34,7 @@ def command(
     db: Database = None,
     classes: ClassesOption = None,
     ignore: IgnoreOption = None,
+    group_by: GroupByOption = None,
     against: Annotated[
         list[str] | None,
         typer.Option(
@@ -98,7 +100,7 @@ def command(
 
     words = [word.strip() for item in fail_on or () for word in item.split(",")]
     chosen_kinds(words)  # a wrong one is said before anything is looked at
-    with stored_scan(db, scan, classes, ignore) as chosen:
+    with stored_scan(db, scan, classes, ignore, group_by=group_by) as chosen:
         found = chosen.check(
             against=against or (),
             images=images,
@@ -118,7 +120,7 @@ def command(
         listing = ", ".join(f"{f.kind} ({counted(f.count, KINDS[f.kind].noun)})" for f in failing)
         raise MaskstatError(f"found {listing}", parameter="fail_on")
     if reads_along() and not json:
-        about = with_options(db, scan, classes, ignore)
+        about = with_options(db, scan, classes, ignore, group_by)
         other = None if against else other_split(db, chosen)
         say_next(
             f"maskstat check{about} --against {shlex.quote(other)}"

@@ -12,6 +12,7 @@ from maskstat.cli.options import (
     AllOption,
     ClassesOption,
     Database,
+    GroupByOption,
     IgnoreOption,
     JsonOption,
     output,
@@ -34,6 +35,7 @@ def command(
     db: Database = None,
     classes: ClassesOption = None,
     ignore: IgnoreOption = None,
+    group_by: GroupByOption = None,
     fail_above: Annotated[
         list[str] | None,
         typer.Option(
@@ -59,7 +61,9 @@ def command(
     limits = _limits(fail_above or [])
     check_limits(limits)  # a wrong one is said before anything is looked at
     with stored_scan(db, scans[0], None, None) as first:
-        comparison = first.compare(*scans[1:], classes=classes, ignore=ignore or ())
+        comparison = first.compare(
+            *scans[1:], classes=classes, ignore=ignore or (), group_by=group_by
+        )
     document = compare_document(comparison)
     if json:
         print_json(document)
@@ -72,7 +76,8 @@ def command(
         )
         raise MaskstatError(listing, parameter="fail_above")
     if not json:
-        say_next(f"maskstat plot compare{with_options(db, scans, classes, ignore)} -o compare.png")
+        about = with_options(db, scans, classes, ignore, group_by)
+        say_next(f"maskstat plot compare{about} -o compare.png")
     return 0
 
 

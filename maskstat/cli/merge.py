@@ -118,6 +118,11 @@ def command(
             "some pixel profiles stay behind: they are sums of many masks, which can't be merged"
             " where shards overlap or classes are inferred"
         )
+    if document["groups_left"]:
+        say(
+            "groups of masks stay behind: not all scans have the same, or not by the new names;"
+            " --group-by says them again"
+        )
     if json:
         print_json(document)
         return 0
@@ -135,6 +140,7 @@ def _document(merged: Merged) -> dict[str, Any]:
         "overlapping": merged.overlapping,
         "failures": len(merged.failures),
         "profiles_left": merged.profiles_left,
+        "groups_left": merged.groups_left,
         "shards": [shard._asdict() for shard in merged.shards],
     }
 

@@ -37,6 +37,7 @@ def with_options(
     scan: str | Sequence[str] | None = None,
     classes: str | None = None,
     ignore: Sequence[str] | None = None,
+    group_by: str | None = None,
     *,
     reduce_zero_label: bool = False,
 ) -> str:
@@ -47,6 +48,7 @@ def with_options(
         "--scan": scans,
         "--classes": [] if classes is None else [classes],
         "--ignore": ignore or (),
+        "--group-by": [] if group_by is None else [group_by],
     }
     words = [
         str(word) for name, values in given.items() for value in values for word in (name, value)

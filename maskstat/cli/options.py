@@ -119,6 +119,16 @@ ReduceZeroLabelOption = Annotated[
         help="Labels begin at 1 and 0 is void: class k is the value k + 1 (ADE20K).",
     ),
 ]
+GroupByOption = Annotated[
+    str | None,
+    typer.Option(
+        "--group-by",
+        metavar="RULE",
+        help="Masks of one video, patient, scene or tile, which count once in standard errors. A "
+        "regular expression: the part of the name that it captures; folder; file (of planes); "
+        "column:NAME of the table that lists the masks; mask: none. Nothing is decoded.",
+    ),
+]
 CountsOption = Annotated[
     str | None,
     typer.Option(
@@ -241,8 +251,9 @@ def stored_scan(
     ignore: list[str] | None,
     nearest_colour: int | None = None,
     reduce_zero_label: bool = False,
+    group_by: str | None = None,
 ) -> Scan:
-    """The scan that the shared options name, under the catalogue they ask for."""
+    """The scan that the shared options name, under the catalogue and the groups they ask for."""
     from maskstat.api.making import open_scan
 
     return open_scan(
@@ -252,6 +263,7 @@ def stored_scan(
         ignore=ignore or (),
         nearest_colour=nearest_colour,
         reduce_zero_label=reduce_zero_label,
+        group_by=group_by,
     )
 
 
@@ -264,6 +276,7 @@ def counted_scan(
     ignore: list[str] | None,
     allow_incomplete: bool = False,
     reduce_zero_label: bool = False,
+    group_by: str | None = None,
 ) -> Scan:
     """The scan of counts that were given, or else the stored one. Raises ParameterError."""
     from maskstat.errors import argument
@@ -271,10 +284,15 @@ def counted_scan(
 
     if counts is None:
         refuse_idle({"unit": unit}, goes_with=argument("counts"))
-        return stored_scan(db, name, classes, ignore, None, reduce_zero_label)
+        return stored_scan(db, name, classes, ignore, None, reduce_zero_label, group_by)
     from maskstat.api.given_counts import from_counts
 
-    idle = {"scan": name, "db": db, "allow_incomplete": allow_incomplete or None}
+    idle = {
+        "scan": name,
+        "db": db,
+        "allow_incomplete": allow_incomplete or None,
+        "group_by": group_by,
+    }
     refuse_idle(idle, goes_with=f"a stored scan, not {argument('counts')}")
     scan = from_counts(counts, classes=classes, unit=unit)
     if ignore or reduce_zero_label:

@@ -11,6 +11,7 @@ from maskstat.cli.next_commands import say_next, with_options
 from maskstat.cli.options import (
     ClassesOption,
     Database,
+    GroupByOption,
     IgnoreOption,
     announce_scan,
     announce_written,
@@ -84,16 +85,18 @@ def command(
     db: Database = None,
     classes: ClassesOption = None,
     ignore: IgnoreOption = None,
+    group_by: GroupByOption = None,
 ) -> int:
     """Plot a stored scan.
 
     Writes a figure that is ready for a paper, and prints what it shows in words.
     """
     first, others = (scan[0], scan[1:]) if scan else (None, [])
-    about = with_options(db, first, classes, ignore)
+    about = with_options(db, first, classes, ignore, group_by)
     asked = AskedRecipe(recipe, crop, scale, cat_max_ratio, sampler)
-    with stored_scan(db, first, classes, ignore) as folder:
-        chosen = asked.seen(folder, about, allow_incomplete=folder.info.complete)
+    with stored_scan(db, first, classes, ignore, group_by=group_by) as folder:
+        exposed = with_options(db, first, classes, ignore)  # which has no groups
+        chosen = asked.seen(folder, exposed, allow_incomplete=folder.info.complete)
         drawing = chosen.plot(
             kind, out, others=others, log=log, order=order, schemes=scheme, dpi=dpi
         )

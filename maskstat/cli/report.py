@@ -11,6 +11,7 @@ from maskstat.cli.next_commands import after_counts, reads_along, say_next, with
 from maskstat.cli.options import (
     ClassesOption,
     Database,
+    GroupByOption,
     IgnoreOption,
     JsonOption,
     ScanName,
@@ -69,6 +70,7 @@ def command(
     db: Database = None,
     classes: ClassesOption = None,
     ignore: IgnoreOption = None,
+    group_by: GroupByOption = None,
     json: JsonOption = False,
 ) -> int:
     """Write a report about a stored scan.
@@ -83,10 +85,11 @@ def command(
     if json:
         format = "json"
     path = out or (Path("report.html") if format in {None, "html"} else None)
-    about = with_options(db, scan, classes, ignore)
+    about = with_options(db, scan, classes, ignore, group_by)
     asked = AskedRecipe(recipe, crop, scale, cat_max_ratio, sampler)
-    with stored_scan(db, scan, classes, ignore) as folder:
-        chosen = asked.seen(folder, about, allow_incomplete=folder.info.complete)
+    with stored_scan(db, scan, classes, ignore, group_by=group_by) as folder:
+        exposed = with_options(db, scan, classes, ignore)  # which has no groups
+        chosen = asked.seen(folder, exposed, allow_incomplete=folder.info.complete)
         text = chosen.report(path, format=format, examples=examples)
         nexts: list[str] = []
         if reads_along() and path is not None:

@@ -14,6 +14,7 @@ from maskstat.cli.options import (
     AllOption,
     ClassesOption,
     Database,
+    GroupByOption,
     IgnoreOption,
     JsonOption,
     OrderOption,
@@ -150,6 +151,7 @@ def command(
             help="Cells a side of the profile's heat maps. Default: 64.",
         ),
     ] = None,
+    group_by: GroupByOption = None,
     timeout: Annotated[
         int | None,
         typer.Option(
@@ -235,6 +237,7 @@ def command(
             rescan=rescan,
             profile=profile,
             grid=grid,
+            group_by=group_by,
             timeout=timeout,
             workers=workers,
             memory=memory,

@@ -9,6 +9,7 @@ from maskstat.cli.options import (
     AllOption,
     ClassesOption,
     Database,
+    GroupByOption,
     IgnoreOption,
     JsonOption,
     OrderOption,
@@ -33,6 +34,7 @@ def command(
     db: Database = None,
     classes: ClassesOption = None,
     ignore: IgnoreOption = None,
+    group_by: GroupByOption = None,
     nearest_colour: NearestColourOption = None,
     reduce_zero_label: ReduceZeroLabelOption = False,
     order: OrderOption = None,
@@ -42,16 +44,20 @@ def command(
     """Print a stored scan again.
 
     Classes, totals, and what needs attention. With --classes, --ignore or --nearest-colour the same
-    counts are read under other classes; nothing is decoded.
+    counts are read under other classes, with --group-by in other groups; nothing is decoded.
     """
     from maskstat.render.documents.scan import scan_document
 
     rows = rows_of(order, all_classes, json=json)
-    with stored_scan(db, scan, classes, ignore, nearest_colour, reduce_zero_label) as stored:
+    with stored_scan(
+        db, scan, classes, ignore, nearest_colour, reduce_zero_label, group_by
+    ) as stored:
         document = scan_document(stored)
         nexts: list[str] = []
         if reads_along() and not json and nearest_colour is None:  # which the others don't take
-            about = with_options(db, scan, classes, ignore, reduce_zero_label=reduce_zero_label)
+            about = with_options(
+                db, scan, classes, ignore, group_by, reduce_zero_label=reduce_zero_label
+            )
             nexts = after_counts(stored, about, weights_only=reduce_zero_label)
     if json:
         print_json(document)

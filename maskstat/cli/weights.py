@@ -17,6 +17,7 @@ from maskstat.cli.options import (
     Confidence,
     CountsOption,
     Database,
+    GroupByOption,
     IgnoreOption,
     JsonOption,
     OrderOption,
@@ -153,6 +154,7 @@ def command(
     db: Database = None,
     classes: ClassesOption = None,
     ignore: IgnoreOption = None,
+    group_by: GroupByOption = None,
     reduce_zero_label: ReduceZeroLabelOption = False,
     counts: CountsOption = None,
     unit: UnitOption = None,
@@ -188,14 +190,14 @@ def command(
     parameters, bounds = parameters_of(param), _clip(clip)
     epsilon_of(confidence)  # one that is no probability is said before anything is computed
     folder = counted_scan(
-        counts, unit, db, scan, classes, ignore, allow_incomplete, reduce_zero_label
+        counts, unit, db, scan, classes, ignore, allow_incomplete, reduce_zero_label, group_by
     )
-    about = with_options(db, scan, classes, ignore)
+    about = with_options(db, scan, classes, ignore, group_by)
     asked = AskedRecipe(recipe, crop, scale, cat_max_ratio, sampler)
     with offering_commands():
         chosen = asked.seen(
             folder,
-            about + (" --reduce-zero-label" if reduce_zero_label else ""),
+            with_options(db, scan, classes, ignore, reduce_zero_label=reduce_zero_label),
             unlisted=unlisted,
             allow_incomplete=allow_incomplete,
         )

@@ -1,15 +1,23 @@
-"""Which masks of a scan belong together: the part of a scan that knows it."""
+"""Which masks of a scan belong together: the part of a scan that knows it, and what keeps it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from functools import cached_property
-from typing import TypeVar
+from functools import cached_property, partial
+from typing import Protocol, TypeVar
 
+from maskstat.errors import MaskstatError, ParameterError, argument
+from maskstat.naming import printable, split_plane
+from maskstat.sources.base import Selection, Source
+from maskstat.sources.identities import is_merged, knows_names_only
+from maskstat.sources.opening import open_source
 from maskstat.statistics.intervals import frequency_intervals
+from maskstat.store.records import ScanInfo
+from maskstat.store.store import Store
 from maskstat.values.contributions import Contributions
 from maskstat.values.error_bars import Intervals
-from maskstat.values.groups import GroupRule, MaskGroups
+from maskstat.values.groups import GroupRule, MaskGroups, no_table, rule_of
 from maskstat.values.ledger import MaskLedger
 
 Self = TypeVar("Self", bound="Grouped")
@@ -18,6 +26,8 @@ Self = TypeVar("Self", bound="Grouped")
 class Grouped:
     """A scan whose masks come in groups."""
 
+    info: ScanInfo
+    _store: Store
     _rule: GroupRule | None = None
 
     @property
@@ -28,7 +38,7 @@ class Grouped:
     @property
     def group_rule(self) -> GroupRule:
         """How names say which masks belong together; each is a group of its own by default."""
-        return self._rule or GroupRule()
+        return self._rule or GroupRule(self.info.group_by or "mask")
 
     @cached_property
     def groups(self) -> MaskGroups:
@@ -36,8 +46,10 @@ class Grouped:
 
         Raises:
             ParameterError: the rule does not say the group of some mask.
+            SourceError: it is a column of a table that can't be read any more.
         """
-        return self.group_rule.groups(self._group_names)
+        names = self._group_names
+        return self.group_rule.groups(names, partial(self._column, names))
 
     @property
     def _group_names(self) -> tuple[str, ...]:
@@ -69,5 +81,98 @@ class Grouped:
         view = copy(self)
         for computed in ("groups", "intervals"):
             vars(view).pop(computed, None)
-        view._rule = rule if isinstance(rule, GroupRule) else GroupRule(rule)
+        view._rule = rule_of(rule)
         return view
+
+    def _column(self, names: Sequence[str], heading: str) -> Mapping[str, str]:
+        """What a column says of masks: as it is kept with the scan, else as the table has it."""
+        if self.info.group_by == self.group_rule.text:
+            kept = _of_files(self._store.group_labels(self.info), names)
+            if len(kept) == len(names):
+                return kept
+        if is_merged(self.info.source):
+            raise ParameterError(
+                f"not all of the scans that were merged have kept {printable(repr(heading))}",
+                parameter="group_by",
+                where=printable(self.info.name),
+                remedy=f"scan them with {argument('group_by', f'column:{heading}')}, and merge them"
+                " again",
+            )
+        if knows_names_only(self.info.source):
+            raise no_table(heading)
+        source = open_source(self.info.source, Selection(include=("*",)))
+        return _column_of(source, heading, names)
+
+
+def keep_groups(store: Store, info: ScanInfo, source: Source, rule: GroupRule | None) -> ScanInfo:
+    """Keep a rule with a scan that is counted; without one, look again at the column it has.
+
+    Raises ParameterError and SourceError where a column that was asked for is not there.
+    """
+    text = info.group_by if rule is None else rule.text
+    if text is None:
+        return info
+    kept = GroupRule(text)
+    labels = None
+    if kept.heading is not None:
+        try:
+            labels = _column_of(source, kept.heading, list(store.names(info)))
+        except MaskstatError:
+            if rule is None:  # what is kept of it stays
+                return info
+            raise
+    return store.group(info, text, labels)
+
+
+class MergedPart(Protocol):
+    """A scan that goes into another one."""
+
+    store: Store
+    info: ScanInfo
+
+    def renamed(self, name: str) -> str:
+        """What one of its masks is called there."""
+
+
+def merge_groups(store: Store, info: ScanInfo, parts: Sequence[MergedPart]) -> bool:
+    """Give a merged scan the rule of its parts; whether it has none though some of them do.
+
+    It has one where all have the same, and where that tells the same groups by the new names.
+    """
+    texts = {part.info.group_by or "mask" for part in parts}
+    if texts == {"mask"}:
+        return False
+    if len(texts) > 1:
+        return True
+    rule = GroupRule(texts.pop())
+    if rule.heading is None:
+        if not all(_stay_together(rule, part) for part in parts):
+            return True
+        store.group(info, rule.text)
+        return False
+    store.group(info, rule.text)
+    for part in parts:
+        store.receive_groups(info, part.store, part.info, part.renamed)
+    return False
+
+
+def _stay_together(rule: GroupRule, part: MergedPart) -> bool:
+    """Whether masks are in one group by their new names where they were, and only there."""
+    groups: dict[str, str] = {}
+    for name in part.store.names(part.info):
+        before, now = rule.of(name), rule.of(part.renamed(name))
+        if before is None or now is None or groups.setdefault(before, now) != now:
+            return False
+    return len(set(groups.values())) == len(groups)
+
+
+def _column_of(source: Source, heading: str, names: Sequence[str]) -> dict[str, str]:
+    """What a column of a source's table says of masks, which may be planes of its files."""
+    files = {file for name in names for file in (name, split_plane(name)[0])}
+    return _of_files(source.column_values(heading, files), names)
+
+
+def _of_files(values: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """The value of each mask: its own, or that of the file that it is a plane of."""
+    found = {name: values.get(name) or values.get(split_plane(name)[0]) for name in names}
+    return {name: value for name, value in found.items() if value is not None}

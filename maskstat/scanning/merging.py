@@ -24,6 +24,7 @@ from maskstat.regions.profile import smallest_of
 from maskstat.regions.profile_bytes import from_bytes, to_bytes
 from maskstat.scanning.choices import PREFER, Prefer
 from maskstat.scanning.choosing import chosen, matching
+from maskstat.scanning.grouping import merge_groups
 from maskstat.scanning.stored_scan import Classes, StoredScan, interpreting
 from maskstat.showing import one_line
 from maskstat.sources.identities import Place, common_base, merged_at, name_below, place_of
@@ -63,12 +64,14 @@ class Merged(StoredScan):
         mask_count: masks counted.
         overlapping: how many masks more the shards have, because some were in several.
         profiles_left: whether a pixel profile stayed behind.
+        groups_left: whether a rule that groups masks did.
     """
 
     shards: tuple[MergedShard, ...] = ()
     mask_count: int = 0
     overlapping: int = 0
     profiles_left: bool = False
+    groups_left: bool = False
 
 
 def merge(
@@ -115,11 +118,13 @@ def merge(
             store.unguarded()
             info = store.begin(name, merged_at(base), catalog, parts[0].info.reading)
             left = _fill(store, info, parts, rows)
+            groups_left = merge_groups(store, info, parts)
         shards = tuple(part.described() for part in parts)
     opened = Store.open(target)
     result = Merged(opened, opened.find(name))
     result.shards, result.overlapping = shards, rows.overlapping
     result.mask_count, result.profiles_left = rows.written, left
+    result.groups_left = groups_left
     return result
 
 

@@ -24,6 +24,7 @@ from maskstat.executors.base import Executor
 from maskstat.executors.chunking import chunked
 from maskstat.scanning.changes import Changes, Pending
 from maskstat.scanning.counting import Counter
+from maskstat.scanning.grouping import keep_groups
 from maskstat.scanning.listing import Listing
 from maskstat.scanning.measuring import Measurer
 from maskstat.scanning.plane_entries import by_plane
@@ -79,6 +80,7 @@ def _unsettled(asked: ScanRequest, listing: Listing, executor: Executor) -> Stor
     store = Store.in_memory() if asked.db is None else Store.open(asked.db, create=True)
     try:
         info, changes = _run(asked, listing, executor, store)
+        info = keep_groups(store, info, asked.source, asked.group_by)
     except BaseException:
         store.close()
         raise

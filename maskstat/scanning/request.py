@@ -30,6 +30,7 @@ from maskstat.sources.opening import Where, open_source
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.catalog_files import load_catalog
 from maskstat.values.catalog_mapping import catalog_from_categories
+from maskstat.values.groups import GroupRule, rule_of
 from maskstat.values.own_names import NAMED_BY_SOURCE, by_name
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class ScanRequest:
         strict: whether the first mask that fails ends it, by name.
         rescan: whether masks that have not changed are read, too.
         grid: cells a side of the profile's heat maps; None where no profile is wanted.
+        group_by: which masks belong together; None where nothing is said of it.
         measurer: for the profile; None where there is none, or its classes are to be inferred.
         on_progress: called after every chunk of masks.
     """
@@ -68,6 +70,7 @@ class ScanRequest:
     strict: bool = False
     rescan: bool = False
     grid: int | None = None
+    group_by: GroupRule | None = None
     measurer: Measurer | None = None
     on_progress: Callable[[Progress], None] | None = None
 
@@ -101,6 +104,7 @@ class ScanRequest:
         rescan: bool = False,
         profile: bool = False,
         grid: int | None = None,
+        group_by: str | GroupRule | None = None,
         workers: int | None = None,
         memory: int | str | None = None,
         column: str | None = None,
@@ -142,6 +146,9 @@ class ScanRequest:
             where = from_anywhere(source)
         seconds = seconds_of(timeout)
         found = open_source(where, selection, column=column, split=split, timeout=seconds)
+        rule = rule_of(group_by)
+        if rule is not None and rule.heading is not None:
+            found.column_values(rule.heading, ())  # said before anything is counted
         catalog = _catalog(classes, options, found, parse_ignored(ignore))
         if draft and len(catalog):
             raise ParameterError("the classes are known", parameter="draft")
@@ -165,6 +172,7 @@ class ScanRequest:
             strict=strict,
             rescan=rescan,
             grid=cells if profile else None,
+            group_by=rule,
             measurer=Measurer.for_scan(catalog, cells) if profile else None,
             on_progress=on_progress,
         )

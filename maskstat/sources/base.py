@@ -6,7 +6,7 @@ import io
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -20,6 +20,7 @@ from maskstat.regular_files import open_descriptor
 from maskstat.sources.locations import Given
 from maskstat.sources.split_names import in_order, split_of
 from maskstat.values.catalog import ClassCatalog
+from maskstat.values.groups import no_table
 
 MAX_IN_MEMORY = LARGEST_MASK  # bytes of one encoded mask
 REMOTE_READS = 32  # requests to a store or a server that are in flight at once
@@ -321,6 +322,14 @@ class Source(ABC):
     def catalog(self) -> ClassCatalog | None:
         """The classes that the source itself names, if it does. Raises SourceError."""
         return None
+
+    def column_values(self, heading: str, names: Collection[str]) -> dict[str, str]:
+        """What a column of the table that lists the masks says of these, where it says something.
+
+        Without names, only whether there is such a column. Raises ParameterError where there is
+        none, and SourceError where the table can't be read.
+        """
+        raise no_table(heading)
 
     def skipped(self) -> int:
         """Files that the last listing passed over: no masks by their suffix or by option."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
@@ -52,6 +52,10 @@ class SplitSource(Source):
         """The classes that the source itself names."""
         return self.base.catalog()
 
+    def column_values(self, heading: str, names: Collection[str]) -> dict[str, str]:
+        """What a column of the source's table says."""
+        return self.base.column_values(heading, names)
+
     def skipped(self) -> int:
         """Files passed over by suffix."""
         return self.base.skipped()
@@ -91,6 +95,10 @@ class PatternSource(Source):
     def catalog(self) -> ClassCatalog | None:
         """The classes that the source itself names."""
         return self.base.catalog()
+
+    def column_values(self, heading: str, names: Collection[str]) -> dict[str, str]:
+        """What a column of the source's table says."""
+        return self.base.column_values(heading, names)
 
     def skipped(self) -> int:
         """Files passed over: by the source, and here."""

@@ -22,7 +22,8 @@ class ScanInfo:
     `catalog` has no classes where they are inferred; `complete` is False while a run is under way
     or after one that was interrupted; `created` and `updated` are UTC in ISO 8601. `reading` is
     what the user said about how masks are to be read, as
-    `maskstat.readers.options.ReadOptions.of` takes it.
+    `maskstat.readers.options.ReadOptions.of` takes it; `group_by` is the text of the rule that says
+    which masks belong together, where somebody gave one.
     """
 
     id: int
@@ -33,6 +34,7 @@ class ScanInfo:
     updated: str
     complete: bool
     reading: Mapping[str, object] = field(default_factory=dict)
+    group_by: str | None = None
 
     __repr__ = one_line
 

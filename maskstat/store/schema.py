@@ -10,9 +10,9 @@ from maskstat.errors import StoreError, argument
 from maskstat.naming import printable
 
 APPLICATION_ID = 0x6D73746B  # "mstk"
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 # The versions that first had them.
-PROFILES, READINGS, RUNS, CHECKSUMS, EXPOSURES = 2, 3, 4, 5, 6
+PROFILES, READINGS, RUNS, CHECKSUMS, EXPOSURES, GROUPS = 2, 3, 4, 5, 6, 7
 
 # Version -> what it added. A file is brought up to date by the statements it lacks.
 _ADDED = {
@@ -119,6 +119,18 @@ CREATE TABLE exposed_mask (       -- a mask whose counts are written anew loses 
     content BLOB,                 -- its CRC-32, expected pixels and crops; NULL where there is none
     reason TEXT,                  -- and why there is none
     PRIMARY KEY (exposure, name)
+) WITHOUT ROWID;
+""",
+    GROUPS: """
+CREATE TABLE grouping (           -- which masks of a scan belong together
+    scan INTEGER PRIMARY KEY REFERENCES scan(id),
+    rule TEXT NOT NULL            -- see values.groups.GroupRule
+);
+CREATE TABLE grouped_mask (       -- what the column says that the rule names
+    scan INTEGER NOT NULL REFERENCES scan(id),
+    name TEXT NOT NULL,
+    label TEXT NOT NULL,
+    PRIMARY KEY (scan, name)
 ) WITHOUT ROWID;
 """,
 }

@@ -14,9 +14,9 @@ from typing import Literal
 
 from maskstat.store.checksums import of_texts
 from maskstat.store.connection import Connected, translated
-from maskstat.store.schema import CHECKSUMS, READINGS, RUNS
+from maskstat.store.schema import CHECKSUMS, GROUPS, READINGS, RUNS
 
-About = Literal["scan", "failure", "profiles", "profile", "exposures", "exposure"]
+About = Literal["scan", "failure", "profiles", "profile", "exposures", "exposure", "groups"]
 
 # The rows of a scan, profile or exposure. No index is asked: it may be damaged as well.
 ROWS: dict[About, str] = {
@@ -26,12 +26,14 @@ ROWS: dict[About, str] = {
     "exposures": "SELECT id, digest, recipe FROM exposure NOT INDEXED WHERE scan = ?",
     "exposure": "SELECT name, crops, presence, drawn, content IS NULL, reason FROM exposed_mask"
     " WHERE exposure = ?",
+    "groups": "SELECT name, label FROM grouped_mask WHERE scan = ?",
 }
 # What a scan is, by the version that first had it.
 _OF_SCANS = {
     1: "SELECT id, name, source, catalog, created, updated, turn, complete, revision FROM scan",
     READINGS: "SELECT scan, options FROM reading",
     RUNS: "SELECT scan, place, asked FROM run",
+    GROUPS: "SELECT scan, rule FROM grouping",
 }
 
 
@@ -43,10 +45,9 @@ class Sealed(Connected):
         if self.version >= CHECKSUMS:
             self._keep_sum("scan", scan, self._sums_of_scans(scan)[scan])
 
-    def _seal_failures(self, scan: int) -> None:
-        """Within a transaction: keep the sum of a scan's failures, now that it has them all."""
-        rows = self._connection.execute(ROWS["failure"], (scan,))
-        self._keep_sum("failure", scan, _sum(rows))
+    def _keep_sum_of_rows(self, about: About, key: int) -> None:
+        """Within a transaction: keep the sum of these rows, now that they are all there."""
+        self._keep_sum(about, key, _sum(self._connection.execute(ROWS[about], (key,))))
 
     def _keep_sum(self, about: About, key: int | None, crc: int) -> None:
         """Within a transaction: the sum is this."""

@@ -23,6 +23,7 @@ from maskstat.store import checksums
 from maskstat.store.connection import IN_MEMORY, check_names_a_file, translated
 from maskstat.store.copying import Copied, Naming
 from maskstat.store.exposures import KeptExposures
+from maskstat.store.kept_groups import KeptGroups
 from maskstat.store.leases import KeptRuns
 from maskstat.store.profiles import MeasuredMask, ProfileKey
 from maskstat.store.records import Failure, KeptMark, ScanInfo, Settled, StoredMask
@@ -73,7 +74,7 @@ _ONE_ROW = f"REPLACE INTO mask VALUES {_ROW}"
 _MANY_ROWS = f"REPLACE INTO mask VALUES {', '.join([_ROW] * _ROWS)}"
 
 
-class Store(KeptExposures, KeptRuns, Copied):
+class Store(KeptExposures, KeptGroups, KeptRuns, Copied):
     """An open store. Use it as a context manager; all methods raise StoreError."""
 
     @classmethod
@@ -174,6 +175,7 @@ class Store(KeptExposures, KeptRuns, Copied):
             readings: dict[int, str] = {}
             if self.version >= READINGS:
                 readings = dict(self._connection.execute("SELECT scan, options FROM reading"))
+            rules = self._rules()
         with self.checked():
             return [
                 ScanInfo(
@@ -185,6 +187,7 @@ class Store(KeptExposures, KeptRuns, Copied):
                     updated,
                     bool(complete),
                     dict(json.loads(readings.get(key, "{}"))),
+                    rules.get(key),
                 )
                 for key, name, source, text, created, updated, complete in rows
             ]
@@ -224,14 +227,13 @@ class Store(KeptExposures, KeptRuns, Copied):
                     (source, text, now, known[0]),
                 )
             key, created = known
+            rule = self._rules().get(key)
             self._connection.execute("DELETE FROM failure WHERE scan = ?", (key,))
             self._drop_sum("failure", key)
             options = json.dumps(dict(reading or {}))
             self._connection.execute("REPLACE INTO reading VALUES (?, ?)", (key, options))
             self._seal(key)
-        return ScanInfo(
-            key, name, source, catalog, created, now, complete=False, reading=reading or {}
-        )
+        return ScanInfo(key, name, source, catalog, created, now, False, reading or {}, rule)
 
     def finish(
         self, scan: ScanInfo, totals: ClassHistogram | None = None, revision: int = -1
@@ -244,7 +246,7 @@ class Store(KeptExposures, KeptRuns, Copied):
             if totals is not None:
                 self._keep_totals(scan, totals, revision)
             self._connection.execute("UPDATE scan SET complete = 1 WHERE id = ?", (scan.id,))
-            self._seal_failures(scan.id)
+            self._keep_sum_of_rows("failure", scan.id)
             self._seal(scan.id)
             self._release()  # here, since a disk takes its time for every transaction
         return replace(scan, complete=True)
@@ -254,6 +256,7 @@ class Store(KeptExposures, KeptRuns, Copied):
         with self._transaction():
             self._forget_profiles(scan)
             self._forget_exposures(scan)
+            self._forget_groups(scan)
             later = [table for table, version in _LATER.items() if self.version >= version]
             for table in ("mask", "failure", "summary", *later):
                 self._connection.execute(f"DELETE FROM {table} WHERE scan = ?", (scan.id,))
@@ -290,6 +293,7 @@ class Store(KeptExposures, KeptRuns, Copied):
         """Raise StoreError where a mask that seems to be new or gone has another name now."""
         if scan.id not in self._sound:
             self._check_count(scan, self._summary(scan, _MASKS), sum(1 for _ in self.names(scan)))
+            self.mask_count(scan)
             self._sound.add(scan.id)
 
     def names(self, scan: ScanInfo) -> Iterator[str]:
@@ -358,10 +362,11 @@ class Store(KeptExposures, KeptRuns, Copied):
             self._revise(scan)
 
     def forget_all(self, scan: ScanInfo) -> int:
-        """Drop all masks; how many there were."""
+        """Drop all masks, and what was said of them; how many there were."""
         with self._transaction():
             self._forget_profiles(scan)
             self._forget_exposures(scan)
+            self._forget_groups(scan)
             query = "DELETE FROM summary WHERE scan = ?"
             self._connection.execute(query, (scan.id,))
             query = "DELETE FROM mask WHERE scan = ?"
@@ -510,7 +515,8 @@ class Store(KeptExposures, KeptRuns, Copied):
         """Masks counted so far."""
         expected = self._summary(scan, _MASKS)
         with translated(self.path):
-            query = "SELECT count(*) FROM mask WHERE scan = ?"
+            # A row that says to be of another scan is found in this one's place all the same.
+            query = "SELECT count(scan = ?1 OR NULL) FROM mask WHERE scan = ?1"
             count = int(self._connection.execute(query, (scan.id,)).fetchone()[0])
         self._check_count(scan, expected, count)
         return count

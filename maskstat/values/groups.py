@@ -7,14 +7,21 @@ groups, not with its masks. Standard errors, comparisons and splits count groups
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from maskstat.errors import ParameterError, argument
-from maskstat.naming import counted, natural_key, printable, split_plane
+from maskstat.naming import (
+    counted,
+    did_you_mean,
+    natural_key,
+    printable,
+    split_plane,
+    storable,
+)
 from maskstat.showing import cut, one_line
 from maskstat.values.tally import IntArray
 
@@ -49,13 +56,13 @@ class GroupRule:
             pattern = re.compile(self.text)
         except (re.error, OverflowError, RecursionError) as error:
             raise ParameterError(
-                f"{printable(self.text)[:60]!r} is no regular expression: {error}",
+                f"{printable(repr(self.text))[:60]} is no regular expression: {error}",
                 parameter="group_by",
                 remedy=_FORMS,
             ) from error
         if pattern.search("") is not None:
             raise ParameterError(
-                f"{printable(self.text)[:60]!r} matches an empty name, so it tells no groups apart",
+                f"{printable(repr(self.text))[:60]} matches nothing as well, so it tells no groups",
                 parameter="group_by",
                 remedy=_FORMS,
             )
@@ -67,6 +74,11 @@ class GroupRule:
             return self.text  # type: ignore[return-value]
         return "column" if self.text.startswith(COLUMN) else "pattern"
 
+    @property
+    def heading(self) -> str | None:
+        """The column that it names, where it is one of a column."""
+        return self.text.removeprefix(COLUMN) if self.kind == "column" else None
+
     def groups(self, names: Sequence[str], column: Column | None = None) -> MaskGroups:
         """The groups of masks of these names.
 
@@ -77,31 +89,27 @@ class GroupRule:
         Raises:
             ParameterError: it does not say the group of some mask.
         """
-        found = [self._group(name) for name in names] if self.kind != "column" else None
-        if found is None:
-            heading = self.text.removeprefix(COLUMN)
-            if column is None:
-                raise ParameterError(
-                    f"there is no table with a column {printable(repr(heading))}: the masks are"
-                    " not listed in one",
-                    parameter="group_by",
-                    remedy=_FORMS,
-                )
-            values = column(heading)
-            found = [values.get(name) for name in names]
+        if self.heading is None:
+            found = list(map(self.of, names))
+        elif column is None:
+            raise no_table(self.heading)
+        else:
+            found = list(map(column(self.heading).get, names))
         lost = [name for name, group in zip(names, found, strict=True) if group is None]
         if lost:
+            fits = "every name has to match: alternatives are written (?:this|that)"
+            fills = "fill it in, and scan again"
+            alone = f"{argument('group_by', 'mask')} makes each mask a group of its own"
             raise ParameterError(
-                f"{printable(self.text)[:60]!r} says no group of {len(lost):,} of"
+                f"{printable(repr(self.text))[:60]} says no group of {len(lost):,} of"
                 f" {counted(len(names), 'mask')}, {cut(lost[0])} for one",
                 parameter="group_by",
-                remedy="it has to fit every name: alternatives are written (?:this|that)"
-                if self.kind == "pattern"
-                else None,
+                remedy=f"{fits if self.heading is None else fills}; {alone}",
             )
         return MaskGroups.of_labels(self.text, [str(group) for group in found])
 
-    def _group(self, name: str) -> str | None:
+    def of(self, name: str) -> str | None:
+        """The group of a mask by its name; None where that does not say it."""
         match self.kind:
             case "mask":
                 return name
@@ -109,6 +117,8 @@ class GroupRule:
                 return split_plane(name)[0]
             case "folder":
                 return name.rpartition("/")[0]
+            case "column":
+                return None
         match_ = re.search(self.text, name)
         if match_ is None:
             return None
@@ -165,6 +175,32 @@ class MaskGroups:
     def sizes(self) -> IntArray:
         """int64[G], masks of each group."""
         return np.bincount(self.of, minlength=len(self))
+
+
+def rule_of(given: str | GroupRule | None) -> GroupRule | None:
+    """The rule that somebody gave, or none. Raises ParameterError."""
+    return GroupRule(given) if isinstance(given, str) else given
+
+
+def no_table(heading: str) -> ParameterError:
+    """What to raise where masks are in no table that could have a column."""
+    return ParameterError(
+        f"there is no column {printable(repr(heading))}: the masks are not listed in a table",
+        parameter="group_by",
+        remedy=_FORMS,
+    )
+
+
+def no_column(heading: str, columns: Iterable[str], where: str) -> ParameterError:
+    """What to raise where they are, and it has only these columns."""
+    known = list(columns)
+    listed = ", ".join(printable(storable(column)) or "''" for column in known[:20])
+    return ParameterError(
+        f"there is no column {printable(repr(heading))}",
+        parameter="group_by",
+        where=printable(where),
+        remedy=f"{did_you_mean(heading, known)}the columns are {listed or 'none'}",
+    )
 
 
 _FORMS = (

@@ -323,6 +323,8 @@ TEXTS = (
     "scan table.csv --db=kept.db --column=",
     "scan masks --db=kept.db --executor=",
     "scan masks --db=kept.db --grid=",
+    "scan masks --db=kept.db --json --group-by=",
+    "show --json --group-by=",
 )
 HOSTILE = (
     "",

@@ -137,6 +137,13 @@ IGNORED = (
     usage(f"--ignore {'9' * 30}", "--ignore", "9999", "no value that a pixel can have"),
     usage("--ignore 'a\\eb'", "--ignore", "a\\", "x1bb"),
 )
+_GROUPS = (
+    usage("--group-by '('", "--group-by", "'(' is no regular expression", "column:NAME"),
+    usage("--group-by ''", "--group-by", "is empty", "--group-by folder"),
+    usage("--group-by column:", "--group-by", "is empty", "--group-by folder"),
+    usage("--group-by 'x*'", "--group-by", "'x*' matches nothing as well"),
+    usage("--group-by '(a\\eb'", "--group-by", "x1bb", "no regular expression"),
+)
 _NO_STORE = ("there is no scan store", "maskstat scan FOLDER", "--db")
 NO_STORES = (
     failure("--db list.txt/x.db", "list.txt/x.db", "there is no scan store"),
@@ -210,6 +217,7 @@ SHARED: dict[str, tuple[Case, ...]] = {
         usage("--ignore red", "--ignore", "'red' is neither a whole number nor a colour #rrggbb"),
         usage("--ignore ''", "--ignore", "'' is neither a whole number nor a colour"),
     ),
+    "--group-by": _GROUPS,
     "--counts": (
         usage("--counts ''", "--counts", "an empty text is no file's name"),
         failure("--counts nowhere.csv", "nowhere.csv", "can't be read"),

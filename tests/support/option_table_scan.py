@@ -77,6 +77,10 @@ SCAN: dict[str, tuple[Case, ...]] = {
         _nothing("--exclude '*'", "no masks found (3 files", "--include, --exclude"),
         usage("--exclude ''", "--exclude", "an empty pattern matches nothing"),
     ),
+    "--group-by": (
+        usage("--group-by column:patient", "--group-by", "not listed in a table", "folder"),
+        usage("scan table.csv --group-by column:x", "--group-by", "table.csv: ", "no column 'x'"),
+    ),
     "--allow-lossy": (_stopped("scan lossy", "mask_1.jpg", "--allow-lossy counts it as it is"),),
     "--pages": (
         *(

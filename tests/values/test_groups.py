@@ -60,5 +60,5 @@ def test_rules_that_tell_nothing_are_refused(rule):
 def test_a_mask_without_a_group_is_an_error_that_counts_and_names():
     with pytest.raises(ParameterError, match=r"2 of 4 masks.*a/seq1_01\.png"):
         GroupRule("^(b)/").groups(FRAMES)
-    with pytest.raises(ParameterError, match="no table"):
+    with pytest.raises(ParameterError, match="not listed in a table"):
         GroupRule("column:x").groups(FRAMES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
@@ -32,6 +32,7 @@ from maskstat.sources.tables.mask_columns import (
     look_at_images,
     look_at_texts,
 )
+from maskstat.values.groups import no_column
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -47,13 +48,14 @@ _ZERO = "\udc00"  # for a zero byte, which `csv` takes in some versions; in no t
 class _Row(NamedTuple):
     """A row: the number of its line, its path, its split where there is such a column.
 
-    `wrong` is what is wrong with it, where something is.
+    `wrong` is what is wrong with it, where something is; `value` is what another column says.
     """
 
     line: int
     path: str
     split: str | None
     wrong: str | None = None
+    value: str = ""
 
 
 @dataclass
@@ -100,11 +102,23 @@ class ManifestSource(Source):
         """What the split column says; where there is none, what the path says."""
         return self._split_of.get(entry.name) or super().split_of(entry)
 
+    def column_values(self, heading: str, names: Collection[str]) -> dict[str, str]:
+        """What a column says of masks: in the first row of each, which is the one that counts."""
+        found: dict[str, str] = {}
+        texts: dict[str, str] = {}  # many masks share few
+        for row in self._rows(heading):
+            if not names:
+                break
+            name = storable(name_of(row.path)) if row.path and row.wrong is None else ""
+            if name in names:
+                found.setdefault(name, texts.setdefault(row.value, row.value))
+        return {name: value for name, value in found.items() if value}
+
     def _chosen(self) -> Iterator[Listed]:
         """Rows that the selection takes, each mask once."""
         seen: set[str] = set()
         plain = replace(self.selection, split=None)
-        for number, path, split, wrong in self._rows():
+        for number, path, split, wrong, _ in self._rows():
             if wrong is None and path == "":
                 self._skipped += 1
                 continue
@@ -124,11 +138,15 @@ class ManifestSource(Source):
                 self._splits |= {found}
             yield Listed(name, place, wrong)
 
-    def _rows(self) -> Iterator[_Row]:
+    def _rows(self, heading: str | None = None) -> Iterator[_Row]:
         """Every row; one that is none is among them.
+
+        Args:
+            heading: of the column that says the rows' `value`.
 
         Raises:
             SourceError: it can't be read, is no text, or has no column of paths.
+            ParameterError: there is no column `heading`.
         """
         where = printable(self.location)
         try:
@@ -140,6 +158,9 @@ class ManifestSource(Source):
                 rows = csv.reader(chain([header], lines), delimiter=delimiter)
                 columns = [cell.strip() for cell in next(rows, [])]
                 split_at = _first(SPLIT_COLUMNS, columns)
+                if heading is not None and heading not in columns:
+                    raise no_column(heading, columns, self.location)
+                value_at = len(columns) if heading is None else columns.index(heading)
                 filled = _cells_of(rows)
                 first = list(islice(filled, LOOKED_AT))
                 path_at = self._path_at(columns, [row for _, row in first if isinstance(row, list)])
@@ -155,7 +176,9 @@ class ManifestSource(Source):
                         wrong = _SHORT
                     elif _ZERO in row[path_at]:
                         wrong = "no row of a table: a zero byte"
-                    yield _Row(number, "" if wrong else row[path_at].strip(), split, wrong)
+                    path = "" if wrong else row[path_at].strip()
+                    value = row[value_at].strip() if value_at < len(row) else ""
+                    yield _Row(number, path, split, wrong, storable(value))
         except csv.Error as error:
             raise SourceError(f"line 1 is no row of a table: {error}", where=where) from error
         except MaskError as error:

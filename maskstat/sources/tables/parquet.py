@@ -8,23 +8,33 @@ memory is a page of that column, and the rows taken out of it.
 from __future__ import annotations
 
 import io
+import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from typing import Any, BinaryIO, NamedTuple
 
-from maskstat.errors import Blank, MaskError, MissingExtraError, SourceError, argument
+from maskstat.errors import (
+    Blank,
+    MaskError,
+    MissingExtraError,
+    ParameterError,
+    SourceError,
+    argument,
+)
 from maskstat.naming import did_you_mean, printable, storable
 from maskstat.sources.base import BrokenEntry, Entry, SourceKind, changed
 from maskstat.sources.blobs import Blob, Shard
 from maskstat.sources.locations import is_url, location_of, with_options
 from maskstat.sources.reading_ahead import CARRIED_MAX, StreamedEntry
-from maskstat.sources.shards import ShardedSource, shard_name
+from maskstat.sources.shards import ShardedSource, find_shards, shard_name
 from maskstat.sources.tables.arrow import ArrowFile
+from maskstat.sources.tables.arrow_schema import TEXT
 from maskstat.sources.tables.mask_columns import LOOKED_AT, Look, choose, look_at_images
+from maskstat.values.groups import no_column
 
 TABLE_SUFFIXES = (".parquet", ".arrow")
 _THREADS, _REMOTE_THREADS = 2, 8  # files that are read at once
@@ -32,6 +42,9 @@ _BATCH_BYTES = 16 << 20  # of masks that are taken out of a file together
 _REPEATED_BYTES = 256 << 20  # the same where one stored value may stand in many rows
 _BATCH_ROWS = 1024
 _BUFFER = 1 << 20
+_SCALARS = re.compile(
+    r"(dictionary<values=)?(large_)?string|u?int\d|bool|float|double|half|date|timestamp|decimal"
+)
 
 
 class Rows(NamedTuple):
@@ -102,6 +115,68 @@ class Table:
                 yield from self._parquet_rows(arrow, file, first)
             else:
                 yield from self._arrow_rows(file, first)
+
+    def texts(self, heading: str) -> Iterator[tuple[int, list[str | None]]]:
+        """What another column says: the number of a row, and texts from there on.
+
+        Rows of a group that can't be read are left out. Raises ParameterError where there is no
+        such column, or none that holds a text, a number or the like.
+        """
+        arrow = _pyarrow()
+        with _translated(), self.blob.open() as file:
+            if self.blob.read_at(0, 4) == b"PAR1":
+                yield from self._parquet_texts(arrow, file, heading)
+            else:
+                yield from self._arrow_texts(file, heading)
+
+    def _parquet_texts(
+        self, arrow: Any, file: BinaryIO, heading: str
+    ) -> Iterator[tuple[int, list[str | None]]]:
+        import pyarrow.parquet as pq
+
+        table = pq.ParquetFile(file, buffer_size=_BUFFER, pre_buffer=False)
+        kinds = {field.name: str(field.type) for field in table.schema_arrow}
+        self._check_heading(heading, kinds, _SCALARS.match)
+        start = 0
+        for number in range(table.metadata.num_row_groups):
+            at, start = start, start + table.metadata.row_group(number).num_rows
+            with suppress(arrow.ArrowException, OSError):
+                for batch in table.iter_batches(
+                    batch_size=_BATCH_ROWS,
+                    row_groups=[number],
+                    columns=[heading],
+                    use_threads=False,
+                ):
+                    yield at, _texts_of(batch.column(0))
+                    at += batch.num_rows
+
+    def _arrow_texts(self, file: BinaryIO, heading: str) -> Iterator[tuple[int, list[str | None]]]:
+        table = ArrowFile(file, self.blob.size)
+        self._check_heading(heading, {f.name: f.kind for f in table.fields}, TEXT.__contains__)
+        start = 0
+        for length, open_batch in table.batches(heading):
+            start, at = start + length, start
+            with suppress(MaskError):
+                batch = open_batch()
+                while at < start:
+                    found, _ = batch.rows(at - start + length, _BATCH_ROWS, _BATCH_BYTES)
+                    yield at, [_decoded(text) for text in found]
+                    at += len(found)
+
+    def _check_heading(
+        self, heading: str, kinds: Mapping[str, str], is_text: Callable[[str], object]
+    ) -> None:
+        where = location_of(self.blob.path)
+        if heading not in kinds:
+            raise no_column(heading, kinds, where)
+        if not is_text(kinds[heading]):
+            raise ParameterError(
+                f"column {printable(repr(heading))} is {printable(_kind(kinds[heading]))}, which"
+                " names no groups",
+                parameter="group_by",
+                where=printable(where),
+                remedy="a column of texts does; in Parquet files one of numbers, too",
+            )
 
     def _parquet_rows(self, arrow: Any, file: BinaryIO, first: int) -> Iterator[Rows | MaskError]:
         import pyarrow.parquet as pq
@@ -282,6 +357,24 @@ class TableSource(ShardedSource):
         _pyarrow()
         yield from super().entries()
 
+    def column_values(self, heading: str, names: Collection[str]) -> dict[str, str]:
+        """What a column says of masks, by their rows. Raises SourceError where it can't be read."""
+        found: dict[str, str] = {}
+        texts: dict[str, str] = {}  # many masks share few
+        for shard in find_shards(self.where, self.timeout):
+            try:
+                for start, values in Table(shard.open(), self.column).texts(heading):
+                    if not names:
+                        return {}
+                    for row, text in enumerate(values, start):
+                        if text:
+                            found[f"{shard.prefix}{row}"] = texts.setdefault(text, text)
+            except MaskError as error:
+                where = printable(location_of(shard.where))
+                raise SourceError(error.problem, where=where, remedy=error.remedy) from error
+        rows = {name: _row_of(name, found) for name in names}
+        return {name: found[row] for name, row in rows.items() if row is not None}
+
     def _threads(self) -> int:
         return _REMOTE_THREADS if is_url(self.where) else _THREADS
 
@@ -310,6 +403,26 @@ class TableSource(ShardedSource):
                 stamp = f"{table.blob.stamp}@{row}"
                 carried = content if len(content) <= CARRIED_MAX else None
                 yield StreamedEntry(name, place, len(content), stamp, row, table, carried)
+
+
+def _row_of(name: str, rows: Container[str]) -> str | None:
+    """The row that a mask's name begins with: behind its file, and before the path that it has."""
+    parts = name.split("/")
+    beginnings = ("/".join(parts[:end]) for end in range(1, len(parts) + 1))
+    return next((beginning for beginning in beginnings if beginning in rows), None)
+
+
+def _texts_of(column: Any) -> list[str | None]:
+    """The values of a column as texts, as far as it has some."""
+    if str(column.type).startswith("dictionary<"):
+        column = column.dictionary_decode()
+    if "string" in str(column.type):  # as bytes: what no one has checked may be no UTF-8
+        return [_decoded(text) for text in column.cast("binary").to_pylist()]
+    return [None if value is None else str(value) for value in column.to_pylist()]
+
+
+def _decoded(text: bytes | None) -> str | None:
+    return None if text is None else text.decode("utf-8", "backslashreplace").strip()
 
 
 KIND = SourceKind(
