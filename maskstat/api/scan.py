@@ -720,7 +720,7 @@ class Exposure(Scan):
 
     @property
     def profile(self) -> None:
-        """None: components and borders of crops are not measured."""
+        """None: components and outlines of crops are not measured."""
         return None
 
     @property

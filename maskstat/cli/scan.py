@@ -138,7 +138,7 @@ def command(
         bool,
         typer.Option(
             "--profile",
-            help="Measure pixels too: heat maps, connected components, borders. Masks counted "
+            help="Measure pixels too: heat maps, connected components, widths. Masks counted "
             "before are decoded once more.",
         ),
     ] = False,

@@ -43,7 +43,7 @@ _collect = loaded(
 @cache
 def _walk(pixel: types.Integer):
     """The kernel for pixels of one item type."""
-    pixels, bytes_, words = (types.Array(t, 1, "C") for t in (pixel, types.uint8, types.uint64))
+    pixels, bytes_ = (types.Array(t, 1, "C") for t in (pixel, types.uint8))
     signature = (
         pixels,
         _SIZE,
@@ -55,7 +55,6 @@ def _walk(pixel: types.Integer):
         _INT32,
         _INT32,
         _INT32,
-        words,
         _INT32,
         _INT64,
         _INT64,
@@ -107,22 +106,21 @@ def measure_image(
     state[region_walk.LOGGED] = -1 if log is None else 0
     ask_memory(8 * labels * grid * grid)
     heat = np.empty((labels, grid, grid), np.int64)
-    moments, border = np.zeros((labels, 2), np.int64), np.zeros(labels, np.int64)
+    moments, frame = np.zeros((labels, 2), np.int64), np.zeros(labels, np.int64)
     edges = np.zeros(labels * labels if log is None else 0, np.int64)
     rows = np.empty((3, 2 * (width + region_walk.SPARE)), np.int32)
     before = (image.reshape(-1), height, width, number_of, labels, grid, state, *rows)
-    marks = np.empty(2 * ((width + 63) >> 6), np.uint64)
     behind = (
         np.zeros(labels * (grid + 2), np.int64),
         np.zeros(labels, np.uint8),
         heat.reshape(-1),
         moments.reshape(-1),
-        border,
+        frame,
         edges,
         edges if log is None else log.entries,
     )
     walk = _walk(types.uint8 if image.dtype == np.uint8 else types.uint16)
-    while not walk(*before, marks, nodes, sizes, *behind):
+    while not walk(*before, nodes, sizes, *behind):
         count = int(state[region_walk.NODES])
         if log is not None:
             log.drain(int(state[region_walk.LOGGED]))
@@ -138,7 +136,7 @@ def measure_image(
         pairs, edges = log.finish(int(state[region_walk.LOGGED]))
     four, eight = _components(nodes, sizes, int(state[region_walk.NODES]), outside)
     adjacency = Adjacency(*np.divmod(pairs, labels), edges)
-    return RegionCounts(np.arange(labels), heat, moments, border, adjacency, four, eight)
+    return RegionCounts(np.arange(labels), heat, moments, frame, adjacency, four, eight)
 
 
 def _grown(

@@ -28,8 +28,8 @@ def measure_image(
     ask_memory(40 * image.size + 8 * labels * grid * grid)
     numbers = number_of[image]
     heat = np.zeros((labels, grid, grid), np.int64)
-    moments, border = np.zeros((labels, 2), np.int64), np.zeros(labels, np.int64)
-    differ = _differ_from_neighbours(numbers)
+    moments = np.zeros((labels, 2), np.int64)
+    sides = numbers[0], numbers[-1], numbers[:, 0], numbers[:, -1]
     eights, fours = [], []
     for label in np.unique(numbers).tolist():
         here = numbers == label
@@ -37,7 +37,6 @@ def measure_image(
         for axis in (0, 1):
             found = here.sum(axis=1 - axis)
             moments[label, axis] = found @ (2 * np.arange(found.size) + 1)
-        border[label] = np.count_nonzero(here & differ)
         if label != outside:
             fours.append(_components(here, label, corners=False))
             eights.append(_components(here, label, corners=True))
@@ -49,7 +48,7 @@ def measure_image(
         np.arange(labels),
         heat,
         moments,
-        border,
+        sum(np.bincount(side, minlength=labels) for side in sides),
         _adjacency(numbers, labels),
         FourComponents(four[:, 0].astype(np.int32), four[:, 1].copy()),
         EightComponents(
@@ -75,17 +74,6 @@ def _heat(here: NDArray[np.bool_], grid: int) -> IntArray:
         block = here[row : row + step].astype(np.float64)
         heat += down[row : row + step].T @ (block @ across)
     return heat.astype(np.int64)
-
-
-def _differ_from_neighbours(numbers: Int32Array) -> NDArray[np.bool_]:
-    """Pixels with a neighbour of another label."""
-    differ = np.zeros(numbers.shape, bool)
-    for axis in (0, 1):
-        view, marks = np.moveaxis(numbers, axis, 0), np.moveaxis(differ, axis, 0)
-        unequal = view[1:] != view[:-1]
-        marks[1:] |= unequal
-        marks[:-1] |= unequal
-    return differ
 
 
 def _adjacency(numbers: Int32Array, labels: int) -> Adjacency:

@@ -134,18 +134,18 @@ def _numbers_of(
 def _named(regions: RegionCounts, labels: IntArray) -> RegionCounts:
     """The catalogue's labels in place of their numbers; those that do not occur fall away."""
     occur = regions.moments[:, 1] > 0
-    heat, moments, border = regions.heat, regions.moments, regions.border
+    heat, moments, frame = regions.heat, regions.moments, regions.frame
     if not occur.all():
         # mostly it is the last one that is missing, "no class", and no copy is needed
         some = slice(labels.size - 1) if occur[:-1].all() else occur
-        heat, moments, border = heat[some], moments[some], border[some]
+        heat, moments, frame = heat[some], moments[some], frame[some]
     first, second, edges = regions.adjacency
     short = labels.astype(np.int32)
     return RegionCounts(
         labels[occur],
         heat,
         moments,
-        border,
+        frame,
         Adjacency(labels[first], labels[second], edges),
         regions.four._replace(label=short[regions.four.label]),
         regions.eight._replace(label=short[regions.eight.label]),

@@ -71,7 +71,7 @@ class RegionCounts(NamedTuple):
             the top: pixel x covers [x G, (x + 1) G) of an axis where cell g covers [g W, (g + 1)
             W). Sums to pixels x G^2.
         moments: int64[P, 2], sums of 2 y + 1 and of 2 x + 1 over the pixels.
-        border: int64[P], pixels with a neighbour (above, below, left or right) of another label.
+        frame: int64[P], pixel edges of each label that are the mask's own edge; 2 (H + W) in all.
         adjacency: pixel edges between labels, K among them.
         four, eight: components of labels 0..K - 1.
     """
@@ -79,7 +79,7 @@ class RegionCounts(NamedTuple):
     labels: IntArray
     heat: IntArray
     moments: IntArray
-    border: IntArray
+    frame: IntArray
     adjacency: Adjacency
     four: FourComponents
     eight: EightComponents

@@ -12,8 +12,8 @@ from cell to cell, W - r at g and r at g + 1; where it ends the same is taken of
 label costs four additions, however many cells a run crosses. Differences of one row of cells (a
 *strip*), each weighted by the overlap of its rows, are summed up when the strip is complete.
 
-**Border.** A pixel counts once, whichever of its neighbours differs, so border pixels are kept as
-bits: of the top row of a group, and of its bottom row until the row below is known.
+**Outlines** are pixel edges: between two labels, where their runs meet, and along the mask's own
+edge (the *frame*), which the first and the last run of a row touch, and all runs of the outer rows.
 
 **Components** are found by the union-find of `forest`: a run takes over the node of the first run
 of its label that touches it from above; what touches it besides is joined to that; a run that
@@ -31,14 +31,12 @@ from maskstat.kernels.compiling import compiled, inlined, outlined
 from maskstat.kernels.event_histogram import change_events
 from maskstat.kernels.forest import BOTTOM, EIGHT, FIELDS, FOUR, LEFT, RIGHT, join, open_node
 from maskstat.kernels.vector import (
-    ALL,
     ONE,
     as_bytes,
     item_pointer,
     pixel_at,
     pixel_bytes,
     pointer_to,
-    set_bits,
     trailing_zeros,
     word_pixels,
 )
@@ -135,35 +133,6 @@ def _finish_strip(strip, touched, labels, grid, row, heat):
             strip[first + cell] = 0
 
 
-@outlined
-def _mark_ends(starts, runs, words, size):
-    """Mark the pixels on both sides of every change of label, and no others."""
-    for k in range(size):
-        words[k] = 0
-    for run in range(1, runs):
-        right = np.int64(starts[run])
-        left = right - 1
-        words[left >> 6] |= ONE << np.uint64(left & 63)
-        words[right >> 6] |= ONE << np.uint64(right & 63)
-
-
-@inlined
-def _mark(words, start, stop):
-    """Mark pixels of one row; returns how many were not marked before."""
-    first, last = start >> 6, (stop - 1) >> 6
-    bits = ALL << np.uint64(start & 63)
-    fresh = _ZERO
-    while first < last:
-        fresh += set_bits(bits & ~words[first])
-        words[first] |= bits
-        bits = ALL
-        first += 1
-    bits &= ALL >> np.uint64(63 - ((stop - 1) & 63))
-    fresh += set_bits(bits & ~words[last])
-    words[last] |= bits
-    return fresh
-
-
 @inlined
 def _count_edges(edges, log, logged, labels, left, right, count):
     """Count pixel edges between two labels: in the matrix, or by an entry of the log."""
@@ -182,23 +151,20 @@ def _lay_over(
     above_starts,
     above_labels,
     above_nodes,
-    above_marks,
     starts,
     labels,
     run_nodes,
-    marks,
     runs,
     width,
     row,
     state,
     nodes,
     sizes,
-    border,
     edges,
     log,
     label_count,
 ):
-    """Lay the runs of a row over those above it: components, edges and border pixels."""
+    """Lay the runs of a row over those above it: components and edges."""
     count, logged = state[NODES], state[LOGGED]
     run = over = x = _ZERO  # the run at hand, the one above it, and from where on
     node = waiting = _NOWHERE  # of this run; of one above that the next run touches with a corner
@@ -213,23 +179,16 @@ def _lay_over(
             # That it goes left, right or straight down is not predictable: so without branches.
             while labels[run + 1] == above_labels[over + 1] and labels[run + 1] >= 0:
                 end, end_above = np.int64(starts[run + 1]), np.int64(above_starts[over + 1])
-                low, high = min(end, end_above), max(end, end_above)
-                shift, length = low & 63, high - low
-                if shift + length > 63 or high >= starts[run + 2] or high >= above_starts[over + 2]:
+                high = max(end, end_above)
+                if high >= starts[run + 2] or high >= above_starts[over + 2]:
                     break
                 run_nodes[run] = node
                 if waiting >= 0:
                     join(nodes, EIGHT, waiting, node)
                     waiting = _NOWHERE
                 left, right = np.int64(labels[run]), np.int64(labels[run + 1])
+                length = high - min(end, end_above)
                 logged = _count_edges(edges, log, logged, label_count, left, right, length)
-                bits = ((ONE << np.uint64(length)) - ONE) << np.uint64(shift)
-                word = low >> 6
-                below = left if end_above < end else right
-                border[left + right - below] += set_bits(bits & ~above_marks[word])
-                border[below] += set_bits(bits & ~marks[word])
-                above_marks[word] |= bits
-                marks[word] |= bits
                 run += 1
                 over += 1
                 node = above_nodes[over]
@@ -239,8 +198,6 @@ def _lay_over(
         stop = min(end, end_above)
         if label_above != label:
             logged = _count_edges(edges, log, logged, label_count, label_above, label, stop - x)
-            border[label_above] += _mark(above_marks, x, stop)
-            border[label] += _mark(marks, x, stop)
         x = stop
         if end_above < end:
             over += 1
@@ -281,25 +238,28 @@ def _add_runs(
     runs,
     row,
     rows,
+    height,
     state,
     nodes,
     sizes,
     moments,
-    border,
+    frame,
     edges,
     log,
     label_count,
 ):
-    """What `rows` equal rows add by themselves: moments, ends of runs, sizes and boxes."""
+    """What `rows` equal rows add by themselves: moments, edges, sizes and boxes."""
     logged = state[LOGGED]
+    frame[labels[0]] += rows
+    frame[labels[runs - 1]] += rows
+    outer = np.int64(row == 0) + np.int64(row + rows == height)
     heights = (2 * row + rows) * rows  # the sum of 2 y + 1
     for run in range(runs):
         label, start, end = np.int64(labels[run]), np.int64(starts[run]), np.int64(starts[run + 1])
         length = end - start
         moments[2 * label] += heights * length
         moments[2 * label + 1] += (end * end - start * start) * rows
-        ends = np.int64(run > 0) + np.int64(run + 1 < runs)
-        border[label] += (ends if ends < length else length) * rows
+        frame[label] += outer * length
         if run > 0:
             logged = _count_edges(edges, log, logged, label_count, labels[run - 1], label, rows)
         node = np.int64(run_nodes[run])
@@ -333,8 +293,6 @@ def _close_group(
     starts,
     labels,
     run_nodes,
-    marks,
-    words,
     runs,
     row,
     row_behind,
@@ -348,7 +306,7 @@ def _close_group(
     touched,
     heat,
     moments,
-    border,
+    frame,
     edges,
     log,
     label_count,
@@ -362,11 +320,12 @@ def _close_group(
         runs,
         row,
         rows,
+        height,
         state,
         nodes,
         sizes,
         moments,
-        border,
+        frame,
         edges,
         log,
         label_count,
@@ -374,8 +333,6 @@ def _close_group(
     _add_heat(
         starts, labels, runs, row, rows, width, height, grid, strip, touched, heat, label_count
     )
-    if rows > 1:
-        _mark_ends(starts, runs, marks, words)  # of the last row now, not of the first
 
 
 @compiled
@@ -390,14 +347,13 @@ def walk(
     starts,
     labels,
     run_nodes,
-    marks,
     nodes,
     sizes,
     strip,
     touched,
     heat,
     moments,
-    border,
+    frame,
     edges,
     log,
 ):
@@ -409,29 +365,25 @@ def walk(
         grid: cells of a heat map, each way.
         state: int64[STATE], zeros at first, but state[LOGGED] = -1 where edges go to the matrix.
         starts, labels, run_nodes: int32[2 * (width + SPARE)], two rows of runs.
-        marks: uint64[2 * words of 64 pixels], border pixels of two rows.
         nodes, sizes: int32[n * FIELDS] and int64[n]; n nodes, at least `width`.
         strip, touched: int64[label_count * (grid + 2)], zeros, and uint8[label_count], zeros.
         heat: int64[label_count * grid * grid], all written.
-        moments, border: int64[label_count * 2] and int64[label_count], zeros, added to.
+        moments, frame: int64[label_count * 2] and int64[label_count], zeros, added to.
         edges: int64[label_count ** 2], zeros, [smaller label, larger one]; unused with a log.
         log: int64[m * 2], (pair, edges) with the pair as an index of `edges`; m at least 4 * width.
 
     Returns True when all rows are done; False when `nodes` or `log` have no room for the next row.
     """
     data, like = as_bytes(pointer_to(pixels)), pointer_to(pixels)
-    words = (width + 63) >> 6
     while state[ROW] < height:
         row, half, runs_above = state[ROW], state[HALF], state[RUNS_ABOVE]
         here, there = half * (width + SPARE), (1 - half) * (width + SPARE)
         row_starts = item_pointer(pointer_to(starts), here)
         row_labels = item_pointer(pointer_to(labels), here)
         row_nodes = item_pointer(pointer_to(run_nodes), here)
-        row_marks = item_pointer(pointer_to(marks), half * words)
         above_starts = item_pointer(pointer_to(starts), there)
         above_labels = item_pointer(pointer_to(labels), there)
         above_nodes = item_pointer(pointer_to(run_nodes), there)
-        above_marks = item_pointer(pointer_to(marks), (1 - half) * words)
         runs = find_runs(
             data,
             row * width * pixel_bytes(like),
@@ -450,7 +402,6 @@ def walk(
             return False
         if state[LOGGED] >= 0 and state[LOGGED] + 2 * (runs + runs_above) > log.size >> 1:
             return False
-        _mark_ends(row_starts, runs, row_marks, words)
         if row == 0:
             _open_row(
                 row_starts,
@@ -467,8 +418,6 @@ def walk(
                 above_starts,
                 above_labels,
                 above_nodes,
-                above_marks,
-                words,
                 runs_above,
                 state[FIRST_ROW],
                 row,
@@ -482,7 +431,7 @@ def walk(
                 pointer_to(touched),
                 pointer_to(heat),
                 pointer_to(moments),
-                pointer_to(border),
+                pointer_to(frame),
                 pointer_to(edges),
                 pointer_to(log),
                 label_count,
@@ -491,18 +440,15 @@ def walk(
                 above_starts,
                 above_labels,
                 above_nodes,
-                above_marks,
                 row_starts,
                 row_labels,
                 row_nodes,
-                row_marks,
                 runs,
                 width,
                 row,
                 pointer_to(state),
                 pointer_to(nodes),
                 pointer_to(sizes),
-                pointer_to(border),
                 pointer_to(edges),
                 pointer_to(log),
                 label_count,
@@ -515,8 +461,6 @@ def walk(
         item_pointer(pointer_to(starts), there),
         item_pointer(pointer_to(labels), there),
         item_pointer(pointer_to(run_nodes), there),
-        pointer_to(marks),
-        _ZERO,
         state[RUNS_ABOVE],
         state[FIRST_ROW],
         height,
@@ -530,7 +474,7 @@ def walk(
         pointer_to(touched),
         pointer_to(heat),
         pointer_to(moments),
-        pointer_to(border),
+        pointer_to(frame),
         pointer_to(edges),
         pointer_to(log),
         label_count,

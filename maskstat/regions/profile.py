@@ -69,7 +69,7 @@ class PixelProfile:
     """What the pixels of a set of masks show under one catalogue: an identity, `+`, builtin `sum`.
 
     There are K classes and K + 1 labels: label K is "no class", ignored and unlisted pixels
-    together. Heat maps, adjacency and borders know it; components and sides are of classes only.
+    together. Heat maps and adjacency know it; components and sides are of classes only.
     Maps and positions are relative to each mask, so masks of different sizes add up.
 
     Attributes:
@@ -85,8 +85,7 @@ class PixelProfile:
             middles, 0 at the top left, in units of 2^-16. Each mask's sum is rounded to a unit
             before it is added (that is what keeps sums independent of their order), so a centre
             is off by less than 2^-17 a mask and pixel.
-        border: int64[K], pixels with a neighbour (above, below, left or right) of another label.
-            The edge of the mask is no border.
+        frame: int64[K], pixel edges of a class that are the mask's own edge.
         adjacency: int64[K + 1, K + 1], pixel edges between two labels; symmetric, diagonal 0.
         four, eight: connected components, where pixels join by edges only, or by corners too.
         sides: int64[K, 2, SIDE_BINS], heights and widths of the bounding boxes of the components
@@ -103,7 +102,7 @@ class PixelProfile:
     pixels: IntArray
     heat: IntArray
     moments: IntArray
-    border: IntArray
+    frame: IntArray
     adjacency: IntArray
     four: Components
     eight: Components
@@ -166,7 +165,7 @@ class PixelProfile:
             self.pixels + other.pixels,
             self.heat + other.heat,
             self.moments + other.moments,
-            self.border + other.border,
+            self.frame + other.frame,
             self.adjacency + other.adjacency,
             self.four + other.four,
             self.eight + other.eight,
@@ -234,19 +233,19 @@ class PixelProfile:
         return np.asarray(np.where(some > 0, found, 0.5))
 
     @property
-    def border_share(self) -> FloatArray:
-        """float64[K], share of a class's pixels that lie next to another label; 0 where absent."""
-        return np.asarray(self.border / np.maximum(self.class_pixels, 1))
+    def outline(self) -> IntArray:
+        """int64[K], pixel edges between a class and anything else, the mask's own edge included."""
+        return np.asarray(self.adjacency[:-1].sum(axis=1) + self.frame)
 
     @property
     def width(self) -> FloatArray:
-        """float64[K], typical thickness in pixels: 2 x pixels / border pixels.
+        """float64[K], typical width in pixels: 2 x pixels / outline; 0 where absent.
 
-        The width of long straight bands from 2 pixels on, half the side of a large square; 2 for
-        lines of one pixel. Infinite for a class that has no border at all.
+        a b / (a + b) of a rectangle of a x b pixels: the width of a long upright or level band of
+        any width, along the mask's edge too, and half the side of a square. Of slanted bands it
+        says less, at 45 degrees 29% (1 - 1 / sqrt 2), because steps make their outline longer.
         """
-        widths = 2 * self.class_pixels / np.maximum(self.border, 1)
-        return np.asarray(np.where(self.border > 0, widths, np.inf))
+        return np.asarray(2 * self.class_pixels / np.maximum(self.outline, 1))
 
     @property
     def neighbours(self) -> FloatArray:

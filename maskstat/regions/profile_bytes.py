@@ -30,7 +30,7 @@ from maskstat.regions.profile import (
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.tally import IntArray
 
-VERSION = 1
+VERSION = 2
 _HEAD = Struct("<4sBQI")  # magic, version, bytes inflated, bytes of the JSON part
 _MAGIC = b"mskP"
 _LEVEL = 1
@@ -52,7 +52,7 @@ def to_bytes(profile: PixelProfile) -> bytes:
         "edges": CountTable.of(first, second, profile.adjacency[first, second]),
         "sides": CountTable.of(owners, bins, sides[owners, bins]),
     }
-    arrays = [labels, profile.heat[labels], profile.moments, profile.border]
+    arrays = [labels, profile.heat[labels], profile.moments, profile.frame]
     for name in _PAIRS:
         arrays += [tables[name].keys, tables[name].counts]
     meta = {
@@ -125,7 +125,7 @@ def _profile(catalog: ClassCatalog, meta: dict[str, Any], numbers: IntArray) -> 
     _demand((np.diff(labels, prepend=-1) > 0).all() and (labels <= count).all())
     heat = np.zeros((count + 1, grid, grid), np.int64)
     heat[labels] = next(parts).reshape(shown, grid, grid)
-    moments, border = next(parts).reshape(count, 2).copy(), next(parts).copy()
+    moments, frame = next(parts).reshape(count, 2).copy(), next(parts).copy()
     tables = {name: _table(parts) for name in _PAIRS}
     profile = PixelProfile(
         catalog,
@@ -135,7 +135,7 @@ def _profile(catalog: ClassCatalog, meta: dict[str, Any], numbers: IntArray) -> 
         _pixels(heat, labels, grid),
         heat,
         moments,
-        border,
+        frame,
         _adjacency(tables["edges"], count),
         Components(count, tables["four_sizes"], tables["four_in_mask"]),
         Components(count, tables["eight_sizes"], tables["eight_in_mask"]),
@@ -198,9 +198,11 @@ def _sides(found: CountTable, count: int) -> IntArray:
 def check(profile: PixelProfile) -> None:
     """Raise ValueError where the parts of a profile contradict each other."""
     pixels, count = profile.class_pixels, len(profile.catalog)
-    _demand(((profile.border >= 0) & (profile.border <= pixels)).all())
-    # A pixel has four edges, and every edge between two labels is an edge of both.
+    # A pixel has four edges, and every edge between two labels is an edge of both. Neither sum
+    # below overflows: counts are up to MAX_PIXELS, and of up to MAX_CLASSES labels.
+    _demand(((profile.frame >= 0) & (profile.frame <= 4 * pixels)).all())
     _demand((profile.adjacency.sum(axis=1) <= 4 * profile.pixels).all())
+    _demand((profile.outline <= 4 * pixels).all())
     limit = pixels[:, None] << MOMENT_BITS
     _demand(((profile.moments >= 0) & (profile.moments <= limit)).all())
     _demand((profile.mask_count == 0) == (profile.extent == (0, 0)))

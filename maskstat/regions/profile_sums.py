@@ -51,7 +51,7 @@ class ProfileSum:
     _extent: tuple[int, int] = (0, 0)
     _heat: dict[int, IntArray] = field(default_factory=dict)
     _moments: IntArray = field(init=False)
-    _border: IntArray = field(init=False)
+    _frame: IntArray = field(init=False)
     _edges: CountTable = field(default_factory=CountTable.empty)
     _four: Components = field(init=False)
     _eight: Components = field(init=False)
@@ -66,7 +66,7 @@ class ProfileSum:
         count = len(self.catalog)
         check_size(count, self.grid)
         self._moments = np.zeros((count, 2), np.int64)
-        self._border = np.zeros(count, np.int64)
+        self._frame = np.zeros(count, np.int64)
         self._four = self._eight = Components.none(count)
 
     def add(self, name: str, shape: tuple[int, int], regions: RegionCounts) -> None:
@@ -95,7 +95,7 @@ class ProfileSum:
             else:
                 own += cells
         self._moments += other._moments
-        self._border += other._border
+        self._frame += other._frame
         self._edges += other._edges
         self._four += other._four
         self._eight += other._eight
@@ -131,12 +131,12 @@ class ProfileSum:
         self._add_smallest(masks, keys, number, sizes)
 
     def _add_labels(self, masks: list[Measured]) -> None:
-        """Moments, borders and adjacency."""
+        """Moments and outlines."""
         labels = np.concatenate([regions.labels for _, _, regions in masks])
         classes = labels < len(self.catalog)
         labels = labels[classes]
-        border = np.concatenate([regions.border for _, _, regions in masks])
-        np.add.at(self._border, labels, border[classes])
+        frame = np.concatenate([regions.frame for _, _, regions in masks])
+        np.add.at(self._frame, labels, frame[classes])
         repeats = [regions.labels.size for _, _, regions in masks]
         sides = np.repeat(np.array([shape for _, shape, _ in masks], np.int64), repeats, axis=0)
         sides = 2 * sides[classes]  # the middles were summed up in halves of a pixel
@@ -215,7 +215,7 @@ class ProfileSum:
             heat.sum(axis=(1, 2)) // self.grid**2,
             heat,
             self._moments.copy(),
-            self._border.copy(),
+            self._frame.copy(),
             adjacency,
             self._four,
             self._eight,

@@ -35,7 +35,7 @@ THIN_VALUES = 16
 OUTLIER_Z = 3.5
 OUTLIER_MASKS = 10
 MIN_COMPONENTS = 10
-THIN_SHARE = 0.5
+THIN_WIDTH = 4.0  # pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +240,7 @@ KINDS: dict[str, FindingKind] = {
             "thin-class",
             "info",
             "class",
-            "half of its pixels or more lie next to another class",
+            f"its typical width is up to {THIN_WIDTH:g} pixels",
             "train at full resolution: shrinking loses it, and labels a pixel off cost it most",
         ),
         FindingKind(
@@ -456,11 +456,7 @@ def check_ledger(catalog: ClassCatalog, ledger: MaskLedger, *, min_masks: int) -
 def check_profile(
     profile: PixelProfile, ledger: MaskLedger, *, min_components: int = MIN_COMPONENTS
 ) -> list[Finding]:
-    """What pixels show: classes in few components, and thin ones.
-
-    A band of w pixels has 2 border pixels for every w, so half of a class's pixels lie on a border
-    where it is 4 pixels wide.
-    """
+    """What pixels show: classes in few components, and thin ones (`PixelProfile.width`)."""
     names, components = profile.catalog.names, profile.components
     findings = []
     few = np.flatnonzero((components > 0) & (components < min_components))
@@ -472,11 +468,11 @@ def check_profile(
         holders = np.unique(rows[np.isin(ledger.classes, few)])
         files = sorted((ledger.names[row] for row in holders), key=natural_key)
         findings.append(Finding("few-components", int(few.size), tuple(files), details))
-    shares = profile.border_share
-    thin = np.flatnonzero(shares >= THIN_SHARE)
+    widths = profile.width
+    thin = np.flatnonzero((components > 0) & (widths <= THIN_WIDTH))
     if thin.size:
-        order = thin[np.argsort(-shares[thin], kind="stable")]
-        details = tuple({"class": names[k], "border_share": float(shares[k])} for k in order)
+        order = thin[np.argsort(widths[thin], kind="stable")]
+        details = tuple({"class": names[k], "width": float(widths[k])} for k in order)
         findings.append(Finding("thin-class", int(thin.size), (), details))
     return findings
 

@@ -16,7 +16,7 @@ from maskstat.naming import natural_key
 from maskstat.store.connection import translated
 from maskstat.store.records import Failure, ScanInfo
 from maskstat.store.rows import COLUMNS, opened
-from maskstat.store.schema import CHECKSUMS, PROFILES
+from maskstat.store.schema import CHECKSUMS, OUTLINES, PROFILES
 from maskstat.store.sealing import ROWS, Sealed
 
 
@@ -47,7 +47,7 @@ class KeptProfiles(Sealed):
     """The part of a store that keeps profiles; all methods raise StoreError."""
 
     def _profile_id(self, key: ProfileKey) -> int | None:
-        if self.version < PROFILES:
+        if self.version < OUTLINES:
             return None
         self._check_rows("profiles", key.scan.id)
         query = f"{ROWS['profiles']} AND digest = ? AND grid = ?"
@@ -57,7 +57,7 @@ class KeptProfiles(Sealed):
 
     def profile_grids(self, scan: ScanInfo, digest: str) -> list[int]:
         """Grids that some mask was measured on under a catalogue, the finest first."""
-        if self.version < PROFILES:
+        if self.version < OUTLINES:
             return []
         self._check_rows("profiles", scan.id)
         with translated(self.path):

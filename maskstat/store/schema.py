@@ -10,9 +10,10 @@ from maskstat.errors import StoreError, argument
 from maskstat.naming import printable
 
 APPLICATION_ID = 0x6D73746B  # "mstk"
-SCHEMA_VERSION = 7
-# The versions that first had them.
-PROFILES, READINGS, RUNS, CHECKSUMS, EXPOSURES, GROUPS = 2, 3, 4, 5, 6, 7
+SCHEMA_VERSION = 8
+# The versions that first had them. Profiles of before OUTLINES do not know outlines along the edges
+# of masks: they are never read, and masks are measured again.
+PROFILES, READINGS, RUNS, CHECKSUMS, EXPOSURES, GROUPS, OUTLINES = 2, 3, 4, 5, 6, 7, 8
 
 # Version -> what it added. A file is brought up to date by the statements it lacks.
 _ADDED = {
@@ -132,6 +133,13 @@ CREATE TABLE grouped_mask (       -- what the column says that the rule names
     label TEXT NOT NULL,
     PRIMARY KEY (scan, name)
 ) WITHOUT ROWID;
+""",
+    OUTLINES: """
+DELETE FROM profile_mask;
+DELETE FROM profile_block;
+DELETE FROM profile;
+DELETE FROM checksum WHERE about = 'profile';
+UPDATE checksum SET crc = 0 WHERE about = 'profiles';
 """,
 }
 _TABLE = re.compile(r"CREATE TABLE (\w+)")

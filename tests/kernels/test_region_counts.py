@@ -279,8 +279,13 @@ def test_sums(image: Labels, grid: int) -> None:
         np.testing.assert_array_equal(sums[:K], pixels[:K])
     fours, eights = (np.bincount(c.label, minlength=K) for c in (found.four, found.eight))
     assert (eights <= fours).all()
-    assert (found.border <= pixels[found.labels]).all()
     height, width = image.shape
+    assert found.frame.sum() == 2 * (height + width)
+    sides = 4 * pixels[found.labels] - found.frame  # a side within a label is one of two pixels
+    for first, second, edges in zip(*found.adjacency, strict=True):
+        sides[np.isin(found.labels, (first, second))] -= edges
+    assert (sides >= 0).all()
+    assert not (sides % 2).any()
     assert found.adjacency.edges.sum() <= height * (width - 1) + (height - 1) * width
 
 
@@ -303,17 +308,17 @@ def test_symmetries(image: Labels, grid: int) -> None:
     for turned, heat in turns:
         other = by_way("compiled", turned.astype(np.uint8), identity(), K, grid)
         np.testing.assert_array_equal(other.heat, heat)
-        np.testing.assert_array_equal(other.border, found.border)
+        np.testing.assert_array_equal(other.frame, found.frame)
         same(other.adjacency, found.adjacency)
         assert sizes(other) == sizes(found)
 
 
-def test_one_label_has_no_border(way: str) -> None:
+def test_one_label_touches_nothing_but_the_frame(way: str) -> None:
     """Nothing but one component, also of one pixel."""
     for shape in ((1, 1), (1, 300), (300, 1), (70, 130)):
         found = measure(np.full(shape, 7, np.uint8), (np.array([7]), np.array([2])), K, 4)
         assert found.labels.tolist() == [2]
-        assert found.border.tolist() == [0]
+        assert found.frame.tolist() == [2 * sum(shape)]
         assert found.adjacency.edges.size == 0
         assert found.four.size.tolist() == found.eight.size.tolist() == [shape[0] * shape[1]]
         place = [int(found.eight[k][0]) for k in range(2, 8)]

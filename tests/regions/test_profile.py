@@ -37,10 +37,10 @@ from maskstat.values.tally import Encoding, MaskTally, TallyTable
 from tests.support.region_oracle import (
     CROSS,
     SQUARE,
-    border_pixels,
     cell_overlap,
     components,
     edges_between,
+    frame_edges,
     label_map,
 )
 
@@ -176,8 +176,7 @@ def test_sums_are_those_of_the_label_maps(masks: Masks, grid: int) -> None:
         assert np.array_equal(profile.heat[k], heat + np.zeros((grid, grid), np.int64))
         if k == count:
             continue
-        border = sum(int((border_pixels(found) & (found == k)).sum()) for found in labels.values())
-        assert profile.border[k] == border
+        assert profile.frame[k] == sum(frame_edges(found, k) for found in labels.values())
         for axis in range(2):
             # Middles of the pixels, each mask's sum rounded to the unit, halves up.
             exact = [
@@ -288,25 +287,74 @@ def test_shares_are_shares(masks: Masks, grid: int) -> None:
     for shares in (profile.vertical, profile.horizontal):
         assert shares.sum(axis=1) == pytest.approx(occurs.astype(float))
         assert (shares >= 0).all()
-    assert ((profile.border_share >= 0) & (profile.border_share <= 1)).all()
     touches = profile.adjacency.any(axis=1)
     assert profile.neighbours.sum(axis=1) == pytest.approx(touches.astype(float))
-    finite = profile.width[np.isfinite(profile.width)]
-    assert (finite >= 2 - 1e-12)[profile.class_pixels[np.isfinite(profile.width)] > 0].all()
+    assert np.array_equal(profile.width >= 0.5, occurs)  # that of a single pixel
+    assert (profile.width[~occurs] == 0).all()
     assert profile.aspect > 0
     assert np.array_equal(profile.components, profile.eight.counts)
     assert (profile.eight.counts <= profile.four.counts).all()
 
 
-def test_a_band_is_as_wide_as_it_is() -> None:
-    pixels = np.zeros((40, 30), np.int64)
-    pixels[10:16] = 1
-    pixels[30] = 2
-    profile = profiled([("m", pixels)])
-    assert profile.width[1] == 6
-    assert profile.width[3] == 2
-    assert profile.border_share[[1, 3]].tolist() == [1 / 3, 1.0]
-    assert np.isinf(profiled([("m", np.zeros((4, 4), np.int64))]).width[0])
+@given(mask_lists)
+def test_an_outline_is_every_side_that_does_not_lie_within_a_class(masks: Masks) -> None:
+    profile, count = profiled(masks), len(FOUR)
+    expected = np.zeros(count, np.int64)
+    for _, pixels in masks:
+        around = np.pad(label_map(FOUR, pixels, GREY), 1, constant_values=-1)
+        for axis in (0, 1):
+            one, other = np.moveaxis(around, axis, 0)[1:], np.moveaxis(around, axis, 0)[:-1]
+            for k in range(count):
+                expected[k] += ((one == k) != (other == k)).sum()
+    assert profile.outline.tolist() == expected.tolist()
+    assert profile.width == pytest.approx(2 * profile.class_pixels / np.maximum(expected, 1))
+
+
+def width_of(pixels: NDArray[np.int64]) -> float:
+    """Typical width of class 1 in a mask of raw values."""
+    return float(profiled([("m", pixels)]).width[1])
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("top", [0, 7, None])
+@pytest.mark.parametrize("wide", [1, 2, 3, 5, 8, 20])
+def test_a_level_band_is_as_wide_as_it_is_wherever_it_lies(
+    wide: int, top: int | None, turned: bool
+) -> None:
+    """a b / (a + b) of any rectangle, and so the width of a long one; None: at the lower edge."""
+    for long in (1, 30, 100_000):
+        pixels = np.zeros((40, long), np.int64)
+        first = 40 - wide if top is None else top
+        pixels[first : first + wide] = 1
+        found = width_of(pixels.T if turned else pixels)
+        assert found == pytest.approx(wide * long / (wide + long), rel=1e-12)
+    assert found == pytest.approx(wide, rel=3e-4)
+
+
+@pytest.mark.parametrize("wide", [2, 3, 5, 8, 20])
+def test_a_band_at_45_degrees_seems_29_percent_narrower(wide: int) -> None:
+    """Its steps are sqrt 2 times as long as its sides; at any other angle less is lost."""
+    ys, xs = np.mgrid[:600, :600]
+    for slope in (0, 0.2, 0.5, 1):
+        upright = round(wide * np.hypot(1, slope))  # pixels of a column
+        middle = 100 + slope * (xs - 50)
+        pixels = ((ys >= middle) & (ys < middle + upright)).astype(np.int64)
+        pixels[:, :50] = pixels[:, 450:] = 0
+        exact = upright / np.hypot(1, slope)
+        factor = np.hypot(1, slope) / (1 + slope)
+        assert width_of(pixels) == pytest.approx(exact * factor, rel=0.06)
+        assert width_of(pixels) >= exact * np.sqrt(0.5) * 0.94
+    assert factor == pytest.approx(1 - 0.2929, abs=1e-4)
+
+
+def test_a_square_is_half_as_wide_as_its_side_and_a_line_of_one_pixel_is_one() -> None:
+    pixels = np.zeros((40, 4000), np.int64)
+    pixels[3:23, 100:120] = 1
+    assert width_of(pixels) == 10
+    assert width_of(np.ones((1, 1), np.int64)) == 0.5
+    line = np.zeros((40, 4000), np.int64)
+    line[9] = 1
+    assert width_of(line) == pytest.approx(1, abs=3e-4)
 
 
 def test_places_are_relative_to_each_mask() -> None:

@@ -63,29 +63,30 @@ def refused(data: bytes, catalog: ClassCatalog = FOUR) -> None:
         DATA[:-1],
         DATA + b"\0",
         DATA[:30],
-        HEAD.pack(b"mskP", 1, 0, 0),
-        HEAD.pack(b"mskP", 2, 9, 9) + DATA,
+        HEAD.pack(b"mskP", profile_bytes.VERSION, 0, 0),
+        HEAD.pack(b"mskP", profile_bytes.VERSION, 9, 9) + DATA,
     ],
 )
 def test_something_else(data: Any) -> None:
     refused(data)
 
 
-def test_another_catalogue_or_a_version_to_come() -> None:
+def test_another_catalogue_or_another_version() -> None:
     refused(DATA, FOUR.ignoring([1]))
     refused(DATA, ClassCatalog.numbered(4))
     head = list(HEAD.unpack_from(DATA))
-    head[1] = profile_bytes.VERSION + 1
-    refused(HEAD.pack(*head) + DATA[HEAD.size :])
+    for version in (profile_bytes.VERSION - 1, profile_bytes.VERSION + 1):
+        head[1] = version
+        refused(HEAD.pack(*head) + DATA[HEAD.size :])
 
 
 def test_no_memory_is_taken_for_what_a_header_claims() -> None:
     packed = zlib.compress(bytes(1 << 20))
     for claim in (1 << 60, 1 << 40, len(packed) * 1032 + 8):
-        refused(HEAD.pack(b"mskP", 1, claim, 0) + packed)
+        refused(HEAD.pack(b"mskP", profile_bytes.VERSION, claim, 0) + packed)
     bomb = zlib.compress(bytes(200 << 20))
     tracemalloc.start()
-    refused(HEAD.pack(b"mskP", 1, 8000, 0) + bomb)
+    refused(HEAD.pack(b"mskP", profile_bytes.VERSION, 8000, 0) + bomb)
     text = json.dumps({**json.loads(meta_of(DATA)), "grid": 256, "labels": 5}).encode()
     refused(packed_again(text, numbers_of(DATA)))
     peak = tracemalloc.get_traced_memory()[1]
@@ -114,7 +115,7 @@ def test_numbers_that_were_tampered_with(data: st.DataObject) -> None:
         profile = from_bytes(FOUR, packed_again(meta_of(DATA), numbers))
     except ValueError:
         return
-    for what in ("centres", "border_share", "neighbours", "vertical", "components", "aspect"):
+    for what in ("centres", "outline", "width", "neighbours", "vertical", "components", "aspect"):
         assert np.isfinite(getattr(profile, what)).all()
     assert (profile.eight.size_quantiles([0.5]) >= 0).all()
     assert profile + profile == sum([profile, profile])
@@ -132,7 +133,7 @@ def numbers_of(data: bytes) -> np.ndarray:
 
 def packed_again(text: bytes, numbers: np.ndarray) -> bytes:
     planes = numbers.astype("<i8").view(np.uint8).reshape(-1, 8).T.tobytes()
-    head = HEAD.pack(b"mskP", 1, len(text) + len(planes), len(text))
+    head = HEAD.pack(b"mskP", profile_bytes.VERSION, len(text) + len(planes), len(text))
     return head + zlib.compress(text + planes)
 
 
@@ -192,8 +193,9 @@ def with_components(name: str, part: str, table: CountTable) -> PixelProfile:
 
 TABLE = ONE.eight.sizes
 CONTRADICTIONS: dict[str, Callable[[], PixelProfile]] = {
-    "more border than pixels": lambda: replace(ONE, border=ONE.class_pixels + 1),
-    "negative border": lambda: replace(ONE, border=changed(ONE.border, 0, -1)),
+    "a longer outline than pixels have": lambda: replace(ONE, frame=4 * ONE.class_pixels),
+    "a longer frame than pixels have": lambda: replace(ONE, frame=4 * ONE.class_pixels + 1),
+    "a negative frame": lambda: replace(ONE, frame=changed(ONE.frame, 0, -1)),
     "half a pixel of heat": lambda: replace(
         ONE, heat=changed(ONE.heat, (0, 0, 0), int(ONE.heat[0, 0, 0]) + 1)
     ),

@@ -159,10 +159,13 @@ def test_classes_in_few_components(sample: Scan, least: int | None) -> None:
 
 def test_thin_classes_come_thinnest_first(sample: Scan) -> None:
     details = details_of(check_scan(sample), "thin-class")
-    shares = dict(zip(sample.catalog.names, sample.need_profile().border_share, strict=True))
-    assert set(details) == {name for name, share in shares.items() if share >= 0.5} == {"pole"}
-    found = [detail["border_share"] for detail in details.values()]
-    assert found == sorted(found, reverse=True)
+    widths = dict(zip(sample.catalog.names, sample.need_profile().width, strict=True))
+    assert {name: detail["width"] for name, detail in details.items()} == {
+        name: width for name, width in widths.items() if width <= 4
+    }
+    assert len(details) > 1
+    found = [detail["width"] for detail in details.values()]
+    assert found == sorted(found)
 
 
 def test_without_a_profile_components_are_found_only_where_nobody_asks(plain: Scan) -> None:
@@ -215,7 +218,8 @@ def test_the_document_has_the_numbers_of_the_profile(sample: Scan, plain: Scan) 
         assert sum(row["size_histogram"]) == sizes.size
         assert row["size_histogram"][-1] > 0
         assert set(row["share_under"]) == {str(size) for size in SMALL_SIZES}
-        assert row["border_pixels"] == profile.border[k]
+        assert row["outline"] == profile.outline[k]
+        assert row["width"] == 2 * profile.class_pixels[k] / profile.outline[k]
         assert row["centre"] == {"x": profile.centres[k, 1], "y": profile.centres[k, 0]}
         for found in row["neighbours"]:
             other = (
@@ -345,8 +349,7 @@ def test_scan_and_show_say_what_the_profile_shows(run: Run) -> None:
     assert first.code == 0
     for words in (
         "Pixel profile of 3 masks: 12 components, imbalance ratio 2, as diverse as 2.8 equal",
-        "Thin (half of its pixels or more next to another class): class_1 (100%, 2.0 px wide),"
-        " class_2 (100%, 2.0 px wide)",
+        "Thin (typical width up to 4 px): class_2 (0.5 px), class_1 (1.0 px)",
         "In fewer than 10 components: class_1 (3), class_2 (3), class_0 (6)",
         "Smallest by their median component: class_2 (1 px), class_1 (20 px)",
         "3 components of a single pixel in 1 class, most of class_2: first m0.npy at x 20, y 0",
@@ -390,7 +393,7 @@ def test_check_by_components(run: Run) -> None:
     found = run("check", "--min-components", "4", "--fail-on", "few-components")
     assert found.code == 1
     assert "class_1 (3), class_2 (3)" in found.out
-    assert "class_1 (100%), class_2 (100%)" in found.out
+    assert "class_2 (0.5 px), class_1 (1.0 px)" in found.out
     assert run("check", "--min-components", "3", "--fail-on", "few-components").code == 0
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import maskstat as ms
-from maskstat.errors import StoreError
+from maskstat.errors import ProfileError, StoreError
 from maskstat.store.profiles import MeasuredMask, ProfileKey
 from maskstat.store.records import Failure, ScanInfo, StoredMask
-from maskstat.store.schema import APPLICATION_ID, SCHEMA_VERSION
+from maskstat.store.schema import APPLICATION_ID, OUTLINES, SCHEMA_VERSION
 from maskstat.store.store import Store
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.tally import Encoding, MaskTally
@@ -239,6 +239,45 @@ def test_scanning_into_an_old_file_goes_on_from_it(old: Path, tmp_path: Path) ->
         assert scan.profile.mask_count == 1
     with ms.open_scan(old, "old") as scan:
         assert scan.histogram.pixels.tolist() == [3, 2, 2]
+
+
+def test_profiles_without_outlines_are_measured_again_and_never_read(tmp_path: Path) -> None:
+    """Those of earlier schemas, whose blocks have another number in the place of the frame's."""
+    (tmp_path / "masks").mkdir()
+    for number in range(3):
+        np.save(tmp_path / "masks" / f"{number}.npy", np.eye(3 + number, dtype=np.uint8))
+    path = tmp_path / "s.db"
+    with ms.scan(tmp_path / "masks", classes=2, db=path, profile=True) as scan:
+        expected = scan.need_profile()
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE profile_block SET content = x'00'")
+    connection.execute(f"PRAGMA user_version = {OUTLINES - 1}")
+    connection.commit()
+    connection.close()
+    path.chmod(0o444)
+    before = path.read_bytes()
+    with ms.open_scan(path) as scan:
+        assert scan.profile is None
+        assert scan.profile_state is None
+        with pytest.raises(ProfileError, match="profile=True"):
+            scan.need_profile()
+    with ms.merge([path], tmp_path / "merged.db") as merged:
+        assert merged.profile is None
+    assert path.read_bytes() == before
+    path.chmod(0o644)
+    with ms.scan(tmp_path / "masks", classes=2, db=path) as scan:
+        assert scan.profile is None
+    assert version_of(path) == (APPLICATION_ID, SCHEMA_VERSION)
+    with ms.scan(tmp_path / "masks", classes=2, db=path, profile=True) as scan:
+        assert scan.need_profile() == expected
+    with ms.open_scan(path) as scan:
+        assert scan.need_profile() == expected
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE profile SET digest = 'x'")
+    connection.commit()
+    connection.close()
+    with ms.open_scan(path) as scan, pytest.raises(StoreError):  # the sums of its rows count again
+        assert scan.profile is None
 
 
 # --- damage -----------------------------------------------------------------------------------

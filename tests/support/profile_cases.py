@@ -50,7 +50,7 @@ def made_up_profile(histogram: ClassHistogram, *, grid: int = 16, seed: int = 0)
         pixels=pixels,
         heat=heat,
         moments=(pixels[:-1, None] * draw.random((count, 2)) * (1 << MOMENT_BITS)).astype(np.int64),
-        border=(pixels[:-1] * draw.random(count)).astype(np.int64),
+        frame=((4 * pixels - adjacency.sum(axis=1))[:-1] * draw.random(count)).astype(np.int64),
         adjacency=adjacency,
         four=eight,
         eight=eight,

@@ -72,11 +72,11 @@ def edges_between(labels: NDArray[np.int64]) -> Counter[tuple[int, int]]:
     return found
 
 
-def border_pixels(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """bool[H, W], pixels with a neighbour of another label above, below, left or right."""
-    padded = np.pad(labels, 1, mode="edge")
+def frame_edges(labels: NDArray[np.int64], label: int) -> int:
+    """Pixel edges of a label along the mask's own edge: sides of its pixels with nothing beyond."""
+    padded = np.pad(labels, 1, constant_values=-1)
     around = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
-    return np.any([side != labels for side in around], axis=0)
+    return sum(int(((labels == label) & (side == -1)).sum()) for side in around)
 
 
 def regions_of(labels: NDArray[np.int64], class_count: int, grid: int) -> Any:
@@ -85,7 +85,6 @@ def regions_of(labels: NDArray[np.int64], class_count: int, grid: int) -> Any:
     present = np.unique(labels)
     rows, columns = cell_overlap(height, grid), cell_overlap(width, grid)
     ys, xs = np.mgrid[:height, :width]
-    border = border_pixels(labels)
     edges = sorted(edges_between(labels).items())
     tables = {}
     for name, structure in (("four", CROSS), ("eight", SQUARE)):
@@ -96,7 +95,7 @@ def regions_of(labels: NDArray[np.int64], class_count: int, grid: int) -> Any:
         present,
         np.array([rows @ (labels == k) @ columns.T for k in present]),
         np.array([[(2 * c + 1)[labels == k].sum() for c in (ys, xs)] for k in present]),
-        np.array([border[labels == k].sum() for k in present]),
+        np.array([frame_edges(labels, k) for k in present]),
         SimpleNamespace(
             first=np.array([a for (a, _), _ in edges], np.int64),
             second=np.array([b for (_, b), _ in edges], np.int64),
@@ -113,7 +112,7 @@ class Plain(NamedTuple):
     labels: Any
     heat: Any
     moments: Any
-    border: Any
+    frame: Any
     adjacency: Any
     four: Any
     eight: Any

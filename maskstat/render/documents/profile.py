@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -67,10 +66,10 @@ def class_documents(profile: PixelProfile) -> list[dict[str, Any]]:
     Keys: `index`, `name`, `components`, `components_by_edges`, `in_mask` (components in a mask
     that has the class: mean, median, most), `sizes` (pixels of a component: quantiles),
     `size_histogram` (components of 2^j up to 2^(j + 1) - 1 pixels), `share_under` (share of the
-    class's pixels in components of fewer pixels), `border_pixels`, `border_share`, `width` (twice
-    the pixels over the border pixels; null without border), `centre` (x and y, 0 to 1 from the
-    top left; null where absent), `box` (median width and height of a component's box, relative to
-    the mask's, to the next quarter octave), `neighbours` (class, share of the outline, pixel
+    class's pixels in components of fewer pixels), `outline` (pixel edges, the mask's own included),
+    `width` (twice the pixels over the outline; null where absent), `centre` (x and y, 0 to 1 from
+    the top left; null where absent), `box` (median width and height of a component's box, relative
+    to the mask's, to the next quarter octave), `neighbours` (class, share of the outline, pixel
     edges; the longest first) and `smallest` (pixels, mask, x, y).
     """
     eight, by_edges = profile.eight, profile.four.counts
@@ -79,7 +78,7 @@ def class_documents(profile: PixelProfile) -> list[dict[str, Any]]:
     histogram = eight.size_histogram
     in_mask = eight.in_mask_quantiles((0.5, 1.0))
     under = {size: eight.share_under(size) for size in SMALL_SIZES}
-    widths, border_share = profile.width.tolist(), profile.border_share
+    outlines, widths = profile.outline.tolist(), profile.width.tolist()
     centres, boxes = profile.centres, profile.side_quantiles(0.5)
     shares = profile.neighbours
     return [
@@ -96,9 +95,8 @@ def class_documents(profile: PixelProfile) -> list[dict[str, Any]]:
             "sizes": dict(zip(_SIZE_SHARES, sizes[k].tolist(), strict=True)),
             "size_histogram": np.trim_zeros(histogram[k], "b").tolist(),
             "share_under": {str(size): float(share[k]) for size, share in under.items()},
-            "border_pixels": int(profile.border[k]),
-            "border_share": float(border_share[k]),
-            "width": widths[k] if math.isfinite(widths[k]) else None,
+            "outline": outlines[k],
+            "width": widths[k] if counts[k] else None,
             "centre": (
                 {"x": float(centres[k, 1]), "y": float(centres[k, 0])} if counts[k] else None
             ),

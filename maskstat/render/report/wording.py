@@ -104,12 +104,12 @@ def profile_notes(document: Mapping[str, Any]) -> list[str]:
     notes = [] if profile is None else [*unmeasured_lines(profile), *profile_lines(profile)]
     if document["profile_command"] is not None:
         notes.append(
-            "Heat maps, components, borders and adjacency need a pixel profile; what adds one:"
+            "Heat maps, components, widths and adjacency need a pixel profile; what adds one:"
             f" {document['profile_command']}"
         )
     elif profile is None and document["findings"] is not None:
         notes.append(
-            "Heat maps, components, borders, adjacency and examples need files of masks; these were"
+            "Heat maps, components, widths, adjacency and examples need files of masks; these were"
             " counted in memory."
         )
     return notes
@@ -203,7 +203,6 @@ PROFILE_COLUMNS = (
     ("median", "median (px)"),
     ("largest", "largest (px)"),
     ("small", f"pixels in components under {SMALL} px"),
-    ("border", "pixels next to another class"),
     ("width", "typical width (px)"),
     ("x", "centre, from the left"),
     ("y", "centre, from the top"),
@@ -228,8 +227,8 @@ def profile_rows(document: Mapping[str, Any]) -> list[ProfileRow]:
             row["sizes"]["most"],
         )
         cells: list[tuple[float | str, str]] = [(count, f"{count:,}") for count in counts]
-        shares: list[float | None] = [row["share_under"][str(SMALL)], row["border_share"]]
-        cells += [(share, percent(share)) for share in shares if share is not None]
+        small = row["share_under"][str(SMALL)]
+        cells.append((small, percent(small)))
         width, centre = row["width"], row["centre"]
         cells.append(("", "") if width is None else (width, f"{width:.1f}"))
         for axis in ("x", "y"):

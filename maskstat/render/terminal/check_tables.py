@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from maskstat.naming import counted, percent, printable
+from maskstat.naming import counted, printable
 from maskstat.render.terminal.failures import failure_lines
 from maskstat.render.terminal.fitting import LAST, Fitted, TableColumn
 from maskstat.statistics.quality import SEVERITIES
@@ -87,7 +87,7 @@ _DESCRIPTIONS: dict[str, Any] = {
     "absent-class": lambda d: d["class"],
     "few-masks": lambda d: f"{d['class']} (in {d['masks']})",
     "few-components": lambda d: f"{d['class']} ({d['components']})",
-    "thin-class": lambda d: f"{d['class']} ({percent(d['border_share'])})",
+    "thin-class": lambda d: f"{d['class']} ({d['width']:.1f} px)",
     "duplicate": lambda d: " = ".join(d["masks"][:_SHOWN]) + ("..." if len(d["masks"]) > 3 else ""),
     "ambiguous-pair": lambda d: f"{d['mask']} ({' or '.join(d['images'][:_SHOWN])})",
     "exif-rotated": lambda d: f"{d['image']} (orientation {d['orientation']})",

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from maskstat.errors import argument, spelled
-from maskstat.naming import counted, percent, printable
-from maskstat.statistics.quality import MIN_COMPONENTS, THIN_SHARE
+from maskstat.naming import counted, printable
+from maskstat.statistics.quality import MIN_COMPONENTS, THIN_WIDTH
 
 _SHOWN = 5
 
@@ -28,15 +28,10 @@ def profile_lines(profile: Mapping[str, Any]) -> Iterable[str]:
         )
     yield line
     rows = [row for row in profile["classes"] if row["components"]]
-    thin = sorted(
-        (row for row in rows if row["border_share"] >= THIN_SHARE),
-        key=lambda row: -row["border_share"],
-    )
+    thin = sorted((row for row in rows if row["width"] <= THIN_WIDTH), key=lambda row: row["width"])
     if thin:
-        named = _listed(
-            thin, lambda row: f"{percent(row['border_share'])}, {row['width']:.1f} px wide"
-        )
-        yield f"Thin (half of its pixels or more next to another class): {named}"
+        named = _listed(thin, lambda row: f"{row['width']:.1f} px")
+        yield f"Thin (typical width up to {THIN_WIDTH:g} px): {named}"
     few = sorted(
         (row for row in rows if row["components"] < MIN_COMPONENTS),
         key=lambda row: row["components"],
