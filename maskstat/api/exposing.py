@@ -22,7 +22,7 @@ from maskstat.exposure.heat_maps import ApproximateExposure, approximate
 from maskstat.exposure.recipe import Recipe
 from maskstat.naming import counted, printable
 from maskstat.sampling.table import SamplingTable, load_sampling
-from maskstat.scanning import exposing
+from maskstat.scanning.exposing import MOST_CROPS, ExposureShelf
 from maskstat.scanning.recording import Progress
 from maskstat.scanning.stored_scan import StoredScan
 from maskstat.weights.choices import Unlisted
@@ -47,23 +47,16 @@ def exposed(
         make: where masks are decoded; None decodes none.
     """
     recipe = _recipe(scan, asked)
-    if crops is not None and not 1 <= crops <= exposing.MOST_CROPS:
-        raise ParameterError(f"is from 1 to {exposing.MOST_CROPS:,}", parameter="crops")
+    if crops is not None and not 1 <= crops <= MOST_CROPS:
+        raise ParameterError(f"is from 1 to {MOST_CROPS:,}", parameter="crops")
     with values_explained(scan):
         heed_unlisted(scan.histogram, unlisted)
     table = load_sampling(sampler) if isinstance(sampler, (str, Path)) else sampler
-    wanted = crops or exposing.crops_kept(scan, recipe) or exposing.CROPS
+    shelf = ExposureShelf.of(scan, recipe, crops=crops, presence=presence)
     if make is not None:
-        exposing.make(
-            scan,
-            recipe,
-            crops=wanted,
-            presence=presence,
-            executor=make,
-            on_progress=on_progress,
-        )
+        shelf.fill(scan, make, on_progress)
     try:
-        counts = exposing.exposure(scan, recipe, crops=wanted, presence=presence)
+        counts = shelf.counts()
     except ExposureError as error:
         error.remedy = error.remedy or _making(
             asked,
@@ -72,7 +65,7 @@ def exposed(
             unlisted="ignore" if scan.histogram.unlisted_pixels else None,
         )
         raise
-    if not allow_incomplete and (lacking := exposing.left_out(scan, recipe)):
+    if not allow_incomplete and (lacking := shelf.left_out()):
         raise IncompleteScanError(
             f"{counted(len(lacking), 'mask')} could not be cropped, first"
             f" {printable(lacking[0].mask)} ({lacking[0].text})",
@@ -106,8 +99,7 @@ def approximated(
 def _recipe(scan: StoredScan, asked: Mapping[str, Any]) -> Recipe:
     """The recipe asked for. Raises ParameterError where it names a class that there is not."""
     recipe = recipe_of(**asked)
-    if recipe.padding is not None and recipe.padding >= len(scan.catalog):
-        raise ParameterError(f"{recipe.padding} is the index of no class", parameter="padding")
+    recipe.check_padding(len(scan.catalog))
     return recipe
 
 

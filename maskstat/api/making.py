@@ -10,6 +10,7 @@ from pathlib import Path
 from maskstat.api.drafts import check_draft, write_draft
 from maskstat.api.scan import Scan
 from maskstat.executors.choices import ExecutorName
+from maskstat.exposure.asking import Asked, Crop, Scale
 from maskstat.readers.choices import Channel, Channels
 from maskstat.scanning import pipeline, stored_scan
 from maskstat.scanning.listing import splits_of
@@ -48,6 +49,11 @@ def scan(
     profile: bool = False,
     grid: int | None = None,
     group_by: str | GroupRule | None = None,
+    recipe: Asked | None = None,
+    crop: Crop | None = None,
+    scale: Scale | None = None,
+    cat_max_ratio: float | None = None,
+    presence: bool = False,
     timeout: float | None = None,
     workers: int | None = None,
     memory: int | str | None = None,
@@ -98,6 +104,8 @@ def scan(
             "folder", "file" (whose planes are masks), "column:NAME" of the table that lists them,
             or a regular expression whose captured part of a name is the group. It is kept with
             the scan; None leaves what is kept. "mask" makes each a group of its own.
+        recipe, crop, scale, cat_max_ratio, presence: what training sees, as `Scan.exposure` takes
+            them, is worked out and kept as well: pixels are decoded once for all of it.
         timeout: seconds that a mask may take over a network, tries and pauses included, or a piece
             of a file of many masks; 600 by default.
         workers: threads; by default one a usable CPU, more where reading waits for a network.
@@ -147,6 +155,11 @@ def scan(
         profile=profile,
         grid=grid,
         group_by=group_by,
+        recipe=recipe,
+        crop=crop,
+        scale=scale,
+        cat_max_ratio=cat_max_ratio,
+        presence=presence,
         timeout=timeout,
         workers=workers,
         memory=memory,
@@ -222,6 +235,11 @@ def scan_splits(
     profile: bool = False,
     grid: int | None = None,
     group_by: str | GroupRule | None = None,
+    recipe: Asked | None = None,
+    crop: Crop | None = None,
+    scale: Scale | None = None,
+    cat_max_ratio: float | None = None,
+    presence: bool = False,
     timeout: float | None = None,
     workers: int | None = None,
     memory: int | str | None = None,
@@ -275,6 +293,11 @@ def scan_splits(
                 profile=profile,
                 grid=grid,
                 group_by=group_by,
+                recipe=recipe,
+                crop=crop,
+                scale=scale,
+                cat_max_ratio=cat_max_ratio,
+                presence=presence,
                 timeout=timeout,
                 workers=workers,
                 memory=memory,

@@ -30,6 +30,7 @@ from maskstat.cli.recipes import (
     CatMaxRatio,
     CropOption,
     DropLast,
+    PresenceOption,
     RecipeOption,
     SamplerOption,
     ScaleOption,
@@ -65,10 +66,7 @@ def command(
             "Default: those that are kept, or 24.",
         ),
     ] = None,
-    presence: Annotated[
-        bool,
-        typer.Option("--presence", help="The exact chance of each class to be in a crop."),
-    ] = False,
+    presence: PresenceOption = False,
     workers: Annotated[
         int | None,
         typer.Option("--workers", metavar="N", parser=whole(1), help="Threads or processes."),

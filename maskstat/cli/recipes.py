@@ -30,7 +30,7 @@ RecipeOption = Annotated[
         metavar="NAME|FILE",
         autocompletion=beginning(_named),
         help="What training does to masks: mmseg-cityscapes, mmseg-ade20k, torchvision-reference, "
-        "deeplab, or a YAML file. The other options here change it.",
+        "deeplab, or a YAML file. --crop, --scale and --cat-max-ratio change it.",
     ),
 ]
 CropOption = Annotated[
@@ -54,6 +54,9 @@ CatMaxRatio = Annotated[
         parser=number,
         help="Crops in which one class has this share are drawn anew, as mmsegmentation does.",
     ),
+]
+PresenceOption = Annotated[
+    bool, typer.Option("--presence", help="The exact chance of each class to be in a crop.")
 ]
 SamplerOption = Annotated[
     Path | None,

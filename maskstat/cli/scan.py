@@ -39,6 +39,14 @@ from maskstat.cli.reading import (
     PagesOption,
     PanopticOption,
 )
+from maskstat.cli.recipes import (
+    AskedRecipe,
+    CatMaxRatio,
+    CropOption,
+    PresenceOption,
+    RecipeOption,
+    ScaleOption,
+)
 from maskstat.executors.choices import EXECUTORS, ExecutorName
 from maskstat.naming import counted, printable
 
@@ -152,6 +160,11 @@ def command(
         ),
     ] = None,
     group_by: GroupByOption = None,
+    recipe: RecipeOption = None,
+    crop: CropOption = None,
+    scale: ScaleOption = None,
+    cat_max_ratio: CatMaxRatio = None,
+    presence: PresenceOption = False,
     timeout: Annotated[
         int | None,
         typer.Option(
@@ -205,8 +218,9 @@ def command(
     """Count every mask of a source, exactly.
 
     The counts go into the store, where the other commands find them. Scanning the same source
-    again decodes only what is new or changed. Exit code 3 means that some masks could not be
-    counted; they are listed with their reasons.
+    again decodes only what is new or changed. With --profile and a recipe, pixels are looked at as
+    well, in the same pass. Exit code 3 means that some masks could not be counted; they are listed
+    with their reasons.
     """
     from maskstat.api.making import Splits, scan, scan_splits
     from maskstat.render.documents.scan import scan_document
@@ -238,6 +252,11 @@ def command(
             profile=profile,
             grid=grid,
             group_by=group_by,
+            recipe=recipe,
+            crop=crop,
+            scale=scale,
+            cat_max_ratio=cat_max_ratio,
+            presence=presence,
             timeout=timeout,
             workers=workers,
             memory=memory,
@@ -255,6 +274,8 @@ def command(
         reads = reads_along() and not json and draft is None
         about = _about(db, wrong or _to_train_on(scans)) if wrong or reads else ""
         nexts = after_counts(_to_train_on(scans)[0], about) if reads and not wrong else []
+        if nexts and (asked := AskedRecipe(recipe, crop, scale, cat_max_ratio)):
+            nexts = [f"maskstat exposure{asked}{about}"]
     in_no_split = found.in_no_split if isinstance(found, Splits) else 0
     if split and json:
         print_json({"scans": documents, "in_no_split": in_no_split})

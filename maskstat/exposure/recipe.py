@@ -83,6 +83,11 @@ class Recipe:
         text = json.dumps(said, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def check_padding(self, class_count: int) -> None:
+        """Raise ParameterError where crops are filled with a class that there is not."""
+        if self.padding is not None and self.padding >= class_count:
+            raise ParameterError(f"{self.padding} is the index of no class", parameter="padding")
+
     def view(self, shape: Shape, size: Shape) -> CropView:
         """Crops of a mask of this shape at this size."""
         crop = self.crop or size

@@ -7,7 +7,7 @@ number, neither with those in the store nor with those listed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,7 +16,6 @@ from maskstat.scanning.listing import Listing
 from maskstat.scanning.resuming import Resumed
 from maskstat.showing import one_line
 from maskstat.sources.base import Entry
-from maskstat.store.profiles import ProfileKey
 from maskstat.store.records import Failure, KeptMark
 from maskstat.store.store import Store
 from maskstat.values.tally import Encoding
@@ -52,6 +51,7 @@ class Pending:
     Attributes:
         listed: masks that must be read, so far.
         again: names of those among them that are counted and unchanged, but not measured yet.
+        done: of those, by name, which of those that measure masks have them already.
         changed: masks among them that the store has with another mark or reading.
         unchanged: masks that the store has as they are.
         gone: masks that the store had and that are in the listing no more, after `forget_gone`.
@@ -66,23 +66,24 @@ class Pending:
         *,
         refuses: Callable[[Encoding], bool],
         rescan: bool,
-        profile: ProfileKey | None = None,
+        measured: Sequence[Container[str]] = (),
     ):
         """Begin.
 
         Args:
             refuses: whether a mask of this encoding must be read again.
             rescan: whether every mask must.
-            profile: for which masks must be measured; None where none need be.
+            measured: names of the masks that each of those has that measure masks, too.
         """
         self.listed = self.changed = self.unchanged = self.gone = 0
         self.again: set[str] = set()
+        self.done: dict[str, tuple[int, ...]] = {}
         self.doubles: list[Failure] = []
         self._done = False
         self._store, self._resumed, self._listing = store, resumed, listing
         self._rescan = rescan
         self._refuses = lru_cache(256)(lambda text: refuses(Encoding.from_text(text)))
-        self._measured = None if profile is None else store.measured(profile)
+        self._measured = measured
         self._seen: set[str] = set()
 
     @property
@@ -114,9 +115,12 @@ class Pending:
                         self.changed += 1
                     else:
                         self.unchanged += 1
-                        if measured is None or name in measured:
+                        done = tuple(at for at, has in enumerate(measured) if name in has)
+                        if len(done) == len(measured):
                             continue
                         self.again.add(name)
+                        if done:
+                            self.done[name] = done
                 self.listed += 1
                 yield entry
         self._done = True

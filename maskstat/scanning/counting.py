@@ -19,7 +19,7 @@ from maskstat.memory import with_memory
 from maskstat.readers import formats
 from maskstat.readers.options import ReadOptions
 from maskstat.scanning.mask_reader import Reader
-from maskstat.scanning.measuring import Measured, Measurer, ProfilePart
+from maskstat.scanning.measuring import Measured, Measurer, Part
 from maskstat.scanning.plane_entries import PlaneEntry
 from maskstat.scanning.worker_chunks import DIED, Unseen, outcomes_of, settled, unseen
 from maskstat.sources.base import Entry
@@ -34,10 +34,10 @@ _MANY_MASKS = 100_000  # a process that joined a cluster counts enough to load i
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """Counts masks, and measures them where there is a measurer; safe to use from many threads.
+    """Counts masks, and has a measurer look at their pixels; safe to use from many threads.
 
     Files of more than `stream_above` bytes are read in pieces where their format can be. With
-    `count_only` what a measurer would measure is left out of its profile. It is the
+    `count_only` what a measurer would measure is left out. It is the
     `maskstat.executors.base.Work` of a scan.
     """
 
@@ -53,15 +53,15 @@ class Counter:
     @property
     def bulky(self) -> bool:
         """Parts of a profile are large."""
-        return self.measurer is not None
+        return self.measurer is not None and self.measurer.bulky
 
     def __call__(self, items: Sequence[Entry]) -> Iterator[Outcome]:
         """The outcomes of a chunk's masks; with some comes what this thread has measured."""
         last = len(items) - 1
         for at, entry in enumerate(items):
             outcome = self.count(entry)
-            part = None if self.measurer is None else self.measurer.take(last=at == last)
-            yield outcome if part is None else Measured(outcome, part)
+            parts = None if self.measurer is None else self.measurer.take(last=at == last)
+            yield outcome if parts is None else Measured(outcome, parts)
 
     def expect(self, items: int, size: int) -> None:
         """Hear how much there is to do in this process: compiled kernels may pay."""
@@ -69,8 +69,10 @@ class Counter:
 
     def to_send(self, items: Sequence[Entry], at_once: int) -> ChunkCount:
         """What a worker does with a chunk: with what is known of these masks, not of all others."""
-        options = self.options.of_masks([entry.name for entry in items])
-        return ChunkCount(replace(self, options=options), items, at_once)
+        names = [entry.name for entry in items]
+        measurer = None if self.measurer is None else self.measurer.of_masks(names)
+        part = replace(self, options=self.options.of_masks(names), measurer=measurer)
+        return ChunkCount(part, items, at_once)
 
     def received(self, results: Sequence[Outcome | Unseen[Failure]]) -> list[Outcome]:
         """The outcomes that a worker gave; masks whose files are gone for everybody have failed.
@@ -99,7 +101,8 @@ class Counter:
         try:
             if entry.size > self.stream_above:
                 tally = self._streamed(entry)
-                self._leave_out(entry, self._large)
+                large = too_large_to_be_whole(self.stream_above)
+                self._leave_out(entry, large, for_good=True)
             elif self.measurer is not None and not self.count_only:
                 tally = self.measurer.read(entry, self._reader, alone=alone)
             else:
@@ -121,13 +124,9 @@ class Counter:
         with entry.open() as file:
             return formats.read_tally_stream(file, entry.name, self.options)
 
-    @property
-    def _large(self) -> str:
-        return too_large_to_be_whole(self.stream_above)
-
-    def _leave_out(self, entry: Entry, reason: str) -> None:
+    def _leave_out(self, entry: Entry, reason: str, *, for_good: bool = False) -> None:
         if self.measurer is not None:
-            self.measurer.leave_out(entry, reason)
+            self.measurer.leave_out(entry, reason, for_good=for_good)
 
 
 def too_large_to_be_whole(stream_above: int) -> str:
@@ -138,23 +137,23 @@ def too_large_to_be_whole(stream_above: int) -> str:
 class Outcomes:
     """What became of the masks of a chunk. It is pickled in columns.
 
-    `part` is what was measured of all of them, `unseen` those whose files a worker does not see.
+    `parts` are what was measured of all of them, `unseen` those whose files a worker does not see.
     """
 
     def __init__(
         self,
         outcomes: Sequence[StoredMask | Failure],
-        part: ProfilePart | None = None,
+        parts: tuple[Part, ...] | None = None,
         unseen: Sequence[Unseen[Failure]] = (),
     ):
-        self.outcomes, self.part, self.unseen = outcomes, part, unseen
+        self.outcomes, self.parts, self.unseen = outcomes, parts, unseen
 
     def __iter__(self) -> Iterator[Outcome | Unseen[Failure]]:
-        """Those that are unseen, then all others, the last one with the part."""
+        """Those that are unseen, then all others, the last one with the parts."""
         yield from self.unseen
         last = len(self.outcomes) - 1
         for at, outcome in enumerate(self.outcomes):
-            yield outcome if at < last or self.part is None else Measured(outcome, self.part)
+            yield outcome if at < last or self.parts is None else Measured(outcome, self.parts)
 
     def __reduce__(self) -> tuple[object, ...]:
         masks = [one for one in self.outcomes if isinstance(one, StoredMask)]
@@ -170,7 +169,7 @@ class Outcomes:
         )
         marks = [(mask.tally.name, mask.size, mask.stamp) for mask in masks]
         packed = tuple(map(_packed, columns))
-        return _unpack, (list(numbers), packed, marks, failures, self.part, self.unseen)
+        return _unpack, (list(numbers), packed, marks, failures, self.parts, self.unseen)
 
 
 def _packed(numbers: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> tuple[str, bytes]:
@@ -188,7 +187,7 @@ def _unpack(
     packed: tuple[tuple[str, bytes], ...],
     marks: list[tuple[str, int, int | str]],
     failures: list[Failure],
-    part: ProfilePart | None,
+    parts: tuple[Part, ...] | None,
     unseen: Sequence[Unseen[Failure]],
 ) -> Outcomes:
     used, shapes, lengths, values, counts = (
@@ -204,7 +203,7 @@ def _unpack(
             name, (height, width), encodings[number], values[start:stop], counts[start:stop]
         )
         outcomes.append(StoredMask(tally, size, stamp))
-    return Outcomes([*outcomes, *failures], part, unseen)
+    return Outcomes([*outcomes, *failures], parts, unseen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,10 +223,12 @@ class ChunkCount:
         entries = {entry.name: entry for entry in self.entries}
         outcomes: list[StoredMask | Failure] = []
         missing: list[Unseen[Failure]] = []
-        part: ProfilePart | None = None
+        parts: tuple[Part, ...] | None = None
         for outcome in outcomes_of(self.counter, self.entries, self.at_once):
             if isinstance(outcome, Measured):
-                part = outcome.part if part is None else part.joined(outcome.part)
+                for mine, other in zip(parts or (), outcome.parts, strict=False):
+                    mine.join(other)
+                parts = parts or outcome.parts
                 outcome = outcome.outcome
             missed = None
             if isinstance(outcome, Failure):
@@ -236,4 +237,4 @@ class ChunkCount:
                 outcomes.append(outcome)
             else:
                 missing.append(missed)
-        return Outcomes(outcomes, part, missing)
+        return Outcomes(outcomes, parts, missing)

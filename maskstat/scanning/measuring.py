@@ -1,90 +1,145 @@
-"""Measuring the pixels of masks for a profile, on the threads that decode them.
+"""Looking at the pixels of masks, on the threads that decode them: for a profile, and for recipes.
 
-In come entries; out come their counts, and parts of the profile. Threads add up what they measure
-in parts, and hand a part over with the outcome of its last mask. So whoever takes outcomes in has
-the counts of a part's masks before the part.
+In come entries; out come their counts, and parts of what each consumer makes of the pixels, which
+are decoded once for all of them. Threads add up what they find in parts, and hand these over with
+the outcome of their last mask. So whoever takes outcomes in has the counts of a part's masks before
+the part.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
 from maskstat.regions.profile import check_size
 from maskstat.regions.profile_sums import ProfileSum
 from maskstat.scanning.mask_reader import Reader
 from maskstat.sources.base import Entry
-from maskstat.store.profiles import MeasuredMask, ProfileKey
-from maskstat.store.records import Failure, ScanInfo, StoredMask
+from maskstat.store.profiles import MeasuredMask
+from maskstat.store.records import Failure, StoredMask
 from maskstat.values.catalog import ClassCatalog
-from maskstat.values.tally import MaskTally
+from maskstat.values.tally import IntArray, MaskTally
+
+if TYPE_CHECKING:
+    from maskstat.kernels.crops import Runs
 
 PART_SECONDS = 0.2
 
 
-class ProfilePart(NamedTuple):
-    """What one thread measured of some masks: their sum, and which masks they are."""
+class LabelledPixels:
+    """A decoded mask under a catalogue, for all that look at it.
 
-    total: ProfileSum
-    masks: tuple[MeasuredMask, ...]
+    Attributes:
+        tally: its counts.
+        pixels: raw values (H, W).
+        targets: int64[V], the class of each value of the tally, below 0 for none.
+    """
 
-    def joined(self, other: ProfilePart) -> ProfilePart:
-        """Both as one; they are used up."""
-        self.total.absorb(other.total)
-        return ProfilePart(self.total, self.masks + other.masks)
+    def __init__(self, tally: MaskTally, pixels: NDArray[np.integer], catalog: ClassCatalog):
+        self.tally, self.pixels = tally, pixels
+        self.targets = catalog.targets_of(tally.encoding, tally.values)
+
+    @cached_property
+    def runs(self) -> tuple[Runs, IntArray]:
+        """Runs of its classes, and which classes these are: `maskstat.kernels.crops.runs_of`."""
+        from maskstat.kernels.crops import runs_of
+
+        return runs_of(self.pixels, self.tally.values, self.targets)
+
+
+class Part(Protocol):
+    """What one consumer found in some masks. It can be pickled."""
+
+    def join(self, other: Any) -> None:
+        """Take in another part, which is used up."""
+
+    def settle(self) -> None:
+        """Become as small as it can be: it is handed over."""
+
+
+class Consumer(Protocol):
+    """What something is made by of the pixels of masks; safe to use from many threads."""
+
+    @property
+    def bulky(self) -> bool:
+        """Whether parts are large."""
+
+    def begin(self) -> Any:
+        """A part of no masks."""
+
+    def make(self, entry: Entry, seen: LabelledPixels) -> Any:
+        """What is made of a mask. Raises MaskError where it can't be, and MemoryError."""
+
+    def add(self, part: Any, entry: Entry, made: Any) -> None:
+        """Add what was made of a mask to a part."""
+
+    def leave_out(self, part: Any, entry: Entry, reason: str, *, for_good: bool) -> None:
+        """Note that a mask is counted, and why nothing is made of it."""
+
+    def of_masks(self, names: Sequence[str]) -> Consumer:
+        """The same, for these masks only: without what it knows of all others."""
 
 
 class Measured(NamedTuple):
-    """The outcome of a mask with which a part ends, and the part."""
+    """The outcome of a mask with which parts end, and a part for each consumer."""
 
     outcome: StoredMask | Failure
-    part: ProfilePart
+    parts: tuple[Part, ...]
 
 
-class _OpenPart(threading.local):
-    """The part that a thread is filling."""
+class _Open(threading.local):
+    """The parts that a thread is filling."""
 
     def __init__(self) -> None:
-        self.total: ProfileSum | None = None
-        self.masks: list[MeasuredMask] = []
-        self.opened = 0.0
+        self.parts: tuple[Any, ...] | None = None
+        self.since = 0.0
 
 
 class Measurer:
-    """Reads masks and measures them under one catalogue; safe to use from many threads.
+    """Reads masks, and lets consumers look at their pixels; safe to use from many threads.
 
-    Each thread fills a part of its own; `take` hands it over.
-
-    Raises:
-        ParameterError: too many classes or cells, as `maskstat.regions.profile.check_size`.
+    Each thread fills parts of its own; `take` hands them over. `done` says by the name of a mask
+    which of the consumers have it already.
     """
 
-    def __init__(self, catalog: ClassCatalog, grid: int):
-        check_size(len(catalog), grid)
-        self.catalog, self.grid = catalog, grid
-        self._open = _OpenPart()
+    def __init__(
+        self,
+        catalog: ClassCatalog,
+        consumers: Sequence[Consumer],
+        done: Mapping[str, Sequence[int]] | None = None,
+    ):
+        self.catalog, self.consumers = catalog, tuple(consumers)
+        self.done: Mapping[str, Sequence[int]] = {} if done is None else done
+        self._open = _Open()
 
     def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.catalog, self.grid)
+        return type(self), (self.catalog, self.consumers, self.done)
 
-    @classmethod
-    def for_scan(cls, catalog: ClassCatalog, grid: int) -> Measurer | None:
-        """For this catalogue, or None where its classes are still to be inferred. Raises alike."""
-        check_size(max(1, len(catalog)), grid)
-        return cls(catalog, grid) if len(catalog) else None
+    @property
+    def bulky(self) -> bool:
+        """Whether parts are large."""
+        return any(consumer.bulky for consumer in self.consumers)
 
-    def key(self, scan: ScanInfo) -> ProfileKey:
-        """Where a store keeps the profile of a scan that this measures."""
-        return ProfileKey(scan, self.catalog.digest, self.grid)
+    def of_masks(self, names: Sequence[str]) -> Measurer:
+        """The same, for a process that measures these masks only."""
+        consumers = [consumer.of_masks(names) for consumer in self.consumers]
+        done = {name: self.done[name] for name in names if name in self.done}
+        return Measurer(self.catalog, consumers, done)
 
     def read(self, entry: Entry, reader: Reader, *, alone: bool = True) -> MaskTally:
-        """Decode a mask once, measure it, and give its counts.
+        """Decode a mask once, let all that lack it look at it, and give its counts.
 
-        A mask that can be counted, but not measured, is left out of the profile. Raises MaskError
-        where it can't be counted either, and MemoryError where others that are read at the same
-        time (it is not `alone`) may have what it lacks.
+        A mask that can be counted, but not measured, is left out by those that can't. Raises
+        MaskError where it can't be counted either, and MemoryError where others that are read at
+        the same time (it is not `alone`) may have what it lacks.
         """
         try:
             tally, pixels = reader.tally_and_pixels(entry)
@@ -95,45 +150,118 @@ class Measurer:
             lacking = "not enough memory for its pixels"
             self.leave_out(entry, error.text if isinstance(error, MaskError) else lacking)
             return tally
-        from maskstat.kernels.region_counts import measure
-
-        labels = self.catalog.targets_of(tally.encoding, tally.values)
-        labels[labels < 0] = len(self.catalog)
+        seen = LabelledPixels(tally, pixels, self.catalog)
+        made = {at: self._made(at, entry, seen, alone=alone) for at in self._lacking(entry)}
+        # Nothing is added before all is made: what is read once more would be added twice.
         try:
-            regions = measure(pixels, (tally.values, labels), len(self.catalog), self.grid)
+            for at, one in made.items():
+                consumer, part = self.consumers[at], self._parts[at]
+                if isinstance(one, MaskError):
+                    consumer.leave_out(part, entry, one.text, for_good=False)
+                else:
+                    consumer.add(part, entry, one)
+        except MemoryError:  # some of it may be added up, and must not be once more
+            raise MaskError("not enough memory to add up its regions") from None
+        return tally
+
+    def _made(self, at: int, entry: Entry, seen: LabelledPixels, *, alone: bool) -> object:
+        """What a consumer makes of a mask, or why it makes nothing of it."""
+        try:
+            return self.consumers[at].make(entry, seen)
         except MaskError as error:
-            self.leave_out(entry, error.text)
+            return error
         except MemoryError:
             if not alone:
                 raise
-            self.leave_out(entry, "not enough memory to measure it")
-        else:
-            try:
-                self._part.add(entry.name, tally.shape, regions)
-            except MemoryError:  # some of it may be added up, and must not be once more
-                raise MaskError("not enough memory to add up its regions") from None
-            self._open.masks.append(MeasuredMask(entry.name, *entry.mark))
-        return tally
+            return MaskError("not enough memory to measure it")
 
-    def leave_out(self, entry: Entry, reason: str) -> None:
-        """Note that a mask is counted, but not measured."""
-        _ = self._part
-        self._open.masks.append(MeasuredMask(entry.name, *entry.mark, reason))
+    def leave_out(self, entry: Entry, reason: str, *, for_good: bool = False) -> None:
+        """Note that a mask is counted, but not measured; `for_good` where no other try helps."""
+        for at in self._lacking(entry):
+            self.consumers[at].leave_out(self._parts[at], entry, reason, for_good=for_good)
+
+    def _lacking(self, entry: Entry) -> list[int]:
+        """The consumers that lack a mask."""
+        done = self.done.get(entry.name, ())
+        return [at for at in range(len(self.consumers)) if at not in done]
 
     @property
-    def _part(self) -> ProfileSum:
-        if self._open.total is None:
-            self._open.total = ProfileSum(self.catalog, self.grid)
-            self._open.opened = time.monotonic()
-        return self._open.total
+    def _parts(self) -> tuple[Any, ...]:
+        if self._open.parts is None:
+            self._open.parts = tuple(consumer.begin() for consumer in self.consumers)
+            self._open.since = time.monotonic()
+        return self._open.parts
 
-    def take(self, *, last: bool) -> ProfilePart | None:
-        """What this thread has measured, where it is time to hand it over or `last` of a chunk."""
-        part = self._open
-        late = time.monotonic() - part.opened > PART_SECONDS
-        if part.total is None or not (last or late):
+    def take(self, *, last: bool) -> tuple[Part, ...] | None:
+        """What this thread has found, where it is time to hand it over or `last` of a chunk."""
+        parts = self._open.parts
+        late = time.monotonic() - self._open.since > PART_SECONDS
+        if parts is None or not (last or late):
             return None
-        part.total.settle()
-        done = ProfilePart(part.total, tuple(part.masks))
-        part.total, part.masks = None, []
-        return done
+        for part in parts:
+            part.settle()
+        self._open.parts = None
+        return parts
+
+
+# --- profiles ------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class ProfilePart:
+    """The profile of some masks, and which masks they are."""
+
+    total: ProfileSum
+    masks: list[MeasuredMask] = field(default_factory=list)
+
+    def join(self, other: ProfilePart) -> None:
+        """Take in another part, which is used up."""
+        self.total.absorb(other.total)
+        self.masks += other.masks
+
+    def settle(self) -> None:
+        """Count together what waits."""
+        self.total.settle()
+
+
+@dataclass(frozen=True, slots=True)
+class Profiler:
+    """Measures masks for a profile: a `Consumer`.
+
+    Raises:
+        ParameterError: too many classes or cells, as `maskstat.regions.profile.check_size`.
+    """
+
+    catalog: ClassCatalog
+    grid: int
+
+    bulky = True
+
+    def __post_init__(self) -> None:
+        check_size(len(self.catalog), self.grid)
+
+    def begin(self) -> ProfilePart:
+        """A part of no masks."""
+        return ProfilePart(ProfileSum(self.catalog, self.grid))
+
+    def make(self, entry: Entry, seen: LabelledPixels) -> tuple[tuple[int, int], Any]:
+        """The shape of a mask, and what its regions are. Raises MaskError and MemoryError."""
+        from maskstat.kernels.region_counts import measure
+
+        count = len(self.catalog)
+        labels = np.where(seen.targets < 0, count, seen.targets)
+        found = measure(seen.pixels, (seen.tally.values, labels), count, self.grid)
+        return seen.tally.shape, found
+
+    def add(self, part: ProfilePart, entry: Entry, made: tuple[tuple[int, int], Any]) -> None:
+        """Add a mask to a part."""
+        part.total.add(entry.name, *made)
+        part.masks.append(MeasuredMask(entry.name, *entry.mark))
+
+    def leave_out(self, part: ProfilePart, entry: Entry, reason: str, *, for_good: bool) -> None:
+        """Note why a mask is not in it: profiles do without such ones."""
+        part.masks.append(MeasuredMask(entry.name, *entry.mark, reason))
+
+    def of_masks(self, names: Sequence[str]) -> Profiler:
+        """The same: it knows of no masks."""
+        return self

@@ -10,8 +10,8 @@
     executors      each counted, on threads or on a cluster     -> lists of outcomes
     recording      committed as they come                       -> the scan's record
 
-What threads and workers do with a mask is `counting`, by a `mask_reader`, and `measuring` where a
-profile is wanted.
+What threads and workers do with a mask is `counting`, by a `mask_reader`, and `measuring` where
+somebody looks at its pixels: for a profile, and for recipes (`exposing`), in the same pass.
 """
 
 from __future__ import annotations
@@ -24,17 +24,19 @@ from maskstat.executors.base import Executor
 from maskstat.executors.chunking import chunked
 from maskstat.scanning.changes import Changes, Pending
 from maskstat.scanning.counting import Counter
+from maskstat.scanning.exposing import ExposureShelf
 from maskstat.scanning.grouping import keep_groups
 from maskstat.scanning.listing import Listing
 from maskstat.scanning.measuring import Measurer
 from maskstat.scanning.plane_entries import by_plane
-from maskstat.scanning.recording import Recorder
+from maskstat.scanning.recording import ProfileShelf, Recorder, Shelf
 from maskstat.scanning.request import ScanRequest
-from maskstat.scanning.resuming import Resumed, resumed
+from maskstat.scanning.resuming import resumed
 from maskstat.scanning.siblings import narrowed
 from maskstat.scanning.stored_scan import StoredScan, settle
 from maskstat.store.records import ScanInfo
 from maskstat.store.store import Store
+from maskstat.values.catalog import ClassCatalog
 
 
 def scan(asked: ScanRequest) -> StoredScan:
@@ -63,7 +65,7 @@ def scan_together(requests: Iterable[tuple[str, ScanRequest]]) -> dict[str, Stor
             asked[split] = one
         settle(list(scans.values()))
         for split, one in asked.items():
-            if _unmeasured(one, scans[split]) is not None:
+            if _lacks_some(one, scans[split]):
                 with one.executor.opened(one.source.reads) as executor:
                     _measure(one, scans[split], executor)
         on_error.pop_all()
@@ -79,7 +81,7 @@ def _unsettled(asked: ScanRequest, listing: Listing, executor: Executor) -> Stor
     """The scan, of which nobody knows yet what 255 means."""
     store = Store.in_memory() if asked.db is None else Store.open(asked.db, create=True)
     try:
-        info, changes = _run(asked, listing, executor, store)
+        info, changes = _run(asked, listing, executor, store, asked.catalog)
         info = keep_groups(store, info, asked.source, asked.group_by)
     except BaseException:
         store.close()
@@ -87,54 +89,69 @@ def _unsettled(asked: ScanRequest, listing: Listing, executor: Executor) -> Stor
     return StoredScan(store, info, asked.catalog, changes, asked.grid)
 
 
-def _unmeasured(asked: ScanRequest, scan: StoredScan) -> Measurer | None:
-    """What measures the masks that a profile still lacks, where it lacks some.
+def _shelves(
+    asked: ScanRequest, store: Store, scan: ScanInfo, catalog: ClassCatalog
+) -> list[Shelf]:
+    """Where what is made of pixels is kept; nowhere as long as the classes are to be inferred."""
+    if not len(catalog):
+        return []
+    shelves: list[Shelf] = []
+    if asked.grid is not None:
+        shelves.append(ProfileShelf(store, scan, catalog, asked.grid))
+    for recipe in asked.recipes:
+        recipe.check_padding(len(catalog))
+        shelves.append(ExposureShelf(store, scan, catalog, recipe, presence=asked.presence))
+    return shelves
+
+
+def _lacks_some(asked: ScanRequest, scan: StoredScan) -> bool:
+    """Whether pixels are left to be looked at.
 
     Only now the classes are known where they are inferred, and only now the masks that shared a
     block of the profile with one that changed.
     """
-    if asked.grid is None or not len(scan.catalog):
-        return None
-    measurer = Measurer(scan.catalog, asked.grid)
-    return measurer if scan._store.unmeasured(measurer.key(scan.info)) else None
+    looks = asked.grid is not None or asked.recipes
+    return bool(looks) and any(
+        shelf.lacks_some for shelf in _shelves(asked, scan._store, scan.info, scan.catalog)
+    )
 
 
 def _measure(asked: ScanRequest, scan: StoredScan, executor: Executor) -> None:
     """The same stages once more, where masks are left to measure."""
-    measurer = _unmeasured(asked, scan)
-    if measurer is not None:
-        rest = replace(asked, name=scan.name, rescan=False, measurer=measurer)
-        _run(rest, _listing(rest), executor, scan._store)
+    if _lacks_some(asked, scan):
+        rest = replace(asked, name=scan.name, rescan=False)
+        _run(rest, _listing(rest), executor, scan._store, scan.catalog)
 
 
 def _run(
-    asked: ScanRequest, listing: Listing, executor: Executor, store: Store
+    asked: ScanRequest,
+    listing: Listing,
+    executor: Executor,
+    store: Store,
+    catalog: ClassCatalog,
 ) -> tuple[ScanInfo, Changes]:
-    """List, compare with the store, count what is left, commit as it goes."""
+    """List, compare with the store, count what is left, commit as it goes.
+
+    `catalog` is what is measured under.
+    """
     target = resumed(
         store, asked.source, asked.name, asked.catalog, asked.options.recorded, asked.agreed
     )
     with store.beating():
-        return _counted(asked, listing, executor, store, target)
-
-
-def _counted(
-    asked: ScanRequest, listing: Listing, executor: Executor, store: Store, target: Resumed
-) -> tuple[ScanInfo, Changes]:
-    """What was begun, to its end."""
-    profile = None if asked.measurer is None else asked.measurer.key(target.info)
-    pending = Pending(
-        store,
-        target,
-        listing,
-        refuses=asked.options.refuses,
-        rescan=asked.rescan,
-        profile=profile,
-    )
-    # In order, the first failure is the same one every time.
-    chunks = chunked(pending.entries(by_name=asked.strict), executor.sizes)
-    counter = Counter(asked.options, asked.measurer)
-    outcomes = executor.outcomes(counter, chunks, in_order=asked.strict)
-    recorder = Recorder(store, target, pending, profile)
-    recorder.take_in(outcomes, strict=asked.strict, on_progress=asked.on_progress)
-    return recorder.finish(), pending.changes(recorder.lost)
+        shelves = _shelves(asked, store, target.info, catalog)
+        pending = Pending(
+            store,
+            target,
+            listing,
+            refuses=asked.options.refuses,
+            rescan=asked.rescan,
+            measured=shelves,
+        )
+        # In order, the first failure is the same one every time.
+        chunks = chunked(pending.entries(by_name=asked.strict), executor.sizes)
+        measurer = Measurer(catalog, [shelf.consumer for shelf in shelves], pending.done)
+        counter = Counter(asked.options, measurer if shelves else None)
+        outcomes = executor.outcomes(counter, chunks, in_order=asked.strict)
+        recorder = Recorder(store, target, pending, shelves)
+        recorder.take_in(outcomes, strict=asked.strict, on_progress=asked.on_progress)
+        return recorder.finish(), pending.changes(recorder.lost)

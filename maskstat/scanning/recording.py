@@ -1,4 +1,4 @@
-"""What a run finds on its way into the store: counts, failures, and blocks of a profile.
+"""What a run finds on its way into the store: counts, failures, and what was measured.
 
 In come outcomes; out goes the scan's record, finished, with all that was counted in the store.
 """
@@ -8,19 +8,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
 
 from maskstat.errors import StrictError
 from maskstat.naming import printable
 from maskstat.regions.profile_bytes import to_bytes
-from maskstat.regions.profile_sums import ProfileSum
 from maskstat.scanning.changes import Pending
 from maskstat.scanning.counting import Outcome
-from maskstat.scanning.measuring import Measured, ProfilePart
+from maskstat.scanning.measuring import Consumer, Measured, ProfilePart, Profiler
 from maskstat.scanning.resuming import Resumed
 from maskstat.showing import one_line
-from maskstat.store.profiles import MeasuredMask, ProfileKey
+from maskstat.store.profiles import ProfileKey
 from maskstat.store.records import Failure, ScanInfo, StoredMask
 from maskstat.store.store import Store
+from maskstat.values.catalog import ClassCatalog
 from maskstat.values.histogram import ClassHistogram
 
 BLOCK_MASKS = 1024
@@ -44,36 +46,75 @@ class Progress:
     __repr__ = one_line
 
 
-class _ProfileBlock:
-    """Parts of a profile on their way into the store, committed together."""
+class Shelf(Protocol):
+    """Where a store keeps what a consumer makes of masks."""
 
-    def __init__(self, store: Store, key: ProfileKey):
-        self._store, self._key = store, key
+    @property
+    def consumer(self) -> Consumer:
+        """What makes it."""
+
+    @property
+    def lacks_some(self) -> bool:
+        """Whether it says nothing yet of some masks that are counted."""
+
+    def __contains__(self, name: object, /) -> bool:
+        """Whether a mask need not be looked at."""
+
+    def add(self, part: Any, /) -> None:
+        """Take a part in; it is used up."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to commit."""
+
+    def commit(self) -> None:
+        """Keep what was taken in. The masks' counts must be in the store."""
+
+
+class ProfileShelf:
+    """Parts of a profile on their way into the store, committed in blocks."""
+
+    def __init__(self, store: Store, scan: ScanInfo, catalog: ClassCatalog, grid: int):
+        self._store, self._key = store, ProfileKey(scan, catalog.digest, grid)
+        self.consumer = Profiler(catalog, grid)
         self._clear()
 
     def _clear(self) -> None:
-        self._total: ProfileSum | None = None
-        self._masks: list[MeasuredMask] = []
+        self._part: ProfilePart | None = None
         self._opened = time.monotonic()
+
+    @cached_property
+    def _measured(self) -> set[str]:
+        return self._store.measured(self._key)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether a mask was measured before, or left out for good."""
+        return name in self._measured
+
+    @property
+    def lacks_some(self) -> bool:
+        """Whether masks are to be measured, by what the store says now."""
+        return self._store.unmeasured(self._key) > 0
 
     def add(self, part: ProfilePart) -> None:
         """Add a part; it is used up."""
-        if self._total is None:
-            self._total = part.total
+        if self._part is None:
+            self._part = part
         else:
-            self._total.absorb(part.total)
-        self._masks += part.masks
+            self._part.join(part)
 
     @property
     def is_full(self) -> bool:
         """Whether it should be committed, by its masks or by its age."""
+        masks = () if self._part is None else self._part.masks
         late = time.monotonic() - self._opened > BLOCK_SECONDS
-        return len(self._masks) >= BLOCK_MASKS or (late and bool(self._masks))
+        return len(masks) >= (1 if late else BLOCK_MASKS)
 
     def commit(self) -> None:
-        """Keep what was added and begin another block. The masks' counts must be in the store."""
-        if self._total is not None and self._masks:
-            self._store.keep_block(self._key, self._masks, to_bytes(self._total.profile()))
+        """Keep what was added, and begin another block."""
+        part = self._part
+        if part is not None and part.masks:
+            self._store.keep_block(self._key, part.masks, to_bytes(part.total.profile()))
         self._clear()
 
 
@@ -87,14 +128,14 @@ class Recorder:
     """
 
     def __init__(
-        self, store: Store, resumed: Resumed, pending: Pending, profile: ProfileKey | None = None
+        self, store: Store, resumed: Resumed, pending: Pending, shelves: Sequence[Shelf] = ()
     ):
         self._store, self._resumed, self._pending = store, resumed, pending
         self._scan = resumed.info
         classes = self._scan.catalog
         # Of the masks that were committed; where classes are to be inferred nobody knows them yet.
         self._totals = ClassHistogram.empty(classes) if len(classes) else None
-        self._block = None if profile is None else _ProfileBlock(store, profile)
+        self._shelves = shelves
         self._fresh: list[StoredMask] = []
         self._failed: list[Failure] = []
         self.done = self.failures = self.lost = self.pixels = 0
@@ -126,7 +167,9 @@ class Recorder:
                     on_progress(Progress(self.done, total, self.failures, self.pixels))
                 late = time.monotonic() - flushed > FLUSH_SECONDS
                 waiting = len(self._fresh) + len(self._failed)
-                if waiting >= (1 if late else FLUSH_MASKS) or self._has_full_block:
+                if waiting >= (1 if late else FLUSH_MASKS) or any(
+                    shelf.is_full for shelf in self._shelves
+                ):
                     self._commit()
                     flushed = time.monotonic()
         except BaseException:
@@ -151,8 +194,8 @@ class Recorder:
         """Take in one outcome; gives it back where it is a failure."""
         self.done += 1
         if isinstance(outcome, Measured):
-            if self._block is not None:
-                self._block.add(outcome.part)
+            for shelf, part in zip(self._shelves, outcome.parts, strict=True):
+                shelf.add(part)
             outcome = outcome.outcome
         if isinstance(outcome, StoredMask):
             self.pixels += outcome.tally.area
@@ -164,16 +207,13 @@ class Recorder:
         self.lost += outcome.mask in self._pending.again
         return outcome
 
-    @property
-    def _has_full_block(self) -> bool:
-        return self._block is not None and self._block.is_full
-
     def _commit(self, *, last: bool = False) -> None:
-        """Commit the counts and failures that wait; then a block, where it is full or the last."""
+        """Commit the counts and failures that wait; then what was measured of them, in time."""
         if self._fresh or self._failed:
             table = self._store.write(self._scan, self._fresh, self._failed)
             if self._totals is not None and len(table):
                 self._totals += ClassHistogram.of(self._totals.catalog, table)
             self._fresh, self._failed = [], []
-        if self._block is not None and (last or self._block.is_full):
-            self._block.commit()
+        for shelf in self._shelves:
+            if last or shelf.is_full:
+                shelf.commit()

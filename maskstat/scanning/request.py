@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING
 from maskstat.errors import ParameterError, argument
 from maskstat.executors.choices import ExecutorName
 from maskstat.executors.opening import ExecutorChoice
+from maskstat.exposure.asking import Asked, Crop, Scale, recipe_of
+from maskstat.exposure.recipe import Recipe
 from maskstat.memory import parse_size
 from maskstat.naming import storable
 from maskstat.parameters import refuse_idle, several
 from maskstat.readers import formats
 from maskstat.readers.choices import Channel, Channels
 from maskstat.readers.options import ReadOptions
-from maskstat.regions.profile import DEFAULT_GRID
-from maskstat.scanning.measuring import Measurer
+from maskstat.regions.profile import DEFAULT_GRID, check_size
 from maskstat.scanning.stored_scan import Classes, interpreting, parse_ignored
 from maskstat.sources.base import Selection, Source
 from maskstat.sources.locations import TIMEOUT, from_anywhere
@@ -54,7 +55,8 @@ class ScanRequest:
         rescan: whether masks that have not changed are read, too.
         grid: cells a side of the profile's heat maps; None where no profile is wanted.
         group_by: which masks belong together; None where nothing is said of it.
-        measurer: for the profile; None where there is none, or its classes are to be inferred.
+        recipes: what training does to masks, to be worked out for each.
+        presence: whether the exact chances of classes to be in crops are wanted.
         on_progress: called after every chunk of masks.
     """
 
@@ -71,7 +73,8 @@ class ScanRequest:
     rescan: bool = False
     grid: int | None = None
     group_by: GroupRule | None = None
-    measurer: Measurer | None = None
+    recipes: tuple[Recipe, ...] = ()
+    presence: bool = False
     on_progress: Callable[[Progress], None] | None = None
 
     @property
@@ -105,6 +108,11 @@ class ScanRequest:
         profile: bool = False,
         grid: int | None = None,
         group_by: str | GroupRule | None = None,
+        recipe: Asked | None = None,
+        crop: Crop | None = None,
+        scale: Scale | None = None,
+        cat_max_ratio: float | None = None,
+        presence: bool = False,
         workers: int | None = None,
         memory: int | str | None = None,
         column: str | None = None,
@@ -128,6 +136,12 @@ class ScanRequest:
         if not profile:
             refuse_idle({"grid": grid}, goes_with=argument("profile", True))
         cells = DEFAULT_GRID if grid is None else grid
+        recipes: tuple[Recipe, ...] = ()
+        if any(word is not None for word in (recipe, crop, scale, cat_max_ratio)):
+            recipes = (recipe_of(recipe, crop=crop, scale=scale, cat_max_ratio=cat_max_ratio),)
+        else:
+            goes_with = f"{argument('recipe')} or {argument('crop')}"
+            refuse_idle({"presence": presence or None}, goes_with=goes_with)
         held = None if memory is None else parse_size(memory)
         elsewhere = ExecutorChoice(executor, scheduler, workers, held)
         said = {
@@ -155,6 +169,11 @@ class ScanRequest:
         if reduce_zero_label:
             catalog = catalog.reducing_zero_label()
         catalog = interpreting(catalog, options.recorded, nearest_colour)
+        count = len(catalog)
+        if profile:
+            check_size(max(1, count), cells)
+        for one in recipes if count else ():
+            one.check_padding(count)
         return cls(
             found,
             catalog,
@@ -173,7 +192,8 @@ class ScanRequest:
             rescan=rescan,
             grid=cells if profile else None,
             group_by=rule,
-            measurer=Measurer.for_scan(catalog, cells) if profile else None,
+            recipes=recipes,
+            presence=presence,
             on_progress=on_progress,
         )
 

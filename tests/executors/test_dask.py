@@ -28,7 +28,7 @@ from maskstat.readers.panoptic import load_panoptic
 from maskstat.regions.profile_bytes import to_bytes
 from maskstat.scanning.counting import Counter, Outcomes
 from maskstat.scanning.mask_reader import Reader
-from maskstat.scanning.measuring import Measured, Measurer
+from maskstat.scanning.measuring import Measured, Measurer, ProfilePart, Profiler
 from maskstat.scanning.worker_chunks import Unseen
 from maskstat.store.records import Failure, StoredMask
 from maskstat.values.catalog import ClassCatalog
@@ -365,23 +365,24 @@ def test_a_chunk_counts_and_measures_as_single_masks_do(tmp_path: Path, at_once:
     write(tmp_path / "broken.png", b"")
     entries = list(entries_of(tmp_path).values())
     catalog = ClassCatalog.numbered(7)
-    counter = Counter(ReadOptions(), Measurer(catalog, 4), 1 << 20)
+    counter = Counter(ReadOptions(), Measurer(catalog, [Profiler(catalog, 4)]), 1 << 20)
     call = pickle.loads(pickle.dumps(counter.to_send(entries, at_once)))
     found = list(pickle.loads(pickle.dumps(call())))
     assert isinstance(found[-1], Measured)
-    part = found[-1].part
+    (part,) = found[-1].parts
+    assert isinstance(part, ProfilePart)
     outcomes = [one.outcome if isinstance(one, Measured) else one for one in found]
     plain_counter = Counter(ReadOptions(), None, 1 << 20)
     expected = [*plain_counter(entries)]
     assert sorted(map(repr, map(plain, outcomes))) == sorted(map(repr, map(plain, expected)))
     assert sorted(mask.name for mask in part.masks) == sorted(f"{n}.png" for n in range(10))
-    one_by_one = Measurer(catalog, 4)
+    one_by_one = Measurer(catalog, [Profiler(catalog, 4)])
     for entry in entries:
         if entry.size:
             one_by_one.read(entry, Reader(ReadOptions()))
     whole = one_by_one.take(last=True)
     assert whole is not None
-    assert to_bytes(part.total.profile()) == to_bytes(whole.total.profile())
+    assert to_bytes(part.total.profile()) == to_bytes(whole[0].total.profile())
 
 
 def test_a_worker_that_does_not_see_the_files_is_no_reason_to_list_them_as_failed(

@@ -6,7 +6,6 @@ import functools
 import http.server
 import json
 import os
-import pickle
 import signal
 import socket
 import sqlite3
@@ -26,15 +25,12 @@ from maskstat.cli import run
 from maskstat.errors import ClusterError, MissingExtraError, ParameterError, StrictError
 from maskstat.executors import clusters, dask
 from maskstat.exposure.recipe import Recipe
-from maskstat.readers.options import ReadOptions
 from maskstat.regions.profile_bytes import to_bytes
 from maskstat.scanning import exposing, recording, request
 from maskstat.scanning.changes import Changes
-from maskstat.scanning.exposing import Exposer
 from maskstat.scanning.recording import Progress
 from maskstat.sources.base import Entry, Source
 from maskstat.sources.opening import open_source
-from maskstat.values.catalog import ClassCatalog
 from tests.support.annotation_cases import SQUARE, annotation, coco, image, saved
 from tests.support.cluster_cases import (
     Altered,
@@ -47,7 +43,7 @@ from tests.support.cluster_cases import (
 from tests.support.packages import needs
 from tests.support.paths import SUPPORT
 from tests.support.scan_cases import grey_png, pixels_of, write
-from tests.support.source_cases import SOURCES, Files, entries_of
+from tests.support.source_cases import SOURCES, Files
 from tests.support.typed import typed
 
 pytestmark = [
@@ -121,35 +117,25 @@ def test_rows_are_those_of_threads(
 
 @pytest.mark.parametrize("kind", ["folder", "tar.gz"])
 def test_exposures_are_those_of_threads(kind: str, tmp_path: Path, cluster: Processes) -> None:
+    """In a pass of their own, and in that of a scan with a profile."""
     recipe, found = Recipe(crop=(5, 4)), []
-    for executor in ("threads", "dask"):
-        with ms.scan(SOURCES[kind](tmp_path / executor, MASKS), classes=7) as scan:
-            address = cluster.address if executor == "dask" else None
-            seen = scan.exposure(recipe, executor=executor, scheduler=address)
-            digest = exposing.digest_of(scan, recipe)
+    for executor, in_scan in (("threads", False), ("dask", False), ("dask", True)):
+        where = SOURCES[kind](tmp_path / f"{executor}{in_scan}", MASKS)
+        elsewhere: dict[str, Any] = {
+            "executor": executor,
+            "scheduler": cluster.address if executor == "dask" else None,
+        }
+        at_once = {"profile": True, "recipe": recipe, **elsewhere} if in_scan else {}
+        with ms.scan(where, classes=7, **at_once) as scan:
+            seen = scan.exposure(recipe, stored=in_scan, **elsewhere)
+            digest = exposing.digest_of(scan.catalog, recipe)
             names = seen.counts.names
             found.append(list(scan._store.exposed_masks(scan.info, digest, names)))
+            if in_scan:
+                profile = scan.need_profile(of_all=True)
+                assert np.array_equal(profile.class_pixels, scan.histogram.pixels)
     assert len(found[0]) == len(MASKS)
-    assert found[0] == found[1]
-
-
-def test_exposing_on_a_worker_that_does_not_see_the_files(tmp_path: Path) -> None:
-    SOURCES["folder"](tmp_path, {"a.png": MASKS["a/mask_0.png"], "b.png": b"broken"})
-    entries = list(entries_of(tmp_path / "masks").values())
-    work = Exposer(ClassCatalog.numbered(7), Recipe(crop=(5, 4)), ReadOptions(), 3)
-    (tmp_path / "masks/a.png").unlink()
-    found = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(work.to_send(entries, 3)))()))
-    gone, broken = work.received(found)
-    assert (gone.content, gone.crops, gone.reason) == (
-        None,
-        0,
-        "can't be read: No such file or directory",
-    )
-    assert broken.content is None and broken.reason != gone.reason
-    write(tmp_path / "masks/a.png", b"there it is")
-    with pytest.raises(ClusterError, match="does not see this file"):
-        work.received(found)
-    assert "each worker that read it died" in str(work.lost(entries[0]).reason)
+    assert found[0] == found[1] == found[2]
 
 
 def test_paths_that_depend_on_the_working_directory(

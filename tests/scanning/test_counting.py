@@ -16,7 +16,7 @@ from maskstat.readers import formats
 from maskstat.readers.options import ReadOptions
 from maskstat.scanning import counting, measuring
 from maskstat.scanning.counting import Counter
-from maskstat.scanning.measuring import Measured, Measurer
+from maskstat.scanning.measuring import Measured, Measurer, Profiler
 from maskstat.sources.base import Entry, FileEntry
 from maskstat.store.records import Failure, StoredMask
 from maskstat.values.catalog import ClassCatalog
@@ -24,6 +24,7 @@ from tests.support.scan_cases import grey_png, npy, pixels_of, write
 from tests.support.source_cases import entries_of
 
 CLASSES = ClassCatalog.numbered(7)
+MEASURER = Measurer(CLASSES, [Profiler(CLASSES, 4)])
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def rows(outcomes: object) -> list[object]:
     return found
 
 
-@pytest.mark.parametrize("measurer", [None, Measurer(CLASSES, 4)])
+@pytest.mark.parametrize("measurer", [None, MEASURER])
 def test_a_chunk_is_its_masks_one_by_one_here_and_elsewhere(
     entries: list[Entry], measurer: Measurer | None
 ) -> None:
@@ -67,14 +68,14 @@ def test_a_chunk_is_its_masks_one_by_one_here_and_elsewhere(
 def test_what_was_measured_comes_with_the_last_mask_of_a_chunk_or_when_it_is_late(
     entries: list[Entry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counter = Counter(ReadOptions(), Measurer(CLASSES, 4))
+    counter = Counter(ReadOptions(), MEASURER)
     assert counter.bulky and not Counter(ReadOptions()).bulky
     for seconds, expected in ((60.0, [9]), (-1.0, list(range(9)))):
         monkeypatch.setattr(measuring, "PART_SECONDS", seconds)
         found = list(counter(entries))
         measured = [at for at, one in enumerate(found) if isinstance(one, Measured)]
         assert measured == expected
-        parts = [one.part for one in found if isinstance(one, Measured)]
+        parts = [one.parts[0] for one in found if isinstance(one, Measured)]
         assert [mask.name for part in parts for mask in part.masks] == [
             entry.name for entry in entries[:-1]
         ]
@@ -90,10 +91,10 @@ def test_large_files_are_read_in_pieces_and_not_measured(
         raise AssertionError("read whole")
 
     monkeypatch.setattr(FileEntry, "load", load)
-    (found,) = Counter(ReadOptions(), Measurer(CLASSES, 4))(entries[8:9])
+    (found,) = Counter(ReadOptions(), MEASURER)(entries[8:9])
     assert isinstance(found, Measured)
     assert rows([found]) == expected
-    (mask,) = found.part.masks
+    (mask,) = found.parts[0].masks
     assert mask.reason is not None and mask.reason.startswith("larger than the 0 MiB")
 
 
@@ -130,12 +131,12 @@ def test_a_mask_that_kills_its_workers_has_failed(entries: list[Entry]) -> None:
 
 def test_a_mask_that_kills_while_it_is_measured_is_counted(entries: list[Entry]) -> None:
     """It is left out of the profile, and nothing looks at its pixels."""
-    counter = Counter(ReadOptions(), Measurer(CLASSES, 4))
+    counter = Counter(ReadOptions(), MEASURER)
     spared = counter.spared(entries[:1])
     assert spared is not None
     (found,) = pickle.loads(pickle.dumps(spared))()
     assert isinstance(found, Measured)
     assert rows([found]) == rows(Counter(ReadOptions())(entries[:1]))
-    (left_out,) = found.part.masks
+    (left_out,) = found.parts[0].masks
     assert left_out.reason == "each worker that measured it died: it took too much memory"
     assert Counter(ReadOptions()).spared(entries[:1]) is None

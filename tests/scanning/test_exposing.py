@@ -36,6 +36,7 @@ from maskstat.kernels.crops import runs_of
 from maskstat.readers import formats
 from maskstat.readers.options import ReadOptions
 from maskstat.scanning import counting, exposing
+from maskstat.scanning.exposing import ExposureShelf
 from maskstat.scanning.stored_scan import StoredScan
 from maskstat.store.schema import CHECKSUMS
 from maskstat.store.store import Store
@@ -50,9 +51,16 @@ MASKS = {f"{'abc'[n % 3]}/mask_{n}.png": grey_png(pixels_of(n)) for n in range(1
 
 def kept(scan: StoredScan, recipe: Recipe = CROPS) -> dict[str, bytes]:
     """Name -> what is kept, checked to be what is said of it."""
-    digest, store = exposing.digest_of(scan, recipe), scan._store
+    digest, store = exposing.digest_of(scan.catalog, recipe), scan._store
     names = sorted(store.exposed(scan.info, digest))
     return {name: content for name, _, content in store.exposed_masks(scan.info, digest, names)}
+
+
+def make(
+    scan: StoredScan, recipe: Recipe, *arguments: Any, crops: int | None = None, **options: Any
+) -> None:
+    """Work it out, whatever is refused where it is shown."""
+    ExposureShelf.of(scan, recipe, crops=crops).fill(scan, *arguments, **options)
 
 
 def expected(files: Files, recipe: Recipe = CROPS, **options: Any) -> dict[str, bytes]:
@@ -96,7 +104,7 @@ def test_threads_and_chunks_change_nothing(
     scan: ms.Scan, monkeypatch: pytest.MonkeyPatch, recipe: Recipe, workers: int, chunk: int
 ) -> None:
     monkeypatch.setattr(threads, "CHUNK_FILES", chunk)
-    exposing.make(scan, recipe, executor=ExecutorChoice(workers=workers))
+    make(scan, recipe, executor=ExecutorChoice(workers=workers))
     assert kept(scan, recipe) == expected(MASKS, recipe)
 
 
@@ -106,7 +114,7 @@ def test_every_kind_of_source(
 ) -> None:
     where = build(tmp_path, MASKS)
     with ms.scan(where, classes=7) as found:
-        exposing.make(found, CROPS)
+        make(found, CROPS)
         assert sorted(measured) == sorted(found.ledger.names)
         files = {name: entry.load() for name, entry in entries_of(where).items()}
         assert kept(found) == expected({name: files[name] for name in measured[:12]})
@@ -122,7 +130,7 @@ def test_planes_of_files(tmp_path: Path) -> None:
         write(tmp_path / "masks" / name, npy(stack))
     planes = {f"{name}#{k + 1}": npy(s[k]) for name, s in stacks.items() for k in range(3)}
     with ms.scan(tmp_path / "masks", classes=9, pages="each") as found:
-        exposing.make(found, CROPS)
+        make(found, CROPS)
         assert kept(found) == expected(planes)
 
 
@@ -130,7 +138,7 @@ def test_memory_only_delays(
     scan: ms.Scan, monkeypatch: pytest.MonkeyPatch, measured: list[str]
 ) -> None:
     monkeypatch.setattr(memory, "SMALL", 1 << 6)
-    exposing.make(scan, SCALED, executor=ExecutorChoice(workers=5, held=128))
+    make(scan, SCALED, executor=ExecutorChoice(workers=5, held=128))
     assert kept(scan, SCALED) == expected(MASKS, SCALED)
     assert memory._budget.held == 0
 
@@ -146,7 +154,7 @@ def test_what_others_took_the_memory_of_is_read_once_more_alone(
         return real(data, mask, options)
 
     monkeypatch.setattr(formats, "read_tally_and_pixels", short)
-    exposing.make(scan, CROPS)
+    make(scan, CROPS)
     monkeypatch.undo()
     assert kept(scan) == expected(MASKS)
     assert memory._budget.held == 0
@@ -177,7 +185,7 @@ def test_more_crops_go_on_and_nothing_is_done_twice(scan: ms.Scan, measured: lis
 
 
 def known(scan: StoredScan, recipe: Recipe = CROPS) -> dict[str, Any]:
-    return {**scan._store.exposed(scan.info, exposing.digest_of(scan, recipe))}
+    return {**scan._store.exposed(scan.info, exposing.digest_of(scan.catalog, recipe))}
 
 
 @pytest.mark.parametrize("after", [1, 5, 11])
@@ -186,15 +194,15 @@ def test_an_interrupt_keeps_what_was_worked_out(
 ) -> None:
     monkeypatch.setattr(threads, "CHUNK_FILES", 2)
     with pytest.raises(KeyboardInterrupt):
-        exposing.make(scan, CROPS, on_progress=interrupting(after))
+        make(scan, CROPS, on_progress=interrupting(after))
     done = len(known(scan))
     assert done >= after
     if done < 12:
         with pytest.raises(ExposureError, match=f"{12 - done} masks? of 12 not worked out"):
-            exposing.exposure(scan, CROPS)
+            ExposureShelf.of(scan, CROPS).counts()
     measured.clear()
     steps: list[tuple[int, int | None]] = []
-    exposing.make(scan, CROPS, on_progress=lambda p: steps.append((p.done, p.total)))
+    make(scan, CROPS, on_progress=lambda p: steps.append((p.done, p.total)))
     assert len(measured) == 12 - done
     assert not steps or steps[-1] == (12, 12)
     assert kept(scan) == expected(MASKS)
@@ -231,7 +239,7 @@ def test_kills_lose_what_was_not_committed_and_nothing_else(tmp_path: Path) -> N
         found = now
     assert len(found) < MANY
     with ms.open_scan(db) as stored:
-        exposing.make(stored, small)
+        make(stored, small)
         assert kept(stored, small) == expected(files, small)
 
 
@@ -240,7 +248,7 @@ def test_kills_lose_what_was_not_committed_and_nothing_else(tmp_path: Path) -> N
 
 def test_a_mask_that_was_scanned_anew_loses_its_row(scan: ms.Scan, measured: list[str]) -> None:
     root = Path(scan.source)
-    exposing.make(scan, CROPS)
+    make(scan, CROPS)
     changed = MASKS | {"new.png": grey_png([[1, 2]]), "a/mask_0.png": grey_png([[3, 3, 4]])}
     write(root / "a/mask_0.png", changed["a/mask_0.png"])
     write(root / "new.png", changed["new.png"])
@@ -251,7 +259,7 @@ def test_a_mask_that_was_scanned_anew_loses_its_row(scan: ms.Scan, measured: lis
         with pytest.raises(ExposureError, match="2 masks of 12 not worked out"):
             later.exposure(CROPS, stored=True)
         measured.clear()
-        exposing.make(later, CROPS)
+        make(later, CROPS)
         assert sorted(measured) == ["a/mask_0.png", "new.png"]
         assert kept(later) == expected(changed)
     ms.scan(root, classes=7, db=scan._store.path, rescan=True).close()
@@ -393,7 +401,7 @@ def test_a_scan_that_was_removed_leaves_nothing(scan: ms.Scan) -> None:
         store.remove(store.find())
         for table in ("exposure", "exposed_mask"):
             assert store._connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
-    exposing.make(scan, CROPS, crops=30)  # it knows the scan still
+    make(scan, CROPS, crops=30)  # it knows the scan still
     with Store.open(scan._store.path) as store:
         assert store._connection.execute("SELECT count(*) FROM exposure").fetchone() == (0,)
 

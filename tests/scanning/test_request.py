@@ -10,6 +10,7 @@ import pytest
 
 from maskstat.errors import CatalogError, ParameterError, SourceError
 from maskstat.executors.opening import ExecutorChoice
+from maskstat.exposure.recipe import Recipe
 from maskstat.scanning import request
 from maskstat.scanning.request import ScanRequest
 from maskstat.sources.base import Selection, Source
@@ -83,13 +84,12 @@ def test_classes_are_those_named_or_those_of_the_files_or_inferred(tmp_path: Pat
     assert 255 in ScanRequest.of(folder, classes=3, ignore="255").catalog.ignored_values
 
 
-def test_there_is_something_to_measure_with_where_classes_are_known(tmp_path: Path) -> None:
+def test_what_is_made_of_pixels(tmp_path: Path) -> None:
     asked = ScanRequest.of(tmp_path, classes=3, profile=True, grid=4)
-    assert asked.grid == 4 and asked.measurer is not None and asked.measurer.grid == 4
-    inferred = ScanRequest.of(tmp_path, profile=True, grid=4)
-    assert (inferred.grid, inferred.measurer) == (4, None)
-    without = ScanRequest.of(tmp_path, classes=3)
-    assert (without.grid, without.measurer) == (None, None)
+    assert (asked.grid, asked.recipes, asked.presence) == (4, (), False)
+    asked = ScanRequest.of(tmp_path, recipe={"crop": 5, "batch_size": 2}, crop=7, presence=True)
+    assert (asked.grid, asked.presence) == (None, True)
+    assert asked.recipes == (Recipe(crop=(7, 7), batch_size=2),)
 
 
 def test_what_other_processes_read_does_not_depend_on_the_working_directory(

@@ -150,6 +150,7 @@ SCAN: dict[str, tuple[Case, ...]] = {
         usage("--profile --grid 257", "--grid", "is 1 to 256 cells a side, not 257"),
         usage("--grid 5", "--grid", "goes with --profile"),
     ),
+    "--presence": (usage("--presence", "--presence", "goes with --recipe or --crop"),),
     "--executor": (
         usage("--executor x", "--executor", "'x' is not one of threads, dask"),
         usage("--executor ''", "--executor", "'' is not one of threads, dask"),

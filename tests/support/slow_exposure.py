@@ -38,4 +38,4 @@ exposing.FLUSH_SECONDS = 0.01
 
 if __name__ == "__main__":
     with ms.open_scan(sys.argv[1]) as scan:
-        exposing.make(scan, Recipe(crop=(2, 3)))
+        exposing.ExposureShelf.of(scan, Recipe(crop=(2, 3))).fill(scan)
