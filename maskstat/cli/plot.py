@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -92,16 +93,20 @@ def command(
     Writes a figure that is ready for a paper, and prints what it shows in words.
     """
     first, others = (scan[0], scan[1:]) if scan else (None, [])
-    about = with_options(db, first, classes, ignore, group_by)
     asked = AskedRecipe(recipe, crop, scale, cat_max_ratio, sampler)
-    with stored_scan(db, first, classes, ignore, group_by=group_by) as folder:
-        exposed = with_options(db, first, classes, ignore)  # which has no groups
-        chosen = asked.seen(folder, exposed, allow_incomplete=folder.info.complete)
+    with ExitStack() as stack:
+        seen = []
+        for name in (first, *others):
+            folder = stack.enter_context(stored_scan(db, name, classes, ignore, group_by=group_by))
+            about = with_options(db, name, classes, ignore)
+            seen.append(asked.seen(folder, about, allow_incomplete=folder.info.complete))
+        chosen, *beside = seen
         drawing = chosen.plot(
-            kind, out, others=others, log=log, order=order, schemes=scheme, dpi=dpi
+            kind, out, others=beside, log=log, order=order, schemes=scheme, dpi=dpi
         )
     announce_scan(chosen)
     say(drawing.description, on_stdout=True)
     announce_written(out)
+    about = with_options(db, first, classes, ignore, group_by)
     say_next(f"maskstat report{asked}{about} -o report.html")
     return 0

@@ -10,6 +10,7 @@ from typing import Any
 from maskstat.errors import Blank, ParameterError, argument
 from maskstat.exposure.named import load_recipe
 from maskstat.exposure.recipe import MOST_SIDE, Recipe
+from maskstat.exposure.recipes import recipe_names
 from maskstat.exposure.rescaling import Law, Rescaling, Shape
 from maskstat.naming import printable
 from maskstat.parameters import parse_number, parse_whole
@@ -55,6 +56,37 @@ def recipe_of(
     if drop_last:
         changes["last_batch"] = "drop"
     return replace(start, **changes)
+
+
+def asked_again(recipe: Recipe) -> dict[str, object]:
+    """What `recipe_of` is asked for crops like those of a recipe: a name, a few words, or both.
+
+    {"recipe": a blank} where only a file says all of it.
+    """
+    words: dict[str, Any] = {}
+    if recipe.crop is not None:
+        height, width = recipe.crop
+        words["crop"] = height if height == width else f"{height}x{width}"
+    if recipe.scale is not None:
+        between = "," if recipe.scale.law == "steps" else ":"
+        log = ":log" if recipe.scale.law == "log-uniform" else ""
+        words["scale"] = between.join(map(_number, recipe.scale.ratios)) + log
+    if recipe.refuses:
+        words["cat_max_ratio"] = recipe.cat_max_ratio
+    named = {name: load_recipe(name) for name in recipe_names()}
+    ways = [{"recipe": name} for name in named] + ([words] if words else [])
+    for name, start in named.items():
+        new = {w: said for w, said in words.items() if getattr(recipe, w) != getattr(start, w)}
+        ways.append({"recipe": name, **new})
+    for asked in ways:
+        if recipe_of(**asked).digest == recipe.digest:
+            return asked
+    return {"recipe": Blank("FILE")}
+
+
+def _number(value: float) -> str:
+    """As short as it can be, and the same number."""
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
 
 
 def _begun(recipe: Asked | None) -> Recipe:

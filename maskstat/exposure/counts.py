@@ -252,6 +252,7 @@ class ExposureCounts:
             round(int((classes == 1).sum()) * share),
             round(int((classes == 0).sum()) * share),
             total,
+            seen=self.words,
         )
 
     @cached_property

@@ -319,6 +319,14 @@ class ExposureShelf:
             yield name, one._replace(counts=one.counts[: self.crops], area=one.area[: self.crops])
 
 
+def begun(scan: StoredScan) -> list[Recipe]:
+    """Recipes that were worked out under these classes, wholly or in part, the latest first."""
+    found = scan._store.exposures(scan.info)
+    with scan._store.checked():
+        recipes = [(digest, Recipe.of(json.loads(said))) for digest, said in found]
+    return [recipe for digest, recipe in recipes if digest == digest_of(scan.catalog, recipe)]
+
+
 def left_out(scan: StoredScan, recipe: Recipe) -> tuple[Failure, ...]:
     """Masks that count, and of which there are no crops, with the reason, in natural order."""
     return ExposureShelf.of(scan, recipe).left_out()

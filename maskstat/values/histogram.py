@@ -50,6 +50,7 @@ class ValueCount:
 
 Values = Mapping[int | str, ValueCount]
 Unit = Literal["pixels", "shares"]
+Row = Literal["mask", "crop"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +77,8 @@ class ClassHistogram:
         total_pixels: all pixels. Always pixels.sum() + ignored + unlisted.
         unit: "shares" where only the shares of classes are known: `pixels` are then whole numbers
             that have these shares, and of how many pixels is unknown.
+        seen: what lies between masks and these counts, in words, where they are of what training
+            sees: what is called a mask above is a crop then. "" where they are of masks.
     """
 
     catalog: ClassCatalog
@@ -90,6 +93,7 @@ class ClassHistogram:
     unlabelled_masks: Known[int] = Known()
     total_pixels: Known[int] = Known()
     unit: Unit = "pixels"
+    seen: str = ""
 
     def __post_init__(self) -> None:
         total(self.pixels)  # so that no sum of some of them wraps round
@@ -101,7 +105,7 @@ class ClassHistogram:
         return one_line(
             self,
             counted(len(self.catalog), "class"),
-            "unknown masks" if masks is None else counted(masks, "mask"),
+            "unknown masks" if masks is None else counted(masks, self.row),
             "shares" if self.unit == "shares" else counted(pixels, "pixel"),
         )
 
@@ -154,6 +158,8 @@ class ClassHistogram:
             return self
         if known(self, "total_pixels") == 0:
             return other
+        if self.seen != other.seen:
+            raise ValueError("counts of masks and of what training sees of them do not add")
         if "shares" in {self.unit, other.unit}:
             raise UnknownCountsError(
                 "shares do not add: the number of pixels they are of is unknown"
@@ -169,8 +175,8 @@ class ClassHistogram:
                 return _read_only(added(mine, others))
             return mine + others
 
-        names = [f.name for f in fields(self) if f.name not in {"catalog", "unit"}]
-        return ClassHistogram(self.catalog, **{name: both(name) for name in names})
+        names = [f.name for f in fields(self) if f.name not in {"catalog", "unit", "seen"}]
+        return ClassHistogram(self.catalog, **{name: both(name) for name in names}, seen=self.seen)
 
     def __radd__(self, other: object) -> ClassHistogram:
         return self if other == 0 else NotImplemented
@@ -188,6 +194,11 @@ class ClassHistogram:
         )
 
     __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def row(self) -> Row:
+        """What is counted: "mask", or "crop" where counts are of what training sees."""
+        return "crop" if self.seen else "mask"
 
     @property
     def unknown(self) -> tuple[str, ...]:

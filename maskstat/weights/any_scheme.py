@@ -106,7 +106,10 @@ def weigh(
         raise ParameterError(
             "PyTorch's mean divides by each batch's weights, so its answer depends on the batch",
             parameter="average",
-            remedy=f"say how many masks one process averages over: {argument('batch_size', 8)}",
+            remedy=(
+                f"say how many {histogram.row}s one process averages over:"
+                f" {argument('batch_size', 8)}"
+            ),
         )
     heed_unlisted(histogram, unlisted)
     policy = resolve_absent(histogram, absent)

@@ -182,7 +182,7 @@ class MaskRows:
             entries = np.repeat(indptr[order] - moved[:-1], lengths) + np.arange(moved[-1])
             indptr, classes, pixels = moved, classes[entries], pixels[entries]
         if not pixels.size:
-            raise WeightError("no mask has a labelled pixel, so there is nothing to weigh")
+            raise WeightError("no pixel has a class, so there is nothing to weigh")
         occurs = np.bincount(classes, minlength=ledger.class_count) > 0
         present = np.flatnonzero(occurs)
         columns = (np.cumsum(occurs) - 1)[classes]

@@ -147,6 +147,7 @@ def finish(
         {
             "source": source,
             "masks": known(histogram, "mask_count"),
+            **({"row": histogram.row} if histogram.seen else {}),
             "labelled_pixels": None if histogram.unit == "shares" else histogram.labelled_pixels,
             "counts_digest": histogram.counts_digest(),
             "catalog": histogram.catalog.name,

@@ -163,7 +163,7 @@ def linear_price_list(
     """
     totals = np.asarray(pixels, np.float64)
     if not totals.any():
-        raise WeightError("no mask has a labelled pixel, so there is nothing to weigh")
+        raise WeightError("no pixel has a class, so there is nothing to weigh")
     frequency = totals / totals.sum()
     table = _checked_weights(weights, frequency)
     scale = float(frequency @ table)

@@ -215,7 +215,7 @@ def linear(
         raise ParameterError("pixel counts must be one non-negative number a class")
     present = np.flatnonzero(counts)
     if not present.size:
-        raise WeightError("no mask has a labelled pixel, so there is nothing to weigh")
+        raise WeightError("no pixel has a class, so there is nothing to weigh")
     called = None if names is None else several(names)
     targets = equal_cost_shares(cost_matrix, present, len(counts), called)
     weights = np.zeros(len(counts))

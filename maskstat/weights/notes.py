@@ -78,7 +78,7 @@ def _carried_by_few(table: WeightTable, few: list[int]) -> str:
         if table.unit == "shares"
         else counted(int(table.pixels[first]), "pixel")
     )
-    unit = "crop" if "recipe" in table.provenance else "mask"
+    unit = str(table.provenance.get("row", "mask"))
     masks = "" if table.masks is None else f" in {counted(int(table.masks[first]), unit)}"
     masks += " of an epoch" if unit == "crop" else ""
     also = f"; so do {len(others)} more ({_listed(others, _SHOWN_MORE)})" if others else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -11,6 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
 
 import maskstat as ms
 from maskstat import cli
@@ -22,8 +26,11 @@ from maskstat.errors import (
     ProfileError,
     speaking,
 )
-from maskstat.exposure.asking import recipe_of
+from maskstat.exposure.asking import asked_again, recipe_of
+from maskstat.exposure.recipes import recipe_names
+from maskstat.render.plots.plot import KINDS
 from maskstat.render.report.report import report_text
+from tests.support.loops import at_least_one
 from tests.support.typed import typed
 
 Told = Callable[[str], str]
@@ -233,3 +240,127 @@ def test_what_no_crop_happened_to_have_is_not_said_to_be_never_there(told: Told)
     assert rows["class_3"][-1] == rows["class_3"][-2] == "<11.1%"
     assert "batches of 4, the last of an epoch of 1" in told("exposure --crop 1 --batch-size 4")
     assert "the last" not in told("exposure --crop 1 --batch-size 4 --drop-last")
+
+
+# --- what is a crop is called one -----------------------------------------------------------------
+
+OF_A_RECIPE = {
+    name
+    for name, command in typer.main.get_command(cli.app).commands.items()  # type: ignore[attr-defined]
+    if any("--crop" in option.opts for option in command.params)
+}
+UNDER_A_RECIPE = (
+    "weights",
+    "weights --compare",
+    "weights --for torch --batch-size 2",
+    "weights --for torch",
+    "costs",
+    "costs --for torch --batch-size 2",
+    "sampling --method inverse-frequency",
+    "exposure",
+    "report --format md",
+    *(f"plot {kind.name} -o x.png" for kind in KINDS.values() if not kind.several),
+    "plot compare --scan one --scan two -o x.png",
+)
+# What is said of masks, and meant.
+OF_MASKS = (
+    r"of each mask|a crop a mask|, of masks in \S+masks\.|classes a mask|crops a mask|maskstat",
+    r"report without the recipe is of whole masks|see those of the masks",
+    r"## Needs attention[\s\S]*?## Classes|- Source: .*",
+)
+OF_DRAWN_MASKS = {  # a sampler draws masks; the table of exposures has both, side by side
+    "sampling": r"in masks|\d masks",
+    "exposure": r"\d masks|masks +crops +batches",
+}
+
+
+def test_no_command_calls_crops_masks(told: Told, folder: Path) -> None:
+    """Tables, messages and what plots say in words, of every command that takes a recipe."""
+    for name in ("one", "two"):
+        ms.scan("masks", classes=4, db="maskstat.db", name=name).close()
+        told(f"exposure --crop 8 --scan {name}")
+    seen = set()
+    for line in UNDER_A_RECIPE:
+        said = told(f"{line} --crop 8{'' if '--scan' in line else ' --scan one'}")
+        assert "crop" in said, line
+        command = line.split()[0]
+        for allowed in (*OF_MASKS, OF_DRAWN_MASKS.get(command, r"$^")):
+            said = re.sub(allowed, "", said)
+        assert "mask" not in said, (line, said)
+        seen.add(command)
+    assert seen == OF_A_RECIPE
+
+
+def test_a_plot_of_several_scans_is_of_crops_of_all(told: Told) -> None:
+    """And the scan of which there are none is named."""
+    ms.scan("masks", classes=4, db="maskstat.db", name="others").close()
+    told("exposure --crop 8 --scan masks")
+    line = "plot compare --scan masks --scan others -o x.png --crop 8"
+    assert told(line).endswith("type: maskstat exposure --crop 8 --scan others\n")
+    told("exposure --crop 8 --scan others")
+    assert "share of crops of 4 classes in masks, others" in told(line)
+    with ms.open_scan("maskstat.db", "masks") as scan:
+        mixed = scan.plot("compare", others=ms.open_scan("maskstat.db", "others").exposure(crop=8))
+        assert "share of masks or crops" in mixed.description
+        assert mixed.description.endswith("masks: masks as they are; others: crops of 8 × 8.")
+
+
+def test_documents_say_what_their_masks_are(folder: Path) -> None:
+    with ms.open_scan("maskstat.db") as scan:
+        seen = scan.exposure(crop=8)
+        assert scan.weights("sqrt").provenance.get("row", "mask") == scan.histogram.row == "mask"
+        assert seen.weights("sqrt").provenance["row"] == seen.histogram.row == "crop"
+        rows = [json.loads(report_text(one, "json"))["row"] for one in (scan, seen)]
+        assert rows == ["mask", "crop"]
+        assert "9 crops" in repr(seen.histogram)
+        with pytest.raises(ValueError, match="do not add"):
+            scan.histogram + seen.histogram
+
+
+# --- what a store has -----------------------------------------------------------------------------
+
+WORDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "recipe": st.sampled_from(recipe_names()),
+        "crop": st.integers(1, 600) | st.tuples(st.integers(1, 600), st.integers(1, 600)),
+        "scale": st.sampled_from(["0.5:2", "0.3:1.7:log", "0.5,1,2", "1.25"])
+        | st.floats(0.01, 100),
+        "cat_max_ratio": st.floats(0.1, 0.99),
+        "batch_size": st.integers(1, 9),
+    },
+)
+
+
+@given(WORDS)
+def test_a_recipe_is_asked_for_again(words: dict[str, Any]) -> None:
+    try:
+        recipe = recipe_of(**words)
+    except ParameterError:
+        return
+    again = asked_again(recipe)
+    assert recipe_of(**again).digest == recipe.digest, again
+    if len(words) == 1 and "recipe" in words:
+        assert again == words
+
+
+def test_what_no_words_say_is_a_file() -> None:
+    for recipe in (ms.Recipe((8, 8), padding=0), ms.Recipe(), ms.Recipe((8, 8), tries=3)):
+        expected = {"crop": 8} if recipe.digest == ms.Recipe((8, 8)).digest else {"recipe": "FILE"}
+        assert asked_again(recipe) == expected
+
+
+def test_show_names_what_was_worked_out(told: Told) -> None:
+    """By commands that print it, of these classes only."""
+    assert "worked out" not in told("show")
+    assert json.loads(told("show --json"))["exposures"] == []
+    for line in ("exposure --crop 8", "exposure --crop 4x6 --scale 0.5:2", "exposure --crop 8"):
+        told(line)
+    shown = " ".join(told("show").split())
+    commands = "maskstat exposure --crop 4x6 --scale 0.5:2; maskstat exposure --crop 8"
+    assert f"What training sees is worked out, and shown by: {commands}" in shown
+    for command in at_least_one(commands.split("; ")):
+        assert "class_3" in told(command.removeprefix("maskstat "))
+    recipes = [one["recipe"] for one in json.loads(told("show --json"))["exposures"]]
+    assert [ms.Recipe.of(said).crop for said in recipes] == [(4, 6), (8, 8)]
+    assert "worked out" not in told("show --ignore 3")

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,30 @@ def test_every_kind_draws_without_collisions(kind: str, count: int) -> None:
     root = ElementTree.fromstring(encoded(drawing, "svg"))
     assert root.find(f"{SVG}desc").text == drawing.description
     assert drawing.description.endswith(".")
+
+
+OF_PIXELS = {"heatmaps", "components", "adjacency"}  # which are not measured in crops
+SEEN = "a-recipe: scaled 0.5 to 2 (uniform), crops of 8 × 8, refused from 0.75 of one class on"
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - OF_PIXELS))
+def test_what_training_sees_is_said_above_and_called_crops(kind: str) -> None:
+    """Nothing else moves, so lengths stay true."""
+
+    def places(figure: Any) -> list[list[float]]:
+        height = figure.bbox.height / figure.dpi * 72
+        return [[x * height for x in axes.get_position().bounds[1::2]] for axes in figure.axes]
+
+    views = views_for(kind, view_of(5))
+    seen = [replace(v, histogram=replace(v.histogram, seen=SEEN), profile=None) for v in views]
+    drawing = draw(kind, seen)
+    assert_tidy(drawing, kind)
+    words = " ".join(text for text, _ in reversed(shown_texts(drawing)))
+    assert "mask" not in words + drawing.description
+    for word in SEEN.split():
+        assert word in words, word
+    assert drawing.description.endswith(f" As training sees it: {SEEN}.")
+    np.testing.assert_allclose(places(drawing.figure), places(draw(kind, views).figure))
 
 
 @pytest.mark.parametrize("kind", KINDS)

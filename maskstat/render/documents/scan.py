@@ -8,6 +8,7 @@ import numpy as np
 
 from maskstat.errors import UnknownCountsError
 from maskstat.render.documents.profile import imbalance_document, profile_document
+from maskstat.scanning.exposing import begun
 from maskstat.scanning.stored_scan import StoredScan
 from maskstat.statistics.imbalance import imbalance
 from maskstat.values.catalog import DEFAULT_IGNORE, IGNORED, UNLISTED
@@ -40,10 +41,14 @@ def scan_document(scan: StoredScan, *, intervals: bool = True) -> dict[str, Any]
     that none were inferred: `masks` of `of`, the `first`, different `values` from `lowest` to
     `highest`, the `peaks` among them),
     `single_class_masks`, `unlabelled_masks`, `failures` (mask, reason), `profile` (see
-    `profile_document`; null where nothing was measured) and, after a scan, `changes`.
+    `profile_document`; null where nothing was measured), `exposures` (recipes that were worked out
+    under these classes, the latest first, and what each does in words) and, after a scan,
+    `changes`.
 
     Of counts that were given (`maskstat.from_counts`) much is unknown: those keys are null, and
-    `unknown` lists them. `unit` is "shares" where only the shares of the classes are known.
+    `unknown` lists them. `unit` is "shares" where only the shares of the classes are known. `row`
+    is "mask", or "crop" where counts are of what training sees: what keys call masks is crops of an
+    epoch then.
     """
     histogram = scan.histogram
     catalog = scan.catalog
@@ -67,6 +72,7 @@ def scan_document(scan: StoredScan, *, intervals: bool = True) -> dict[str, Any]
         "reading": dict(scan.info.reading),
         "kept_ids": scan.kept_ids,
         "unit": histogram.unit,
+        "row": histogram.row,
         "unknown": list(histogram.unknown),
         "masks": known(histogram, "mask_count"),
         "total_pixels": known(histogram, "total_pixels"),
@@ -89,6 +95,10 @@ def scan_document(scan: StoredScan, *, intervals: bool = True) -> dict[str, Any]
         "unlabelled_masks": known(histogram, "unlabelled_masks"),
         "failures": [{"mask": f.mask, "reason": f.reason} for f in scan.failures],
         "profile": profile_document(scan),
+        "exposures": [
+            {"recipe": recipe.to_dict(), "does": recipe.words()}
+            for recipe in ([] if histogram.unknown else begun(scan))
+        ],
     }
     if scan.changes is not None:
         changes = scan.changes

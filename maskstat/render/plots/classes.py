@@ -8,7 +8,7 @@ import numpy as np
 
 from maskstat.naming import counted, percent, printable
 from maskstat.render.plots.choices import Order
-from maskstat.render.plots.drawing import Drawing, ScanView, presence_of
+from maskstat.render.plots.drawing import Drawing, ScanView, masks_of, presence_of
 from maskstat.render.plots.rows import Column, row_sheet, shown_rows
 from maskstat.render.plots.scale import Scale, set_x_axis
 from maskstat.render.plots.style import (
@@ -46,7 +46,7 @@ def draw(view: ScanView, *, log: bool = False, order: Order = "frequency") -> Dr
     columns = [Column("share of labelled pixels", widths[0])]
     bars = [(frequency, colours)]
     if presence is not None:
-        columns.append(Column("share of masks", widths[1]))
+        columns.append(Column(f"share of {histogram.row}s", widths[1]))
         bars.append((presence, [NEUTRAL] * len(colours)))
     sheet = row_sheet(view.catalog, rows, columns, note=note)
     for column, (values, tints) in enumerate(bars):
@@ -108,4 +108,4 @@ def _description(view: ScanView, frequency: np.ndarray, *, log: bool) -> str:
     text += f"; {counted(absent, 'class')} never occur" if absent else ""
     if presence_of(histogram) is None:
         return f"{text}. The share of masks is unknown."
-    return f"{text}. Beside them the share of the {counted(histogram.mask_count, 'mask')}."
+    return f"{text}. Beside them the share of the {masks_of(histogram)}."

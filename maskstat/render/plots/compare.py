@@ -8,7 +8,7 @@ import numpy as np
 
 from maskstat.naming import counted, printable
 from maskstat.render.plots.choices import Order
-from maskstat.render.plots.drawing import Drawing, ScanView, presence_of
+from maskstat.render.plots.drawing import Drawing, ScanView, masks_of, presence_of
 from maskstat.render.plots.rows import (
     Column,
     Series,
@@ -59,7 +59,7 @@ def draw(views: Sequence[ScanView], *, order: Order = "frequency") -> Drawing:
     ]
     columns = [Column("share of labelled pixels", widths[0])]
     if has_masks := any(presence_of(view.histogram) is not None for view in views):
-        columns.append(Column("share of masks", widths[1]))
+        columns.append(Column(f"share of {_rows(views)}", widths[1]))
     sheet = row_sheet(catalog, rows, columns, legend=series_entries(dots[0]), note=note)
     shown = frequency[:, rows]
     scale = Scale.over(shown[~np.isnan(shown)], widths[0], log=True)
@@ -72,9 +72,13 @@ def draw(views: Sequence[ScanView], *, order: Order = "frequency") -> Drawing:
 
 def _label(view: ScanView) -> str:
     masks = known(view.histogram, "mask_count")
-    return (
-        f"{printable(view.name)} ({'masks unknown' if masks is None else counted(masks, 'mask')})"
-    )
+    count = "masks unknown" if masks is None else masks_of(view.histogram)
+    return f"{printable(view.name)} ({count})"
+
+
+def _rows(views: Sequence[ScanView]) -> str:
+    """What the scans are of: masks, or what training sees of them."""
+    return " or ".join(dict.fromkeys(f"{view.histogram.row}s" for view in views))
 
 
 def joined_catalog(views: Sequence[ScanView]) -> tuple[ClassCatalog, list[list[int]]]:
@@ -94,7 +98,7 @@ def joined_catalog(views: Sequence[ScanView]) -> tuple[ClassCatalog, list[list[i
 def _description(views: Sequence[ScanView], catalog: ClassCatalog, frequency: np.ndarray) -> str:
     names = [printable(view.name) for view in views]
     text = (
-        f"Pixel frequency on a logarithmic axis and share of masks of"
+        f"Pixel frequency on a logarithmic axis and share of {_rows(views)} of"
         f" {counted(len(catalog), 'class')} in {', '.join(names)}"
     )
     missing = [

@@ -10,6 +10,7 @@ from maskstat.render.plots.drawing import Drawing, ScanView
 from maskstat.render.plots.matrix import MOST_CLASSES, matrix_figure
 from maskstat.render.plots.style import MUTED, figure_of, order_of, write_at
 from maskstat.statistics.cooccurrence import CoOccurrence
+from maskstat.values.histogram import Row
 from maskstat.values.tally import IntArray
 
 
@@ -20,12 +21,12 @@ def draw(view: ScanView) -> Drawing:
     The diagonal, always 1, is left blank. Classes that never occur are left out, and of more than
     `MOST_CLASSES` those in the fewest masks.
     """
-    masks = view.histogram.masks
+    masks, row = view.histogram.masks, view.histogram.row
     shown = order_of(masks, "frequency")[: min(MOST_CLASSES, int((masks > 0).sum()))]
     if not shown.size:
         figure = figure_of(200, 40)
         write_at(figure, 10, 16, "no class occurs", color=MUTED)
-        return Drawing(figure, "No class occurs, so no classes share masks.")
+        return Drawing(figure, f"No class occurs, so no classes share {row}s.")
     together = CoOccurrence.of(view.ledger).masks[np.ix_(shown, shown)]
     order = clustered(together)
     shown, together = shown[order], together[np.ix_(order, order)]
@@ -34,11 +35,11 @@ def draw(view: ScanView) -> Drawing:
     figure = matrix_figure(
         names,
         chances,
-        rows="among masks with …",
+        rows=f"among {row}s with …",
         columns="… the share with",
         left_out=len(masks) - len(names),
     )
-    return Drawing(figure, _description(names, chances, together))
+    return Drawing(figure, _description(names, chances, together, row))
 
 
 def conditional(together: IntArray) -> npt.NDArray[np.float64]:
@@ -71,9 +72,11 @@ def ordered_by(distance: npt.NDArray[np.float64]) -> IntArray:
     return np.asarray(leaves_list(tree), np.int64)
 
 
-def _description(names: list[str], chances: npt.NDArray[np.float64], together: IntArray) -> str:
+def _description(
+    names: list[str], chances: npt.NDArray[np.float64], together: IntArray, what: Row
+) -> str:
     text = (
-        f"Matrix of {counted(len(names), 'class')}: among the masks with the class of a row, the"
+        f"Matrix of {counted(len(names), 'class')}: among the {what}s with the class of a row, the"
         " share that has the class of a column too"
     )
     if len(names) < 2:
@@ -82,6 +85,6 @@ def _description(names: list[str], chances: npt.NDArray[np.float64], together: I
     row, column = np.unravel_index(int(np.argmax(upper)), upper.shape)
     never = int((together[np.triu_indices(len(names), 1)] == 0).sum())
     return (
-        f"{text}. {printable(names[row])} and {printable(names[column])} share the most masks,"
+        f"{text}. {printable(names[row])} and {printable(names[column])} share the most {what}s,"
         f" {together[row, column]:,}; {counted(never, 'pair')} never meet."
     )

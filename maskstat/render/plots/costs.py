@@ -10,7 +10,7 @@ from maskstat.errors import WeightError
 from maskstat.naming import counted, printable
 from maskstat.render.documents.weighing import distinct, scheme_prices, scheme_weights
 from maskstat.render.plots.choices import Order
-from maskstat.render.plots.drawing import Drawing, ScanView
+from maskstat.render.plots.drawing import Drawing, ScanView, under_recipe
 from maskstat.render.plots.rows import (
     Column,
     Series,
@@ -67,7 +67,8 @@ def draw_prices(
         ParameterError: an unknown order.
     """
     names = [("uniform",) if name == "no weights" else (name,) for name in prices]
-    return _dots(histogram, names, list(prices.values()), order)
+    drawing = _dots(histogram, names, list(prices.values()), order)
+    return under_recipe(drawing, {"": histogram.seen})
 
 
 def _dots(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -9,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import ProfileError
-from maskstat.naming import printable
+from maskstat.naming import counted, printable
 from maskstat.regions.profile import PixelProfile
+from maskstat.render.plots.style import head
 from maskstat.showing import one_line
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.histogram import ClassHistogram
@@ -77,6 +79,27 @@ class Drawing:
     description: str
 
     __repr__ = one_line
+
+
+def under_recipe(drawing: Drawing, seen: Mapping[str, str]) -> Drawing:
+    """The same plot, which says so where it is of what training sees; under `drawing_style`.
+
+    `seen` is that of the histogram of each scan, by the scan's name.
+    """
+    if not any(seen.values()):
+        return drawing
+    said = [printable(words) or "masks as they are" for words in seen.values()]
+    if len(set(said)) > 1:
+        said = [f"{printable(name)}: {words}" for name, words in zip(seen, said, strict=True)]
+    words = f"As training sees it: {'; '.join(dict.fromkeys(said))}"
+    head(drawing.figure, words)
+    return Drawing(drawing.figure, f"{drawing.description} {words}.")
+
+
+def masks_of(histogram: ClassHistogram) -> str:
+    """How many masks are counted; where counts are of what training sees, crops of an epoch."""
+    epoch = " of an epoch" if histogram.seen else ""
+    return f"{counted(histogram.mask_count, histogram.row)}{epoch}"
 
 
 def presence_of(histogram: ClassHistogram) -> NDArray[np.float64] | None:

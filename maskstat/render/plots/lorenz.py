@@ -33,7 +33,7 @@ def draw(view: ScanView) -> Drawing:
         ("pixels", histogram.pixels, ACCENT, "-"),
     ]
     if (masks := known(histogram, "masks")) is not None:
-        curves.append(("masks", masks, SECOND, (0, (6, 2))))
+        curves.append((f"{histogram.row}s", masks, SECOND, (0, (6, 2))))
     if profile is not None:
         curves.append(("components", profile.components, SERIES[2], (0, (2, 1.5))))
     figure = figure_of(_SIDE + 68, _SIDE + 46)

@@ -97,11 +97,12 @@ def draw(name: str, views: Sequence[ScanView], **options: object) -> Drawing:
                 parameter=option,
                 remedy=f"it has: {', '.join(map(argument, known)) or 'none'}",
             )
+    from maskstat.render.plots.drawing import under_recipe
     from maskstat.render.plots.style import drawing_style
 
     with drawing_style():
         drawing: Drawing = function(views if kind.several else views[0], **options)
-    return drawing
+        return under_recipe(drawing, {view.name: view.histogram.seen for view in views})
 
 
 def options_of(function: object) -> tuple[str, ...]:

@@ -73,7 +73,7 @@ def draw(view: ScanView) -> Drawing:
         set_y_axis(below, height, percent_tick)
         bar = max(0.6, min(14.0, 0.72 * (x[1] - x[0]))) if order.size > 1 else 14.0
         below.bar(x, height(presence[order]), width=bar, color=NEUTRAL, linewidth=0, zorder=2)
-        below.set_ylabel("share of masks")
+        below.set_ylabel(f"share of {histogram.row}s")
         panels.append(below)
     set_x_axis(panels[-1], across, _rank_tick, grid=False)
     panels[-1].set_xlabel("rank of the class by pixels")
@@ -163,4 +163,4 @@ def _description(view: ScanView, reached: list[tuple[float, int]]) -> str:
         )
     if presence_of(view.histogram) is None:
         return f"{text}. The share of masks is unknown."
-    return f"{text}. Below, the share of masks that contain the class of that rank."
+    return f"{text}. Below, the share of {view.histogram.row}s that contain the class of that rank."

@@ -41,6 +41,7 @@ TOKENS = {PAPER: "paper", INK: "ink", MUTED: "muted", GRID: "grid", NEUTRAL: "ne
 }
 
 ELLIPSIS = "…"
+_EDGE, _LINE = 8.0, 10.0  # of lines above a figure
 _SCRIPTS = (  # fonts for scripts that DejaVu Sans lacks, where the machine has one
     "Noto Sans CJK JP",
     "Noto Sans CJK SC",
@@ -135,6 +136,31 @@ def write_at(figure: Any, x: float, y: float, text: str, **style: Any) -> Any:
     """Text at a position in points."""
     across, up = (float(inches) * POINTS_PER_INCH for inches in figure.get_size_inches())
     return figure.text(x / across, y / up, text, **style)
+
+
+def head(figure: Any, text: str) -> None:
+    """Write lines of text above a finished figure, which grows by them. Under `drawing_style`."""
+    across, up = (float(inches) * POINTS_PER_INCH for inches in figure.get_size_inches())
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and text_width(longer, SMALL) <= across - 2 * _EDGE:
+            lines[-1] = longer
+        else:
+            lines.append(fitted(word, SMALL, across - 2 * _EDGE))
+    higher = up + _LINE * len(lines)
+    figure.set_size_inches(across / POINTS_PER_INCH, higher / POINTS_PER_INCH)
+    # What is drawn stays as far from the lower left corner as it was.
+    for axes in figure.axes:
+        left, bottom, width, height = axes.get_position().bounds
+        axes.set_position((left, bottom * up / higher, width, height * up / higher))
+    for written in figure.texts:
+        written.set_y(written.get_position()[1] * up / higher)
+    for line in (*figure.lines, *figure.artists):
+        line.set_ydata([y * up / higher for y in line.get_ydata()])
+    for number, shown in enumerate(lines):
+        y = higher - _LINE * (number + 1)
+        write_at(figure, _EDGE, y, shown, fontsize=SMALL, color=MUTED)
 
 
 @cache

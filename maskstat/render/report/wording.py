@@ -44,7 +44,8 @@ def headline(document: Mapping[str, Any]) -> list[Fact]:
     total, labelled = document["total_pixels"], document["labelled_pixels"]
     facts = []
     if (masks := document["masks"]) is not None:
-        facts.append(Fact("masks", f"{masks:,}", _sizes(document["sizes"])))
+        note = "of an epoch" if document["row"] == "crop" else _sizes(document["sizes"])
+        facts.append(Fact(f"{document['row']}s", f"{masks:,}", note))
     if total is not None:
         note = f"{percent(labelled / total)} labelled" if total and labelled is not None else ""
         facts.append(Fact("pixels", f"{total:,}", note))
@@ -92,7 +93,7 @@ def imbalances(document: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]
     """What imbalance is measured by, with its measures."""
     measured = [("by pixels", document["imbalance"])]
     if document["mask_imbalance"] is not None:
-        measured.append(("by masks", document["mask_imbalance"]))
+        measured.append((f"by {document['row']}s", document["mask_imbalance"]))
     if (profile := document["profile"]) and "imbalance" in profile:
         measured.append(("by components", profile["imbalance"]))
     return measured
@@ -102,7 +103,12 @@ def profile_notes(document: Mapping[str, Any]) -> list[str]:
     """The pixel profile in sentences, or what adds one."""
     profile = document["profile"]
     notes = [] if profile is None else [*unmeasured_lines(profile), *profile_lines(profile)]
-    if document["profile_command"] is not None:
+    if document["exposure"] is not None:
+        notes.append(
+            "Heat maps, components, borders and adjacency are not measured in crops: the report"
+            " without the recipe is of whole masks."
+        )
+    elif document["profile_command"] is not None:
         notes.append(
             "Heat maps, components, widths and adjacency need a pixel profile; what adds one:"
             f" {document['profile_command']}"
@@ -150,8 +156,8 @@ def too_many(document: Mapping[str, Any]) -> str:
 _CLASS_COLUMNS = (
     ("pixels", "pixels", "labelled_pixels"),
     ("share", "share", None),
-    ("masks", "masks", "masks"),
-    ("presence", "in masks", "mask_count"),
+    ("masks", "{}s", "masks"),
+    ("presence", "in {}s", "mask_count"),
     ("there", "share there", "image_pixels"),
 )
 
@@ -161,7 +167,10 @@ def class_columns(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     unknown = {*document["unknown"]}
     if "masks" in unknown:
         unknown.add("mask_count")
-    return [(key, label) for key, label, needs in _CLASS_COLUMNS if needs not in unknown]
+    row = document["row"]
+    return [
+        (key, label.format(row)) for key, label, needs in _CLASS_COLUMNS if needs not in unknown
+    ]
 
 
 def class_rows(document: Mapping[str, Any]) -> list[tuple[tuple[float | str, str], ...]]:
@@ -350,8 +359,8 @@ def place(document: Mapping[str, Any]) -> str:
     if (seen := document["exposure"]) is not None:
         return (
             f"As training sees it, {printable(seen['does'])}, of masks in {source}. Counts are of"
-            " an epoch, a crop a mask: what is called a mask in them is a crop. Findings, sizes,"
-            " classes a mask and examples are of the files"
+            " an epoch, a crop a mask; findings, sizes, classes a mask and examples are of the"
+            " files"
         )
     return f"Masks in {source}" if document["findings"] is not None else f"From {source}"
 

@@ -9,7 +9,9 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from maskstat.errors import argument, spelled
+from maskstat.errors import argument, call, spelled
+from maskstat.exposure.asking import asked_again
+from maskstat.exposure.recipe import Recipe
 from maskstat.naming import counted, percent, printable
 from maskstat.render.terminal.failures import failure_lines
 from maskstat.render.terminal.fitting import BAR, LAST, Cell, Fitted, Kind, TableColumn
@@ -26,7 +28,7 @@ from maskstat.values.readings import (
 from maskstat.weights.table import WeightTable
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
-_SHOWN_NAMES = 12
+_SHOWN_NAMES, _SHOWN_RECIPES = 12, 4
 _SLIGHTLY_OFF = 5  # what palettes and colour profiles do to colours; more may be another class
 
 
@@ -225,6 +227,14 @@ def _notes(document: Mapping[str, Any]) -> Iterable[str]:
         )
     if off := catalog.get("nearest_colour"):
         yield f"A colour that is off by up to {off} counts as the nearest one listed"
+    if exposures := document["exposures"]:
+        asked = (asked_again(Recipe.of(one["recipe"])) for one in exposures)
+        calls = list(dict.fromkeys(call("Scan.exposure", **words) for words in asked))
+        more = f"; and {len(calls) - _SHOWN_RECIPES} more" if len(calls) > _SHOWN_RECIPES else ""
+        yield spelled(
+            "What training sees is worked out, and shown by:"
+            f" {'; '.join(calls[:_SHOWN_RECIPES])}{more}"
+        )
     if changes := document.get("changes"):
         others = changes["skipped"]
         skipped = f", {counted(others, 'other file')} skipped" if others else ""
