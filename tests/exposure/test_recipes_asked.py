@@ -248,7 +248,7 @@ OF_A_RECIPE = {
     name
     for name, command in typer.main.get_command(cli.app).commands.items()  # type: ignore[attr-defined]
     if any("--crop" in option.opts for option in command.params)
-}
+} - {"scan"}  # which shows what it counts: masks
 UNDER_A_RECIPE = (
     "weights",
     "weights --compare",
