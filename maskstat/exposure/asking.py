@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,13 +75,14 @@ def asked_again(recipe: Recipe) -> dict[str, object]:
     if recipe.refuses:
         words["cat_max_ratio"] = recipe.cat_max_ratio
     named = {name: load_recipe(name) for name in recipe_names()}
-    ways = [{"recipe": name} for name in named] + ([words] if words else [])
+    ways: list[dict[str, Any]] = [{"recipe": name} for name in named] + ([words] if words else [])
     for name, start in named.items():
         new = {w: said for w, said in words.items() if getattr(recipe, w) != getattr(start, w)}
         ways.append({"recipe": name, **new})
     for asked in ways:
-        if recipe_of(**asked).digest == recipe.digest:
-            return asked
+        with suppress(ParameterError):  # ratios that no option takes
+            if recipe_of(**asked).digest == recipe.digest:
+                return asked
     return {"recipe": Blank("FILE")}
 
 

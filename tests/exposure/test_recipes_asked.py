@@ -344,10 +344,18 @@ def test_a_recipe_is_asked_for_again(words: dict[str, Any]) -> None:
         assert again == words
 
 
-def test_what_no_words_say_is_a_file() -> None:
-    for recipe in (ms.Recipe((8, 8), padding=0), ms.Recipe(), ms.Recipe((8, 8), tries=3)):
-        expected = {"crop": 8} if recipe.digest == ms.Recipe((8, 8)).digest else {"recipe": "FILE"}
-        assert asked_again(recipe) == expected
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        ms.Recipe(),
+        ms.Recipe((8, 8), padding=0),
+        ms.Recipe((8, 8), tries=3),
+        ms.Recipe((8, 8), ms.Rescaling("steps", (200.0,))),
+        ms.Recipe((8, 8), ms.Rescaling("uniform", (0.5, 2.0), nearest="centred")),
+    ],
+)
+def test_what_no_words_say_is_a_file(recipe: ms.Recipe) -> None:
+    assert asked_again(recipe) == {"recipe": "FILE"}
 
 
 def test_show_names_what_was_worked_out(told: Told) -> None:
