@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -80,9 +79,8 @@ def asked_again(recipe: Recipe) -> dict[str, object]:
         new = {w: said for w, said in words.items() if getattr(recipe, w) != getattr(start, w)}
         ways.append({"recipe": name, **new})
     for asked in ways:
-        with suppress(ParameterError):  # ratios that no option takes
-            if recipe_of(**asked).digest == recipe.digest:
-                return asked
+        if recipe_of(**asked).digest == recipe.digest:
+            return asked
     return {"recipe": Blank("FILE")}
 
 

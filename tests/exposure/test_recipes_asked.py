@@ -350,7 +350,7 @@ def test_a_recipe_is_asked_for_again(words: dict[str, Any]) -> None:
         ms.Recipe(),
         ms.Recipe((8, 8), padding=0),
         ms.Recipe((8, 8), tries=3),
-        ms.Recipe((8, 8), ms.Rescaling("steps", (200.0,))),
+        ms.Recipe((8, 8), ms.Rescaling("steps", (0.5,), "short-side", (64,))),
         ms.Recipe((8, 8), ms.Rescaling("uniform", (0.5, 2.0), nearest="centred")),
     ],
 )
