@@ -90,6 +90,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(marker)
         for framework in {"torch", "keras"}.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(framework)
+        if any(item.get_closest_marker(framework) for framework in ("torch", "keras")):
+            item.add_marker("extra")
 
 
 @pytest.fixture(autouse=True)

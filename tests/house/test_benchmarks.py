@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import maskstat
 from benchmarks import (
     array_counting,
     draw_exposure,
+    draw_first_picture,
     exposure_cost,
     large_store,
     mask_sets,
@@ -186,3 +188,15 @@ def test_the_pictures_of_exposures_are_drawn(tmp_path: Path) -> None:
     times = draw_exposure.draw_shares(tmp_path / "shares.png", draw_exposure.SAMPLES)
     assert round(times["sky"], 2) == 0.20
     assert all((tmp_path / name).stat().st_size > 10_000 for name in ("factor.png", "shares.png"))
+
+
+def test_the_first_picture(tmp_path: Path) -> None:
+    """It is a picture, and small: README.md begins with it."""
+    draw_first_picture.draw(tmp_path / "first.png")
+    for path in (
+        tmp_path / "first.png",
+        draw_first_picture.SAMPLES.parent / "docs/images/first.png",
+    ):
+        with Image.open(path) as picture:
+            assert picture.size == (1200, 300)
+        assert path.stat().st_size < 100_000

@@ -2,8 +2,8 @@
 
 A ```console block holds `$ command` lines, each followed by what it prints (stdout and stderr). A
 ```python block is executed. All blocks of one document run in order in one folder that holds a
-copy of `sample_masks`. With MASKSTAT_REWRITE_DOCS=1 the printed output is written into the
-documents instead of compared.
+copy of `sample_masks`; then its ```pycon examples, in one session. With MASKSTAT_REWRITE_DOCS=1
+the printed output is written into the documents instead of compared.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import yaml
 
 from tests.support.paths import ROOT
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+EXAMPLES = "\n```pycon\n"
 REWRITE = bool(os.environ.get("MASKSTAT_REWRITE_DOCS"))
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="documents use a POSIX shell")
@@ -35,7 +38,8 @@ def _environment(folder: Path) -> dict[str, str]:
         **{k: v for k, v in os.environ.items() if not k.startswith(("MASKSTAT_", "COV_"))},
         "PATH": scripts + os.pathsep + os.environ.get("PATH", ""),
         "PYTHONPATH": str(ROOT),
-        "PYTHONWARNINGS": "error",
+        # Keras on PyTorch, with NumPy 2: its own.
+        "PYTHONWARNINGS": "error,ignore:__array__ implementation:DeprecationWarning",
         "COLUMNS": "100",
         "LANG": "C.UTF-8",
         "HOME": str(folder),
@@ -75,14 +79,14 @@ def _commands(block: str) -> list[tuple[str, str]]:
 
 
 def _with_blocks() -> list[Any]:
-    """The documents with something to run; those with torch in a block of Python are marked."""
+    """The documents with something to run; those with a framework in a block are marked."""
     found = []
     for document in DOCUMENTS:
-        blocks = BLOCK.findall(document.read_text(encoding="utf-8"))
-        torch = any(kind == "python" and "torch" in block for kind, block in blocks)
-        if blocks:
-            marks = [pytest.mark.slow, *([pytest.mark.torch] if torch else [])]
-            found.append(pytest.param(document, id=document.name, marks=marks))
+        text = document.read_text(encoding="utf-8")
+        code = "".join(block for kind, block in BLOCK.findall(text) if kind == "python")
+        if BLOCK.search(text) or EXAMPLES in text:
+            marks = [getattr(pytest.mark, name) for name in ("torch", "keras") if name in code]
+            found.append(pytest.param(document, id=document.name, marks=[pytest.mark.slow, *marks]))
     assert len(found) > 10
     return found
 
@@ -94,20 +98,22 @@ def test_blocks_do_what_they_say(document: Path, tmp_path: Path) -> None:
     text = document.read_text(encoding="utf-8")
     differences: list[str] = []
 
+    def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=tmp_path,
+            env=_environment(tmp_path),
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
     def check(match: re.Match[str]) -> str:
         kind, block = match.groups()
         if kind == "python":
-            script = tmp_path / "block.py"
-            script.write_text(block, encoding="utf-8")
-            finished = subprocess.run(
-                [sys.executable, str(script)],
-                cwd=tmp_path,
-                env=_environment(tmp_path),
-                check=False,
-                capture_output=True,
-                text=True,
-                timeout=300,
-            )
+            (tmp_path / "block.py").write_text(block, encoding="utf-8")
+            finished = python("block.py")
             if finished.returncode:
                 differences.append(f"{block}\nfailed:\n{finished.stderr}")
             return match.group(0)
@@ -122,6 +128,10 @@ def test_blocks_do_what_they_say(document: Path, tmp_path: Path) -> None:
     rewritten = BLOCK.sub(check, text)
     if REWRITE:
         document.write_text(rewritten, encoding="utf-8")
+    if EXAMPLES in text:
+        examples = python("-m", "doctest", "-o", "ELLIPSIS", str(document))
+        if examples.returncode:
+            differences.append(examples.stdout + examples.stderr)
     assert REWRITE or not differences, "\n\n".join(differences)
 
 
@@ -133,3 +143,38 @@ def test_links_lead_somewhere() -> None:
     ]
     assert len(links) > 50
     assert [(page, target) for page, target in links if not (page.parent / target).exists()] == []
+
+
+def test_every_page_is_on_the_site() -> None:
+    """Once, and in the order of docs/index.md, which says what is on each."""
+    site = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    pages = re.findall(r"[\w-]+\.md", str(site["nav"]))
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    assert pages == ["index.md", *re.findall(r"\]\(([\w-]+\.md)\)", index)]
+    assert sorted(pages) == sorted(page.name for page in DOCUMENTS[1:])
+
+
+def test_the_factors_of_the_readme_are_measured() -> None:
+    """Extremes of the table of docs/performance.md: of masks that are real, and of the rest."""
+    page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    rows = {
+        name.strip(" *"): [re.sub(r"[*×,]|\(.*", "", cell).strip() for cell in cells]
+        for name, *cells in (
+            line.strip("| ").split(" | ") for line in page.splitlines() if "|" in line
+        )
+    }
+    ours, loop = (np.array(rows[name], float) for name in ("maskstat.scan", "Pillow + bincount"))
+    best = np.array(rows["× the best 2-process bincount loop"], float)
+    plain = ours / loop
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    said = re.search(
+        r"(\d+) to (\d+) times as fast as the loop .*?, (\d+) to (\d+) times as fast as that loop"
+        r" on as many .*?; on noise ([\d.]+) and ([\d.]+) times",
+        readme,
+    )
+    assert said is not None
+    real, noise = slice(None, 5), slice(5, None)
+    expected = [plain[real].min(), plain[real].max(), best[real].min(), best[real].max()]
+    assert [int(text) for text in said.groups()[:4]] == [round(factor) for factor in expected]
+    assert float(said[5]) == round(plain[noise].min(), 1)
+    assert float(said[6]) == best[noise].min()
