@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 from maskstat.errors import MaskstatError, ParameterError, argument
 from maskstat.naming import printable, split_plane
+from maskstat.scanning.sequences import SuggestedGroups, suggested_groups
 from maskstat.sources.base import Selection, Source
 from maskstat.sources.identities import is_merged, knows_names_only
 from maskstat.sources.opening import open_source
@@ -51,6 +52,13 @@ class Grouped:
         names = self._group_names
         return self.group_rule.groups(names, partial(self._column, names))
 
+    @cached_property
+    def suggested_groups(self) -> SuggestedGroups | None:
+        """Groups that names suggest, where nobody said any ("mask" says that there are none)."""
+        if self._rule is not None or self.info.group_by is not None:
+            return None
+        return suggested_groups(self._group_names)
+
     @property
     def _group_names(self) -> tuple[str, ...]:
         """Names of the masks that groups are made of."""
@@ -79,7 +87,7 @@ class Grouped:
             ParameterError: `rule` is none.
         """
         view = copy(self)
-        for computed in ("groups", "intervals"):
+        for computed in ("groups", "intervals", "suggested_groups"):
             vars(view).pop(computed, None)
         view._rule = rule_of(rule)
         return view
