@@ -21,7 +21,7 @@ from maskstat.frames import data_frame
 from maskstat.naming import counted
 from maskstat.parameters import several
 from maskstat.showing import one_line
-from maskstat.values.sums import added
+from maskstat.values.sums import added, total
 from maskstat.values.tally import IntArray
 
 if TYPE_CHECKING:
@@ -29,8 +29,12 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 
-RESOLUTION = 1 << 13
-"""Confidences are rounded to multiples of 1/RESOLUTION before they are counted."""
+RESOLUTION = 50_400
+"""Confidences are rounded to multiples of 1/RESOLUTION before they are counted.
+
+It divides by 1 to 10, 12, 14, 15, 16, 18, 20, 25, 30, 50 and 100, so that the edges of so many bins
+are multiples, too, and a confidence on an edge is in the bin above it, in any precision.
+"""
 
 _BLOCK = 1 << 20  # elements taken at a time, so that memory does not grow with the input
 
@@ -53,6 +57,7 @@ class ConfusionMatrix:
             raise ParameterError(f"a confusion matrix is square, not of shape {counts.shape}")
         if counts.dtype.kind not in "iu" or (counts < 0).any() or self.ignored < 0:
             raise ParameterError("a confusion matrix holds whole numbers of at least 0")
+        total(counts)  # so that no sum of some of them leaves 64 bits
         object.__setattr__(self, "counts", _read_only(counts.astype(np.int64)))
 
     @classmethod
@@ -180,7 +185,7 @@ class ConfusionMatrix:
     @property
     def dice(self) -> FloatArray:
         """float64[K], Dice coefficient = F1 score, 2 hits / (support + predicted); NaN as `iou`."""
-        return _ratio(2 * self.hits, self.support + self.predicted)
+        return _ratio(2.0 * self.hits, self.support.astype(float) + self.predicted)
 
     @property
     def accuracy(self) -> float:
@@ -278,7 +283,9 @@ class ConfidenceHistogram:
 
     Confidences are counted in cells of width 1/RESOLUTION, so nothing is rounded when histograms
     are added, and the number of bins is chosen when the error is asked for. A mean confidence
-    is known to within half a cell, 6e-5.
+    is known to within half a cell, 1e-5. Where the number of bins divides RESOLUTION (10, 15, 20),
+    a confidence on the edge of two bins is in the upper one; one below it by less than half a cell
+    is taken for the edge.
 
     Attributes:
         counts: int64[2, RESOLUTION + 1]: wrong and right predictions of confidence g / RESOLUTION.
@@ -296,6 +303,7 @@ class ConfidenceHistogram:
             )
         if (counts < 0).any() or self.ignored < 0:
             raise ParameterError("a confidence histogram holds whole numbers of at least 0")
+        total(counts)  # so that no sum of some of them leaves 64 bits
         object.__setattr__(self, "counts", _read_only(counts.astype(np.int64)))
 
     def __repr__(self) -> str:
@@ -372,10 +380,11 @@ class ConfidenceHistogram:
         """
         bin_of_cell = cell_bins(bins)
         cells = np.arange(RESOLUTION + 1)
-        counts, right, confidence = np.zeros((3, bins), np.int64)
+        counts, right = np.zeros((2, bins), np.int64)
         np.add.at(counts, bin_of_cell, self.counts.sum(axis=0))
         np.add.at(right, bin_of_cell, self.counts[1])
-        np.add.at(confidence, bin_of_cell, self.counts.sum(axis=0) * cells)
+        # in floating point: exact below 2^53, and products of whole numbers could leave 64 bits
+        confidence = np.bincount(bin_of_cell, self.counts.sum(axis=0) * cells.astype(float), bins)
         return Reliability(counts, _ratio(confidence / RESOLUTION, counts), _ratio(right, counts))
 
     def expected_calibration_error(self, bins: int = 15) -> float:

@@ -143,6 +143,14 @@ def calibration_error_is_that_of_the_histogram() -> None:
     expected = exact.expected_calibration_error(10)
     np.testing.assert_allclose(float(metric.result()), expected, atol=1e-4)
     assert metric.histogram().counts.sum() == exact.counts.sum() == (labels != IGNORE).sum()
+    for bins in (10, 15, 20):  # confidences on the edges of bins are in the bin above
+        edges = np.arange((bins + 1) // 2, bins + 1)
+        confidence = (edges / bins).astype(np.float32)
+        metric = measured.CalibrationError(bins=bins, from_logits=False)
+        metric.update_state(np.zeros_like(edges), np.stack([confidence, 1 - confidence], 1))
+        places = np.bincount(np.minimum(edges, bins - 1), minlength=bins)
+        assert metric.histogram().reliability(bins).counts.tolist() == places.tolist()
+        np.testing.assert_allclose(float(metric.result()), 1 - (edges / bins).mean(), atol=1e-6)
 
 
 @check()

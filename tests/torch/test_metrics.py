@@ -125,6 +125,19 @@ def test_the_calibration_error_is_that_of_the_exact_histogram(flavour, seed, bin
         assert metric.compute().item() == pytest.approx(exact.expected_calibration_error(bins))
 
 
+@pytest.mark.parametrize("bins", [10, 15, 20])
+def test_probabilities_on_the_edges_of_bins_are_in_the_bin_above(metrics, bins):
+    edges = torch.arange((bins + 1) // 2, bins + 1)
+    for precision in (torch.float32, torch.float64):
+        confidence = (edges / torch.tensor(bins, dtype=precision)).to(precision)
+        metric = metrics.CalibrationError(bins=bins, from_logits=False)
+        metric.update(torch.stack([confidence, 1 - confidence], 1), torch.zeros_like(edges))
+        expected = np.bincount(np.minimum(edges.numpy(), bins - 1), minlength=bins)
+        assert metric.histogram().reliability(bins).counts.tolist() == expected.tolist()
+        error = (1 - edges / bins).sum().item() / len(edges)
+        assert metric.compute().item() == pytest.approx(error, abs=1e-6)
+
+
 def test_half_precision_logits_are_widened_before_the_softmax(metrics):
     scores = torch.tensor([[4e4, -4e4], [0.25, 0.0]], dtype=torch.float16)
     metric = metrics.CalibrationError()

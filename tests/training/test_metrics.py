@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import maskstat
-from maskstat.errors import ParameterError
+from maskstat.errors import CountOverflowError, ParameterError
 from maskstat.training.metrics import RESOLUTION, ConfidenceHistogram, ConfusionMatrix
 from tests.support.packages import package
 
@@ -244,6 +244,29 @@ def test_the_calibration_error_is_the_plain_one_up_to_half_a_cell(seed, bins):
     assert abs(histogram.expected_calibration_error(1) - one_bin) <= 0.5 / RESOLUTION
 
 
+@pytest.mark.parametrize("precision", [np.float64, np.float32])
+@pytest.mark.parametrize("bins", [2, 5, 10, 12, 15, 20, 25, 50, 100])
+@given(seed=st.integers(0, 10**6))
+def test_confidences_on_the_edges_of_bins_are_in_the_bin_above(bins, precision, seed):
+    """The plain error with bins found in whole numbers: no product is rounded."""
+    generator = np.random.default_rng(seed)
+    edges = generator.integers((bins + 1) // 2, bins + 1, 200)
+    right = generator.random(200) < generator.random()
+    confidence = (edges / bins).astype(precision)
+    probabilities = np.stack([confidence, 1 - confidence], 1)
+    histogram = ConfidenceHistogram.of(probabilities, np.where(right, 0, 1))
+    places = np.minimum(edges, bins - 1)
+    counts = np.bincount(places, minlength=bins)
+    found = histogram.reliability(bins)
+    assert found.counts.tolist() == counts.tolist()
+    gaps = np.bincount(places, right - edges / bins, bins)
+    expected = np.abs(gaps).sum() / 200
+    assert histogram.expected_calibration_error(bins) == pytest.approx(expected, abs=1e-12)
+    assert found.accuracy[counts > 0] == pytest.approx(
+        np.bincount(places, right, bins)[counts > 0] / counts[counts > 0]
+    )
+
+
 def test_a_calibrated_model_has_no_error_and_a_sure_one_its_error_rate():
     probabilities = np.repeat([[0.75, 0.25]], 8, axis=0)
     target = np.array([0, 0, 0, 1, 0, 0, 0, 1])
@@ -287,9 +310,35 @@ def test_predictions_that_make_no_sense_are_refused(probabilities, target, axis,
         ConfidenceHistogram.of(probabilities, target, class_axis=axis)
 
 
+def test_sums_that_leave_64_bits_are_refused_and_none_wraps():
+    """What one holds is below 2^63 in all, and measures are those of a thousandth of it."""
+    counts = np.array([[5, 1], [2, 1]]) << 59
+    matrix, small = ConfusionMatrix(counts), ConfusionMatrix(counts >> 10)
+    for name in ("recall", "precision", "iou", "dice"):
+        assert getattr(matrix, name) == pytest.approx(getattr(small, name), rel=1e-12)
+        assert (getattr(matrix, name) > 0).all()
+    assert matrix.frequency_weighted_iou == pytest.approx(small.frequency_weighted_iou)
+    for too_many in (np.array([[2**62, 2**62], [0, 0]]), np.array([[2**63]], np.uint64)):
+        with pytest.raises(CountOverflowError):
+            ConfusionMatrix(too_many)
+    with pytest.raises(CountOverflowError):
+        matrix + matrix
+    cells = np.zeros((2, RESOLUTION + 1), np.int64)
+    cells[0, RESOLUTION // 2], cells[1, RESOLUTION] = 2**61, 2**61
+    histogram = ConfidenceHistogram(cells)
+    assert histogram.expected_calibration_error(1) == pytest.approx(0.25)
+    cells[1, 0] = 2**62
+    with pytest.raises(CountOverflowError):
+        ConfidenceHistogram(cells)
+    with pytest.raises(CountOverflowError):
+        histogram + histogram
+
+
 def test_histograms_that_make_no_sense_are_refused():
     with pytest.raises(ParameterError, match="shape"):
         ConfidenceHistogram(np.zeros((2, 5), int))
+    with pytest.raises(ParameterError, match=r"shape \(2, 50401\), not \(2, 8193\)"):
+        ConfidenceHistogram(np.zeros((2, 8193), int))  # of an earlier version
     with pytest.raises(ParameterError, match="at least 0"):
         ConfidenceHistogram(np.full((2, RESOLUTION + 1), -1))
     for bins in (0, RESOLUTION + 1):
