@@ -13,6 +13,7 @@ from maskstat.scanning.sequences import SuggestedGroups, suggested_groups
 from maskstat.sources.base import Selection, Source
 from maskstat.sources.identities import is_merged, knows_names_only
 from maskstat.sources.opening import open_source
+from maskstat.statistics.effective_masks import effective_words
 from maskstat.statistics.intervals import frequency_intervals
 from maskstat.store.records import ScanInfo
 from maskstat.store.store import Store
@@ -58,6 +59,21 @@ class Grouped:
         if self._rule is not None or self.info.group_by is not None:
             return None
         return suggested_groups(self._group_names)
+
+    @property
+    def sample_notes(self) -> tuple[str, ...]:
+        """What to say beside intervals: which groups names suggest, or what masks are worth.
+
+        Raises:
+            ParameterError: the rule does not say the group of some mask.
+            UnknownCountsError: counts were given, so that nobody knows of masks.
+        """
+        if (found := self.suggested_groups) is not None:
+            return (found.sentence,)
+        if self.groups.are_masks:
+            return ()
+        words = effective_words(self.grouped("mask").intervals, self.intervals)
+        return (words,) if words else ()
 
     @property
     def _group_names(self) -> tuple[str, ...]:

@@ -54,6 +54,7 @@ OWN_LISTS = {
     "render.terminal.tables.class_columns": "names of a catalogue",
     "sampling.matching.match_names": "names that `sampler` made a list of",
     "scanning.checking.find_duplicates": "a function of names",
+    "scanning.sequences.suggested_groups": "names of a ledger",
     "statistics.comparison.compare_splits": "pairs",
     "statistics.quality.of_files": "names of findings",
     "statistics.quality.pair_by_stem": "names of masks and images",

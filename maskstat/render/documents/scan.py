@@ -31,7 +31,8 @@ def scan_document(scan: StoredScan, *, intervals: bool = True) -> dict[str, Any]
     taken for classes as they are), `masks`, `total_pixels`, `labelled_pixels`, `classes` (index,
     name, colour, values, pixels, masks, image_pixels, frequency, and of the frequency
     `relative_standard_error` and the 95% `interval` [low, high], null where unknown), `intervals`
-    (what these count: `group_by`, `groups`, `masks`), `ignored` and `unlisted`
+    (what these count: `group_by`, `groups`, `masks`; and in words, as `notes`, which groups names
+    suggest or how many independent masks these are worth), `ignored` and `unlisted`
     (value -> pixels), `nodata` (of these what files call so; "nodata" for NaN and what else is no
     label), `unlisted_values` (with masks, the first mask and, beside a colour, the
     nearest listed one: class and largest channel difference), `ignored_by_default` ([255] or
@@ -78,7 +79,7 @@ def scan_document(scan: StoredScan, *, intervals: bool = True) -> dict[str, Any]
         "total_pixels": known(histogram, "total_pixels"),
         "labelled_pixels": None if shares else histogram.labelled_pixels,
         "classes": class_records(histogram, bars),
-        "intervals": None if bars is None else bars.about(),
+        "intervals": None if bars is None else {**bars.about(), "notes": list(scan.sample_notes)},
         "ignored": None
         if ignored is None
         else {str(value): count.pixels for value, count in ignored.items()},

@@ -235,6 +235,8 @@ def _notes(document: Mapping[str, Any]) -> Iterable[str]:
             "What training sees is worked out, and shown by:"
             f" {'; '.join(calls[:_SHOWN_RECIPES])}{more}"
         )
+    if intervals := document.get("intervals"):
+        yield from intervals["notes"]
     if changes := document.get("changes"):
         others = changes["skipped"]
         skipped = f", {counted(others, 'other file')} skipped" if others else ""
