@@ -16,6 +16,9 @@ from maskstat.training.calibration import logit_shift
 class UnweightLogits(nn.Module):
     """Turns logits of a model trained with class weights into logits of the posterior, z - ln w.
 
+    Under a weighted mean (PyTorch's) they are so as far as the picture tells what is in it; see
+    `maskstat.training.calibration`.
+
     A last layer for export: one addition, no parameters. The shift is a buffer, so it follows
     `.to(device)` and is in `state_dict`. Classes of weight 0 get -inf. Logits in half precision
     give float32, as the losses do.

@@ -7,6 +7,11 @@ logits, gives the posterior back (prior-shift correction; Elkan 2001, Saerens et
 also changes which class is largest, on purpose: the weighted model's choice is the one that
 minimises weighted errors, the corrected one minimises the number of wrong pixels.
 
+Where a mean divides by the weights W_S of its batch S (PyTorch's "mean"), q is proportional to
+w_c p(c|x) E[1/W_S | class c, x]. Dividing by w_c is exact where the picture tells its own
+composition, at every batch size: 1/W_S then says nothing about c. What stays ambiguous, as a whole
+object of one class or another, is off; less so the larger the batches are (docs/equal-cost.md).
+
 A class of weight 0 was never trained, and nothing about it can be recovered: it gets probability
 0 (logit -inf), and the rest is the posterior given that the pixel is of a class that was trained.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,29 @@ def test_undoing_weights_is_what_numpy_does(shape: tuple[int, ...]) -> None:
     again.load_state_dict(module.state_dict())
     assert torch.equal(again(logits), module(logits))
     assert module(logits.half()).dtype == torch.float32
+
+
+@pytest.mark.parametrize(("batch_size", "said"), [(1, 0.8), (6, 0.613)])
+def test_what_undoing_gives_of_the_optimum_of_the_real_loss(batch_size: int, said: float) -> None:
+    """The example of docs/equal-cost.md, trained: what looks the same has the same logits."""
+    weight = torch.tensor([1.0, 0.5, 3.0], dtype=torch.float64)
+    loss = torch.nn.CrossEntropyLoss(weight)
+    masks = [[0, 0, 1, 1]] * 3 + [[0, 0, 2, 2]] * 2 + [[0, 0, 0, 0]] * 3
+    batches = [torch.tensor(batch) for batch in combinations(masks, batch_size)]
+    logits = torch.zeros(2, 3, dtype=torch.float64, requires_grad=True)  # of road, of the object
+    optimiser = torch.optim.LBFGS([logits], max_iter=500, line_search_fn="strong_wolfe")
+
+    def step() -> torch.Tensor:
+        optimiser.zero_grad()
+        total = torch.stack(
+            [loss(logits[(some > 0).long()].permute(0, 2, 1), some) for some in batches]
+        ).mean()
+        total.backward()
+        return total
+
+    optimiser.step(step)
+    found = unweight_logits(logits.detach()[1], weight, dim=0).softmax(0)
+    assert found.tolist() == pytest.approx([0, said, 1 - said], abs=1e-3)
 
 
 def test_a_class_axis_of_another_length_is_refused() -> None:

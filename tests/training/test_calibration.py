@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -133,6 +135,49 @@ def test_a_result_beyond_its_type_is_refused():
 def test_negative_probabilities_are_refused():
     with pytest.raises(ParameterError, match="not negative"):
         unweight_probabilities([[-0.5, 1.5]], [1, 2])
+
+
+def undone_after_all_batches(pixels, weights, batch_size):
+    """What undoing w gives of the optimum of PyTorch's mean over all batches of so many masks.
+
+    Args:
+        pixels: [B, X, K], pixels of each class in each mask, by what they look like.
+
+    Returns: that and the true shares of the classes, both [X, K].
+    """
+    mass = np.zeros(pixels.shape[1:])
+    for batch in combinations(range(len(pixels)), batch_size):
+        some = pixels[list(batch)].sum(axis=0)
+        mass += some * weights / (some.sum(axis=0) @ weights)
+    truth = pixels.sum(axis=0)
+    optimum = mass / mass.sum(axis=1, keepdims=True)
+    return unweight_probabilities(optimum, weights), truth / truth.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "said"), [(1, 0.8), (2, 0.7075), (6, 0.6131), (8, 0.6)], ids=str
+)
+def test_undoing_weights_is_wrong_for_what_a_picture_does_not_tell(batch_size, said):
+    """Road, and an object of half a mask that is A in three masks, B in two, absent in three."""
+    kinds = [[[2, 0, 0], [0, 2, 0]], [[2, 0, 0], [0, 0, 2]], [[4, 0, 0], [0, 0, 0]]]
+    pixels = np.repeat(kinds, [3, 2, 3], axis=0)
+    found, truth = undone_after_all_batches(pixels, np.array([1.0, 0.5, 3.0]), batch_size)
+    np.testing.assert_allclose(truth, [[1, 0, 0], [0, 0.6, 0.4]])
+    np.testing.assert_allclose(found, [[1, 0, 0], [0, said, 1 - said]], atol=5e-5)
+
+
+@given(seed=st.integers(0, 10**6), batch_size=st.integers(1, 5))
+def test_undoing_weights_is_exact_where_pictures_tell_their_composition(seed, batch_size):
+    """Also where two of them look the same, if all their pixels weigh the same together."""
+    masks = 1 + np.random.default_rng(seed).integers(0, 9, (5, 4)) ** 2
+    masks[0] += [3, 0, 0, 0]
+    masks[1] = masks[0] + [-3, 1, 0, 0]
+    assert masks[0] @ WEIGHTS == masks[1] @ WEIGHTS
+    for looks in (range(5), (0, 0, 1, 2, 3)):
+        pixels = np.zeros((5, max(looks) + 1, 4))
+        pixels[range(5), looks] = masks
+        found, truth = undone_after_all_batches(pixels, WEIGHTS, batch_size)
+        np.testing.assert_allclose(found, truth, rtol=1e-9)
 
 
 def test_what_to_undo_after_a_weight_normalised_loss():
