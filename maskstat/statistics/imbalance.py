@@ -1,6 +1,7 @@
 """How unequal a distribution over classes is, in the field's usual numbers.
 
 Every function takes int64[K] counts of anything: pixels, masks that contain the class, components.
+All raise CountOverflowError where these add up to 2^63 or more.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.showing import one_line
+from maskstat.values.sums import total
 from maskstat.values.tally import IntArray
 
 FloatArray = NDArray[np.float64]
@@ -49,13 +51,13 @@ class Imbalance:
 
 def imbalance(counts: IntArray) -> Imbalance:
     """Measures of int64[K] counts; classes that never occur count in K."""
-    total = int(counts.sum())
+    whole = total(counts)
     present = counts[counts > 0]
-    if total == 0:
+    if whole == 0:
         return Imbalance(None, 0.0, None, 0.0, 0.0, None, None)
-    shares = present / total
+    shares = present / whole
     entropy = max(0.0, float(-(shares * np.log(shares)).sum()))
-    ordered = np.sort(counts) / total
+    ordered = np.sort(counts) / whole
     ranks = np.arange(1, counts.size + 1)
     gini = float(((2 * ranks - counts.size - 1) * ordered).sum() / counts.size)
     return Imbalance(
@@ -78,10 +80,10 @@ def lorenz_curve(counts: IntArray) -> tuple[FloatArray, FloatArray]:
         the diagonal.
     """
     x = np.linspace(0.0, 1.0, counts.size + 1)
-    total = int(counts.sum())
-    if total == 0:
+    whole = total(counts)
+    if whole == 0:
         return x, x.copy()
-    return x, np.concatenate(([0], np.cumsum(np.sort(counts)))) / total
+    return x, np.concatenate(([0], np.cumsum(np.sort(counts)))) / whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +113,8 @@ def groups_by_share(counts: IntArray) -> ClassGroups:
     """
     ordered, places = np.unique(counts, return_inverse=True)
     sums = ordered * np.bincount(places.reshape(-1), minlength=ordered.size)
-    total = max(int(counts.sum()), 1)
-    before = ((total - np.cumsum(sums)) / total)[places.reshape(-1)]
+    whole = max(total(counts), 1)
+    before = ((whole - np.cumsum(sums)) / whole)[places.reshape(-1)]
     return _groups(
         counts,
         before < HEAD_SHARE,

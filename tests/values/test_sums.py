@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import maskstat as ms
 from maskstat.errors import CountOverflowError, FileFormatError, ParameterError
+from maskstat.statistics.imbalance import groups_by_share, imbalance, lorenz_curve
 from maskstat.training.metrics import ConfusionMatrix
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.histogram import ClassHistogram
@@ -103,6 +104,26 @@ def test_weight_files_with_too_many_pixels_are_refused(suffix: str, tmp_path: Pa
     path.write_text(path.read_text().replace(str(LARGEST - 5), str(LARGEST)))
     with pytest.raises(FileFormatError, match="pixel counts"):
         ms.load_weights(path)
+
+
+@given(COUNTS)
+def test_measures_of_imbalance_are_of_the_exact_total_or_raise(counts: list[int]) -> None:
+    given_counts = np.array(counts, np.int64)
+    if sum(counts) > LARGEST:
+        for measure in (imbalance, lorenz_curve, groups_by_share):
+            with pytest.raises(CountOverflowError):
+                measure(given_counts)
+        return
+    whole = max(sum(counts), 1)
+    assert (imbalance(given_counts).majority_accuracy or 0.0) == pytest.approx(max(counts) / whole)
+    assert lorenz_curve(given_counts)[1][1:-1].tolist() == pytest.approx(
+        [sum(sorted(counts)[:k]) / whole for k in range(1, len(counts))]
+        if sum(counts)
+        else np.arange(1, len(counts)) / len(counts)
+    )
+    found = groups_by_share(given_counts)
+    before = {count: sum(other for other in counts if other > count) for count in counts}
+    assert found.tail == tuple(k for k, n in enumerate(counts) if n and before[n] / whole >= 0.95)
 
 
 def test_confusion_matrices_do_not_wrap() -> None:
