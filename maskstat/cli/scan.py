@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -269,6 +269,7 @@ def command(
     with found:
         scans = list(found.values()) if isinstance(found, Splits) else [found]
         documents = [scan_document(one, intervals=False) for one in scans]
+        ungrouped = list(_ungrouped(scans))
         wrong = [one for one, document in zip(scans, documents, strict=True) if _is_wrong(document)]
         # Of splits, those to look at are not always the one to train on.
         reads = reads_along() and not json and draft is None
@@ -290,7 +291,21 @@ def command(
         if in_no_split:
             noun = "file" if pages == "each" else "mask"
             output().print(f"{counted(in_no_split, noun)} in no split and in none of these scans")
+    for line in ungrouped:
+        say(line)
     return _ended(documents, about, nexts)
+
+
+def _ungrouped(scans: Iterable[Scan]) -> Iterator[str]:
+    """What to say of scans whose rule does not fit all masks: they are counted all the same."""
+    from maskstat.errors import ParameterError
+
+    for one in scans:
+        if one.info.group_by is not None:
+            try:
+                _ = one.groups
+            except ParameterError as error:
+                yield f"{printable(one.name)} is counted, and has no groups: {error}"
 
 
 def _is_wrong(document: Mapping[str, Any]) -> bool:

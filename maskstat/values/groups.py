@@ -99,7 +99,7 @@ class GroupRule:
         if lost:
             fits = "every name has to match: alternatives are written (?:this|that)"
             fills = "fill it in, and scan again"
-            alone = f"{argument('group_by', 'mask')} makes each mask a group of its own"
+            alone = f"without groups: {argument('group_by', 'mask')}"
             raise ParameterError(
                 f"{printable(repr(self.text))[:60]} says no group of {len(lost):,} of"
                 f" {counted(len(names), 'mask')}, {cut(lost[0])} for one",

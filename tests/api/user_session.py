@@ -79,6 +79,10 @@ def holding(scan: ms.Scan) -> None:
     assert ledger.to_pandas(catalog.names).shape == (len(ledger), len(catalog))
     other: ms.Scan = scan.under(catalog, ignore=0, nearest_colour=1)
     assert other.histogram.ignored_pixels > 0
+    grouped: ms.Scan = scan.grouped("folder")
+    sizes: list[int] = grouped.groups.sizes.tolist()
+    assert sum(sizes) == len(ledger)
+    assert len(grouped.intervals) == len(catalog)
     assert scan.failures == ()
     assert scan.has_files
     assert len(list(scan.entries())) == len(ledger)

@@ -46,6 +46,7 @@ SESSIONS: dict[str, list[list[str]]] = {
     "scan": [["scan", "masks/train", *CLASSES], ["show", "--json"], ["export"]],
     "profile": [["scan", "masks/train", *PROFILE], ["show", "--json"], ["export"]],
     "exposure": [["exposure", "--crop", "4", "--crops", "3", "--json"]],
+    "groups": [["show", "--scan", "listed", "--json"], ["show", "--scan", "val", "--json"]],
 }
 _DATES = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\+00:00|Z| UTC)?|\b[\d.]+ m?s\b")
 
@@ -101,8 +102,11 @@ def whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
             Image.fromarray(pixels.astype(np.uint8)).save(folder / f"mask{n}.png")
     for n in range(2):
         (tmp_path / "masks" / "train" / f"text{n}.png").write_text("no mask")
+    rows = [f"masks/val/mask{n}.png,patient {n % 2}" for n in range(4)]
+    Path("listed.csv").write_text("\n".join(["mask,patient", *rows]))
+    assert said("scan", "listed.csv", *CLASSES, "--group-by", "column:patient")[0] == 0
     for split in ("val", "train"):
-        assert said("scan", f"masks/{split}", *PROFILE)[0] in {0, 3}
+        assert said("scan", f"masks/{split}", *PROFILE, "--group-by", "[0-2]|[3-8]")[0] in {0, 3}
     assert said("scan", "masks/more", *PROFILE, "--db", "other.db")[0] == 0
     assert said("exposure", "--crop", "4", "--crops", "3")[0] == 0
     return Path("s.db").read_bytes()
