@@ -22,13 +22,14 @@ from maskstat.kernels.crop_views import CropView
 from maskstat.kernels.crops import (
     Runs,
     crop_counts,
-    every_place,
     expected,
     places_with,
+    refused_places,
 )
 from maskstat.memory import ask_memory
 from maskstat.values.tally import IntArray
 
+_TOGETHER = 64  # refused crops that are drawn anew together
 _SMALL = 1 << 13  # height and width of masks together whose views are kept
 _LONGEST = 1 << 20  # side that a mask may be resized to
 _AXIS_BYTES = 40  # of working out how an axis is resized, for each of its pixels, about
@@ -66,7 +67,7 @@ def expose(
     filled = None if recipe.padding is None else int(np.searchsorted(classes, recipe.padding))
     seen: IntArray | None
     if recipe.refuses:
-        pixels, seen = _law_of_refusal(runs, views, recipe, filled)
+        pixels, seen = _law_of_refusal(runs, views, recipe, filled, presence=presence)
     else:
         pixels, seen = _law(runs, views, recipe, filled, presence=presence)
     counts, area = draw(runs, recipe, name=name, crops=crops, seed=seed, filled=filled)
@@ -121,14 +122,14 @@ def _law(
     sums[:, -1 if filled is None else filled] += fills * np.array(places, np.int64)
     if not presence:
         return _rounded(sums, places, UNIT_BITS), None
-    found = np.stack([places_with(runs, view) for view in views])
+    found = places_with(runs, views)
     if filled is not None:
         found[:, filled] = np.where(fills > 0, places, found[:, filled])
     return _rounded(sums, places, UNIT_BITS), _rounded(found, places, CHANCE_BITS)
 
 
 def _law_of_refusal(
-    runs: Runs, views: Sequence[CropView], recipe: Recipe, filled: int | None
+    runs: Runs, views: Sequence[CropView], recipe: Recipe, filled: int | None, *, presence: bool
 ) -> tuple[IntArray, IntArray]:
     """The same where crops are refused, which is before they are filled.
 
@@ -137,15 +138,19 @@ def _law_of_refusal(
     """
     pixels = np.zeros(runs.label_count)
     seen = np.zeros(runs.label_count - 1)
-    for view in views:
-        totals, with_class = every_place(runs, view, recipe.cat_max_ratio)
-        places = totals[:, -1].astype(float)
-        left = (places[0] / places.sum()) ** (recipe.tries + 1) if places[1] else 1.0
+    everywhere = expected(runs, views)
+    refused, see_refused = refused_places(runs, views, recipe.cat_max_ratio, presence=presence)
+    see_any = places_with(runs, views) if presence else see_refused
+    for v, view in enumerate(views):
+        totals = refused[v, :-1], everywhere[v] - refused[v, :-1]
+        with_class = see_refused[v], see_any[v] - see_refused[v]
+        places = float(refused[v, -1]), float(view.places - refused[v, -1])
+        left = (places[0] / view.places) ** (recipe.tries + 1) if places[1] else 1.0
         fill = recipe.padded(view)
         pixels[-1 if filled is None else filled] += fill
         for share, flag in ((left, 0), (1.0 - left, 1)):
             if places[flag]:
-                pixels += share * totals[flag, :-1] / places[flag]
+                pixels += share * totals[flag] / places[flag]
                 chances = with_class[flag] / places[flag]
                 if filled is not None and fill:
                     chances[filled] = 1.0
@@ -197,16 +202,42 @@ def draw(
     which = np.array([number[size] for size in sizes], np.int64)
     counts = _crops(runs, views, which, drawn[:, 1:])
     if recipe.refuses:
-        for j in np.flatnonzero(~_taken(counts, recipe.cat_max_ratio)).tolist():
-            again = _fractions(2 * recipe.tries, name, seed, j).reshape(-1, 2)
-            others = _crops(runs, views, which[[j] * recipe.tries], again)
-            taken = _taken(others[:-1], recipe.cat_max_ratio)
-            counts[j] = others[taken.argmax() if taken.any() else -1]
+        refused = np.flatnonzero(~_taken(counts, recipe.cat_max_ratio))
+        for at in range(0, len(refused), _TOGETHER):
+            _redraw(runs, recipe, views, which, counts, refused[at : at + _TOGETHER], name, seed)
     fills: IntArray = np.array([recipe.padded(view) for view in views], np.int64)
     area = np.array([view.crop_pixels for view in views], np.int64) + fills
     if filled is not None:
         counts[:, filled] += fills[which]
     return counts[:, :-1], area[which]
+
+
+def _redraw(
+    runs: Runs,
+    recipe: Recipe,
+    views: Sequence[CropView],
+    which: IntArray,
+    counts: IntArray,
+    refused: IntArray,
+    name: str,
+    seed: int,
+) -> None:
+    """Put others in the place of refused crops: the first that is taken, or the last one untested.
+
+    Most are taken at once, so tries are looked at by 1, 2, 4, ...
+    """
+    again = np.stack([_fractions(2 * recipe.tries, name, seed, j) for j in refused.tolist()])
+    done = 0
+    while len(refused):
+        upto = min(2 * done + 1, recipe.tries)
+        places = again[:, 2 * done : 2 * upto].reshape(-1, 2)
+        others = _crops(runs, views, np.repeat(which[refused], upto - done), places)
+        taken = _taken(others, recipe.cat_max_ratio).reshape(len(refused), -1)
+        taken[:, -1] |= upto == recipe.tries
+        first = np.arange(len(refused)) * (upto - done) + taken.argmax(axis=1)
+        some = taken.any(axis=1)
+        counts[refused[some]] = others[first[some]]
+        refused, again, done = refused[~some], again[~some], upto
 
 
 def _crops(

@@ -11,7 +11,14 @@ import numpy as np
 
 from maskstat.kernels import region_walk
 from maskstat.kernels.compiling import compiled, inlined
-from maskstat.kernels.vector import as_bytes, item_pointer, pixel_bytes, pointer_to, set_bits
+from maskstat.kernels.vector import (
+    as_bytes,
+    item_pointer,
+    leading_zeros,
+    pixel_bytes,
+    pointer_to,
+    trailing_zeros,
+)
 
 
 @compiled
@@ -54,68 +61,123 @@ def expected(rows, starts, labels, seen_rows, covers, sums):
 
 
 @inlined
-def _mark_row(rows, starts, labels, y, edges, places, w, words, reach, line):
-    """Mark, for each label of row y, the columns of places whose crop meets a run of it."""
+def _mark_runs(rows, starts, labels, words, bits, occurs):
+    """Set bit x of bits[y, p words:] where pixel x of row y has label p, and occurs[y, p]."""
     every = ~np.uint64(0)
-    reach[:] = 0
-    line[:] = 0
-    for r in range(rows[y], rows[y + 1] - 1):
-        p = labels[r]
-        if p >= reach.size:  # no class
+    bits[:] = 0
+    occurs[:] = False
+    for y in range(rows.size - 1):
+        line = bits[y]
+        for r in range(rows[y], rows[y + 1] - 1):
+            p = labels[r]
+            if p >= occurs.shape[1]:  # no class
+                continue
+            occurs[y, p] = True
+            x, end = np.int64(starts[r]), np.int64(starts[r + 1]) - 1
+            first, last = p * words + (x >> 6), p * words + (end >> 6)
+            mark = every << np.uint64(x & 63)
+            while first < last:
+                line[first] |= mark
+                mark = every
+                first += 1
+            line[last] |= mark & (every >> np.uint64(63 - (end & 63)))
+
+
+@inlined
+def _unseen(upper, lower, kept, begin, edges, w, fine):
+    """Places, of one row of them, that see no column of a class: those that lie in a gap.
+
+    upper, lower: uint64[P words], whose union from word `begin` on has a bit for each column with
+    the class; kept: uint64[words], the columns that the resized image has. fine: whether a gap
+    within a word may be as wide as a crop.
+    """
+    unseen, gap = np.int64(0), np.int64(0)
+    for k in range(kept.size):
+        word = (upper[begin + k] | lower[begin + k]) & kept[k]
+        if not word:
             continue
-        # Places that see this run, those already marked by earlier runs of the row left out.
-        first_pixel, behind_last = edges[starts[r]], edges[starts[r + 1]]
-        low = max(first_pixel - w + 1, reach[p])
-        high = min(behind_last, places)  # half-open
-        if low >= high or first_pixel == behind_last:
-            continue
-        reach[p] = high
-        first, last = p * words + (low >> 6), p * words + ((high - 1) >> 6)
-        mark = every << np.uint64(low & 63)
-        while first < last:
-            line[first] |= mark
-            mark = every
-            first += 1
-        line[last] |= mark & (every >> np.uint64(63 - ((high - 1) & 63)))
+        at = (k << 6) + trailing_zeros(word)
+        unseen += max(0, edges[at] - edges[gap] - w + 1)
+        gap = ((k + 1) << 6) - leading_zeros(word)
+        if fine:
+            word >>= np.uint64(at & 63)
+            while at + trailing_zeros(~word) < gap:
+                at += trailing_zeros(~word)
+                word >>= np.uint64(trailing_zeros(~word))
+                zeros = trailing_zeros(word)
+                unseen += max(0, edges[at + zeros] - edges[at] - w + 1)
+                at += zeros
+                word >>= np.uint64(zeros)
+    return unseen + max(0, edges[-1] - edges[gap] - w + 1)
 
 
 @compiled
-def places_with(rows, starts, labels, edges, source, places, h, w, words, bits, suffix, found):
-    """found int64[P] += places whose crop sees each of the labels 0..P-1.
+def places_with(rows, starts, labels, row_edges, column_edges, sides, bits, suffix, found):
+    """found int64[V, P] += places whose crop sees each of the labels 0..P-1, at each of V sizes.
 
-    edges: int64[W + 1] as in an axis; source: int64[H'], the mask's row of each resized row;
-    places: of the columns. bits: uint64[H, P words]; suffix: uint64[h, P words]: room to work in.
+    row_edges: int64[V, H + 1], column_edges: int64[V, W + 1], as in an axis. sides: int64[V, 2],
+    height and width of the crops. bits: uint64[H, P words]; suffix: uint64[h, P words]: room.
+
+    The union of the rows that a crop sees slides down in two stacks: suffixes of the upper rows,
+    and the union of the lower ones. Of its columns only gaps count that are as wide as a crop.
     """
-    height, some, size = source.size, found.size, bits.shape[1]
-    reach, prefix = np.empty(some, np.int64), np.empty(size, np.uint64)
-    for y in range(rows.size - 1):
-        _mark_row(rows, starts, labels, y, edges, places, w, words, reach, bits[y])
-    # OR of h rows from every row on (van Herk): blocks of h rows, suffixes and prefixes of each.
-    block = 0
-    while block <= height - h:
-        end = min(block + h, height)
-        for y in range(end - 1, block - 1, -1):
-            line, into = bits[source[y]], suffix[y - block]
-            if y == end - 1:
-                into[:] = line
-            else:
-                above = suffix[y + 1 - block]
-                for k in range(size):
-                    into[k] = line[k] | above[k]
-        prefix[:] = 0
-        for y in range(block, min(end, height - h + 1)):
-            behind = y + h - 1  # the crop's last row, in the next block unless y == block
-            if behind >= end:
-                line = bits[source[behind]]
-                for k in range(size):
-                    prefix[k] |= line[k]
-            seen = suffix[y - block]
+    height, width, some = rows.size - 1, column_edges.shape[1] - 1, found.shape[1]
+    words = (width + 63) >> 6
+    occurs = np.empty((height, some), np.bool_)
+    _mark_runs(rows, starts, labels, words, bits, occurs)
+    lower, kept = np.empty(some * words, np.uint64), np.empty(words, np.uint64)
+    lines, seen = np.empty(height, np.int64), np.empty(some, np.int64)
+    for v in range(found.shape[0]):
+        edges, h, w = column_edges[v], sides[v, 0], sides[v, 1]
+        across = edges[width] - w + 1
+        kept[:] = 0
+        fine = False
+        for x in range(width):
+            kept[x >> 6] |= np.uint64(edges[x] < edges[x + 1]) << np.uint64(x & 63)
+            fine |= edges[min(x + 62, width)] - edges[x] >= w
+        source = np.empty(row_edges[v, height], np.int64)  # the kept row that a resized one is
+        count = 0
+        for y in range(height):
+            if row_edges[v, y] < row_edges[v, y + 1]:
+                source[row_edges[v, y] : row_edges[v, y + 1]] = count
+                lines[count] = y
+                count += 1
+        top = bottom = middle = base = np.int64(-1)  # of the union, and of what suffixes there are
+        y = 0
+        while y < source.size - h + 1:
+            first, last = source[y], source[y + h - 1]
+            begun = top >= 0
+            leaves = lines[top] if begun and top < first else np.int64(-1)
+            comes = lines[last] if bottom < last else np.int64(-1)
+            if first > middle:
+                base, middle = first, last
+                lower[:] = 0
+                suffix[middle - base] = bits[lines[middle]]
+                for at in range(middle - 1, base - 1, -1):
+                    line, below, into = bits[lines[at]], suffix[at + 1 - base], suffix[at - base]
+                    for k in range(lower.size):
+                        into[k] = line[k] | below[k]
+            elif bottom < last:
+                line = bits[lines[last]]
+                for k in range(lower.size):
+                    lower[k] |= line[k]
+            top, bottom = first, last
+            times = 1
+            while y + times + h - 1 < source.size and (
+                source[y + times] == top and source[y + times + h - 1] == bottom
+            ):
+                times += 1
+            upper = suffix[top - base]
             for p in range(some):
-                count = np.int64(0)
-                for k in range(p * words, (p + 1) * words):
-                    count += set_bits(seen[k] | prefix[k])
-                found[p] += count
-        block = end
+                if (
+                    not begun
+                    or (leaves >= 0 and occurs[leaves, p])
+                    or (comes >= 0 and occurs[comes, p])
+                ):
+                    unseen = _unseen(upper, lower, kept, p * words, edges, w, fine)
+                    seen[p] = across - unseen
+                found[v, p] += times * seen[p]
+            y += times
 
 
 @inlined
@@ -165,48 +227,94 @@ def crop_counts(rows, starts, labels, row_edges, column_edges, crops, counts):
 
 
 @inlined
-def _add_row(rows, starts, labels, y, edges, columns, by):
-    """Add `by` to columns[x, label] for every resized pixel x of the mask's row y."""
+def _sources(edges, source):
+    """source int64[H']: of each resized row, the row that it comes from."""
+    for y in range(edges.size - 1):
+        source[edges[y] : edges[y + 1]] = y
+
+
+@inlined
+def _add_row(rows, starts, labels, y, edges, columns, band, by):
+    """Add `by` to columns[label] at every resized pixel of the mask's row y, and band[label]."""
     for r in range(rows[y], rows[y + 1] - 1):
-        for x in range(edges[starts[r]], edges[starts[r + 1]]):
-            columns[x, labels[r]] += by
+        first, behind, line = edges[starts[r]], edges[starts[r + 1]], columns[labels[r]]
+        band[labels[r]] += by * (behind - first)
+        for x in range(first, behind):
+            line[x] += by
+
+
+@inlined
+def _slide(columns, w, window):
+    """window int64[places] = what each place has of columns int32[W']."""
+    total = np.int64(0)
+    for x in range(w):
+        total += columns[x]
+    window[0] = total
+    for x in range(1, window.size):
+        total += np.int64(columns[x + w - 1]) - columns[x - 1]
+        window[x] = total
 
 
 @compiled
-def every_place(rows, starts, labels, column_edges, source, h, w, ratio, totals, seen):
-    """totals int64[2, L + 1] += over refused [0] and taken [1] places: labels, and places;
-    seen int64[2, L - 1] += those of these places that see each class.
+def refused_places(
+    rows, starts, labels, row_edges, column_edges, sides, ratio, presence, totals, seen
+):
+    """totals int64[V, L + 1] += over refused places, at each of V sizes: labels, and places;
+    seen int64[V, L - 1] += those of these places that see each class, where `presence` is wanted.
 
     A place is taken if two classes or more are in its crop and none has `ratio` < 1 of their
-    pixels; the last label is no class. source: int64[H'], the mask's row of each resized row.
+    pixels; the last label is no class. Edges and sides as in `places_with`.
     """
-    height, width, count = source.size, column_edges[-1], totals.shape[1] - 1
-    classes = count - 1
-    columns, window = np.zeros((width, count), np.int64), np.zeros(count, np.int64)
-    for y in range(height):
-        _add_row(rows, starts, labels, source[y], column_edges, columns, 1)
-        if y >= h:
-            _add_row(rows, starts, labels, source[y - h], column_edges, columns, -1)
-        if y < h - 1:
-            continue
-        window[:] = 0
-        for x in range(w - 1):
-            for c in range(count):
-                window[c] += columns[x, c]
-        # Loops that do one thing each are those that become vectors.
-        for x in range(w - 1, width):
-            for c in range(count):
-                window[c] += columns[x, c]
-            largest = np.int64(0)
+    classes = seen.shape[1]
+    for v in range(totals.shape[0]):
+        edges, h, w = column_edges[v], sides[v, 0], sides[v, 1]
+        width, height = edges[-1], row_edges[v, -1]
+        source = np.empty(height, np.int64)
+        _sources(row_edges[v], source)
+        # Of the rows that a crop sees: labels in each column, and in all of them.
+        columns = np.zeros((classes + 1, width), np.int32)
+        band, cover = np.zeros(classes + 1, np.int64), np.empty(width, np.int32)
+        window, void = np.empty(width - w + 1, np.int64), np.empty(width - w + 1, np.int64)
+        largest, refused = np.empty(window.size, np.int64), np.empty(window.size, np.int32)
+        for y in range(height):
+            _add_row(rows, starts, labels, source[y], edges, columns, band, 1)
+            if y >= h:
+                _add_row(rows, starts, labels, source[y - h], edges, columns, band, -1)
+            if y < h - 1:
+                continue
+            void[:] = 0
+            if band[classes]:
+                _slide(columns[classes], w, void)
+            # Who has too few in all of these rows has them in no crop; quotients are rounded.
+            enough = 0.999999 * ratio * (h * w - band[classes])
+            largest[:] = 0
             for c in range(classes):
-                largest = max(largest, window[c])
-            # One class alone has all of them; of none the quotient is no number.
-            taken = 1 if largest / (h * w - window[classes]) < ratio else 0
-            for c in range(count):
-                totals[taken, c] += window[c]
-            for c in range(classes):
-                seen[taken, c] += window[c] > 0
-            totals[taken, count] += 1
-            first = x - w + 1
-            for c in range(count):
-                window[c] -= columns[first, c]
+                if band[c] and band[c] >= enough:
+                    _slide(columns[c], w, window)
+                    for x in range(window.size):
+                        largest[x] = max(largest[x], window[x])
+            count = 0
+            for x in range(window.size):
+                # One class alone has all of them; of none the quotient is no number.
+                refused[x] = 0 if largest[x] / (h * w - void[x]) < ratio else 1
+                count += refused[x]
+            if not count:
+                continue
+            totals[v, classes + 1] += count
+            inside = np.int32(0)  # of the refused places, those that a column is in
+            for x in range(width):
+                inside += refused[x] if x < window.size else 0
+                inside -= refused[x - w] if x >= w else 0
+                cover[x] = inside
+            for c in range(classes + 1):
+                if band[c]:
+                    line, total = columns[c], np.int64(0)
+                    for x in range(width):
+                        total += np.int64(line[x]) * np.int64(cover[x])
+                    totals[v, c] += total
+            if presence:
+                for c in range(classes):
+                    if band[c]:
+                        _slide(columns[c], w, window)
+                        for x in range(window.size):
+                            seen[v, c] += refused[x] if window[x] > 0 else 0

@@ -45,14 +45,15 @@ def _crop_counts() -> Any:
 
 @cache
 def _places_with() -> Any:
-    sizes = (_SIZE,) * 4
-    return loaded(crop_walk.places_with, (*_RUNS, _INT64, _INT64, *sizes, _BITS, _BITS, _INT64))
+    return loaded(crop_walk.places_with, (*_RUNS, *(_TABLE,) * 3, _BITS, _BITS, _TABLE))
 
 
 @cache
-def _every_place() -> Any:
-    tables = (_TABLE, _TABLE)
-    return loaded(crop_walk.every_place, (*_RUNS, _INT64, _INT64, _SIZE, _SIZE, _RATIO, *tables))
+def _refused_places() -> Any:
+    tables = (_TABLE,) * 3
+    return loaded(
+        crop_walk.refused_places, (*_RUNS, *tables, _RATIO, types.boolean, _TABLE, _TABLE)
+    )
 
 
 class Runs(NamedTuple):
@@ -117,29 +118,28 @@ def expected(runs: Runs, views: Sequence[CropView]) -> IntArray:
     return sums
 
 
-def places_with(runs: Runs, view: CropView) -> IntArray:
-    """int64[L - 1]: of all places of the crop, those that see each class."""
-    classes = runs.label_count - 1
-    words = (view.horizontal.places + 63) >> 6
-    ask_memory(8 * classes * words * (runs.shape[0] + view.vertical.crop))
-    bits = np.empty((runs.shape[0], classes * words), np.uint64)
-    suffix = np.empty((view.vertical.crop, classes * words), np.uint64)
-    found = np.zeros(classes, np.int64)
+def places_with(runs: Runs, views: Sequence[CropView]) -> IntArray:
+    """int64[S, L - 1]: of all places of the crop, those that see each class, in each of S views."""
+    (height, width), classes = runs.shape, runs.label_count - 1
+    row_edges, column_edges, sides = _stacked(views)
+    size, room = classes * ((width + 63) >> 6), min(height, int(sides[:, 0].max()))
+    ask_memory(8 * size * (height + room))
+    bits, suffix = np.empty((height, size), np.uint64), np.empty((room, size), np.uint64)
+    found = np.zeros((len(views), classes), np.int64)
     _places_with()(
-        runs.rows,
-        runs.starts,
-        runs.labels,
-        view.horizontal.edges,
-        view.vertical.source,
-        view.horizontal.places,
-        view.vertical.crop,
-        view.horizontal.crop,
-        words,
-        bits,
-        suffix,
-        found,
+        runs.rows, runs.starts, runs.labels, row_edges, column_edges, sides, bits, suffix, found
     )
     return found
+
+
+def _stacked(views: Sequence[CropView]) -> tuple[IntArray, IntArray, IntArray]:
+    """int64[V, H + 1] and int64[V, W + 1], edges of the axes; int64[V, 2], sides of the crops."""
+    ask_memory(8 * len(views) * (views[0].vertical.size + views[0].horizontal.size))
+    return (
+        np.stack([view.vertical.edges for view in views]),
+        np.stack([view.horizontal.edges for view in views]),
+        np.array([(view.vertical.crop, view.horizontal.crop) for view in views]),
+    )
 
 
 def crop_counts(runs: Runs, views: Sequence[CropView], crops: IntArray) -> IntArray:
@@ -149,34 +149,23 @@ def crop_counts(runs: Runs, views: Sequence[CropView], crops: IntArray) -> IntAr
     """
     counts = np.zeros((len(crops), runs.label_count), np.int64)
     if len(crops):
-        ask_memory(8 * len(views) * sum(runs.shape))
-        row_edges = np.stack([view.vertical.edges for view in views])
-        column_edges = np.stack([view.horizontal.edges for view in views])
-        sides = np.array([(view.vertical.crop, view.horizontal.crop) for view in views])
+        row_edges, column_edges, sides = _stacked(views)
         placed = np.concatenate([crops, sides[crops[:, 0]]], axis=1)
         _crop_counts()(runs.rows, runs.starts, runs.labels, row_edges, column_edges, placed, counts)
     return counts
 
 
-def every_place(runs: Runs, view: CropView, ratio: float) -> tuple[IntArray, IntArray]:
-    """int64[2, L + 1]: label counts summed over all refused [0] and taken [1] places, and places;
-    int64[2, L - 1]: those of the places that see each class.
+def refused_places(
+    runs: Runs, views: Sequence[CropView], ratio: float, *, presence: bool
+) -> tuple[IntArray, IntArray]:
+    """int64[S, L + 1]: label counts summed over all refused places, and places, in each of S views;
+    int64[S, L - 1]: those of the places that see each class, zeros without `presence`.
 
     A crop is taken if it has more than one class and none has `ratio` of its labelled pixels.
     """
-    ask_memory(8 * runs.label_count * view.horizontal.resized)
-    totals = np.zeros((2, runs.label_count + 1), np.int64)
-    seen = np.zeros((2, runs.label_count - 1), np.int64)
-    _every_place()(
-        runs.rows,
-        runs.starts,
-        runs.labels,
-        view.horizontal.edges,
-        view.vertical.source,
-        view.vertical.crop,
-        view.horizontal.crop,
-        ratio,
-        totals,
-        seen,
-    )
+    ask_memory(4 * runs.label_count * max(view.horizontal.resized for view in views))
+    totals = np.zeros((len(views), runs.label_count + 1), np.int64)
+    seen = np.zeros((len(views), runs.label_count - 1), np.int64)
+    arrays = runs.rows, runs.starts, runs.labels, *_stacked(views)
+    _refused_places()(*arrays, ratio, presence, totals, seen)
     return totals, seen

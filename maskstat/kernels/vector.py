@@ -186,6 +186,16 @@ def trailing_zeros(typingctx, word):
 
 
 @intrinsic
+def leading_zeros(typingctx, word):
+    """How many bits above the highest set one are not set; the word must not be 0."""
+
+    def build(context, builder, signature, args):
+        return builder.ctlz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.uint64), build
+
+
+@intrinsic
 def set_bits(typingctx, word):
     """How many bits of the word are set."""
 

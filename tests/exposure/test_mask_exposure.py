@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from maskstat.exposure.mask_exposure import expose
+from maskstat.exposure.mask_exposure import _fractions, expose, places_drawn
 from maskstat.exposure.recipe import Recipe
 from maskstat.exposure.rescaling import Rescaling
 from maskstat.exposure.units import CHANCE_BITS, UNIT_BITS, MaskExposure
 from maskstat.kernels.crop_views import Nearest
-from maskstat.kernels.crops import Runs, crop_counts, every_place, expected, places_with
+from maskstat.kernels.crops import Runs, crop_counts, expected, places_with, refused_places
 
 K = 5
 Pixels = NDArray[np.uint8]
@@ -25,8 +25,10 @@ Pixels = NDArray[np.uint8]
 
 @st.composite
 def masks(draw: st.DrawFn) -> Pixels:
-    """Blocky masks of up to 40 x 40 pixels with K classes and 255."""
-    height, width, step = (draw(st.integers(1, most)) for most in (40, 40, 7))
+    """Blocky masks with K classes and 255: of up to 40 x 40 pixels, or low and wide ones."""
+    most_height, most_width, most_step = draw(st.sampled_from([(40, 40, 7), (6, 300, 90)]))
+    height, width = draw(st.integers(1, most_height)), draw(st.integers(1, most_width))
+    step = draw(st.integers(1, most_step))
     rng = np.random.default_rng(draw(st.integers(0, 1 << 30)))
     small = rng.integers(0, K + 1, (height // step + 1, width // step + 1)).astype(np.uint8)
     small[small == K] = 255
@@ -88,9 +90,9 @@ def is_taken(rows: NDArray[np.int64], ratio: float) -> NDArray[np.bool_]:
 @given(
     masks(),
     sides,
+    st.integers(1, 300),
     sides,
-    sides,
-    sides,
+    st.integers(1, 300),
     st.sampled_from(get_args(Nearest)),
     st.sampled_from([0.4, 0.5, 0.75, 0.9]),
 )
@@ -110,14 +112,12 @@ def test_kernels_agree_with_all_crops_of_the_resized_mask(
     rows, runs = every(large, height, width), runs_of(image)
     assert view.places == len(rows)
     assert np.array_equal(expected(runs, [view])[0], rows.sum(axis=0))
-    assert np.array_equal(places_with(runs, view), (rows[:, :K] > 0).sum(axis=0))
-    totals, seen = every_place(runs, view, ratio)
-    taken = is_taken(rows, ratio)
-    for flag in (0, 1):
-        chosen = rows[taken == flag]
-        assert np.array_equal(totals[flag, :-1], chosen.sum(axis=0))
-        assert totals[flag, -1] == len(chosen)
-        assert np.array_equal(seen[flag], (chosen[:, :K] > 0).sum(axis=0))
+    assert np.array_equal(places_with(runs, [view])[0], (rows[:, :K] > 0).sum(axis=0))
+    refused = rows[~is_taken(rows, ratio)]
+    for presence in (True, False):
+        totals, seen = refused_places(runs, [view], ratio, presence=presence)
+        assert totals.tolist() == [[*refused.sum(axis=0), len(refused)]]
+        assert np.array_equal(seen[0], (refused[:, :K] > 0).sum(axis=0) * presence)
     at = (7 * height + 3 * width) % len(rows)
     crop = np.array([(0, *divmod(at, view.horizontal.places))])
     assert np.array_equal(crop_counts(runs, [view], crop), rows[[at]])
@@ -200,6 +200,27 @@ def test_more_crops_go_on_with_the_same_stream(image: Pixels, few: int, more: in
     longer = exposed(image, RECIPES["refused and scaled"], few + more)
     assert np.array_equal(longer.counts[:few], first.counts)
     assert np.array_equal(longer.expected, first.expected)
+
+
+@given(masks(), st.integers(1, 12))
+def test_a_refused_crop_gives_way_to_the_first_try_that_is_taken(image: Pixels, tries: int) -> None:
+    recipe = Recipe((5, 6), cat_max_ratio=0.6, tries=tries)
+    height, width = (min(sides) for sides in zip((5, 6), image.shape, strict=True))
+    free = image.shape[0] - height + 1, image.shape[1] - width + 1
+
+    def crop(place: NDArray[np.float64]) -> NDArray[np.int64]:
+        y, x = (int(u * n) for u, n in zip(place, free, strict=True))
+        return histogram(image[y : y + height, x : x + width])
+
+    rows = []
+    for j, place in enumerate(places_drawn("m", 9, 0)[:, 1:]):
+        row = crop(place)
+        for other in _fractions(2 * tries, "m", 0, j).reshape(-1, 2):
+            if is_taken(row[None], recipe.cat_max_ratio)[0]:
+                break
+            row = crop(other)
+        rows.append(row[:K].tolist())
+    assert exposed(image, recipe, 9).counts.tolist() == rows
 
 
 @given(masks())
