@@ -62,6 +62,11 @@ def call(function: str, *positional: object, **named: object) -> str:
     return _marked([function, _plain(list(positional)), _plain(named)])
 
 
+def unreadable(error: Exception) -> str:
+    """What to say of a file that the system does not give, in its words."""
+    return f"can't be read: {getattr(error, 'strerror', None) or error}"
+
+
 def _marked(content: list[object]) -> str:
     return f"{_BEGIN}{json.dumps(content)}{_END}"
 

@@ -19,7 +19,7 @@ from maskstat.arrays.frameworks import (
     type_of,
 )
 from maskstat.arrays.layouts import MEMORY, Layout, Reading, layout_of
-from maskstat.errors import MaskError, argument
+from maskstat.errors import MaskError, argument, unreadable
 from maskstat.naming import printable
 from maskstat.readers.channels import ChannelReader
 from maskstat.readers.formats import ReadOptions, read_tally
@@ -157,7 +157,6 @@ def _encoded(thing: Any, reading: Reading) -> MaskTally:
             with open_file(path) as file:
                 data = file.read()
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise MaskError(f"{printable(str(path))} can't be read: {reason}") from error
+            raise MaskError(f"{printable(str(path))} {unreadable(error)}") from error
     options = ReadOptions(allow_lossy=reading.allow_lossy, colours=reading.colours)
     return read_tally(bytes(data), "", options)

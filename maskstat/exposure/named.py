@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from maskstat.errors import FileFormatError, ParameterError
+from maskstat.errors import FileFormatError, ParameterError, unreadable
 from maskstat.exposure.recipe import Recipe
 from maskstat.exposure.recipes import recipe_names, recipe_text
 from maskstat.files.documents.yaml import Loader
@@ -69,7 +69,7 @@ def load_recipe(said: str | Path) -> Recipe:
     except FileNotFoundError:
         data = None
     except OSError as error:
-        raise FileFormatError(f"can't be read: {error.strerror}", where=where) from error
+        raise FileFormatError(unreadable(error), where=where) from error
     if data is None and path.is_file():
         raise FileFormatError("is too large to be a recipe", where=where)
     if data is None:

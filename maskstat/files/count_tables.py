@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from maskstat.errors import FileFormatError, ParameterError
+from maskstat.errors import FileFormatError, ParameterError, unreadable
 from maskstat.files.spreadsheets import unguarded
 from maskstat.naming import printable
 from maskstat.parameters import parse_number
@@ -87,7 +87,7 @@ def read_count_table(path: Path) -> GivenTable:
             return table_of(_yaml(text))
         return _delimited(text)
     except OSError as error:
-        raise FileFormatError(f"can't be read: {error.strerror or error}", where=where) from error
+        raise FileFormatError(unreadable(error), where=where) from error
     except UnicodeDecodeError as error:
         raise FileFormatError("not UTF-8 text", where=where) from error
     except (ParameterError, FileFormatError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from maskstat.errors import MaskError
+from maskstat.errors import MaskError, unreadable
 from maskstat.regular_files import open_file
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def read_image_header(path: str) -> ImageHeader:
         with open_file(path) as file:
             return image_header(file)
     except OSError as error:
-        raise MaskError(f"can't be read: {error.strerror or error}") from error
+        raise MaskError(unreadable(error)) from error
 
 
 def image_header(file: IO[bytes]) -> ImageHeader:
@@ -57,7 +57,7 @@ def image_header(file: IO[bytes]) -> ImageHeader:
         if image is not None:
             return _pillow_header(image)
     except OSError as error:
-        raise MaskError(f"can't be read: {error.strerror or error}") from error
+        raise MaskError(unreadable(error)) from error
     except Exception as error:  # plugins raise anything on hostile bytes
         raise MaskError("its header is corrupt") from error
     raise MaskError("of no image format that is known here")

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.errors import FileFormatError, MaskError, argument
+from maskstat.errors import FileFormatError, MaskError, argument, unreadable
 from maskstat.files.long_json import members
 from maskstat.naming import counted, printable, storable
 from maskstat.regular_files import read_file
@@ -112,7 +112,7 @@ def load_panoptic(path: str) -> Panoptic:
     try:
         data = read_file(path, MAX_FILE_BYTES)
     except OSError as error:
-        raise FileFormatError(f"can't be read: {error.strerror or error}", where=where) from error
+        raise FileFormatError(unreadable(error), where=where) from error
     if data is None:
         raise FileFormatError(f"larger than {MAX_FILE_BYTES >> 30} GiB", where=where)
     digest = hashlib.sha256(data).hexdigest()

@@ -22,7 +22,7 @@ from zarr.abc.store import (
 )
 from zarr.core.buffer import Buffer, BufferPrototype
 
-from maskstat.errors import MaskError
+from maskstat.errors import MaskError, unreadable
 from maskstat.naming import printable, storable
 from maskstat.regular_files import open_file
 
@@ -161,9 +161,7 @@ def folder_store(root: str) -> CheckedStore:
         except OSError as error:
             if os.path.isdir(path):
                 return None
-            raise MaskError(
-                f"{printable(storable(key))[:80]} in it can't be read: {error.strerror or error}"
-            ) from error
+            raise MaskError(f"{printable(storable(key))[:80]} in it {unreadable(error)}") from error
 
     def names() -> Iterator[str]:
         for folder, _, files in os.walk(root):

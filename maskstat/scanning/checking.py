@@ -27,6 +27,7 @@ from maskstat.errors import (
     ParameterError,
     SourceError,
     argument,
+    unreadable,
 )
 from maskstat.executors.threads import map_chunks, usable_cpus
 from maskstat.files.image_headers import ImageHeader, image_header
@@ -396,7 +397,7 @@ def _header_or_reason(entry: Entry) -> ImageHeader | str:
     except MaskError as error:
         return str(error)
     except OSError as error:
-        return f"can't be read: {error.strerror or error}"
+        return unreadable(error)
 
 
 def _parallel(

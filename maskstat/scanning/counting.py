@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from maskstat.errors import MaskError
+from maskstat.errors import MaskError, unreadable
 from maskstat.kernels.engine import prepare
 from maskstat.memory import with_memory
 from maskstat.readers import formats
@@ -111,7 +111,7 @@ class Counter:
         except MaskError as error:
             return Failure(entry.name, error.text)
         except OSError as error:
-            return Failure(entry.name, f"can't be read: {error.strerror or error}")
+            return Failure(entry.name, unreadable(error))
         return StoredMask(tally, *entry.mark)
 
     def _streamed(self, entry: Entry) -> MaskTally:

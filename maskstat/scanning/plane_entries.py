@@ -15,7 +15,7 @@ from functools import partial
 from itertools import chain
 from typing import BinaryIO, NamedTuple
 
-from maskstat.errors import MaskError
+from maskstat.errors import MaskError, unreadable
 from maskstat.executors.threads import map_chunks, usable_cpus
 from maskstat.memory import MemoryTask, ask_memory
 from maskstat.naming import plane_name
@@ -188,7 +188,7 @@ def _look(entry: Entry, options: ReadOptions) -> tuple[Entry, _Found | None]:
     except MaskError as error:
         reason = error.text
     except OSError as error:
-        reason = f"can't be read: {error.strerror or error}"
+        reason = unreadable(error)
     except MemoryError:
         reason = "not enough memory to decode it"
     return BrokenEntry(entry.name, entry.path, *entry.mark, reason), None
@@ -235,7 +235,7 @@ class OpenFile:
         except MaskError as error:
             self._error = error
         except OSError as error:
-            self._error = MaskError(f"can't be read: {error.strerror or error}")
+            self._error = MaskError(unreadable(error))
 
     def _open(self, entry: PlaneEntry, options: ReadOptions) -> None:
         whole = entry.file

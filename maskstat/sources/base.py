@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
-from maskstat.errors import MaskError
+from maskstat.errors import MaskError, unreadable
 from maskstat.memory import LARGEST_MASK
 from maskstat.naming import storable
 from maskstat.parameters import several
@@ -140,14 +140,14 @@ class FileEntry(Entry):
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise MaskError(f"can't be read: {error.strerror or error}") from error
+            raise MaskError(unreadable(error)) from error
 
     def open(self) -> BinaryIO:
         """The file, to be read in pieces. Raises MaskError where it can't be opened."""
         try:
             return cast(BinaryIO, io.BufferedReader(WatchedFile(self.path)))
         except OSError as error:
-            raise MaskError(f"can't be read: {error.strerror or error}") from error
+            raise MaskError(unreadable(error)) from error
 
     @property
     def local_files(self) -> tuple[str, ...]:

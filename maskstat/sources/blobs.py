@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple, Protocol, cast
 
-from maskstat.errors import MaskError
+from maskstat.errors import MaskError, unreadable
 from maskstat.regular_files import open_descriptor
 from maskstat.sources.base import WatchedFile, changed, mark_of
 
@@ -92,7 +92,7 @@ class LocalBlob:
 
 
 def _unreadable(error: OSError) -> MaskError:
-    return MaskError(f"can't be read: {error.strerror or error}")
+    return MaskError(unreadable(error))
 
 
 class Shard(NamedTuple):

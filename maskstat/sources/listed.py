@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
 
-from maskstat.errors import MaskError, SourceError
+from maskstat.errors import MaskError, SourceError, unreadable
 from maskstat.naming import printable, storable
 from maskstat.sources.addresses import without_secrets
 from maskstat.sources.base import (
@@ -159,7 +159,7 @@ class ListSource(Source):
         except MaskError as error:
             raise SourceError(error.problem, where=where, remedy=error.remedy) from error
         except OSError as error:
-            raise SourceError(f"can't be read: {error.strerror or error}", where=where) from error
+            raise SourceError(unreadable(error), where=where) from error
 
 
 KIND = SourceKind(

@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from maskstat.errors import CatalogError, call
+from maskstat.errors import CatalogError, call, unreadable
 from maskstat.naming import counted, did_you_mean, printable
 from maskstat.parameters import parse_whole
 from maskstat.regular_files import read_file
@@ -54,8 +54,7 @@ def load_catalog(classes: ClassCatalog | int | str | Path | Iterable[str]) -> Cl
         if path.is_file():
             return read_catalog(path)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise CatalogError(f"can't be read: {reason}", where=printable(text)) from error
+        raise CatalogError(unreadable(error), where=printable(text)) from error
     if text in preset_names():
         return load_preset(text)
     folder = bool(text) and path.is_dir()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from maskstat.errors import FileFormatError
+from maskstat.errors import FileFormatError, unreadable
 from maskstat.naming import printable
 from maskstat.regular_files import read_file
 from maskstat.weights.schemes import FloatArray
@@ -46,7 +46,7 @@ def read_cost_matrix(path: Path, class_count: int) -> FloatArray:
             matrix = np.loadtxt(io.StringIO(text), ndmin=2)
         matrix = np.asarray(matrix, np.float64)
     except OSError as error:
-        raise FileFormatError(f"can't be read: {error.strerror or error}", where=where) from error
+        raise FileFormatError(unreadable(error), where=where) from error
     except (ValueError, TypeError, RecursionError) as error:
         raise FileFormatError("not a table of numbers", where=where) from error
     if matrix.shape != (class_count, class_count):

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from maskstat.errors import FileFormatError, MaskstatError
+from maskstat.errors import FileFormatError, MaskstatError, unreadable
 from maskstat.files.documents.base import LAYOUTS, Document, Layout
 from maskstat.files.writing import write_atomically
 from maskstat.naming import printable
@@ -61,9 +61,7 @@ def read_document(path: Path, *, values: str) -> Document:
     try:
         data = read_file(path, MAX_FILE_BYTES)
     except OSError as error:
-        raise FileFormatError(
-            f"can't be read: {error.strerror or error}", where=printable(str(path))
-        ) from error
+        raise FileFormatError(unreadable(error), where=printable(str(path))) from error
     if data is None:
         raise FileFormatError(f"larger than {MAX_FILE_BYTES >> 20} MiB", where=printable(str(path)))
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from maskstat.errors import MaskError
+from maskstat.errors import MaskError, unreadable
 from maskstat.regular_files import read_file
 
 MAX_FILE_BYTES = 4 << 30
@@ -17,6 +17,6 @@ def read_text(path: str, most: int | None = None) -> str:
             raise MaskError(f"larger than {most >> 20} MiB")
         return data.decode("utf-8-sig")
     except OSError as error:
-        raise MaskError(f"can't be read: {error.strerror or error}") from error
+        raise MaskError(unreadable(error)) from error
     except UnicodeDecodeError as error:
         raise MaskError("not UTF-8 text") from error

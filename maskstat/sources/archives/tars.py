@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import BinaryIO, cast
 
-from maskstat.errors import MaskError, MissingExtraError
+from maskstat.errors import MaskError, MissingExtraError, unreadable
 from maskstat.naming import counted, printable
 from maskstat.sources.archives.member_names import member_name, refused, wanted
 from maskstat.sources.base import BrokenEntry, Entry, Selection
@@ -200,7 +200,7 @@ class _Reader:
         except EOFError as error:
             raise MaskError("the compressed archive is cut off") from error
         except OSError as error:  # gzip's BadGzipFile among them
-            raise MaskError(f"can't be read: {error.strerror or error}") from error
+            raise MaskError(unreadable(error)) from error
         except Exception as error:
             if isinstance(error, zlib.error) or type(error).__name__ == "ZstdError":
                 raise MaskError(f"corrupt archive: {error}") from error

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, cast
 
-from maskstat.errors import MaskError
+from maskstat.errors import MaskError, unreadable
 from maskstat.memory import MemoryTask, ask_memory
 from maskstat.sources.archives.member_names import member_name, refused, wanted
 from maskstat.sources.base import MAX_IN_MEMORY, BrokenEntry, Entry, Selection, too_large
@@ -227,7 +227,7 @@ def _directory(blob: Blob) -> list[zipfile.ZipInfo]:
         raise
     except Exception as error:  # zipfile raises anything on hostile bytes
         if isinstance(error, OSError):
-            raise MaskError(f"can't be read: {error.strerror or error}") from error
+            raise MaskError(unreadable(error)) from error
         raise MaskError(f"not a zip archive, or a damaged one: {error}") from error
     if sum(info.compress_size for info in infos) > blob.size:
         raise MaskError("its members overlap, as a zip bomb's do")

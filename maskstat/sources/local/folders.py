@@ -16,7 +16,7 @@ from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from maskstat.errors import MaskError, SourceError
+from maskstat.errors import MaskError, SourceError, unreadable
 from maskstat.naming import natural_key, printable, storable
 from maskstat.regular_files import open_file
 from maskstat.sources.base import (
@@ -139,7 +139,7 @@ class StoreEntry(Entry):
                     if packed.tell() > 2 * MAX_IN_MEMORY:
                         raise too_large()
         except OSError as error:
-            raise MaskError(f"can't be read: {error.strerror or error}") from error
+            raise MaskError(unreadable(error)) from error
         self.check()
         return packed.getvalue()
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from maskstat.errors import Blank, MaskError, SourceError, argument
+from maskstat.errors import Blank, MaskError, SourceError, argument, unreadable
 from maskstat.naming import did_you_mean, printable, storable
 from maskstat.sources.base import REMOTE_READS, Entry, Selection, Source, SourceKind
 from maskstat.sources.listed import Listed, lines_of, listed_entries, name_of, place_of
@@ -184,7 +184,7 @@ class ManifestSource(Source):
         except MaskError as error:
             raise SourceError(error.problem, where=where, remedy=error.remedy) from error
         except OSError as error:
-            raise SourceError(f"can't be read: {error.strerror or error}", where=where) from error
+            raise SourceError(unreadable(error), where=where) from error
 
     def _path_at(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
         """Which column holds the paths, of which these are the first rows. Raises SourceError."""
