@@ -23,6 +23,7 @@ from maskstat.naming import (
     storable,
 )
 from maskstat.showing import cut, one_line
+from maskstat.values.ledger import is_in_natural_order
 from maskstat.values.tally import IntArray
 
 COLUMN = "column:"
@@ -148,7 +149,9 @@ class MaskGroups:
         """From a label a mask: masks of equal labels are a group."""
         if rule == "mask" and len(set(labels)) == len(labels):
             return cls(rule, tuple(labels), np.arange(len(labels)))
-        names = sorted(set(labels), key=natural_key)
+        names = list(dict.fromkeys(labels))  # which mostly are in order
+        if not is_in_natural_order(names):
+            names.sort(key=natural_key)
         index = {name: at for at, name in enumerate(names)}
         of = np.fromiter((index[label] for label in labels), np.int64, len(labels))
         return cls(rule, tuple(names), of)

@@ -134,13 +134,13 @@ class MaskLedger:
 
     def naturally_sorted(self) -> MaskLedger:
         """The same masks in natural order of their names (`mask_2` before `mask_10`)."""
-        if _is_in_natural_order(self.names):
+        if is_in_natural_order(self.names):
             return self
         keys = [natural_key(name) for name in self.names]
         return self.take(sorted(range(len(keys)), key=keys.__getitem__))
 
 
-def _is_in_natural_order(names: Sequence[str]) -> bool:
+def is_in_natural_order(names: Sequence[str]) -> bool:
     """Whether names surely are: they ascend, and each has digits where the first one has them.
 
     Then numbers are as long as those they are compared with, and the order of characters is that of
