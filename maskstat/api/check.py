@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 from maskstat.frames import data_frame
 from maskstat.naming import counted
 from maskstat.showing import cut, one_line
+from maskstat.statistics.check_verdict import check_verdict
 from maskstat.statistics.quality import Finding, chosen_kinds
 
 if TYPE_CHECKING:
@@ -60,6 +61,11 @@ class Check(Sequence[Finding]):
     def __getitem__(self, index: slice) -> Sequence[Finding]: ...
     def __getitem__(self, index: int | slice) -> Finding | Sequence[Finding]:
         return self.findings[index]
+
+    @property
+    def verdict(self) -> str:
+        """What it comes to, in words."""
+        return check_verdict(self.findings)
 
     def failing(self, fail_on: str | Iterable[str]) -> tuple[Finding, ...]:
         """The findings of these kinds.

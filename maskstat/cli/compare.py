@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,9 @@ from maskstat.cli.options import (
     rows_of,
     stored_scan,
 )
+
+if TYPE_CHECKING:
+    from maskstat.statistics.comparison import Excess
 
 
 def register(app: typer.Typer) -> None:
@@ -42,7 +45,17 @@ def command(
             "--fail-above",
             metavar="METRIC=VALUE",
             help="Exit with 1 where a metric of a pair of splits is larger: js, psi, cramers-v, "
-            "missing, resolution or leakage. Repeatable.",
+            "missing, resolution, leakage or shared-groups. Repeatable.",
+        ),
+    ] = None,
+    fail_below: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fail-below",
+            metavar="METRIC=P",
+            help="Exit with 1 where chance would rarely make two such splits: p=0.01 for a p-value "
+            "below 0.01 of the most different class or metric, corrected for their number, or js, "
+            "psi, cramers-v, missing or resolution alone. Repeatable.",
         ),
     ] = None,
     all_classes: AllOption = False,
@@ -50,16 +63,17 @@ def command(
 ) -> int:
     """Compare splits: class frequencies, presence, sizes, leakage.
 
-    What differs most comes first. All scans are read under one catalogue.
+    The verdict comes first: do they differ more than splits that chance makes of the same masks,
+    or groups of them? Then what differs most. All scans are read under one catalogue.
     """
-    from maskstat.errors import MaskstatError
-    from maskstat.naming import printable
     from maskstat.render.terminal.compare_tables import compare_document, compare_tables
-    from maskstat.statistics.comparison import check_limits
+    from maskstat.statistics.comparison import check_limits, check_p_limits
 
     rows = rows_of(None, all_classes, json=json)
-    limits = _limits(fail_above or [])
-    check_limits(limits)  # a wrong one is said before anything is looked at
+    largest = _limits(fail_above or [], "fail_above")
+    least = _limits(fail_below or [], "fail_below")
+    check_limits(largest)  # a wrong one is said before anything is looked at
+    check_p_limits(least)
     with stored_scan(db, scans[0], None, None) as first:
         comparison = first.compare(
             *scans[1:], classes=classes, ignore=ignore or (), group_by=group_by
@@ -69,31 +83,41 @@ def command(
         print_json(document)
     else:
         output().print(compare_tables(document, rows))
-    if above := comparison.above(limits):
-        listing = "; ".join(
-            f"{metric} of {printable(first)} : {printable(second)} is {value:.4g}, above {limit:g}"
-            for metric, first, second, value, limit in above
-        )
-        raise MaskstatError(listing, parameter="fail_above")
+    _refuse(comparison.above(largest), "fail_above", "above")
+    _refuse(comparison.below(least), "fail_below", "below")
     if not json:
         about = with_options(db, scans, classes, ignore, group_by)
         say_next(f"maskstat plot compare{about} -o compare.png")
     return 0
 
 
-def _limits(fail_above: Sequence[str]) -> dict[str, float]:
-    """Largest allowed value by metric. Raises ParameterError for what is no number."""
+def _refuse(found: Sequence[Excess], parameter: str, beyond: str) -> None:
+    """Raise MaskstatError where metrics are beyond their limits."""
+    from maskstat.errors import MaskstatError
+    from maskstat.naming import printable
+
+    if found:
+        listing = "; ".join(
+            f"{metric} of {printable(first)} : {printable(second)} is {value:.4g}, {beyond}"
+            f" {limit:g}"
+            for metric, first, second, value, limit in found
+        )
+        raise MaskstatError(listing, parameter=parameter)
+
+
+def _limits(given: Sequence[str], parameter: str) -> dict[str, float]:
+    """Allowed value by metric. Raises ParameterError for what is no number."""
     from maskstat.errors import ParameterError
     from maskstat.naming import printable
     from maskstat.parameters import assignments, parse_number
 
     limits: dict[str, float] = {}
-    for name, text in assignments(fail_above, parameter="fail_above").items():
+    for name, text in assignments(given, parameter=parameter).items():
         limit = parse_number(text)
         if limit is None or limit < 0:
             raise ParameterError(
                 f"{printable(repr(text))} is not a number of at least 0",
-                parameter="fail_above",
+                parameter=parameter,
                 where=printable(name),
             )
         limits[name] = limit

@@ -40,8 +40,9 @@ from maskstat.showing import one_line
 from maskstat.sources.base import Entry, Selection, lightly
 from maskstat.sources.opening import open_source
 from maskstat.statistics import quality
-from maskstat.statistics.comparison import Comparison, Split, compare_splits
+from maskstat.statistics.comparison import Comparison, compare_splits
 from maskstat.statistics.quality import Finding
+from maskstat.statistics.random_splits import Split, shared_groups
 from maskstat.store.records import Failure
 from maskstat.values.tally import Encoding, IntArray
 
@@ -103,6 +104,7 @@ def check_scan(
     findings = [
         *counted_findings(scan, min_masks=min_masks, min_components=min_components),
         *_check_duplicates(scan, against),
+        *_check_groups(scan, against),
     ]
     if images is not None:
         findings += check_images(scan, images, image_suffix=image_suffix, mask_suffix=mask_suffix)
@@ -306,6 +308,22 @@ def _check_duplicates(scan: StoredScan, against: Sequence[StoredScan]) -> list[F
     return findings
 
 
+def _check_groups(scan: StoredScan, against: Sequence[StoredScan]) -> list[Finding]:
+    """Groups, by the rule of the scan, that other splits have masks of as well."""
+    found: dict[str, list[str]] = {}
+    for other in against:
+        for name in shared_groups(scan.groups, other.grouped(scan.group_rule).groups):
+            found.setdefault(name, []).append(other.name)
+    if not found:
+        return []
+    names = sorted(found, key=natural_key)
+    chosen = {at for at, name in enumerate(scan.groups.names) if name in found}
+    masks = np.array(scan.ledger.names, object)[np.isin(scan.groups.of, list(chosen))]
+    sizes = dict(zip(scan.groups.names, scan.groups.sizes.tolist(), strict=True))
+    details = tuple({"group": name, "masks": sizes[name], "in": found[name]} for name in names)
+    return [Finding("shared-group", len(names), tuple(masks), details)]
+
+
 def check_images(
     scan: StoredScan, images: str | Path, *, image_suffix: str = "", mask_suffix: str = ""
 ) -> list[Finding]:
@@ -431,13 +449,18 @@ def compare_scans(scans: Sequence[StoredScan]) -> Comparison:
             remedy=f"read all under one catalogue: {_common_classes(scans)}",
         )
     splits = [
-        Split(
-            scan.name,
-            scan.histogram,
-            np.concatenate([np.empty((0, 2), np.int64), *(t.shapes for t in scan.tables())]),
-        )
+        Split(scan.name, scan.histogram, scan.ledger, _shapes_of(scan), scan.groups)
         for scan in scans
     ]
+    if len({split.groups.rule for split in splits}) > 1:
+        listing = ", ".join(
+            f"{printable(s.name)} (by {printable(repr(s.groups.rule))})" for s in splits
+        )
+        raise ParameterError(
+            f"the scans have their groups by different rules: {listing}",
+            parameter="group_by",
+            remedy=f"give one for all: {argument('group_by', Blank('RULE'))}",
+        )
     if len({split.name for split in splits}) < max(len(splits), 2):
         return compare_splits(splits)  # which refuses that before a file is opened
     found = find_duplicates(scans, lambda names: len(set(names)) > 1)
@@ -451,6 +474,19 @@ def compare_scans(scans: Sequence[StoredScan]) -> Comparison:
             if of_split[first] and of_split[second]:
                 leaks.setdefault((first, second), []).append((of_split[first], of_split[second]))
     return compare_splits(splits, leaks, unconfirmed=found.stale)
+
+
+def _shapes_of(scan: StoredScan) -> IntArray:
+    """int64[B, 2], height and width of the masks, in the order of the ledger."""
+    blocks, names = [np.empty((0, 2), np.int64)], list[str]()
+    for table in scan.tables():
+        blocks.append(table.shapes)
+        names += table.names
+    shapes = np.concatenate(blocks)
+    if tuple(names) == scan.ledger.names:
+        return shapes
+    places = {name: at for at, name in enumerate(names)}
+    return shapes[np.fromiter((places[name] for name in scan.ledger.names), np.int64, len(names))]
 
 
 def _common_classes(scans: Sequence[StoredScan]) -> str:

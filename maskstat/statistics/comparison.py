@@ -1,8 +1,7 @@
 """How different splits of a dataset are: class frequencies, presence, sizes, missing classes.
 
 Pixels of one mask are neighbours, not independent observations: a test on pixel counts finds
-every difference "significant". So tests here count masks, which contain a class or do not. (Frames
-of one video are not independent either: read effect sizes first, p-values second.)
+every difference "significant". So what is compared with chance are groups of masks, or masks.
 """
 
 from __future__ import annotations
@@ -14,64 +13,24 @@ from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from maskstat.errors import Blank, MaskstatError, ParameterError, argument, call
+from maskstat.errors import Blank, MaskstatError, ParameterError, argument, call, spelled
 from maskstat.frames import data_frame
-from maskstat.naming import counted, did_you_mean, printable
+from maskstat.naming import did_you_mean, printable
 from maskstat.showing import cut, html, one_line
-from maskstat.values.histogram import ClassHistogram
-from maskstat.values.tally import IntArray
+from maskstat.statistics.distances import (
+    FloatArray,
+    cramers_v,
+    jensen_shannon_distance,
+    jensen_shannon_shares,
+    population_stability_index,
+    size_distance,
+)
+from maskstat.statistics.random_splits import RandomSplits, Split, random_splits
+from maskstat.statistics.split_verdict import verdict
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-FloatArray = NDArray[np.float64]
-
-PSI_FLOOR = 1e-4
-SMALLEST_EXPECTED = 5.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Split:
-    """One side of a comparison.
-
-    Attributes:
-        name: what it is called.
-        histogram: its totals.
-        shapes: int64[B, 2], height and width of its masks.
-    """
-
-    name: str
-    histogram: ClassHistogram
-    shapes: IntArray
-
-    def __repr__(self) -> str:
-        return one_line(self, cut(self.name), counted(self.histogram.mask_count, "mask"))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PresenceTest:
-    """Is a class equally often present in two splits? One chi-square test a class.
-
-    Attributes:
-        chi_square: float64[K], Pearson's statistic of the 2 x 2 table (contains the class or not)
-            x (split), one degree of freedom, no continuity correction.
-        p_value: float64[K], of that statistic.
-        adjusted_p: float64[K], after Holm's (1979) correction for the classes that occur.
-        cramers_v: float64[K], effect size sqrt(chi_square / masks): 0 the same, 1 one split has
-            the class in every mask and the other in none.
-        reliable: bool[K], whether every expected count is at least 5 (Cochran's rule); else the
-            p-value is a rough one.
-    """
-
-    chi_square: FloatArray
-    p_value: FloatArray
-    adjusted_p: FloatArray
-    cramers_v: FloatArray
-    reliable: NDArray[np.bool_]
-
-    __repr__ = one_line
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,10 +42,13 @@ class PairComparison:
         js_distance: Jensen-Shannon distance of the class frequencies, base 2: 0 to 1.
         js_shares: float64[K], what each class adds to its square; all >= 0.
         psi: population stability index of the class frequencies.
-        presence: a test for each class.
+        cramers_v: float64[K], effect size of each class's presence in masks: 0 the same, 1 one
+            split has the class in every mask and the other in none.
         only_first, only_second: classes that occur in one of them only.
         resolution: Kolmogorov-Smirnov distance, 0 to 1, of the masks' areas or of their aspect
             ratios, whichever is larger.
+        chance: where they stand among splits that chance makes of the same groups.
+        told: what it comes to, a text for `errors.spelled`.
         leaked: pairs (masks of the first, masks of the second) that are equal pixel for pixel;
             None where nobody looked.
     """
@@ -96,18 +58,32 @@ class PairComparison:
     js_distance: float
     js_shares: FloatArray
     psi: float
-    presence: PresenceTest
+    cramers_v: FloatArray
     only_first: tuple[int, ...]
     only_second: tuple[int, ...]
     resolution: float
-    leaked: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] | None
+    chance: RandomSplits
+    told: str
+    leaked: Leaked | None
 
     __repr__ = one_line
 
     @property
     def leakage(self) -> int:
         """Masks of the second split that are also in the first."""
-        return sum(len(second) for _, second in self.leaked or ())
+        return _leakage(self.leaked)
+
+    @property
+    def verdict(self) -> str:
+        """What it comes to, in words."""
+        return spelled(self.told)
+
+
+Leaked = tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
+
+
+def _leakage(leaked: Leaked | None) -> int:
+    return sum(len(second) for _, second in leaked or ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +109,7 @@ METRICS: dict[str, Metric] = {
         Metric(
             "cramers-v",
             "largest Cramér's V of a class's presence, 0 to 1",
-            lambda pair: float(pair.presence.cramers_v.max(initial=0.0)),
+            lambda pair: float(pair.cramers_v.max(initial=0.0)),
         ),
         Metric(
             "missing",
@@ -150,8 +126,15 @@ METRICS: dict[str, Metric] = {
             "masks of the second that are in the first, pixel for pixel",
             lambda pair: pair.leakage,
         ),
+        Metric(
+            "shared-groups",
+            "groups of masks that are in both",
+            lambda pair: len(pair.chance.shared),
+        ),
     )
 }
+# What `Comparison.below` knows: "p" is the least p-value of all tests after Holm's correction.
+P_VALUES = ("p", "js", "psi", "cramers-v", "missing", "resolution")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,17 +159,29 @@ class Comparison:
         return html(self)
 
     def to_pandas(self) -> DataFrame:
-        """A row a pair of splits: each of `METRICS`. Raises MissingExtraError without pandas."""
+        """A row a pair of splits: each of `METRICS`, p and the verdict.
+
+        Raises MissingExtraError where pandas is not installed.
+        """
         return data_frame(
             {
-                metric.name: [metric.value(pair) for pair in self.pairs]
-                for metric in METRICS.values()
+                **{
+                    metric.name: [metric.value(pair) for pair in self.pairs]
+                    for metric in METRICS.values()
+                },
+                "p": [pair.chance.p_value for pair in self.pairs],
+                "verdict": [pair.verdict for pair in self.pairs],
             },
             {
                 "first": [pair.first for pair in self.pairs],
                 "second": [pair.second for pair in self.pairs],
             },
         )
+
+    @property
+    def verdict(self) -> str:
+        """What it comes to, in words: a line a pair."""
+        return "\n".join(pair.verdict for pair in self.pairs)
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -204,8 +199,8 @@ class Comparison:
         """Where a metric is larger than a limit.
 
         Args:
-            fail_above: largest allowed value by metric: js, psi, cramers-v, missing, resolution
-                or leakage.
+            fail_above: largest allowed value by metric: js, psi, cramers-v, missing, resolution,
+                leakage or shared-groups.
 
         Raises:
             ParameterError: no metric is called so, or a limit is not a number of at least 0.
@@ -218,9 +213,41 @@ class Comparison:
             if (value := float(METRICS[name].value(pair))) > limit
         )
 
+    def below(self, fail_below: Mapping[str, float]) -> tuple[Excess, ...]:
+        """Where a p-value is smaller than a limit: splits that chance does not make.
+
+        Args:
+            fail_below: smallest allowed p-value. Of "p": the least one of all tests of a pair
+                (pixels and presence of each class, js, resolution) after Holm's correction, so
+                that 0.05 is wrong once in twenty pairs at most. Or of one metric alone: js, psi,
+                cramers-v, missing or resolution.
+
+        Raises:
+            ParameterError: no p-value is called so, or a limit is not above 0 and at most 1.
+            MaskstatError: the groups of a pair are too few for a p-value below the limit, which
+                would let everything pass.
+        """
+        check_p_limits(fail_below)
+        found = []
+        for pair in self.pairs:
+            for name, limit in fail_below.items():
+                chance, alone = pair.chance, name != "p"
+                value = chance.metrics[name].p_value if alone else chance.p_value
+                if value < limit:
+                    found.append(Excess(name, pair.first, pair.second, value, limit))
+                elif (least := chance.least_p if alone else chance.least_adjusted) >= limit:
+                    raise MaskstatError(
+                        f"no p-value below {limit:g} can come of these splits, whatever they hold:"
+                        f" of {chance.count:,} ways to deal out their {chance.noun}s the least is"
+                        f" {least:.2g}",
+                        parameter="fail_below",
+                        where=f"{name} of {printable(pair.first)} : {printable(pair.second)}",
+                    )
+        return tuple(found)
+
 
 class Excess(NamedTuple):
-    """A metric of two splits that is above its limit."""
+    """A metric of two splits that is beyond its limit."""
 
     metric: str
     first: str
@@ -244,6 +271,23 @@ def check_limits(fail_above: Mapping[str, float]) -> None:
         if not 0 <= limit < math.inf:
             raise ParameterError(
                 f"{limit:g} is not a number of at least 0", parameter="fail_above", where=name
+            )
+
+
+def check_p_limits(fail_below: Mapping[str, float]) -> None:
+    """Raise ParameterError where a limit is of no p-value, or none itself."""
+    for name, limit in fail_below.items():
+        if name not in P_VALUES:
+            raise ParameterError(
+                f"no p-value is called {printable(name)!r}",
+                parameter="fail_below",
+                remedy=f"{did_you_mean(name, P_VALUES)}known are {', '.join(P_VALUES)}",
+            )
+        if not 0 < limit <= 1:
+            raise ParameterError(
+                f"{limit:g} is not above 0 and at most 1",
+                parameter="fail_below",
+                where=name,
             )
 
 
@@ -294,100 +338,27 @@ def compare_splits(
 def _compare(first: Split, second: Split, leaks: Leaks | None) -> PairComparison:
     one, other = first.histogram, second.histogram
     shares = jensen_shannon_shares(one.frequency, other.frequency)
+    leaked = None if leaks is None else tuple(leaks.get((first.name, second.name), ()))
+    chance = random_splits(first, second)
+    told = verdict(
+        first,
+        second,
+        missing=np.flatnonzero(one.present ^ other.present).tolist(),
+        leakage=_leakage(leaked),
+        js_shares=shares,
+        chance=chance,
+    )
     return PairComparison(
         first.name,
         second.name,
-        float(np.sqrt(min(1.0, shares.sum()))),
+        float(jensen_shannon_distance(shares)),
         shares,
-        population_stability_index(one.frequency, other.frequency),
-        presence_test(one.masks, one.mask_count, other.masks, other.mask_count),
+        float(population_stability_index(one.frequency, other.frequency)),
+        cramers_v(one.masks, one.mask_count, other.masks, other.mask_count),
         tuple(np.flatnonzero(one.present & ~other.present).tolist()),
         tuple(np.flatnonzero(other.present & ~one.present).tolist()),
         size_distance(first.shapes, second.shapes),
-        None if leaks is None else tuple(leaks.get((first.name, second.name), ())),
+        chance,
+        told,
+        leaked,
     )
-
-
-def jensen_shannon_shares(p: FloatArray, q: FloatArray) -> FloatArray:
-    """float64[K], what each class adds to the Jensen-Shannon divergence (base 2) of p and q.
-
-    (p ln(p / m) + q ln(q / m)) / (2 ln 2) with m = (p + q) / 2; never negative (Lin 1991). The
-    root of the sum is a metric (Endres & Schindelin 2003).
-    """
-    middle = (p + q) / 2
-    shares = np.zeros(p.size)
-    for side in (p, q):
-        occurs = side > 0
-        shares[occurs] += side[occurs] * np.log2(side[occurs] / middle[occurs]) / 2
-    return np.maximum(shares, 0.0)
-
-
-def population_stability_index(p: FloatArray, q: FloatArray) -> float:
-    """PSI = sum (q - p) ln(q / p), with shares below 1e-4 taken as 1e-4. Symmetric, >= 0.
-
-    By custom below 0.1 is stable, 0.1 to 0.25 a moderate shift, more a major one (Siddiqi 2006).
-    Without the floor one missing class would make it infinite.
-    """
-    p, q = np.maximum(p, PSI_FLOOR), np.maximum(q, PSI_FLOOR)
-    return float(((q - p) * np.log(q / p)).sum())
-
-
-def presence_test(
-    first: IntArray, first_masks: int, second: IntArray, second_masks: int
-) -> PresenceTest:
-    """Chi-square of each class's presence, from image counts int64[K] of two sets of masks.
-
-    A class that every mask has, or none, differs nowhere: statistic 0, p-value 1.
-    """
-    from scipy.special import erfc
-
-    observed = np.stack([first, first_masks - first, second, second_masks - second])
-    total = first_masks + second_masks
-    inside = (first + second).astype(np.float64)
-    shares = np.array([first_masks, first_masks, second_masks, second_masks]) / max(total, 1)
-    columns = np.stack([inside, total - inside, inside, total - inside])
-    expected = shares[:, None] * columns
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.where(expected > 0, (observed - expected) ** 2 / expected, 0.0)
-    chi_square = terms.sum(axis=0)
-    varies = (inside > 0) & (inside < total)
-    chi_square[~varies] = 0.0
-    p_value = np.asarray(erfc(np.sqrt(chi_square / 2)))  # the tail of chi-square with 1 df
-    adjusted = np.ones(p_value.size)
-    adjusted[inside > 0] = holm(p_value[inside > 0])
-    return PresenceTest(
-        chi_square,
-        p_value,
-        adjusted,
-        np.sqrt(np.minimum(chi_square / max(total, 1), 1.0)),
-        expected.min(axis=0) >= SMALLEST_EXPECTED,
-    )
-
-
-def holm(p_values: FloatArray) -> FloatArray:
-    """p-values adjusted for their number by the step-down method of Holm (1979)."""
-    order = np.argsort(p_values, kind="stable")
-    factors = p_values.size - np.arange(p_values.size)
-    adjusted = np.empty(p_values.size)
-    adjusted[order] = np.minimum(np.maximum.accumulate(p_values[order] * factors), 1.0)
-    return adjusted
-
-
-def size_distance(first: IntArray, second: IntArray) -> float:
-    """The larger Kolmogorov-Smirnov distance of areas and of aspect ratios, shapes int64[B, 2]."""
-    if not len(first) or not len(second):
-        return 0.0
-    return max(
-        kolmogorov_smirnov(first[:, 0] * first[:, 1], second[:, 0] * second[:, 1]),
-        kolmogorov_smirnov(first[:, 1] / first[:, 0], second[:, 1] / second[:, 0]),
-    )
-
-
-def kolmogorov_smirnov(first: NDArray[np.generic], second: NDArray[np.generic]) -> float:
-    """Largest difference of the two empirical distribution functions, 0 to 1."""
-    points = np.union1d(first, second)
-    below = [
-        np.searchsorted(np.sort(sample), points, side="right") / sample.size
-        for sample in (first, second)
-    ]
-    return float(np.abs(below[0] - below[1]).max())

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.showing import one_line
-from maskstat.statistics.comparison import holm
+from maskstat.statistics.p_values import holm
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import IntArray
 

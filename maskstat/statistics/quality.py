@@ -129,6 +129,14 @@ KINDS: dict[str, FindingKind] = {
             "keep each of them in one split only",
         ),
         FindingKind(
+            "shared-group",
+            "error",
+            "group",
+            "masks of one group (a video, a patient) are in another split too: they are alike, so"
+            " scores are of what training saw",
+            "keep each group in one split only",
+        ),
+        FindingKind(
             "absent-class",
             "warning",
             "class",

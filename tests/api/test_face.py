@@ -53,7 +53,7 @@ FACE: dict[str, tuple[Callable[..., object], ...]] = {
     ),
     "exposure": (ms.open_scan, Scan.exposure),
     "check": (ms.open_scan, Scan.check, ms.Check.failing),
-    "compare": (ms.open_scan, Scan.compare, ms.Comparison.above),
+    "compare": (ms.open_scan, Scan.compare, ms.Comparison.above, ms.Comparison.below),
     "plot": (ms.open_scan, Scan.plot, Scan.exposure),
     "report": (ms.open_scan, Scan.report, Scan.exposure),
     "merge": (ms.merge,),

@@ -89,7 +89,7 @@ def test_check_finds_and_passes(splits: Run) -> None:
     assert (found.code, found.err) == (0, "")
     assert "leakage" in found.out and "c.npy (as b.npy of train)" in found.out
     assert "few-masks" in found.out
-    assert "2 masks: 1 kind of error" in found.out
+    assert "2 masks: not fit for training: " in found.out
 
 
 def test_check_of_a_clean_set(run: Run) -> None:

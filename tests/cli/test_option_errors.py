@@ -306,6 +306,8 @@ TEXTS = (
     "check --json --images=masks --mask-suffix=",
     "compare masks fine --json --fail-above=js=",
     "compare masks fine --json --fail-above=",
+    "compare masks fine --json --fail-below=p=",
+    "compare masks fine --json --fail-below=",
     "report --format=",
     "report --json --classes=",
     "plot classes -o absent/x.png --dpi=",

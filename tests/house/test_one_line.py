@@ -24,10 +24,12 @@ from maskstat.regions.profile import PixelProfile
 from maskstat.sampling.table import ClassMix, SamplingTable
 from maskstat.scanning.stored_scan import StoredScan
 from maskstat.showing import LINE, cut, one_line
-from maskstat.statistics.comparison import Comparison, Split
+from maskstat.statistics.comparison import Comparison
 from maskstat.statistics.quality import Finding
+from maskstat.statistics.random_splits import Split
 from maskstat.training.metrics import ConfidenceHistogram, ConfusionMatrix
 from maskstat.values.catalog import ClassCatalog, ClassInfo
+from maskstat.values.groups import GroupRule
 from maskstat.values.histogram import ClassHistogram, ValueCount
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import Encoding, MaskTally, TallyTable
@@ -93,6 +95,7 @@ prices: dict[str, Any] = {
 
 price_list = PriceList(**{**prices, "average": "pixel"})
 
+side = Split(HOSTILE, histogram, ledger, shapes, GroupRule().groups(ledger.names))
 share = SeenShare(HOSTILE, 1.0, 1.0, 1.0, 1.0)
 
 # Values that say more than their fields' sizes, as large and as hostile as they get.
@@ -114,8 +117,8 @@ LARGE: dict[type, object] = {
     SamplingTable: SamplingTable(
         names, np.ones(MANY), HOSTILE, HOSTILE, mix=(ClassMix(HOSTILE, 1, 1, None, 1, 1),)
     ),
-    Split: Split(HOSTILE, histogram, shapes),
-    Comparison: Comparison((Split(HOSTILE, histogram, shapes),) * 100, (), ()),
+    Split: side,
+    Comparison: Comparison((side,) * 100, (), ()),
     PixelProfile: PixelProfile.empty(few),
     ConfusionMatrix: ConfusionMatrix(np.full((2048, 2048), 7)),
     ConfidenceHistogram: ConfidenceHistogram.empty(),

@@ -13,10 +13,12 @@ from maskstat.api.check import Check
 from maskstat.api.costs import Costs
 from maskstat.errors import MissingExtraError
 from maskstat.sampling.table import SamplingTable
-from maskstat.statistics.comparison import METRICS, Split, compare_splits
+from maskstat.statistics.comparison import METRICS, compare_splits
 from maskstat.statistics.quality import Finding
+from maskstat.statistics.random_splits import Split
 from maskstat.training.metrics import ConfusionMatrix
 from maskstat.values.catalog import ClassCatalog, ClassInfo
+from maskstat.values.groups import GroupRule
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import Encoding, MaskTally, TallyTable
@@ -39,7 +41,8 @@ CONFUSION = ConfusionMatrix(np.array([[3, 1], [0, 2]]))
 
 
 def split(name: str) -> Split:
-    return Split(name, HISTOGRAM, TABLE.shapes)
+    groups = GroupRule().groups(LEDGER.names)
+    return Split(name, HISTOGRAM, LEDGER, TABLE.shapes, groups)
 
 
 COMPARISON = compare_splits([split("train"), split("val"), split("test")])
@@ -105,7 +108,7 @@ def test_a_comparison_has_a_row_a_pair() -> None:
     frame = COMPARISON.to_pandas()
     assert frame.index.names == ["first", "second"]
     assert list(frame.index) == [("train", "val"), ("train", "test"), ("val", "test")]
-    assert list(frame.columns) == list(METRICS)
+    assert list(frame.columns) == [*METRICS, "p", "verdict"]
     assert frame.loc[("train", "val"), "js"] == COMPARISON.pairs[0].js_distance
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,53 +11,44 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.spatial.distance import jensenshannon
-from scipy.stats import chi2_contingency, ks_2samp
+from scipy.stats import fisher_exact as scipy_fisher_exact
+from scipy.stats import ks_2samp
 from scipy.stats.contingency import association
 
 from maskstat.errors import MaskstatError, ParameterError
 from maskstat.render.terminal.compare_tables import compare_document
-from maskstat.statistics.comparison import (
-    METRICS,
+from maskstat.statistics.comparison import METRICS, PairComparison, compare_splits
+from maskstat.statistics.distances import (
     PSI_FLOOR,
-    PairComparison,
-    Split,
-    compare_splits,
-    holm,
+    cramers_v,
     jensen_shannon_shares,
     kolmogorov_smirnov,
     population_stability_index,
-    presence_test,
     size_distance,
 )
+from maskstat.statistics.p_values import fisher_exact, holm
+from maskstat.statistics.random_splits import Split
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.histogram import ClassHistogram
-from maskstat.values.tally import Encoding, MaskTally, TallyTable
 from tests.support.loops import at_least_one
+from tests.support.split_cases import split
 
 Table = NDArray[np.int64]
 NAMES = ("train", "val", "test")
 CLASSES = 5
 
 rows = arrays(np.int64, (CLASSES,), elements=st.sampled_from([0, 0, 1, 3, 40]))
-tables = st.lists(rows.filter(np.any), min_size=1, max_size=8).map(np.stack)
-
-
-def split(name: str, table: Table) -> Split:
-    """A split from dense mask x class counts; masks are one pixel high."""
-    table = np.asarray(table)
-    catalog = ClassCatalog.numbered(table.shape[1])
-    grey = Encoding("png", "grey", 8)
-    tallies = TallyTable.of(
-        MaskTally.of_pixels(f"{name}{number}", np.repeat(np.arange(row.size), row)[None], grey)
-        for number, row in enumerate(table)
-    )
-    return Split(name, ClassHistogram.of(catalog, tallies), tallies.shapes)
+tables = st.lists(rows.filter(np.any), min_size=1, max_size=5).map(np.stack)
 
 
 def pair(first: Table, second: Table) -> PairComparison:
     return compare_splits([split("train", first), split("val", second)]).pairs[0]
+
+
+def p_values(found: PairComparison) -> tuple[NDArray[np.float64], ...]:
+    frequency, presence = found.chance.frequency, found.chance.presence
+    return frequency.p_value, frequency.adjusted_p, presence.p_value, presence.adjusted_p
 
 
 def metrics(found: PairComparison) -> list[float]:
@@ -71,14 +61,17 @@ def test_symmetric(first: Table, second: Table) -> None:
     assert metrics(there) == pytest.approx(metrics(back), abs=1e-12)
     assert there.only_first == back.only_second
     assert there.js_shares == pytest.approx(back.js_shares, abs=1e-12)
-    assert there.presence.p_value == pytest.approx(back.presence.p_value, abs=1e-12)
+    for one, other in zip(p_values(there), p_values(back), strict=True):
+        assert one == pytest.approx(other, abs=1e-12)
 
 
 @given(tables)
 def test_zero_on_identical_splits(table: Table) -> None:
     found = pair(table, table)
     assert metrics(found) == pytest.approx([0.0] * len(METRICS), abs=1e-9)
-    assert found.presence.p_value == pytest.approx(np.ones(CLASSES))
+    assert at_least_one(p_values(found))
+    assert all((each == 1).all() for each in p_values(found))
+    assert found.chance.p_value == 1
 
 
 @given(tables, tables, st.permutations(range(CLASSES)), st.randoms(use_true_random=False))
@@ -89,16 +82,24 @@ def test_order_is_no_matter(first: Table, second: Table, order: Any, random: Any
     moved = pair(np.array(shuffled)[:, order], second[:, order])
     assert metrics(moved) == pytest.approx(metrics(found), abs=1e-12)
     assert moved.js_shares == pytest.approx(found.js_shares[list(order)], abs=1e-12)
+    for one, other in zip(p_values(moved), p_values(found), strict=True):
+        assert one == pytest.approx(other[list(order)], abs=1e-12)
 
 
-@given(tables, tables, st.integers(2, 5))
-def test_repeating_every_mask_changes_evidence_but_no_effect_size(
+@given(tables, tables, st.integers(2, 3))
+def test_repeating_every_mask_is_no_evidence_and_changes_no_effect_size(
     first: Table, second: Table, times: int
 ) -> None:
+    """Copies that are said to be copies, a group each, are not even evidence."""
     once = pair(first, second)
-    more = pair(first.repeat(times, axis=0), second.repeat(times, axis=0))
+    copies = [
+        split(name, table.repeat(times, axis=0), np.repeat(np.arange(len(table)), times) + at)
+        for name, table, at in (("train", first, 0), ("val", second, 100))
+    ]
+    more = compare_splits(copies).pairs[0]
     assert metrics(more) == pytest.approx(metrics(once), abs=1e-9)
-    assert more.presence.chi_square == pytest.approx(once.presence.chi_square * times, abs=1e-9)
+    assert more.cramers_v == pytest.approx(once.cramers_v, abs=1e-9)
+    assert more.chance.frequency.p_value == pytest.approx(once.chance.frequency.p_value)
 
 
 @given(tables, tables)
@@ -136,25 +137,31 @@ def test_presence_agrees_with_scipy(
 ) -> None:
     first = np.round(shares[0] * first_masks).astype(np.int64)
     second = np.round(shares[1] * second_masks).astype(np.int64)
-    found = presence_test(first, first_masks, second, second_masks)
+    p_value = fisher_exact(first, first_masks, second, second_masks)
+    effect = cramers_v(first, first_masks, second, second_masks)
     for k in range(4):
         observed = np.array(
             [[first[k], first_masks - first[k]], [second[k], second_masks - second[k]]]
         )
         if not observed.sum(axis=0).all():
-            assert (found.chi_square[k], found.p_value[k], found.cramers_v[k]) == (0, 1, 0)
+            assert (p_value[k], effect[k]) == (1, 0)
             continue
-        result = chi2_contingency(observed, correction=False)
-        assert found.chi_square[k] == pytest.approx(result.statistic, abs=1e-9)
-        assert found.p_value[k] == pytest.approx(result.pvalue, abs=1e-12)
-        assert found.cramers_v[k] == pytest.approx(association(observed), abs=1e-6)
-        assert found.reliable[k] == (result.expected_freq.min() >= 5)
+        assert p_value[k] == pytest.approx(scipy_fisher_exact(observed).pvalue, rel=1e-6)
+        assert effect[k] == pytest.approx(association(observed), abs=1e-6)
 
 
 def test_presence_in_all_masks_of_one_and_none_of_the_other() -> None:
-    found = presence_test(np.array([7]), 7, np.array([0]), 3)
-    assert found.cramers_v[0] == pytest.approx(1)
-    assert found.chi_square[0] == pytest.approx(10)
+    assert cramers_v(np.array([7]), 7, np.array([0]), 3) == pytest.approx(1)
+    assert fisher_exact(np.array([7]), 7, np.array([0]), 3) == pytest.approx(1 / 120)
+
+
+def test_presence_in_many_masks() -> None:
+    """Where chances are as small as they get, and factorials as large."""
+    first, second = np.array([60_000, 5]), np.array([5_000, 0])
+    p_value = fisher_exact(first, 100_000, second, 10_000)
+    table = [[60_000, 40_000], [5_000, 5_000]]
+    assert p_value[0] == pytest.approx(scipy_fisher_exact(table).pvalue, rel=1e-4)
+    assert p_value[1] == pytest.approx(1)
 
 
 def test_holm_by_hand() -> None:
@@ -232,28 +239,7 @@ def test_what_can_not_be_compared() -> None:
         compare_splits([train, split("train", table)])
     with pytest.raises(MaskstatError, match="different classes"):
         compare_splits([train, split("val", table[:, :2])])
-    empty = Split("val", ClassHistogram.empty(ClassCatalog.numbered(3)), np.empty((0, 2), np.int64))
+    nothing = ClassHistogram.empty(ClassCatalog.numbered(3))
+    empty = Split("val", nothing, train.ledger.take(()), np.empty((0, 2), np.int64), train.groups)
     with pytest.raises(MaskstatError, match="val: has not one labelled pixel"):
         compare_splits([train, empty])
-
-
-def test_real_splits(camvid: Path) -> None:
-    splits = []
-    for name in ("train", "val"):
-        files = sorted((camvid / name / "masks").glob("*.png"))
-        masks = [np.asarray(Image.open(path)) for path in files]
-        table = np.stack([np.bincount(mask.ravel(), minlength=12) for mask in masks])
-        tallies = TallyTable.of(
-            MaskTally.of_pixels(path.name, mask, Encoding("png", "grey", 8))
-            for path, mask in zip(files, masks, strict=True)
-        )
-        histogram = ClassHistogram.of(ClassCatalog.numbered(11), tallies)
-        splits.append((Split(name, histogram, tallies.shapes), table[:, :11]))
-    found = compare_splits([one for one, _ in splits]).pairs[0]
-    shares = [table.sum(axis=0) / table.sum() for _, table in splits]
-    assert found.js_distance == pytest.approx(jensenshannon(*shares, base=2))
-    presence = [[(t > 0).sum(axis=0), (t == 0).sum(axis=0)] for _, t in splits]
-    fence = np.array([[part[7] for part in one] for one in presence])
-    assert found.presence.cramers_v[7] == pytest.approx(association(fence))
-    assert found.presence.adjusted_p[7] < 1e-10
-    assert found.resolution == 0

@@ -296,6 +296,20 @@ COMPARE: dict[str, tuple[Case, ...]] = {
             prints=True
         ),
     ),
+    "--fail-below": (
+        usage("--fail-below p", "--fail-below", "'p' is not NAME=VALUE"),
+        usage("--fail-below j=0.1", "'j'", "did you mean js?", "known are p, js, psi"),
+        usage("--fail-below p=0.1 --fail-below p=1", "'p' is given twice"),
+        usage("--fail-below p=0", "--fail-below p", "0 is not above 0 and at most 1"),
+        usage("--fail-below p=1.5", "--fail-below p", "1.5 is not above 0 and at most 1"),
+        *(
+            usage(f"--fail-below 'p={text}'", "--fail-below p", f"'{text}' is not a number of at")
+            for text in ("x", "", "nan", "1_0", "-1")
+        ),
+        failure("--fail-below js=1e-9", "js of masks : fine", "no p-value below 1e-09")._replace(
+            prints=True
+        ),
+    ),
 }
 
 PLOT: dict[str, tuple[Case, ...]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from maskstat.statistics.check_verdict import check_verdict
 from maskstat.statistics.quality import SEVERITIES, Finding
 from maskstat.version import __version__
 
@@ -40,8 +41,8 @@ def check_document(check: Checked) -> dict[str, Any]:
     """Everything `maskstat check --json` prints; plain JSON types, no NaN.
 
     Keys: `schema`, `maskstat`, `scan`, `source`, `masks`, `failures`, `against`, `images` (whether
-    they were looked at), `errors`, `warnings`, `infos` (how many kinds were found) and `findings`
-    (kind, severity, count, what, meaning, advice, files, details).
+    they were looked at), `verdict` (in words), `errors`, `warnings`, `infos` (how many kinds were
+    found) and `findings` (kind, severity, count, what, meaning, advice, files, details).
     """
     severities = [finding.severity for finding in check.findings]
     return {
@@ -53,6 +54,7 @@ def check_document(check: Checked) -> dict[str, Any]:
         "failures": check.failures,
         "against": list(check.against),
         "images": check.images,
+        "verdict": check_verdict(check.findings),
         **{f"{severity}s": severities.count(severity) for severity in SEVERITIES},
         "findings": [finding.to_dict() for finding in check.findings],
     }

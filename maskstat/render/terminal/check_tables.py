@@ -11,20 +11,20 @@ from rich.text import Text
 from maskstat.naming import counted, printable
 from maskstat.render.terminal.failures import failure_lines
 from maskstat.render.terminal.fitting import LAST, Fitted, TableColumn
-from maskstat.statistics.quality import SEVERITIES
 
 _SHOWN = 3
 _STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 
 
 def check_tables(document: Mapping[str, Any], *, note: str = "") -> RenderableType:
-    """A row a finding, errors first, with the first few things found and what to do.
+    """The verdict, and a row a finding, errors first: the first few things found, what to do.
 
     `note` says where all files are listed.
     """
     checked = counted(document["masks"] + document["failures"], "mask")
+    verdict = f"{checked}: {document['verdict']}"
     if not document["findings"]:
-        return Text(f"{checked}: nothing found")
+        return Text(verdict)
     findings = document["findings"]
     last = findings[-1]
     columns = [
@@ -41,13 +41,8 @@ def check_tables(document: Mapping[str, Any], *, note: str = "") -> RenderableTy
             "words",
         ),
     ]
-    totals = ", ".join(
-        f"{document[f'{severity}s']} {'kind' if document[f'{severity}s'] == 1 else 'kinds'} of"
-        f" {severity}"
-        for severity in SEVERITIES
-        if document[f"{severity}s"]
-    )
-    return Group(Fitted(columns), Text(f"{checked}: {totals}{f' ({note})' if note else ''}"))
+    parts: list[RenderableType] = [Text(f"{verdict}\n"), Fitted(columns)]
+    return Group(*parts, *([Text(note)] if note else []))
 
 
 def _lines(finding: Mapping[str, Any]) -> Iterable[str]:
@@ -84,6 +79,9 @@ _DESCRIPTIONS: dict[str, Any] = {
     ),
     "siblings": lambda d: f"{d['masks']} ({d['hold']})",
     "leakage": lambda d: f"{d['mask']} (as {d['same_as'][0]['mask']} of {d['same_as'][0]['scan']})",
+    "shared-group": lambda d: (
+        f"{d['group']} ({counted(d['masks'], 'mask')}, also in {', '.join(d['in'][:_SHOWN])})"
+    ),
     "absent-class": lambda d: d["class"],
     "few-masks": lambda d: f"{d['class']} (in {d['masks']})",
     "few-components": lambda d: f"{d['class']} ({d['components']})",

@@ -15,17 +15,19 @@ from maskstat.naming import counted, percent, printable
 from maskstat.render.terminal.fitting import LAST, Fitted, TableColumn
 from maskstat.render.terminal.rows import ALL, RowChoice
 from maskstat.render.terminal.tables import bar_of
-from maskstat.statistics.comparison import (
-    METRICS,
-    Comparison,
-    FloatArray,
-    PairComparison,
+from maskstat.showing import cut
+from maskstat.statistics.comparison import METRICS, Comparison, PairComparison
+from maskstat.statistics.distances import FloatArray
+from maskstat.statistics.random_splits import (
+    SIGNIFICANT,
+    ClassTest,
+    MetricNull,
+    RandomSplits,
     Split,
 )
 from maskstat.version import __version__
 
 SCHEMA = 1
-SIGNIFICANT = 0.05
 _SHOWN = 12
 _SHOWN_LEAKS = 3
 
@@ -33,11 +35,14 @@ _SHOWN_LEAKS = 3
 def compare_document(comparison: Comparison) -> dict[str, Any]:
     """Everything about the comparison; plain JSON types, no NaN.
 
-    Keys: `schema`, `maskstat`, `catalog`, `splits` (scan, masks, labelled_pixels,
-    unlisted_pixels, sizes, median_size), `pairs` (first, second, every metric of `METRICS`,
-    only_first, only_second, leaked), `unconfirmed` (scan, mask: equal counts, but the file is gone
-    or has changed) and `classes`, what differs most first (index, name, by split: pixels, share,
-    masks, presence; by pair: js_share, chi_square, p_value, adjusted_p, cramers_v, reliable).
+    Keys: `schema`, `maskstat`, `catalog`, `verdict` (in words), `splits` (scan, masks, groups,
+    labelled_pixels, unlisted_pixels, sizes, median_size), `pairs` (first, second, verdict, every
+    metric of `METRICS`, only_first, only_second, leaked, and `chance`: group_by, shared_groups,
+    random_splits, all_of_them, tests, p, least_p, least_adjusted_p, by_mask, metrics, each with
+    p_value, percentile and usual, which 95% of random splits have at most), `unconfirmed` (scan,
+    mask: equal counts, but the file is gone or has changed) and `classes`, what differs most first
+    (index, name, by split: pixels, share, masks, presence; by pair: js_share, cramers_v, and
+    p_value and adjusted_p of `frequency` and `presence`).
     """
     catalog = comparison.splits[0].histogram.catalog
     names = catalog.names
@@ -46,6 +51,7 @@ def compare_document(comparison: Comparison) -> dict[str, Any]:
         "schema": SCHEMA,
         "maskstat": __version__,
         "catalog": {"name": catalog.name, "origin": catalog.origin, "digest": catalog.digest},
+        "verdict": comparison.verdict,
         "splits": [_split(split) for split in comparison.splits],
         "pairs": [_pair(pair, names) for pair in comparison.pairs],
         "unconfirmed": [{"scan": scan, "mask": mask} for scan, mask in comparison.unconfirmed],
@@ -59,6 +65,7 @@ def _split(split: Split) -> dict[str, Any]:
     return {
         "scan": split.name,
         "masks": split.histogram.mask_count,
+        "groups": len(split.groups),
         "labelled_pixels": split.histogram.labelled_pixels,
         "unlisted_pixels": split.histogram.unlisted_pixels,
         "sizes": len(np.unique(split.shapes, axis=0)),
@@ -73,11 +80,33 @@ def _pair(pair: PairComparison, names: tuple[str, ...]) -> dict[str, Any]:
     return {
         "first": pair.first,
         "second": pair.second,
+        "verdict": pair.verdict,
         **{metric.name: metric.value(pair) for metric in METRICS.values()},
         "only_first": [names[k] for k in pair.only_first],
         "only_second": [names[k] for k in pair.only_second],
         "leaked": leaked,
+        "chance": _chance(pair.chance),
     }
+
+
+def _chance(chance: RandomSplits) -> dict[str, Any]:
+    return {
+        "group_by": chance.rule,
+        "shared_groups": list(chance.shared),
+        "random_splits": chance.count,
+        "all_of_them": chance.exact,
+        "tests": chance.tests,
+        "p": chance.p_value,
+        "least_p": chance.least_p,
+        "least_adjusted_p": chance.least_adjusted,
+        "metrics": {name: _null(null) for name, null in chance.metrics.items()},
+        "by_mask": None if chance.by_mask is None else {"js": _null(chance.by_mask)},
+    }
+
+
+def _null(null: MetricNull) -> dict[str, float]:
+    percentile = 100 * (1 - null.p_value)
+    return {"p_value": null.p_value, "percentile": percentile, "usual": null.usual}
 
 
 def _class(comparison: Comparison, shares: list[FloatArray], k: int) -> dict[str, Any]:
@@ -100,24 +129,34 @@ def _class(comparison: Comparison, shares: list[FloatArray], k: int) -> dict[str
                 "first": pair.first,
                 "second": pair.second,
                 "js_share": float(pair.js_shares[k]),
-                "chi_square": float(pair.presence.chi_square[k]),
-                "p_value": float(pair.presence.p_value[k]),
-                "adjusted_p": float(pair.presence.adjusted_p[k]),
-                "cramers_v": float(pair.presence.cramers_v[k]),
-                "reliable": bool(pair.presence.reliable[k]),
+                "cramers_v": float(pair.cramers_v[k]),
+                "frequency": _test(pair.chance.frequency, k),
+                "presence": _test(pair.chance.presence, k),
             }
             for pair in comparison.pairs
         ],
     }
 
 
+def _test(test: ClassTest, k: int) -> dict[str, float]:
+    return {"p_value": float(test.p_value[k]), "adjusted_p": float(test.adjusted_p[k])}
+
+
 def compare_tables(document: Mapping[str, Any], rows: RowChoice = ALL) -> RenderableType:
-    """Metrics of pairs, then classes, what differs most first, then what needs attention."""
+    """The verdict, metrics, then classes, what differs most first, and what needs attention."""
+    rule = document["pairs"][0]["chance"]["group_by"]
+    dealt = "masks" if rule == "mask" else f"groups ({cut(rule)})"
     note = (
-        f"*: presence differs (chi-square on masks, Holm-adjusted p below {SIGNIFICANT});"
-        " V: its effect size, Cramér's V"
+        f"usual: 95% of random splits of the {dealt} have at most this; p: the share of them that"
+        f" differ as much. V: effect size of being in masks, Cramér's V. *: more than chance, by"
+        f" pixels or in masks (Holm: {SIGNIFICANT:.0%} of pairs that differ in nothing have any)"
     )
-    parts: list[RenderableType] = [_pair_table(document), _class_table(document, rows), Text(note)]
+    parts: list[RenderableType] = [
+        Text(f"{document['verdict']}\n"),
+        _pair_table(document),
+        _class_table(document, rows),
+        Text(note),
+    ]
     if attention := list(_attention(document)):
         parts.append(Text("\nNeeds attention", style="bold yellow"))
         parts.append(Text("\n".join(attention)))
@@ -126,16 +165,32 @@ def compare_tables(document: Mapping[str, Any], rows: RowChoice = ALL) -> Render
 
 def _pair_table(document: Mapping[str, Any]) -> Fitted:
     masks = {split["scan"]: split["masks"] for split in document["splits"]}
-    metrics = METRICS.values()
+    metrics = list(METRICS.values())
+    if document["pairs"][0]["chance"]["group_by"] == "mask":
+        metrics.remove(METRICS["shared-groups"])
     columns = [TableColumn("metric", ["masks", *(metric.name for metric in metrics)], "text")]
     for place, pair in enumerate(document["pairs"]):
         sizes = f"{masks[pair['first']]:,} : {masks[pair['second']]:,}"
         values = (_number(pair[metric.name]) for metric in metrics)
         heading = f"{printable(pair['first'])} : {printable(pair['second'])}"
         columns.append(TableColumn(heading, [sizes, *values], goes=place))
+        nulls = [pair["chance"]["metrics"].get(metric.name) for metric in metrics]
+        if pair["chance"]["random_splits"] == 1:  # there is no other way to deal out the groups
+            nulls = [None] * len(nulls)
+        usual = [
+            "" if null is None else _number(type(pair[metric.name])(null["usual"]))
+            for metric, null in zip(metrics, nulls, strict=True)
+        ]
+        columns.append(TableColumn("usual", ["", *usual], goes=LAST + place))
+        ps = ["" if null is None else _p(null["p_value"]) for null in nulls]
+        columns.append(TableColumn("p", ["", *ps], goes=place))
     meanings = ["", *(metric.meaning for metric in metrics)]
     columns.append(TableColumn("what it says", meanings, "words", len(columns) + LAST))
     return Fitted(columns)
+
+
+def _p(value: float) -> str:
+    return "<0.0001" if value < 1e-4 else f"{value:.4f}"
 
 
 def _number(value: float) -> str:
@@ -168,7 +223,10 @@ def _class_table(document: Mapping[str, Any], rows: RowChoice) -> Fitted:
         )
     columns += [
         TableColumn("V", [_effect(row) for row in chosen], goes=LAST),
-        TableColumn("of js²", [percent(parts[k]) for k in shown.indices]),
+        TableColumn(
+            "of js²",
+            [f"{percent(parts[k])}{_star(classes[k], 'frequency')}" for k in shown.indices],
+        ),
         TableColumn("", [bar_of(parts[k]) for k in shown.indices], "bar", len(columns) + 1, "cyan"),
     ]
 
@@ -185,8 +243,11 @@ def _of_split(row: Mapping[str, Any], place: int, key: str, count: str) -> str:
 
 def _effect(row: Mapping[str, Any]) -> str:
     strongest = max(row["pairs"], key=lambda one: one["cramers_v"])
-    mark = "*" if any(one["adjusted_p"] < SIGNIFICANT for one in row["pairs"]) else " "
-    return f"{strongest['cramers_v']:.2f}{mark}"
+    return f"{strongest['cramers_v']:.2f}{_star(row, 'presence')}"
+
+
+def _star(row: Mapping[str, Any], test: str) -> str:
+    return "*" if any(one[test]["adjusted_p"] <= SIGNIFICANT for one in row["pairs"]) else " "
 
 
 def _attention(document: Mapping[str, Any]) -> Iterable[str]:
@@ -202,6 +263,13 @@ def _attention(document: Mapping[str, Any]) -> Iterable[str]:
                     f"{counted(len(names), 'class')} of {printable(own)} missing in"
                     f" {printable(other)}: {shown}{more}"
                 )
+        if shared := pair["chance"]["shared_groups"]:
+            shown = ", ".join(map(printable, shared[:_SHOWN]))
+            more = f" and {len(shared) - _SHOWN:,} more" if len(shared) > _SHOWN else ""
+            yield (
+                f"{counted(len(shared), 'group')} of {printable(pair['second'])} also in"
+                f" {printable(pair['first'])}: {shown}{more}"
+            )
         if pair["leakage"]:
             cases = [f"{leak['second'][0]} = {leak['first'][0]}" for leak in pair["leaked"]]
             shown = ", ".join(map(printable, cases[:_SHOWN_LEAKS]))
