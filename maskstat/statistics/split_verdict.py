@@ -79,7 +79,9 @@ def _sentences(
             most = max(int(split.histogram.masks[k]) for k in gone)
             held = f"in {counted(most, 'mask')} of {printable(split.name)}"
             many = len(gone) > 1
-            explained = chance.least_adjusted <= SIGNIFICANT
+            # Not significant is not the same as explained.
+            alone = [min(chance.frequency.p_value[k], chance.presence.p_value[k]) for k in gone]
+            explained = chance.least_adjusted <= SIGNIFICANT < min(alone)
             yield (
                 f"{_listed([names[k] for k in gone])} ({held}{' at most' if many else ''})"
                 f" {'are' if many else 'is'} missing in {lacking}"

@@ -74,6 +74,13 @@ def test_a_missing_class_that_chance_explains() -> None:
     assert "class_5 (in 2 masks of train) is missing in val, which chance alone would" in told
 
 
+def test_a_missing_class_that_nobody_can_tell_anything_of() -> None:
+    """Not significant after correction, and not likely either."""
+    told = verdict(side("train", masks(1, 60, rare=10)), side("val", masks(2, 30, rare=0)))
+    assert "no more than random splits" in told
+    assert "class_5 (in 10 masks of train) is missing in val." in told
+
+
 def test_too_few_masks() -> None:
     told = verdict(side("train", masks(1, 4)), side("val", masks(2, 2, rare=0)))
     assert told.startswith(

@@ -149,7 +149,8 @@ def compare_tables(document: Mapping[str, Any], rows: RowChoice = ALL) -> Render
     note = (
         f"usual: 95% of random splits of the {dealt} have at most this; p: the share of them that"
         f" differ as much. V: effect size of being in masks, Cramér's V. *: more than chance, by"
-        f" pixels or in masks (Holm: {SIGNIFICANT:.0%} of pairs that differ in nothing have any)"
+        f" pixels or in masks (Holm: {SIGNIFICANT:.0%} at most of pairs that differ in nothing have"
+        " any)"
     )
     parts: list[RenderableType] = [
         Text(f"{document['verdict']}\n"),
