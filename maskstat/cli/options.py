@@ -375,6 +375,12 @@ def print_text(text: str) -> None:
     sys.stdout.flush()
 
 
+def print_notes(notes: Iterable[str]) -> None:
+    """Sentences below a table, wrapped as it is."""
+    for note in notes:
+        output().print(note, markup=False)
+
+
 def print_json(document: object) -> None:
     """One JSON document on stdout; never NaN."""
     import json

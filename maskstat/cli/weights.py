@@ -37,6 +37,7 @@ from maskstat.cli.options import (
     output,
     parameters_of,
     print_json,
+    print_notes,
     registered,
     rows_of,
     scheme_names,
@@ -212,6 +213,8 @@ def command(
             announce_scan(chosen, beside_data=json)
             _show_all(tables, chosen.catalog, json=json)
             if not json:
+                print_notes(chosen.sample_notes)
+            if not json:
                 stored = counts is None and not reduce_zero_label
                 say_next(
                     f"{typed(without='--compare')} --scheme NAME -o weights.json",
@@ -237,12 +240,13 @@ def command(
         )
     _refuse_idle_confidence(table, confidence)
     notes = _notes(table, epsilon_of(confidence))
+    sample = chosen.sample_notes
     if out is not None:
         table.save(out, form)
         announce_written(out)
     if json:
         document = table.to_document()
-        said = {"average_weight": table.average_weight, "notes": list(table.notes)}
+        said = {"average_weight": table.average_weight, "notes": [*table.notes, *sample]}
         print_json({**document.metadata, **document.columns, **said})
         say_left_out(folder, about)
         return 0
@@ -254,6 +258,7 @@ def command(
         output().print(binary_note(chosen.catalog.names[1]), markup=False)
     if notes is not None:
         output().print(notes)
+    print_notes(sample)
     if out is None:
         compared = all(
             value is None or value is False or value == []

@@ -7,7 +7,7 @@ from copy import copy
 from functools import cached_property, partial
 from typing import Protocol, TypeVar
 
-from maskstat.errors import MaskstatError, ParameterError, argument
+from maskstat.errors import MaskstatError, ParameterError, UnknownCountsError, argument
 from maskstat.naming import printable, split_plane
 from maskstat.scanning.sequences import SuggestedGroups, suggested_groups
 from maskstat.sources.base import Selection, Source
@@ -66,11 +66,13 @@ class Grouped:
 
         Raises:
             ParameterError: the rule does not say the group of some mask.
-            UnknownCountsError: counts were given, so that nobody knows of masks.
         """
-        if (found := self.suggested_groups) is not None:
-            return (found.sentence,)
-        if self.groups.are_masks:
+        try:
+            if (found := self.suggested_groups) is not None:
+                return (found.sentence,)
+            if self.groups.are_masks:
+                return ()
+        except UnknownCountsError:  # nobody knows of masks where counts were given
             return ()
         words = effective_words(self.grouped("mask").intervals, self.intervals)
         return (words,) if words else ()

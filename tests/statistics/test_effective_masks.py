@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import maskstat as ms
+from maskstat import cli
 from maskstat.cli.spelling import AsCommands
 from maskstat.errors import ParameterError, speaking
 from maskstat.statistics.effective_masks import (
@@ -79,3 +80,29 @@ def test_copies_are_no_different_masks(tmp_path: Path) -> None:
     assert (different_masks(others, 7), different_words(others, 7)) == (7, "")
     pair = Finding("duplicate", 2, ("a", "b"), ({"masks": ["a", "b"]},))
     assert different_masks([pair], 2) == 1
+
+
+@pytest.mark.parametrize("command", ["show", "weights", "weights --compare"])
+def test_commands_with_intervals_say_it(
+    tmp_path: Path,
+    command: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    for sequence in range(3):
+        for n in range(5):
+            pixels = [[0, 1, 2, *[sequence] * 3, n % 2]]
+            write(tmp_path / "masks" / f"s{sequence}_{n:03d}.png", grey_png(pixels))
+    ms.scan("masks", classes=3, db="maskstat.db").close()
+    options = ["--scheme", "sqrt"] if command == "weights" else []
+    for rule, says in (
+        ([], "look like frames of 3 sequences: --group-by '^([^_]+)_'\n"),
+        (["--group-by", "^([^_]+)_"], "15 masks in 3 groups are worth about"),
+        (["--group-by", "mask"], None),
+    ):
+        assert cli.run([*command.split(), *options, *rule]) == 0
+        said = capsys.readouterr().out
+        assert (says is None) == ("frames of" not in said and "are worth" not in said)
+        assert says is None or says in said
