@@ -122,15 +122,29 @@ class InPython:
     def call(
         self, function: str, positional: Sequence[object], named: Mapping[str, object], /
     ) -> str:
-        """`scan('masks', profile=True)`."""
-        given = [*map(self._shown, positional), *(self.argument(k, v) for k, v in named.items())]
-        return f"{function}({', '.join(given)})"
+        """`scan('masks', profile=True)`; of a method of `Scan` that names its scan, also that one.
+
+        `scan` and `db` say whose method it is, and `out` where what it returns is saved.
+        """
+        named = dict(named)
+        saved = named.pop("out", None) if function.startswith("Scan.") else None
+        if function.startswith("Scan.") and "scan" in named:
+            store = self._shown(named.pop("db", "maskstat.db"))
+            opened = f"open_scan({store}, {self._shown(named.pop('scan'))})"
+            function = opened + function.removeprefix("Scan")
+        given = [*map(self._shown, positional)]
+        given += [f"{key}={self._shown(value)}" for key, value in named.items()]
+        text = f"{function}({', '.join(given)})"
+        return text if saved is None else f"{text}.save({self._shown(saved)})"
 
     def _shown(self, value: object) -> str:
         if isinstance(value, list):
             return f"[{', '.join(map(self._shown, value))}]"
         if isinstance(value, tuple):
             return f"({', '.join(map(self._shown, value))})"
+        if isinstance(value, Mapping):
+            inner = (f"{key!r}: {self._shown(one)}" for key, one in value.items())
+            return f"{{{', '.join(inner)}}}"
         return str(value) if isinstance(value, Blank) else repr(value)
 
 

@@ -199,16 +199,6 @@ class Scan(StoredScan):
         """The weights with the name of the scan that they were made from."""
         return replace(table, provenance={**table.provenance, **self._identity})
 
-    @property
-    def _batch_rows(self) -> MaskLedger:
-        """What batches are made of."""
-        return self.ledger
-
-    @property
-    def _batching(self) -> Batching | None:
-        """What makes them; None where it takes every mask once."""
-        return None
-
     def _batch_size(self, average: Average | None, given: int | None) -> int | None:
         """The one that is given, where nothing else says one."""
         return given
@@ -578,17 +568,21 @@ class Scan(StoredScan):
         path: str | Path | None = None,
         *,
         format: Format | None = None,
-        examples: int = 0,
+        examples: int | None = None,
+        against: Scan | str | None = None,
     ) -> str:
         """A report in one file that needs nothing else.
 
-        Headline numbers, what needs attention, the classes, plots, weights to paste, and where
-        the numbers come from.
+        A verdict and what to do, weights to paste, all about every class, what weights cost, the
+        masks themselves, which classes meet, and where the numbers come from.
 
         Args:
             path: the file; its suffix decides the format. None writes none.
             format: "html", "md" or "json"; by default the suffix's, or "html".
-            examples: masks to show a class in HTML, 0 to 20; their files are read again.
+            examples: masks of each class to picture at least in HTML, 0 to 20; their files are read
+                again. None is 8 where the files are on this machine and at most 20,000; with 0 no
+                file is opened, so that none is compared with others either.
+            against: another split, or its name in this store, to compare with.
 
         Returns:
             The report's text.
@@ -596,13 +590,19 @@ class Scan(StoredScan):
         Raises:
             ParameterError: a format that there is not, or that is not the suffix's.
             SourceError: examples are asked for and the source is gone.
+            ParameterError: `against` is this scan itself.
+            CatalogError: the splits are read under different classes.
+            StoreError: the store holds no scan of the name in `against`.
             FileFormatError: the file can't be written.
         """
         from maskstat.files.writing import write_atomically
         from maskstat.render.report.report import format_of, report_text
 
         path = None if path is None else Path(path)
-        text = report_text(self, format_of(path, format), examples=examples)
+        form = format_of(path, format)
+        with ExitStack() as stack:
+            other = None if against is None else stack.enter_context(self._split(against))
+            text = report_text(self, form, examples=examples, against=other)
         if path is not None:
             write_atomically(path, text.encode("utf-8", "backslashreplace"))
         return text
@@ -638,6 +638,18 @@ class Scan(StoredScan):
             raise ParameterError(f"{printable(str(path))} is the store itself", parameter="path")
         about = {"scan": self.name, "source": self.source}
         write_table(self.tables(), self.catalog, path, layout=layout, format=format, metadata=about)
+
+    @contextmanager
+    def _split(self, scan: Scan | str) -> Iterator[StoredScan]:
+        """Another split, read under the classes of this one where it is named."""
+        with self._other(scan) as other:
+            if other.name == self.name:
+                raise ParameterError(
+                    f"{printable(other.name)!r} is the scan that the report is about",
+                    parameter="against",
+                )
+            same = isinstance(scan, StoredScan) or other.catalog.digest == self.catalog.digest
+            yield other if same else other.under(self.catalog)
 
     @contextmanager
     def _other(self, scan: Scan | str) -> Iterator[StoredScan]:
@@ -697,6 +709,10 @@ class Exposure(Scan):
     def check(self, *args: object, **named: object) -> NoReturn:
         """Files are the folder's. Raises ExposureError."""
         self._refuse("check")
+
+    def _split(self, *args: object, **named: object) -> NoReturn:
+        """The same. Raises ExposureError."""
+        self._refuse("compare")
 
     def compare(self, *args: object, **named: object) -> NoReturn:
         """Splits of files are compared. Raises ExposureError."""

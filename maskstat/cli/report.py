@@ -52,15 +52,21 @@ def command(
         choice("--format", known=FORMATS, help="Default: html, or FILE's suffix."),
     ] = None,
     examples: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--examples",
             metavar="N",
             parser=whole(0, MOST_EXAMPLES),
-            help="Show N masks a class in class colours (HTML): those with most of its pixels, and "
-            "the one with fewest. Reads their files again. Default: 0, none.",
+            help="Picture at least N masks a class (HTML), which reads their files again; 0 opens "
+            "none. Default: 8 where the files are on this machine, and at most 20,000.",
         ),
-    ] = 0,
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against", metavar="SCAN", help="Another split of this store to compare with."
+        ),
+    ] = None,
     recipe: RecipeOption = None,
     crop: CropOption = None,
     scale: ScaleOption = None,
@@ -75,8 +81,8 @@ def command(
 ) -> int:
     """Write a report about a stored scan.
 
-    One file that needs nothing else: headline numbers, what needs attention, the classes, plots,
-    weights to paste, and where the numbers come from. Markdown and JSON hold the same numbers.
+    One file that needs nothing else: a verdict and what to do, weights to paste, the classes, what
+    weights cost, the masks, and where the numbers come from. Markdown and JSON have the numbers.
     """
     from maskstat.errors import ParameterError
 
@@ -90,7 +96,7 @@ def command(
     with stored_scan(db, scan, classes, ignore, group_by=group_by) as folder:
         exposed = with_options(db, scan, classes, ignore)  # which has no groups
         chosen = asked.seen(folder, exposed, allow_incomplete=folder.info.complete)
-        text = chosen.report(path, format=format, examples=examples)
+        text = chosen.report(path, format=format, examples=examples, against=against)
         nexts: list[str] = []
         if reads_along() and path is not None:
             nexts = after_counts(chosen, f"{asked}{about}", weights_only=True)

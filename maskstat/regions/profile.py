@@ -33,6 +33,7 @@ MOMENT_BITS = 16
 SIDE_BINS = 4 * 31  # quarter octaves of a side of up to 2^31 - 1 pixels
 SMALLEST = 5
 _TABLED_SIDES = 1 << 13
+_FITTING = 200
 
 
 _natural_key = lru_cache(maxsize=4096)(natural_key)
@@ -255,6 +256,27 @@ class PixelProfile:
         """
         edges = self.adjacency.sum(axis=1, keepdims=True)
         return np.asarray(self.adjacency / np.maximum(edges, 1))
+
+    @property
+    def touch_ratio(self) -> FloatArray:
+        """float64[K + 1, K + 1], pixel edges between two labels over those expected by chance.
+
+        By chance outlines of given lengths pair at random, each with those of other labels only:
+        e_ab = u_a u_b for a != b, with u so that rows add up to the outlines (quasi-independence,
+        Goodman 1968). 1 is as by chance; 0 where two never touch, and on the diagonal.
+        """
+        edges = self.adjacency.astype(np.float64)
+        outlines = edges.sum(axis=1)
+        has = outlines > 0
+        expected = np.zeros_like(edges)
+        if has.sum() > 1:
+            outline = outlines[has] / outlines.sum()
+            u = np.sqrt(outline)
+            for _ in range(_FITTING):
+                u = np.sqrt(u * outline / (u.sum() - u))
+            expected[np.ix_(has, has)] = np.outer(u, u) * outlines.sum()
+        np.fill_diagonal(expected, 0.0)
+        return np.divide(edges, expected, out=np.zeros_like(edges), where=expected > 0)
 
     def side_quantiles(self, share: float) -> FloatArray:
         """float64[K, 2], height and width relative to the mask that this share of boxes reaches.

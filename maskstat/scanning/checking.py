@@ -204,7 +204,7 @@ def find_duplicates(
             digest_of = partial(_pixel_digest, keys=keys, reader=Reader(scan.read_options))
         except FileFormatError:  # the file that says what segments are is gone
             continue
-        for entry, digest in _parallel(digest_of, _files(scan, keys)):
+        for entry, digest in in_parallel(digest_of, _files(scan, keys)):
             if digest is not None:
                 member = Member(scan.name, entry.name)
                 found.add(member)
@@ -364,7 +364,7 @@ def check_images(
         warnings.simplefilter("ignore")  # Pillow's, about odd metadata that nobody asked for
         headers: dict[str, ImageHeader | str] = {
             entry.name: header
-            for entry, header in _parallel(_header_or_reason, [files[name] for name in needed])
+            for entry, header in in_parallel(_header_or_reason, [files[name] for name in needed])
         }
     return findings + _check_sizes(pairing.pairs, shapes, headers)
 
@@ -418,7 +418,7 @@ def _header_or_reason(entry: Entry) -> ImageHeader | str:
         return unreadable(error)
 
 
-def _parallel(
+def in_parallel(
     function: Callable[[Entry], Result], entries: Sequence[Entry]
 ) -> Iterator[tuple[Entry, Result]]:
     """(entry, function(entry)) for every entry, in order, on threads."""

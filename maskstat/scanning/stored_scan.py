@@ -56,6 +56,7 @@ from maskstat.values.known import known
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.own_names import read_under
 from maskstat.values.tally import KEPT_IDS, TallyTable, value_label
+from maskstat.weights.batches import Batching
 
 Classes = ClassCatalog | int | str | Path | Iterable[str]
 Self = TypeVar("Self", bound="StoredScan")
@@ -202,6 +203,16 @@ class StoredScan(Grouped):
     @property
     def _crops(self) -> ExposureCounts | None:
         """What training sees of the files, where this scan is of that."""
+        return None
+
+    @property
+    def _batch_rows(self) -> MaskLedger:
+        """What batches are made of."""
+        return self.ledger
+
+    @property
+    def _batching(self) -> Batching | None:
+        """What makes them; None where it takes every mask once."""
         return None
 
     def _need_complete(self) -> None:

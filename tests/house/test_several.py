@@ -46,6 +46,7 @@ OWN_LISTS = {
     "parameters.assignments": "repeated options of the command line",
     "render.plots.matrix.matrix_figure": "names of a catalogue",
     "render.plots.weights.scheme_series": "groups of schemes",
+    "render.report.previews.draw": "colours of a catalogue",
     "render.report.snippets.snippets": "names of a catalogue",
     "render.report.wording.scheme_label": "names of a group of schemes",
     "render.terminal.cost_tables.equal_cost_notes": "names of a catalogue",

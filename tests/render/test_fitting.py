@@ -15,10 +15,11 @@ from rich.console import Console, RenderableType
 
 from maskstat.naming import percent
 from maskstat.render.documents.scan import class_records
+from maskstat.render.documents.weighing import price_of
 from maskstat.render.terminal.cost_tables import cost_table
 from maskstat.render.terminal.fitting import LAST, Fitted, TableColumn, cut, fit, folded
 from maskstat.render.terminal.rows import RowChoice
-from maskstat.render.terminal.scheme_tables import compare_table, price_of
+from maskstat.render.terminal.scheme_tables import compare_table
 from maskstat.render.terminal.tables import class_table, weight_table
 from maskstat.values.catalog import ClassCatalog, ClassInfo
 from maskstat.values.histogram import ClassHistogram

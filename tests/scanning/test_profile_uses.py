@@ -267,14 +267,18 @@ def test_forms_of_masks_need_no_pixels(plain: Scan) -> None:
 def test_page_and_markdown_say_the_same(sample: Scan) -> None:
     text, lines = html.report_html(sample), markdown.report_markdown(sample)
     page, document = Page(text), report_document(sample)
-    identities = {attributes.get("id") for _, attributes in page.elements}
-    for kind in ("heatmaps", "components", "adjacency"):
-        assert f"plot-{kind}-description" in identities
-    rows = wording.profile_rows(document)
-    cells = [[content for _, content in row] for row in page.tables["table-pixels"][1:]]
-    for row, found in at_least_one(zip(rows, cells, strict=True)):
-        assert found == [str(row.number), row.name, *(written for _, written in row.cells)]
-        assert f"| {' | '.join(found)} |" in lines
+    rows = {row.name: row for row in wording.profile_rows(document)}
+    measured = {row["name"]: row for row in document["profile"]["classes"]}
+    head, *cells = page.tables["table-classes"]
+    parts = [words for _, words in head].index("Parts")
+    for found in at_least_one(cells):
+        name, row = found[0][1], rows[found[0][1]]
+        written = [str(row.number), row.name, *(text for _, text in row.cells)]
+        assert f"| {' | '.join(written)} |" in lines
+        assert found[parts][1] == f"{measured[name]['components']:,}"
+    words = " ".join(page.texts)
+    for place in at_least_one(("Where it lies", "Connected components", "Its outline runs along")):
+        assert place in words
     for note in at_least_one(wording.profile_notes(document)):
         assert note in " ".join(page.texts)
         assert markdown.escaped(note) in lines
@@ -285,7 +289,7 @@ def test_without_a_profile_the_report_names_the_command(plain: Scan) -> None:
     text, lines = html.report_html(plain), markdown.report_markdown(plain)
     assert spelled(plain.profile_call) in " ".join(Page(text).texts)
     assert markdown.escaped(spelled(plain.profile_call)) in lines
-    assert "table-pixels" not in text
+    assert "Where it lies" not in text
     assert "by components" not in lines
 
 
@@ -301,7 +305,8 @@ def test_no_name_becomes_markup_by_way_of_the_profile(tmp_path: Path) -> None:
     with ms.scan(folder, classes=catalog, profile=True) as some:
         text, lines = html.report_html(some), markdown.report_markdown(some)
         notes = wording.profile_notes(report_document(some))
-    assert not [tag for tag, _ in Page(text).elements if tag == "img"]
+    assert "|<b>.png" not in text
+    assert all((image["src"] or "").startswith("data:") for image in Page(text).all("img"))
     assert "<b>" not in lines
     assert all(note.isprintable() for note in notes)
 
@@ -403,4 +408,4 @@ def test_report_formats_with_a_profile(run: Run) -> None:
     assert document["places"]["adjacency"][0][:2] == ["class_0", "class_1"]
     assert "Where and how large" in run("report", "--format", "md").out
     assert run("report", "-o", "r.html").code == 0
-    assert "table-pixels" in Path("r.html").read_text()
+    assert "Where it lies" in Path("r.html").read_text()

@@ -372,6 +372,12 @@ REPORT: dict[str, tuple[Case, ...]] = {
         *wholes("report --examples", "from 0 to 20", -1, 21),
         usage("report --format md --examples 2", "--examples", "in md has no pictures"),
     ),
+    "--against": (
+        failure("report --against nothing", "no scan called 'nothing'", "it has: "),
+        usage(
+            "report --against masks", "--against", "'masks' is the scan that the report is about"
+        ),
+    ),
     "--json": (
         usage("report --format md --json", "--json and --format md contradict"),
         usage("report --json -o x.html", "x.html", "means html, and json is asked for"),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
+from maskstat.api.making import scan
 from maskstat.api.scan import Scan
 from maskstat.render.plots.drawing import View
 from maskstat.store.records import StoredMask
@@ -114,6 +118,30 @@ def stored(catalog: ClassCatalog, masks: int, absent: Sequence[int] = ()) -> Sca
     store.write(info, [StoredMask(tally, 1, 1) for tally in tallies])
     store.finish(info)
     return Scan(store, store.find("made up"), catalog)
+
+
+def hostile_scan(folder: Path) -> Scan:
+    """PNG masks in this folder: hostile names everywhere, a broken file, ignored, unlisted values.
+
+    Class `HOSTILE_NAMES[2]` has the colour white; the last one has no pixel.
+    """
+    draw = np.random.default_rng(5)
+    count = len(HOSTILE_NAMES)
+    for number in range(12):
+        pixels = draw.integers(0, max(1, number % count), (40, 60)).astype(np.uint8)
+        pixels[:2] = 255
+        if number == 0:
+            pixels[-1, :3] = 200
+        name = '"><img onerror=alert(1)>' if number % 2 else "plain"
+        Image.fromarray(pixels).save(folder / f"{name}_{number}.png")
+    (folder / "broken <b>.png").write_bytes(b"not a PNG")
+    catalog = folder.parent / f"{folder.name}.json"
+    classes: list[dict[str, object]] = [
+        {"name": n, "value": k} for k, n in enumerate(HOSTILE_NAMES)
+    ]
+    classes[2]["colour"] = "#ffffff"
+    catalog.write_text(json.dumps({"classes": classes}))
+    return scan(folder, classes=catalog, name="<script>alert(1)</script>")
 
 
 class Page(HTMLParser):

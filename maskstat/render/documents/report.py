@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,12 @@ from maskstat.render.documents.weighing import (
     ABSENT,
     NORMALISATION,
     distinct,
+    price_of,
     scheme_prices,
     scheme_weights,
 )
-from maskstat.scanning.checking import counted_findings
+from maskstat.render.terminal.compare_tables import compare_document
+from maskstat.scanning.checking import compare_scans, counted_findings
 from maskstat.scanning.exposing import left_out
 from maskstat.statistics.cooccurrence import mask_variety
 from maskstat.statistics.imbalance import ClassGroups, groups_by_share, imbalance
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 MIN_MASKS = 10  # the defaults of `maskstat check`
 
 
-def report_document(scan: StoredScan) -> dict[str, Any]:
+def report_document(scan: StoredScan, *, against: StoredScan | None = None) -> dict[str, Any]:
     """Everything a report says; plain JSON types, no NaN. No file of a mask is opened.
 
     Keys: all of `scan_document`, and `sizes` (width, height, masks, most frequent first), `aspect`
@@ -45,8 +48,9 @@ def report_document(scan: StoredScan) -> dict[str, Any]:
     null where there is one, or no file), `findings` (as `maskstat check` lists them, without
     opening files), `ignore_index`, `weights` (by scheme, scaled so that the average pixel weighs
     1), `exposure` (what `maskstat exposure` says; null where counts are of the files themselves),
-    `costs` (of constant predictions by scheme), `constant_predictors` (their metrics by class)
-    and `provenance`. Of given counts, keys that say what masks are like are null, findings too.
+    `costs` (of constant predictions by scheme), `constant_predictors` (their metrics by class),
+    `provenance` and `against` (what `maskstat compare` says of it and another split; null where
+    none was given). Of given counts, keys that say what masks are like are null, findings too.
     """
     document = scan_document(scan)
     histogram = scan.histogram
@@ -66,7 +70,7 @@ def report_document(scan: StoredScan) -> dict[str, Any]:
     document["ignore_index"] = _ignore_index(scan)
     document["weights"] = _weights(tables)
     prices = scheme_prices(histogram, tables)
-    document["costs"] = _costs(scan, prices)
+    document["costs"] = _costs(scan, prices, tables)
     document["constant_predictors"] = _constant_predictors(scan, next(iter(prices.values()), None))
     document["provenance"] = {
         "source": scan.source,
@@ -78,6 +82,9 @@ def report_document(scan: StoredScan) -> dict[str, Any]:
         "counts_digest": histogram.counts_digest(),
         "maskstat": document["maskstat"],
     }
+    document["against"] = (
+        None if against is None else compare_document(compare_scans([scan, against]))
+    )
     return document
 
 
@@ -147,17 +154,25 @@ def _weights(tables: dict[str, WeightTable | str]) -> dict[str, Any]:
     }
 
 
-def _costs(scan: StoredScan, prices: dict[str, PriceList]) -> dict[str, Any]:
-    schemes: dict[str, Any] = {}
+def _costs(
+    scan: StoredScan, prices: dict[str, PriceList], tables: dict[str, WeightTable | str]
+) -> dict[str, Any]:
+    names, schemes = scan.catalog.names, {}
     for name, price in prices.items():
+        table = tables[name]
+        assert isinstance(table, WeightTable)
+        paid = price_of(table)
         cheapest = int(np.argmin(np.where(price.occurs, price.costs, np.inf)))
         dearest = int(np.argmax(np.where(price.occurs, price.costs, -np.inf)))
         schemes[name] = {
             "costs": price.costs.tolist(),
-            "cheapest": scan.catalog.names[cheapest],
-            "dearest": scan.catalog.names[dearest],
+            "cheapest": names[cheapest],
+            "dearest": names[dearest],
             "spread": price.spread,
             "relative_spread": price.relative_spread,
+            "effective_pixels": paid.effective,
+            "loss_ratio": paid.loss_ratio if math.isfinite(paid.loss_ratio) else None,
+            "weight_ratio": paid.weight_ratio if math.isfinite(paid.weight_ratio) else None,
             "soft_loss": price.soft_loss,
         }
     first = next(iter(prices.values()), None)

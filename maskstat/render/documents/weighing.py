@@ -92,3 +92,35 @@ def scheme_prices(
         for name, table in tables.items()
         if isinstance(table, WeightTable)
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a scheme costs.
+
+    Attributes:
+        spread: dearest constant answer over cheapest, minus 1.
+        effective: share of the pixels that, equally weighted, give as steady a loss: Kish's.
+        loss_ratio: largest to smallest share of the loss among classes that occur.
+        weight_ratio: largest to smallest weight among them.
+    """
+
+    spread: float
+    effective: float
+    loss_ratio: float
+    weight_ratio: float
+
+
+def price_of(table: WeightTable) -> Price:
+    """What weights cost on the counts that they were made from."""
+    occurs = table.pixels > 0
+    p, w = table.frequency[occurs], table.weights[occurs]
+    square = float(p @ w**2)
+    spread = linear_price_list(table.pixels, table.weights).relative_spread
+    kish = float(p @ w) ** 2 / (square * float(p.sum())) if square > 0 else 0.0
+    return Price(spread, kish, _ratio(p * w), _ratio(w))
+
+
+def _ratio(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
+    least = float(values.min(initial=np.inf))
+    return float(values.max(initial=0.0)) / least if least > 0 else float("inf")

@@ -25,9 +25,9 @@ _SPECIAL = re.compile(r"[\\`*_\[\]<>&|#~$@]|:(?=//)|(?<=www)\.")
 _AS_ENTITY = frozenset("<>&|@:.")  # where a backslash would not do: HTML, cells, links, mentions
 
 
-def report_markdown(scan: StoredScan) -> str:
-    """The report about a scan."""
-    return render(report_document(scan))
+def report_markdown(scan: StoredScan, *, against: StoredScan | None = None) -> str:
+    """The report about a scan, and how another split differs."""
+    return render(report_document(scan, against=against))
 
 
 def render(document: Mapping[str, Any]) -> str:

@@ -49,30 +49,39 @@ def format_of(path: Path | None, asked: Format | None) -> Format:
     return asked or usual or "html"
 
 
-def report_text(scan: StoredScan, format: Format, *, examples: int = 0) -> str:
+def report_text(
+    scan: StoredScan,
+    format: Format,
+    *,
+    examples: int | None = None,
+    against: StoredScan | None = None,
+) -> str:
     """The report.
 
     Args:
         scan: the scan.
         format: which.
-        examples: masks to show a class, in HTML; 0 opens no file of a mask.
+        examples: masks of each class to picture at least, in HTML; 0 opens no file of a mask, None
+            pictures some where the files are on this machine.
+        against: another split, to compare with.
 
     Raises:
         ParameterError: too many examples, or where there are no pictures.
         SourceError: examples are asked for and the source is gone.
     """
-    if not 0 <= examples <= MOST_EXAMPLES:
+    if examples is not None and not 0 <= examples <= MOST_EXAMPLES:
         raise ParameterError(f"are 0 to {MOST_EXAMPLES}, not {examples}", parameter="examples")
     if examples and format != "html":
         raise ParameterError(f"a report in {format} has no pictures", parameter="examples")
     if format == "html":
         from maskstat.render.report.html import report_html
 
-        return report_html(scan, examples=examples)
+        return report_html(scan, against=against, examples=examples)
     if format == "md":
         from maskstat.render.report.markdown import report_markdown
 
-        return report_markdown(scan)
+        return report_markdown(scan, against=against)
     from maskstat.render.documents.report import report_document
 
-    return json.dumps(report_document(scan), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    document = report_document(scan, against=against)
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,4 +1,4 @@
-"""Weights as code to paste: PyTorch, Keras, MMSegmentation."""
+"""Weights as code to paste, as docs/training.md has it: PyTorch, Keras, MMSegmentation."""
 
 from __future__ import annotations
 
@@ -6,19 +6,28 @@ from collections.abc import Sequence
 
 from maskstat.naming import printable
 
+FRAMEWORKS = ("PyTorch", "Keras", "MMSegmentation")
+BY_BATCH = frozenset({"PyTorch", "MMSegmentation"})
+"""Those whose weighted mean divides by the batch's weights, so that equal cost depends on it."""
+
 
 def snippets(
-    names: Sequence[str], weights: Sequence[float], ignore_index: int | None
+    names: Sequence[str],
+    weights: Sequence[float],
+    ignore_index: int | None,
+    by_batch: Sequence[float] | None = None,
 ) -> dict[str, str]:
     """Framework -> Python source. Weights have six significant digits, names stand in comments.
 
     Labels are expected to be class indices 0..K-1, with `ignore_index` for pixels without a class.
+    `by_batch` are the weights where the mean divides by a batch's weights (`BY_BATCH`), where they
+    are others.
     """
-    listing = _listing(names, weights, indent=4)
+    batched = weights if by_batch is None else by_batch
     return {
-        "PyTorch": _pytorch(listing, ignore_index),
-        "Keras": _keras(listing, ignore_index),
-        "MMSegmentation": _mmsegmentation(_listing(names, weights, indent=16), ignore_index),
+        "PyTorch": _pytorch(_listing(names, batched, indent=4), ignore_index),
+        "Keras": _keras(_listing(names, weights, indent=4), ignore_index),
+        "MMSegmentation": _mmsegmentation(_listing(names, batched, indent=16), ignore_index),
     }
 
 
@@ -41,31 +50,42 @@ def _pytorch(listing: str, ignore_index: int | None) -> str:
 
 
 def _keras(listing: str, ignore_index: int | None) -> str:
-    head = f'import numpy as np\n\nclass_weight = np.array([\n{listing}\n], dtype="float32")\n'
-    if ignore_index is None:
-        return (
-            f"{head}# labels: int array (N, H, W)\n"
-            "sample_weight = class_weight[labels]\n"
-            "model.fit(images, labels, sample_weight=sample_weight)\n"
-        )
+    ignored = "" if ignore_index is None else f", ignore_index={ignore_index}"
     return (
-        f"{head}# labels: int array (N, H, W), {ignore_index} where a pixel has no class\n"
-        f"labelled = labels != {ignore_index}\n"
-        "labels = np.where(labelled, labels, 0)\n"
-        "sample_weight = np.where(labelled, class_weight[labels], 0)\n"
-        "model.fit(images, labels, sample_weight=sample_weight)\n"
+        "from maskstat.keras import CrossEntropy\n\n"
+        f"class_weight = [\n{listing}\n]\n"
+        "# the model gives logits, without a softmax at its end\n"
+        f'model.compile(optimizer="adam", loss=CrossEntropy(weight=class_weight{ignored}))\n'
     )
 
 
 def _mmsegmentation(listing: str, ignore_index: int | None) -> str:
+    # Its own CrossEntropyLoss looks up the weight of an ignored label, which is an index error;
+    # padding makes such labels, also where the masks have none.
     ignored = "" if ignore_index is None else f"\n        ignore_index={ignore_index},"
     return (
+        "# weighted_losses.py, beside the configuration\n"
+        "import torch\n"
+        "from mmseg.registry import MODELS\n\n"
+        "from maskstat.torch import CrossEntropy\n\n\n"
+        "@MODELS.register_module()\n"
+        "class WeightedCrossEntropy(torch.nn.Module):\n"
+        '    def __init__(self, class_weight, loss_weight=1.0, loss_name="loss_ce"):\n'
+        "        super().__init__()\n"
+        "        self.criterion = CrossEntropy(class_weight)\n"
+        "        self.loss_weight = loss_weight\n"
+        "        self.loss_name = loss_name\n\n"
+        "    def forward(self, cls_score, label, weight=None, ignore_index=255, **_):\n"
+        "        self.criterion.ignore_index = ignore_index\n"
+        "        if weight is not None:\n"
+        '            raise ValueError("weights of pixels do not go with WeightedCrossEntropy")\n'
+        "        return self.loss_weight * self.criterion(cls_score, label)\n\n\n"
+        "# config.py\n"
+        'custom_imports = dict(imports=["weighted_losses"])\n'
         "model = dict(\n"
         f"    decode_head=dict({ignored}\n"
         "        loss_decode=dict(\n"
-        '            type="CrossEntropyLoss",\n'
-        "            use_sigmoid=False,\n"
-        "            avg_non_ignore=True,\n"
+        '            type="WeightedCrossEntropy",\n'
         f"            class_weight=[\n{listing}\n            ],\n"
         "        ),\n"
         "    ),\n"

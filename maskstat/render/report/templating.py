@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from maskstat.naming import percent, printable
 from maskstat.render.report import wording
 from maskstat.render.report.snippets import snippets
+from maskstat.render.report.splits import said_of_splits
 
 
 def environment(finalize: Callable[[object], object] | None = None) -> Environment:
@@ -72,6 +73,7 @@ def said_of(document: Mapping[str, Any]) -> dict[str, Any]:
             {"label": scheme["label"], **scheme["cost"]} for scheme in schemes if scheme["cost"]
         ],
         "provenance": wording.provenance(document),
+        **said_of_splits(document),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from rich.console import Group, RenderableType
@@ -11,10 +11,9 @@ from rich.text import Text
 
 from maskstat.errors import WeightError
 from maskstat.naming import percent, printable
-from maskstat.render.documents.weighing import distinct
+from maskstat.render.documents.weighing import distinct, price_of
 from maskstat.render.terminal.fitting import LAST, Fitted, TableColumn, cut
 from maskstat.render.terminal.tables import bar_of
-from maskstat.weights.costs import linear_price_list
 from maskstat.weights.schemes import SCHEMES
 from maskstat.weights.table import WeightTable
 
@@ -25,38 +24,6 @@ _LEGEND = (
     "Effective pixels: how many equally weighted pixels give as steady a loss.",
     "Shares of the loss: the largest class's to the smallest's.",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """What a scheme costs.
-
-    Attributes:
-        spread: dearest constant answer over cheapest, minus 1.
-        effective: share of the pixels that, equally weighted, give as steady a loss: Kish's.
-        loss_ratio: largest to smallest share of the loss among classes that occur.
-        weight_ratio: largest to smallest weight among them.
-    """
-
-    spread: float
-    effective: float
-    loss_ratio: float
-    weight_ratio: float
-
-
-def price_of(table: WeightTable) -> Price:
-    """What weights cost on the counts that they were made from."""
-    occurs = table.pixels > 0
-    p, w = table.frequency[occurs], table.weights[occurs]
-    square = float(p @ w**2)
-    spread = linear_price_list(table.pixels, table.weights).relative_spread
-    kish = float(p @ w) ** 2 / (square * float(p.sum())) if square > 0 else 0.0
-    return Price(spread, kish, _ratio(p * w), _ratio(w))
-
-
-def _ratio(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
-    least = float(values.min(initial=np.inf))
-    return float(values.max(initial=0.0)) / least if least > 0 else float("inf")
 
 
 def compare_table(tables: Mapping[str, WeightTable | WeightError]) -> RenderableType:

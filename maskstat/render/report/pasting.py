@@ -1,0 +1,158 @@
+"""Weights to paste: two schemes, the tabs of frameworks, and PyTorch's by batch size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from maskstat.errors import WeightError, argument, spelled
+from maskstat.render.report import wording
+from maskstat.render.report.calls import can_be_typed, scan_call
+from maskstat.render.report.snippets import BY_BATCH, FRAMEWORKS, snippets
+from maskstat.render.report.subject import Subject
+from maskstat.weights.any_scheme import weigh
+
+_BATCH_SIZES = (1, 2, 4, 8, 16, 32)
+_USUAL = (8, 16, 32, 4, 2, 1)
+_MANY_MASKS = 20_000
+"""Above so many one batch size is worked out, not six: each takes half a second there."""
+
+
+class Tab(NamedTuple):
+    """What one framework, or a command, takes."""
+
+    label: str
+    note: str
+    code: str
+    by_batch: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pasted:
+    """A scheme's weights to paste.
+
+    Attributes:
+        key: the scheme.
+        label: what people call it.
+        weights: [K], scaled so that the average labelled pixel weighs 1.
+        tabs: a tab a framework, and the command.
+        batch: the batch size that the tabs are of; None where it does not matter.
+        by_batch: weights by batch size, None where no weights give equal cost at that size.
+    """
+
+    key: str
+    label: str
+    weights: list[float]
+    tabs: list[Tab]
+    batch: int | None = None
+    by_batch: dict[int, list[float] | None] | None = None
+
+
+def pasted(subject: Subject) -> list[Pasted]:
+    """What can be pasted, what is advised first; nothing where nothing can be weighed.
+
+    The order is docs/evidence.md's: damped weights (`sqrt`) gained most there, full ones half.
+    """
+    found = []
+    schemes = subject.document["weights"]["schemes"]
+    for key, label in (("sqrt", "Square root"), ("equal-cost", "Equal cost")):
+        entry = schemes.get(key, {})
+        if "weights" not in entry or wording.too_many(subject.document):
+            continue
+        weights: list[float] = entry["weights"]
+        if key == "equal-cost":
+            by_batch = _by_batch(subject)
+            batch = next((size for size in _USUAL if by_batch.get(size)), None)
+            found.append(
+                Pasted(
+                    key,
+                    label,
+                    weights,
+                    _tabs(subject, key, weights, batch, by_batch.get(batch or 0)),
+                    batch,
+                    by_batch,
+                )
+            )
+        else:
+            found.append(Pasted(key, label, weights, _tabs(subject, key, weights, None, None)))
+    return found
+
+
+def _tabs(
+    subject: Subject,
+    key: str,
+    weights: list[float],
+    batch: int | None,
+    batched: list[float] | None,
+) -> list[Tab]:
+    codes = snippets(subject.catalog.names, weights, subject.document["ignore_index"], batched)
+    tabs = []
+    for framework in FRAMEWORKS:
+        depends = key == "equal-cost" and framework in BY_BATCH
+        if depends and batched is None:
+            note = (
+                "No weights give equal cost under a mean that each batch divides by its weights:"
+                " these are for a plain mean"
+            )
+        elif depends:
+            note = "Equal cost under a mean that each batch divides by its weights, batch size"
+        elif key == "equal-cost":
+            note = "Equal cost under a plain mean"
+        else:
+            note = "Square root of the inverse frequency, average pixel 1"
+        tabs.append(Tab(framework, note, codes[framework], depends and batched is not None))
+    if can_be_typed(subject.scan):
+        tabs.append(_command(subject, key, batch))
+    return tabs
+
+
+def _command(subject: Subject, key: str, batch: int | None) -> Tab:
+    """The same weights in a file, which `load_weights` of both frameworks reads."""
+    options: dict[str, Any] = {"scheme": key}
+    if key == "equal-cost" and batch is not None:
+        options |= {"average": "batch", "batch_size": batch}
+    else:
+        options["normalize"] = "pixel"
+    if subject.document["absent_classes"]:
+        options["absent"] = "one"
+    made = spelled(scan_call(subject.scan, "weights", out="weights.json", **options))
+    note = "The same weights as a file, for load_weights of maskstat.torch and maskstat.keras"
+    return Tab("File", note, f"{made}\n", key == "equal-cost" and batch is not None)
+
+
+def _by_batch(subject: Subject) -> dict[int, list[float] | None]:
+    """Equal-cost weights by batch size; nothing where masks are unknown."""
+    scan, histogram = subject.scan, subject.scan.histogram
+    if histogram.unknown:
+        return {}
+    seen = scan._crops
+    if seen is not None and seen.recipe.batch_size > 1:
+        sizes: tuple[int, ...] = (seen.recipe.batch_size,)
+    elif len(scan.ledger) > _MANY_MASKS or seen is not None:
+        sizes = (8,)
+    else:
+        sizes = _BATCH_SIZES
+    rows = scan._batch_rows
+    found: dict[int, list[float] | None] = {}
+    for size in sizes:
+        try:
+            table = weigh(
+                histogram,
+                lambda: rows,
+                average="batch",
+                batch_size=size,
+                batching=scan._batching,
+                normalize="pixel",
+                absent="one",
+                unlisted="ignore",
+            )
+        except WeightError:
+            found[size] = None
+        else:
+            found[size] = table.weights.tolist()
+    return found
+
+
+def batch_note() -> str:
+    """What the batch size is, for a tooltip."""
+    return f"masks that one process averages over: {spelled(argument('batch_size'))}"
