@@ -10,6 +10,7 @@ from maskstat.frames import data_frame
 from maskstat.naming import counted
 from maskstat.showing import cut, one_line
 from maskstat.statistics.check_verdict import check_verdict
+from maskstat.statistics.effective_masks import different_masks
 from maskstat.statistics.quality import Finding, chosen_kinds
 
 if TYPE_CHECKING:
@@ -61,6 +62,11 @@ class Check(Sequence[Finding]):
     def __getitem__(self, index: slice) -> Sequence[Finding]: ...
     def __getitem__(self, index: int | slice) -> Finding | Sequence[Finding]:
         return self.findings[index]
+
+    @property
+    def different_masks(self) -> int:
+        """How many of the masks are different ones, pixel for pixel: copies count once."""
+        return different_masks(self.findings, self.masks)
 
     @property
     def verdict(self) -> str:

@@ -69,7 +69,7 @@ class Grouped:
         """
         try:
             if (found := self.suggested_groups) is not None:
-                return (found.sentence,)
+                return (found.beside("Intervals"),)
             if self.groups.are_masks:
                 return ()
         except UnknownCountsError:  # nobody knows of masks where counts were given

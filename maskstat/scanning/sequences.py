@@ -48,15 +48,13 @@ class SuggestedGroups:
     rule: GroupRule
     groups: MaskGroups
 
-    @property
-    def sentence(self) -> str:
-        """What to say beside intervals for which nobody named groups."""
-        what = "planes of" if self.rule.kind == "file" else "frames of"
-        noun = "file" if self.rule.kind == "file" else "sequence"
+    def beside(self, what: str) -> str:
+        """What to say beside "Intervals", say, for which nobody named groups."""
+        parts, noun = ("planes", "file") if self.rule.kind == "file" else ("frames", "sequence")
         option = spelled(argument("group_by", self.rule.text))
         return (
-            "Intervals assume that masks are independent; names look like"
-            f" {what} {counted(len(self.groups), noun)}: {printable(option)}"
+            f"{what} assume that masks are independent; names look like {parts} of"
+            f" {counted(len(self.groups), noun)}: {printable(option)}"
         )
 
 

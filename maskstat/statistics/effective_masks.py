@@ -56,12 +56,11 @@ def different_masks(findings: Iterable[Finding], masks: int) -> int:
     return masks - sum(copies)
 
 
-def different_words(findings: Iterable[Finding], masks: int) -> str:
+def different_words(different: int, masks: int) -> str:
     """The same in words; empty where all are different."""
-    different = different_masks(findings, masks)
     if different == masks:
         return ""
     return (
-        f"{counted(masks, 'mask')} are {different:,} different ones: intervals take copies for new"
-        " masks, and are too narrow"
+        f"{counted(masks, 'mask')} are {different:,} different ones: intervals count the copies,"
+        " and are too narrow"
     )

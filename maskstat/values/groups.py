@@ -48,6 +48,8 @@ class GroupRule:
 
     text: str = "mask"
 
+    __repr__ = one_line
+
     def __post_init__(self) -> None:
         if not self.text.removeprefix(COLUMN).strip():
             raise ParameterError("is empty", parameter="group_by", remedy=_FORMS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,14 @@ from maskstat.sampling.table import ClassMix, SamplingTable
 from maskstat.scanning.stored_scan import StoredScan
 from maskstat.showing import LINE, cut, one_line
 from maskstat.statistics.comparison import Comparison
+from maskstat.statistics.intervals import frequency_intervals
 from maskstat.statistics.quality import Finding
 from maskstat.statistics.random_splits import Split
 from maskstat.training.metrics import ConfidenceHistogram, ConfusionMatrix
 from maskstat.values.catalog import ClassCatalog, ClassInfo
-from maskstat.values.groups import GroupRule
+from maskstat.values.contributions import Contributions
+from maskstat.values.error_bars import Intervals
+from maskstat.values.groups import GroupRule, MaskGroups
 from maskstat.values.histogram import ClassHistogram, ValueCount
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import Encoding, MaskTally, TallyTable
@@ -85,6 +89,8 @@ shapes = np.ones((MANY, 2), np.int64)
 table = TallyTable(names, shapes, (encoding,) * MANY, np.arange(MANY + 1), counts * 7, counts)
 histogram = ClassHistogram.of(catalog, table)
 ledger = MaskLedger.of(catalog, table)
+groups = MaskGroups.of_labels(HOSTILE, ledger.names)
+contributions = Contributions.of(ledger)
 few = ClassCatalog(catalog.classes[:3])
 counter = MaskCounter(classes=few)
 counter.update([np.ones((1, 1), np.uint8)], names=[TEXT])
@@ -110,6 +116,10 @@ LARGE: dict[type, object] = {
     ClassCatalog: catalog,
     ClassHistogram: histogram,
     MaskLedger: ledger,
+    GroupRule: GroupRule(f"({re.escape(HOSTILE)})"),
+    MaskGroups: groups,
+    Contributions: contributions,
+    Intervals: frequency_intervals(contributions, groups),
     MaskTally: MaskTally(HOSTILE, (1, MANY), encoding, counts.cumsum(), counts),
     TallyTable: table,
     WeightTable: WeightTable(catalog.names, floats, counts[:CLASSES], HOSTILE, {HOSTILE: HOSTILE}),

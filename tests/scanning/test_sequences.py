@@ -125,7 +125,7 @@ def test_sequences_are_seen_and_the_rule_tells_them(layout: str) -> None:
     assert same_groups(GroupRule(found.rule.text).groups(names), wanted)
     kind = "planes of 3 files" if "planes" in layout else f"frames of {len(wanted)} sequences"
     with speaking(AsCommands()):
-        said = found.sentence
+        said = found.beside("Intervals")
     assert said.startswith(f"Intervals assume that masks are independent; names look like {kind}")
 
 
@@ -229,5 +229,5 @@ def test_a_scan_suggests_groups_where_nobody_named_any() -> None:
     for rule in at_least_one(["mask", found.rule, "folder"]):
         assert scan.grouped(rule).suggested_groups is None
     with speaking(AsCommands()):
-        assert found.sentence.endswith("frames of 3 sequences: --group-by '^([^_]+)_'")
-    assert found.sentence.endswith("frames of 3 sequences: group_by='^([^_]+)_'")
+        assert found.beside("Intervals").endswith("frames of 3 sequences: --group-by '^([^_]+)_'")
+    assert found.beside("Intervals").endswith("frames of 3 sequences: group_by='^([^_]+)_'")

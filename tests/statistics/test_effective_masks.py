@@ -74,10 +74,13 @@ def test_copies_are_no_different_masks(tmp_path: Path) -> None:
     for n, value in enumerate((1, 1, 1, 2, 3, 3, 4)):
         write(tmp_path / f"m{n}.png", grey_png([[0, value]]))
     found = ms.scan(tmp_path, classes=5).check()
-    assert different_masks(found, 7) == 4
-    assert different_words(found, 7).startswith("7 masks are 4 different ones")
+    assert different_masks(found, 7) == found.different_masks == 4
+    assert found.to_document()["different_masks"] == 4
+    said = str(found.to_document()["notes"])
+    assert said.startswith("['7 masks are 4 different ones: intervals count the copies")
     others = [f for f in found if f.kind != "duplicate"]
-    assert (different_masks(others, 7), different_words(others, 7)) == (7, "")
+    assert different_masks(others, 7) == 7
+    assert different_words(7, 7) == ""
     pair = Finding("duplicate", 2, ("a", "b"), ({"masks": ["a", "b"]},))
     assert different_masks([pair], 2) == 1
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from maskstat.statistics.check_verdict import check_verdict
+from maskstat.statistics.effective_masks import different_masks, different_words
 from maskstat.statistics.quality import SEVERITIES, Finding
 from maskstat.version import __version__
 
@@ -41,9 +42,11 @@ def check_document(check: Checked) -> dict[str, Any]:
     """Everything `maskstat check --json` prints; plain JSON types, no NaN.
 
     Keys: `schema`, `maskstat`, `scan`, `source`, `masks`, `failures`, `against`, `images` (whether
-    they were looked at), `verdict` (in words), `errors`, `warnings`, `infos` (how many kinds were
-    found) and `findings` (kind, severity, count, what, meaning, advice, files, details).
+    they were looked at), `verdict` (in words), `different_masks` (copies count once), `notes` (what
+    that means for intervals, where there are copies), `errors`, `warnings`, `infos` (how many kinds
+    were found) and `findings` (kind, severity, count, what, meaning, advice, files, details).
     """
+    different = different_masks(check.findings, check.masks)
     severities = [finding.severity for finding in check.findings]
     return {
         "schema": SCHEMA,
@@ -55,6 +58,8 @@ def check_document(check: Checked) -> dict[str, Any]:
         "against": list(check.against),
         "images": check.images,
         "verdict": check_verdict(check.findings),
+        "different_masks": different,
+        "notes": [words] if (words := different_words(different, check.masks)) else [],
         **{f"{severity}s": severities.count(severity) for severity in SEVERITIES},
         "findings": [finding.to_dict() for finding in check.findings],
     }

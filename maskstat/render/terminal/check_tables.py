@@ -42,7 +42,7 @@ def check_tables(document: Mapping[str, Any], *, note: str = "") -> RenderableTy
         ),
     ]
     parts: list[RenderableType] = [Text(f"{verdict}\n"), Fitted(columns)]
-    return Group(*parts, *([Text(note)] if note else []))
+    return Group(*parts, *(Text(line) for line in (*document["notes"], note) if line))
 
 
 def _lines(finding: Mapping[str, Any]) -> Iterable[str]:
