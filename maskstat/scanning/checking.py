@@ -44,6 +44,7 @@ from maskstat.statistics.comparison import Comparison, compare_splits
 from maskstat.statistics.quality import Finding
 from maskstat.statistics.random_splits import Split, shared_groups
 from maskstat.store.records import Failure
+from maskstat.values.groups import MaskGroups
 from maskstat.values.tally import Encoding, IntArray
 
 if TYPE_CHECKING:
@@ -309,19 +310,28 @@ def _check_duplicates(scan: StoredScan, against: Sequence[StoredScan]) -> list[F
 
 
 def _check_groups(scan: StoredScan, against: Sequence[StoredScan]) -> list[Finding]:
-    """Groups, by the rule of the scan, that other splits have masks of as well."""
-    found: dict[str, list[str]] = {}
+    """Groups that other splits have masks of as well: those that were said, or names suggest."""
+    kind, found = "shared-group", dict[str, list[str]]()
+    groups = scan.groups
+    if scan.group_rule.kind == "mask":
+        kind, suggested = "shared-sequence", _suggested([scan, *against])
+        if suggested is None:
+            return []
+        groups = suggested[scan.name]
     for other in against:
-        for name in shared_groups(scan.groups, other.grouped(scan.group_rule).groups):
+        for name in shared_groups(groups, other.grouped(groups.rule).groups):
             found.setdefault(name, []).append(other.name)
     if not found:
         return []
     names = sorted(found, key=natural_key)
-    chosen = {at for at, name in enumerate(scan.groups.names) if name in found}
-    masks = np.array(scan.ledger.names, object)[np.isin(scan.groups.of, list(chosen))]
-    sizes = dict(zip(scan.groups.names, scan.groups.sizes.tolist(), strict=True))
-    details = tuple({"group": name, "masks": sizes[name], "in": found[name]} for name in names)
-    return [Finding("shared-group", len(names), tuple(masks), details)]
+    chosen = [at for at, name in enumerate(groups.names) if name in found]
+    masks = np.array(scan.ledger.names, object)[np.isin(groups.of, chosen)]
+    sizes = dict(zip(groups.names, groups.sizes.tolist(), strict=True))
+    details = tuple(
+        {"group": name, "masks": sizes[name], "in": found[name], "group_by": groups.rule}
+        for name in names
+    )
+    return [Finding(kind, len(names), tuple(masks), details)]
 
 
 def check_images(
@@ -473,7 +483,20 @@ def compare_scans(scans: Sequence[StoredScan]) -> Comparison:
         for first, second in combinations(of_split, 2):
             if of_split[first] and of_split[second]:
                 leaks.setdefault((first, second), []).append((of_split[first], of_split[second]))
-    return compare_splits(splits, leaks, unconfirmed=found.stale)
+    return compare_splits(splits, leaks, unconfirmed=found.stale, suggested=_suggested(scans))
+
+
+def _suggested(scans: Sequence[StoredScan]) -> dict[str, MaskGroups] | None:
+    """By scan, the groups that names of one of them suggest, where nobody said any of any."""
+    if any(scan.has_group_rule for scan in scans):
+        return None
+    for found in (scan.suggested_groups for scan in scans):
+        if found is not None:
+            try:
+                return {scan.name: scan.grouped(found.rule).groups for scan in scans}
+            except ParameterError:  # names of the others are of another kind
+                continue
+    return None
 
 
 def _shapes_of(scan: StoredScan) -> IntArray:

@@ -42,6 +42,11 @@ class Grouped:
         """How names say which masks belong together; each is a group of its own by default."""
         return self._rule or GroupRule(self.info.group_by or "mask")
 
+    @property
+    def has_group_rule(self) -> bool:
+        """Whether somebody said which masks belong together, or that none do."""
+        return self._rule is not None or self.info.group_by is not None
+
     @cached_property
     def groups(self) -> MaskGroups:
         """The groups of the masks, in the order of `ledger`.
@@ -56,7 +61,7 @@ class Grouped:
     @cached_property
     def suggested_groups(self) -> SuggestedGroups | None:
         """Groups that names suggest, where nobody said any ("mask" says that there are none)."""
-        if self._rule is not None or self.info.group_by is not None:
+        if self.has_group_rule:
             return None
         return suggested_groups(self._group_names)
 

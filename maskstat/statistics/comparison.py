@@ -28,6 +28,7 @@ from maskstat.statistics.distances import (
 )
 from maskstat.statistics.random_splits import RandomSplits, Split, random_splits
 from maskstat.statistics.split_verdict import verdict
+from maskstat.values.groups import MaskGroups
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -187,13 +188,16 @@ class Comparison:
     def order(self) -> tuple[int, ...]:
         """Class indices, what differs most first.
 
-        Classes that some split lacks and another has come first, then those that add most to the
-        Jensen-Shannon divergence of a pair; classes that occur nowhere come last.
+        Classes that differ more than chance makes them come first, then those that some split lacks
+        and another has, then those that add most to the Jensen-Shannon divergence of a pair;
+        classes that occur nowhere come last.
         """
+        tests = [t for p in self.pairs for t in (p.chance.frequency, p.chance.presence)]
+        differs = np.any([test.differs for test in tests], axis=0)
         present = np.stack([split.histogram.present for split in self.splits])
         missing = present.any(axis=0) & ~present.all(axis=0)
         share = np.max([pair.js_shares for pair in self.pairs], axis=0)
-        return tuple(np.lexsort((-share, ~missing, ~present.any(axis=0))).tolist())
+        return tuple(np.lexsort((-share, ~missing, ~differs, ~present.any(axis=0))).tolist())
 
     def above(self, fail_above: Mapping[str, float]) -> tuple[Excess, ...]:
         """Where a metric is larger than a limit.
@@ -299,6 +303,7 @@ def compare_splits(
     leaks: Leaks | None = None,
     *,
     unconfirmed: Sequence[tuple[str, str]] = (),
+    suggested: Mapping[str, MaskGroups] | None = None,
 ) -> Comparison:
     """Compare every pair of splits.
 
@@ -306,6 +311,7 @@ def compare_splits(
         splits: two or more, in an order that puts training first.
         leaks: equal masks of each pair (first, second), where somebody looked for them.
         unconfirmed: (split, mask) of masks that could not be looked at.
+        suggested: by split, groups that the names of its masks suggest, where nobody said any.
 
     Raises:
         ParameterError: fewer than two splits, or two of one name.
@@ -330,12 +336,19 @@ def compare_splits(
             )
     return Comparison(
         tuple(splits),
-        tuple(_compare(first, second, leaks) for first, second in combinations(splits, 2)),
+        tuple(
+            _compare(first, second, leaks, suggested) for first, second in combinations(splits, 2)
+        ),
         tuple(unconfirmed),
     )
 
 
-def _compare(first: Split, second: Split, leaks: Leaks | None) -> PairComparison:
+def _compare(
+    first: Split,
+    second: Split,
+    leaks: Leaks | None,
+    suggested: Mapping[str, MaskGroups] | None,
+) -> PairComparison:
     one, other = first.histogram, second.histogram
     shares = jensen_shannon_shares(one.frequency, other.frequency)
     leaked = None if leaks is None else tuple(leaks.get((first.name, second.name), ()))
@@ -347,6 +360,7 @@ def _compare(first: Split, second: Split, leaks: Leaks | None) -> PairComparison
         leakage=_leakage(leaked),
         js_shares=shares,
         chance=chance,
+        suggested=(suggested[first.name], suggested[second.name]) if suggested else None,
     )
     return PairComparison(
         first.name,

@@ -137,6 +137,14 @@ KINDS: dict[str, FindingKind] = {
             "keep each group in one split only",
         ),
         FindingKind(
+            "shared-sequence",
+            "warning",
+            "sequence",
+            "by their names masks are frames of a sequence that is in another split too",
+            f"if so, keep it in one split only; {argument('group_by', Blank('RULE'))} says what"
+            " belongs together, 'mask' that nothing does",
+        ),
+        FindingKind(
             "absent-class",
             "warning",
             "class",

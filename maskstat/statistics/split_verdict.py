@@ -7,11 +7,18 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from maskstat.errors import argument
-from maskstat.naming import counted, printable
+from maskstat.naming import counted, percent, printable
 from maskstat.statistics.distances import FloatArray, jensen_shannon_distance
-from maskstat.statistics.random_splits import SIGNIFICANT, RandomSplits, Split
+from maskstat.statistics.random_splits import (
+    SIGNIFICANT,
+    RandomSplits,
+    Split,
+    shared_groups,
+)
+from maskstat.values.groups import MaskGroups
 
 _NAMED = 5
+_FEW = 10  # masks that have a class, of which more is said than of its pixels
 
 
 def verdict(
@@ -22,6 +29,7 @@ def verdict(
     leakage: int,
     js_shares: FloatArray,
     chance: RandomSplits,
+    suggested: tuple[MaskGroups, MaskGroups] | None,
 ) -> str:
     """A few sentences; a text for `errors.spelled`.
 
@@ -31,8 +39,10 @@ def verdict(
         leakage: masks of the second that are also in the first.
         js_shares: what each class adds to the divergence of their frequencies.
         chance: where they stand among random splits.
+        suggested: groups that the names of the masks suggest, where nobody said any.
     """
-    return " ".join(_sentences(first, second, missing, leakage, js_shares, chance))
+    found = _sentences(first, second, missing, leakage, js_shares, chance, suggested)
+    return " ".join(found)
 
 
 def words_of_p(p_value: float) -> str:
@@ -47,6 +57,7 @@ def _sentences(
     leakage: int,
     js_shares: FloatArray,
     chance: RandomSplits,
+    suggested: tuple[MaskGroups, MaskGroups] | None,
 ) -> Iterator[str]:
     one, other = printable(first.name), printable(second.name)
     names = first.histogram.catalog.names
@@ -79,9 +90,8 @@ def _sentences(
             most = max(int(split.histogram.masks[k]) for k in gone)
             held = f"in {counted(most, 'mask')} of {printable(split.name)}"
             many = len(gone) > 1
-            # Not significant is not the same as explained.
-            alone = [min(chance.frequency.p_value[k], chance.presence.p_value[k]) for k in gone]
-            explained = chance.least_adjusted <= SIGNIFICANT < min(alone)
+            usual = chance.metrics["missing"].p_value > SIGNIFICANT
+            explained = usual and chance.least_adjusted <= SIGNIFICANT
             yield (
                 f"{_listed([names[k] for k in gone])} ({held}{' at most' if many else ''})"
                 f" {'are' if many else 'is'} missing in {lacking}"
@@ -93,11 +103,23 @@ def _sentences(
             f" {chance.by_mask.usual:.3f} at most, this one has"
             f" {jensen_shannon_distance(js_shares):.3f}; but masks of a group are alike."
         )
-    if chance.by_mask is None and found:
+    if suggested is not None:
+        yield _suggestion(*suggested)
+    elif chance.by_mask is None and found:
         yield (
             "Frames of one video, or slices of one patient, are alike: where masks come in such"
             f" groups, only {argument('group_by')} makes this a fair comparison."
         )
+
+
+def _suggestion(first: MaskGroups, second: MaskGroups) -> str:
+    count = len({*first.names, *second.names})
+    option = argument("group_by", first.rule)
+    text = f"Names look like frames of {counted(count, 'sequence')}"
+    if shared := shared_groups(first, second):
+        verb = "is" if len(shared) == 1 else "are"
+        text += f", of which {_listed(shared)} {verb} in both"
+    return f"{text}: with {option} the comparison is a fair one."
 
 
 def _found(
@@ -108,13 +130,20 @@ def _found(
     sizes = chance.resolution_adjusted <= SIGNIFICANT
     if len(differs) == 1 and len(names) > 1:
         k = differs[0]
-        held = (
-            f"{int(split.histogram.masks[k]):,} of {split.histogram.mask_count:,} masks of"
-            f" {printable(split.name)}"
-            for split in (first, second)
-        )
-        only = "" if sizes else "nothing but "
-        yield f"{only}{printable(names[k])} (in {' and '.join(held)})"
+        few = min(int(split.histogram.masks[k]) for split in (first, second)) < _FEW
+        if few or chance.presence.differs[k]:
+            held = " and ".join(
+                f"{int(split.histogram.masks[k]):,} of {split.histogram.mask_count:,} masks of"
+                f" {printable(split.name)}"
+                for split in (first, second)
+            )
+            held = f"in {held}"
+        else:
+            held = " and ".join(
+                f"{percent(float(split.histogram.frequency[k]))} of {printable(split.name)}"
+                for split in (first, second)
+            )
+        yield f"{'' if sizes else 'nothing but '}{printable(names[k])} ({held})"
     elif differs:
         many = f"{len(differs):,} of {len(names):,} classes"
         yield f"{many} ({_listed([names[k] for k in differs])})"

@@ -326,6 +326,46 @@ def test_compare_counts_leaked_masks_of_every_pair(make: Callable[..., Scan]) ->
     assert found["train", "test"].leakage == 0
 
 
+def test_groups_that_are_in_two_splits(make: Callable[..., Scan]) -> None:
+    train = make(
+        "train", {f"{clip}_{at}.npy": picture(at + ord(clip)) for clip in "ab" for at in (1, 2)}
+    )
+    val = make(
+        "val", {f"{clip}_{at}.npy": picture(40 + at + ord(clip)) for clip in "bc" for at in (3, 4)}
+    )
+    rule = "^([^_]+)_"
+    found = kinds(check_scan(val.grouped(rule), against=[train], min_masks=0))["shared-group"]
+    assert (found.count, found.severity, found.files) == (1, "error", ("b_3.npy", "b_4.npy"))
+    assert found.details == ({"group": "b", "masks": 2, "in": ["train"], "group_by": rule},)
+    (pair,) = compare_scans([train.grouped(rule), val.grouped(rule)]).pairs
+    assert pair.chance.shared == ("b",)
+    for masks in (val, val.grouped("mask"), val.grouped("file")):
+        assert (
+            not {"shared-group", "shared-sequence"}
+            & kinds(check_scan(masks, against=[train])).keys()
+        )
+    with pytest.raises(ParameterError, match=r"by different rules: train \(by 'mask'\), val"):
+        compare_scans([train, val.grouped(rule)])
+
+
+def test_sequences_that_are_in_two_splits(make: Callable[..., Scan]) -> None:
+    """Where nobody said what belongs together, names do."""
+    names = {
+        "train": [f"clip{clip}_{at:03}.npy" for clip in (1, 2) for at in range(30)],
+        "val": [f"clip{clip}_{at:03}.npy" for clip in (2, 3) for at in range(30, 60)],
+    }
+    train, val = (
+        make(name, {file: picture(at + start) for at, file in enumerate(names[name])})
+        for name, start in (("train", 0), ("val", 100))
+    )
+    found = kinds(check_scan(val, against=[train]))["shared-sequence"]
+    assert (found.count, found.severity, len(found.files)) == (1, "warning", 30)
+    (pair,) = compare_scans([train, val]).pairs
+    assert "Names look like frames of 3 sequences, of which" in pair.verdict
+    assert pair.chance.shared == ()
+    assert "shared-sequence" not in kinds(check_scan(val.grouped("mask"), against=[train]))
+
+
 def test_compare_says_what_could_not_be_looked_at(
     make: Callable[..., Scan], tmp_path: Path
 ) -> None:

@@ -28,7 +28,7 @@ from maskstat.statistics.distances import (
     size_distance,
 )
 from maskstat.statistics.p_values import fisher_exact, holm
-from maskstat.statistics.random_splits import Split
+from maskstat.statistics.random_splits import ClassTest, Split
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.histogram import ClassHistogram
 from tests.support.loops import at_least_one
@@ -46,8 +46,12 @@ def pair(first: Table, second: Table) -> PairComparison:
     return compare_splits([split("train", first), split("val", second)]).pairs[0]
 
 
+def class_tests(found: PairComparison) -> tuple[ClassTest, ClassTest]:
+    return found.chance.frequency, found.chance.presence
+
+
 def p_values(found: PairComparison) -> tuple[NDArray[np.float64], ...]:
-    frequency, presence = found.chance.frequency, found.chance.presence
+    frequency, presence = class_tests(found)
     return frequency.p_value, frequency.adjusted_p, presence.p_value, presence.adjusted_p
 
 
@@ -211,9 +215,11 @@ def test_missing_classes_and_what_differs_most_come_first(found_tables: Any) -> 
         assert one.only_second == tuple(np.flatnonzero(present[b] & ~present[a]))
     assert sorted(found.order) == list(range(CLASSES))
 
-    def rank(k: int) -> tuple[bool, bool, float]:
+    def rank(k: int) -> tuple[bool, bool, bool, float]:
         missing = bool(present[:, k].any() and not present[:, k].all())
-        return not present[:, k].any(), not missing, -max(p.js_shares[k] for p in found.pairs)
+        differs = any(test.differs[k] for p in found.pairs for test in class_tests(p))
+        share = max(p.js_shares[k] for p in found.pairs)
+        return not present[:, k].any(), not differs, not missing, -share
 
     ranks = [rank(k) for k in found.order]
     assert ranks == sorted(ranks)

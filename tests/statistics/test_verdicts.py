@@ -9,10 +9,12 @@ import pytest
 from numpy.typing import NDArray
 
 from maskstat.errors import spelled
+from maskstat.naming import percent
 from maskstat.statistics.check_verdict import check_verdict
 from maskstat.statistics.comparison import compare_splits
 from maskstat.statistics.quality import Finding
 from maskstat.statistics.random_splits import Split
+from maskstat.values.groups import MaskGroups
 from tests.support.split_cases import split
 
 Table = NDArray[np.int64]
@@ -74,11 +76,42 @@ def test_a_missing_class_that_chance_explains() -> None:
     assert "class_5 (in 2 masks of train) is missing in val, which chance alone would" in told
 
 
-def test_a_missing_class_that_nobody_can_tell_anything_of() -> None:
-    """Not significant after correction, and not likely either."""
-    told = verdict(side("train", masks(1, 60, rare=10)), side("val", masks(2, 30, rare=0)))
+def test_a_class_by_its_pixels() -> None:
+    """Where a class is in as many masks, only its pixels are said."""
+    rng = np.random.default_rng(0)
+    table = np.column_stack((rng.integers(500, 1500, 90), rng.integers(90, 300, 90), [20] * 90))
+    table[60:, 2] = 30
+    told = verdict(side("train", table[:60]), side("val", table[60:]))
+    shares = [part[:, 2].sum() / part.sum() for part in (table[:60], table[60:])]
+    assert told.startswith(
+        f"val differs from train in nothing but class_2 ({percent(shares[0])} of train and"
+        f" {percent(shares[1])} of val), more than random splits of these masks do (p"
+    )
+
+
+def test_more_missing_classes_than_by_chance() -> None:
+    table = np.zeros((40, 9), np.int64)
+    table[:, 0] = 90
+    lacking = table.copy()
+    table[np.arange(40), 1 + np.arange(40) % 8] = 5
+    told = verdict(side("train", table), side("val", lacking))
+    assert "missing in val." in told and "explain" not in told
+
+
+def test_names_that_suggest_groups() -> None:
+    """They are said always, even where nothing differs: what is in both is worse."""
+    first, second = side("train", masks(1, 60)), side("val", masks(2, 30))
+    rule = "^([^_]+)_"
+    suggested = {
+        "train": MaskGroups.of_labels(rule, [*"abcde"] * 12),
+        "val": MaskGroups.of_labels(rule, [*"exz"] * 10),
+    }
+    told = compare_splits([first, second], suggested=suggested).verdict
+    assert told.endswith(
+        "Names look like frames of 7 sequences, of which e is in both: with group_by='^([^_]+)_'"
+        " the comparison is a fair one."
+    )
     assert "no more than random splits" in told
-    assert "class_5 (in 10 masks of train) is missing in val." in told
 
 
 def test_too_few_masks() -> None:

@@ -82,6 +82,10 @@ _DESCRIPTIONS: dict[str, Any] = {
     "shared-group": lambda d: (
         f"{d['group']} ({counted(d['masks'], 'mask')}, also in {', '.join(d['in'][:_SHOWN])})"
     ),
+    "shared-sequence": lambda d: (
+        f"{d['group']} ({counted(d['masks'], 'mask')} by {d['group_by']}, also in"
+        f" {', '.join(d['in'][:_SHOWN])})"
+    ),
     "absent-class": lambda d: d["class"],
     "few-masks": lambda d: f"{d['class']} (in {d['masks']})",
     "few-components": lambda d: f"{d['class']} ({d['components']})",
