@@ -79,8 +79,7 @@ class Grouped:
                 return ()
         except UnknownCountsError:  # nobody knows of masks where counts were given
             return ()
-        words = effective_words(self.grouped("mask").intervals, self.intervals)
-        return (words,) if words else ()
+        return (effective_words(self.grouped("mask").intervals, self.intervals),)
 
     @property
     def _group_names(self) -> tuple[str, ...]:

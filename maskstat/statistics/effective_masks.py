@@ -12,6 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from maskstat.naming import counted
+from maskstat.showing import cut
 from maskstat.statistics.quality import Finding
 from maskstat.values.error_bars import FloatArray, Intervals
 
@@ -33,13 +34,17 @@ def effective_masks(by_mask: Intervals, by_group: Intervals) -> FloatArray:
 
 
 def effective_words(by_mask: Intervals, by_group: Intervals) -> str:
-    """The same of the median class, in words; empty where no class has an interval."""
+    """The same of the median class, in words."""
     worth = effective_masks(by_mask, by_group)
     known = worth[~np.isnan(worth)]
+    masks = by_mask.mask_count
+    what = (
+        f"{counted(masks, 'mask')} in {counted(by_group.group_count, 'group')} by"
+        f" {cut(repr(by_group.rule))}"
+    )
     if not known.size:
-        return ""
-    median, masks = round(float(np.median(known))), by_mask.mask_count
-    what = f"{counted(masks, 'mask')} in {counted(by_group.group_count, 'group')}"
+        return f"{what}: nothing says how much others would differ"
+    median = round(float(np.median(known)))
     if median >= masks:
         return f"{what} are worth as many independent ones (median class)"
     return f"{what} are worth about {max(median, 1):,} independent ones (median class)"

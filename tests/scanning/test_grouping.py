@@ -273,3 +273,13 @@ def test_merged_scans_keep_a_column(listed: Path, tmp_path: Path) -> None:
     assert labels_of(found) == {f"masks/{name}": who for name, who, _ in ROWS}
     with pytest.raises(ParameterError, match=r"have kept 'split'.*merge them again"):
         _ = found.grouped("column:split").groups
+
+
+def test_a_scan_that_is_removed_leaves_no_groups(listed: Path, tmp_path: Path) -> None:
+    db = tmp_path / "s.db"
+    ms.scan(listed, classes=5, db=db, group_by="column:patient").close()
+    ms.remove_scan(db, "list")
+    connection = sqlite3.connect(db)
+    for table in ("grouping", "grouped_mask", "checksum"):
+        assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+    connection.close()

@@ -43,14 +43,15 @@ def test_copies_are_worth_what_one_of_them_is(bases: list[list[int]], copies: in
     # B · [B / (B - 1) · m S] / [G / (G - 1) · m² S]; as many as groups, but for the corrections
     assert worth == pytest.approx(masks * (groups - 1) / (masks - 1))
     said = effective_words(scan.intervals, scan.grouped("^(s[0-9]+)").intervals)
-    worth_all = f"{masks} masks in {groups} groups are worth as many independent ones"
+    worth_all = f"{masks} masks in {groups} groups by '^(s[0-9]+)' are worth as many independent"
     assert said.startswith(worth_all) == (copies == 1)
     assert said.endswith("(median class)")
 
 
-def test_where_no_class_has_an_interval_nothing_is_said() -> None:
+def test_where_no_class_has_an_interval_nobody_knows() -> None:
     scan = scan_of([[1, 2, 3], [2, 2, 2]], 2)
-    assert effective_words(scan.intervals, scan.grouped("^(s)").intervals) == ""
+    said = effective_words(scan.intervals, scan.grouped("^(s)").intervals)
+    assert said == "4 masks in 1 group by '^(s)': nothing says how much others would differ"
     assert np.isnan(effective_masks(scan.intervals, scan.grouped("^(s)").intervals)).all()
 
 
@@ -63,7 +64,7 @@ def test_what_is_said_beside_intervals() -> None:
         )
     grouped = frames.grouped("^([^_]+)_")
     assert grouped.sample_notes == (
-        "15 masks in 3 groups are worth about 2 independent ones (median class)",
+        "15 masks in 3 groups by '^([^_]+)_' are worth about 2 independent ones (median class)",
     )
     assert frames.grouped("mask").sample_notes == ()
     with pytest.raises(ParameterError, match="no group of 15 of 15 masks"):
@@ -102,7 +103,7 @@ def test_commands_with_intervals_say_it(
     options = ["--scheme", "sqrt"] if command == "weights" else []
     for rule, says in (
         ([], "look like frames of 3 sequences: --group-by '^([^_]+)_'\n"),
-        (["--group-by", "^([^_]+)_"], "15 masks in 3 groups are worth about"),
+        (["--group-by", "^([^_]+)_"], "15 masks in 3 groups by '^([^_]+)_' are worth about"),
         (["--group-by", "mask"], None),
     ):
         assert cli.run([*command.split(), *options, *rule]) == 0
