@@ -72,6 +72,11 @@ def percent(fraction: float) -> str:
     return f"{float(f'{value:.1g}'):.5f}".rstrip("0") + "%"
 
 
+def between(low: float, high: float) -> str:
+    """An interval of shares as text: 31.2–34.9%."""
+    return f"{percent(low).removesuffix('%')}–{percent(high)}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A question for an error message, with a blank behind it, or nothing where none is near."""
     from difflib import get_close_matches

@@ -30,7 +30,8 @@ def scan_document(scan: StoredScan, *, intervals: bool = True) -> dict[str, Any]
     read, where files do not say), `kept_ids` (masks with values below `value_divisor`, which were
     taken for classes as they are), `masks`, `total_pixels`, `labelled_pixels`, `classes` (index,
     name, colour, values, pixels, masks, image_pixels, frequency, and of the frequency
-    `relative_standard_error` and the 95% `interval` [low, high], null where unknown), `intervals`
+    `relative_standard_error`, the 95% `interval` [low, high], and how many masks or groups like
+    these are `needed` for ±10%, null where unknown), `intervals`
     (what these count: `group_by`, `groups`, `masks`; and in words, as `notes`, which groups names
     suggest or how many independent masks these are worth), `ignored` and `unlisted`
     (value -> pixels), `nodata` (of these what files call so; "nodata" for NaN and what else is no
@@ -135,9 +136,9 @@ def class_records(
     columns["frequency"] = histogram.frequency.tolist()
     unknown = [None] * len(histogram.catalog)
     columns |= (
-        {"relative_standard_error": unknown, "interval": unknown}
+        dict.fromkeys(("relative_standard_error", "interval", "needed"), unknown)
         if intervals is None
-        else intervals.columns()
+        else {**intervals.columns(), "needed": _needed(intervals)}
     )
     return [
         {
@@ -148,6 +149,14 @@ def class_records(
             **{name: column[info.index] for name, column in columns.items()},
         }
         for info in histogram.catalog.classes
+    ]
+
+
+def _needed(intervals: Intervals) -> list[int | None]:
+    """Masks or groups for ±10% of each class; None where nobody can say."""
+    known = intervals.known.tolist()
+    return [
+        int(n) if sure else None for n, sure in zip(intervals.needed.tolist(), known, strict=True)
     ]
 
 

@@ -21,6 +21,7 @@ from maskstat.render.plots.style import (
     percent_tick,
     text_width,
 )
+from maskstat.render.plots.whiskers import Whiskers
 from maskstat.values.tally import IntArray
 
 _GAP = 3.0
@@ -43,36 +44,49 @@ def draw(view: ScanView, *, log: bool = False, order: Order = "frequency") -> Dr
     many = rows.size > 42
     widths = (150.0, 72.0) if many and rows.size > 80 else (260.0, 110.0)
     colours = class_colours(view.catalog)
-    columns = [Column("share of labelled pixels", widths[0])]
+    whiskers = Whiskers.of_shares(view)
+    words = "" if whiskers is None else f"\n({whiskers.words})"
+    columns = [Column(f"share of labelled pixels{words}", widths[0])]
     bars = [(frequency, colours)]
     if presence is not None:
         columns.append(Column(f"share of {histogram.row}s", widths[1]))
         bars.append((presence, [NEUTRAL] * len(colours)))
     sheet = row_sheet(view.catalog, rows, columns, note=note)
     for column, (values, tints) in enumerate(bars):
-        scale = _bar_scale(values[rows], widths[column], log=log and column == 0)
+        shown = None if column else whiskers
+        tops = values if shown is None else np.fmax(values, shown.high)
+        scale = _bar_scale(values[rows], tops[rows], widths[column], log=log and column == 0)
         for panel in sheet.panels:
-            _bars(panel.axes[column], panel.rows, values, scale, tints)
-    return Drawing(sheet.figure, _description(view, frequency, log=log))
+            _bars(panel.axes[column], panel.rows, values, tops, scale, tints)
+            if shown is not None:
+                shown.draw(panel.axes[column], panel.rows, scale)
+    return Drawing(sheet.figure, _description(view, frequency, whiskers, log=log))
 
 
-def _bar_scale(values: np.ndarray, length: float, *, log: bool) -> Scale:
-    """The scale on which every bar has room for its label behind it."""
-    positive = values[values > 0]
+def _bar_scale(values: np.ndarray, tops: np.ndarray, length: float, *, log: bool) -> Scale:
+    """The scale on which every bar has room for its label behind it, and behind its whisker."""
+    positive, tops = values[values > 0], tops[values > 0]
     if positive.size == 0:
         return Scale(0.1, 1.0, length, True) if log else Scale(0.0, 1.0, length)
     rooms = np.array([length - _GAP - text_width(percent(v), SMALL) for v in positive])
     if not log:
-        unit = float((rooms / positive).min())  # points a unit
+        unit = float((rooms / tops).min())  # points a unit
         return Scale(0.0, length / unit, length)
     low = 10 ** (np.floor(np.log10(positive.min()) + 0.3) - 0.7)
-    unit = float(min(room / np.log10(v / low) for room, v in zip(rooms, positive, strict=True)))
+    unit = float(min(room / np.log10(v / low) for room, v in zip(rooms, tops, strict=True)))
     return Scale(float(low), float(low * 10 ** (length / unit)), length, log=True)
 
 
-def _bars(axes: Any, rows: IntArray, values: np.ndarray, scale: Scale, colours: list[str]) -> None:
+def _bars(
+    axes: Any,
+    rows: IntArray,
+    values: np.ndarray,
+    tops: np.ndarray,
+    scale: Scale,
+    colours: list[str],
+) -> None:
     shown = values[rows]
-    ends = np.where(shown > 0, scale(shown), 0.0)
+    ends, behind = (np.where(shown > 0, scale(some[rows]), 0.0) for some in (values, tops))
     axes.barh(
         np.arange(rows.size),
         ends,
@@ -82,7 +96,7 @@ def _bars(axes: Any, rows: IntArray, values: np.ndarray, scale: Scale, colours: 
         linewidth=0.4,
         zorder=2,
     )
-    for row, (value, end) in enumerate(zip(shown, ends, strict=True)):
+    for row, (value, end) in enumerate(zip(shown, behind, strict=True)):
         axes.text(
             end + _GAP,
             row,
@@ -95,7 +109,9 @@ def _bars(axes: Any, rows: IntArray, values: np.ndarray, scale: Scale, colours: 
     set_x_axis(axes, scale, percent_tick, grid=False)
 
 
-def _description(view: ScanView, frequency: np.ndarray, *, log: bool) -> str:
+def _description(
+    view: ScanView, frequency: np.ndarray, whiskers: Whiskers | None, *, log: bool
+) -> str:
     histogram = view.histogram
     top = order_of(histogram.pixels, "frequency")[:3]
     listed = ", ".join(
@@ -106,6 +122,7 @@ def _description(view: ScanView, frequency: np.ndarray, *, log: bool) -> str:
     text += " on a logarithmic axis" if log else ""
     text += f", most frequent: {listed}" if listed else ""
     text += f"; {counted(absent, 'class')} never occur" if absent else ""
+    text += "" if whiskers is None else f". Lines: {whiskers.words}"
     if presence_of(histogram) is None:
         return f"{text}. The share of masks is unknown."
     return f"{text}. Beside them the share of the {masks_of(histogram)}."

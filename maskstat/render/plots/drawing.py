@@ -14,7 +14,11 @@ from maskstat.naming import counted, printable
 from maskstat.regions.profile import PixelProfile
 from maskstat.render.plots.style import head
 from maskstat.showing import one_line
+from maskstat.statistics.intervals import frequency_intervals
 from maskstat.values.catalog import ClassCatalog
+from maskstat.values.contributions import Contributions
+from maskstat.values.error_bars import Intervals
+from maskstat.values.groups import MaskGroups
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.known import known
 from maskstat.values.ledger import MaskLedger
@@ -41,6 +45,10 @@ class ScanView(Protocol):
     @property
     def profile(self) -> PixelProfile | None: ...
 
+    @property
+    def intervals(self) -> Intervals:
+        """Of the frequencies. Raises UnknownCountsError where counts were given."""
+
     def need_profile(self) -> PixelProfile:
         """`profile`. Raises ProfileError, which says what to do, where there is none."""
 
@@ -58,6 +66,12 @@ class View:
     def catalog(self) -> ClassCatalog:
         """The classes."""
         return self.histogram.catalog
+
+    @property
+    def intervals(self) -> Intervals:
+        """Of the frequencies; each mask is a group of its own."""
+        masks = MaskGroups.of_labels("mask", [str(n) for n in range(len(self.ledger))])
+        return frequency_intervals(Contributions.of(self.ledger), masks)
 
     def need_profile(self) -> PixelProfile:
         """The profile. Raises ProfileError where none was given."""

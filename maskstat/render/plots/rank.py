@@ -24,6 +24,7 @@ from maskstat.render.plots.style import (
     plain_tick,
     text_width,
 )
+from maskstat.render.plots.whiskers import Whiskers
 from maskstat.statistics.imbalance import HEAD_SHARE, TAIL_SHARE
 
 _WIDTH, _PIXELS, _MASKS = 400.0, 200.0, 80.0
@@ -45,12 +46,18 @@ def draw(view: ScanView) -> Drawing:
     heights, tick = (histogram.frequency[order], percent_tick) if shares else (pixels, plain_tick)
     presence = presence_of(histogram)
     across = Scale.over([1, order.size], _WIDTH, margin=10)
-    up = Scale.over(heights, _PIXELS, log=True, margin=14)
+    whole = 1.0 if shares else float(histogram.labelled_pixels)
+    whiskers = Whiskers.of_shares(view, whole)
+    shown = np.asarray(heights, np.float64)
+    if whiskers is not None:
+        shown = np.append(shown, whiskers.ends(shown, order, log=True))
+    up = Scale.over(shown, _PIXELS, log=True, margin=14)
     widest = max((text_width(label, SMALL) for _, label in up.ticks(tick)), default=0.0)
     left = widest + 32
-    room = 0.0 if presence is None else _MASKS + 14
-    figure = figure_of(left + _WIDTH + 12, _PIXELS + room + 60)
-    top = axes_at(figure, left, room + 36, _WIDTH, _PIXELS)
+    below = 36 if whiskers is None else 48
+    room = below if presence is None else below + _MASKS + 14
+    figure = figure_of(left + _WIDTH + 12, _PIXELS + room + 24)
+    top = axes_at(figure, left, room, _WIDTH, _PIXELS)
     x = across(np.arange(1, order.size + 1))
     y = up(heights)
     set_y_axis(top, up, tick)
@@ -64,22 +71,30 @@ def draw(view: ScanView) -> Drawing:
     some = pixels > 0
     top.plot(x[some], y[some], color=NEUTRAL, linewidth=0.8, zorder=2)
     top.scatter(x, y, s=size, c=colours, edgecolors=INK, linewidths=0.4, zorder=3, clip_on=False)
+    low = high = y
+    if whiskers is not None:
+        whiskers.draw(top, order, up, at=x, upright=True)
+        low, high = (
+            np.where(np.isnan(end[order]), y, np.clip(up(end[order]), 0, _PIXELS))
+            for end in (whiskers.low, whiskers.high)
+        )
     names = view.catalog.names
-    _name_points(top, [names[k] for k in order], x, y)
+    _name_points(top, [names[k] for k in order], x, low, high)
     panels = [top]
     if presence is not None:
-        below = axes_at(figure, left, 36, _WIDTH, _MASKS)
+        under = axes_at(figure, left, below, _WIDTH, _MASKS)
         height = Scale(0.0, 1.0, _MASKS)
-        set_y_axis(below, height, percent_tick)
+        set_y_axis(under, height, percent_tick)
         bar = max(0.6, min(14.0, 0.72 * (x[1] - x[0]))) if order.size > 1 else 14.0
-        below.bar(x, height(presence[order]), width=bar, color=NEUTRAL, linewidth=0, zorder=2)
-        below.set_ylabel(f"share of {histogram.row}s")
-        panels.append(below)
+        under.bar(x, height(presence[order]), width=bar, color=NEUTRAL, linewidth=0, zorder=2)
+        under.set_ylabel(f"share of {histogram.row}s")
+        panels.append(under)
     set_x_axis(panels[-1], across, _rank_tick, grid=False)
-    panels[-1].set_xlabel("rank of the class by pixels")
+    words = "" if whiskers is None else f"\n(lines: {whiskers.words})"
+    panels[-1].set_xlabel(f"rank of the class by pixels{words}")
     for axes in panels:
         axes.yaxis.set_label_coords(-(left - 12) / _WIDTH, 0.5)
-    return Drawing(figure, _description(view, reached))
+    return Drawing(figure, _description(view, reached, whiskers))
 
 
 def _rank_tick(rank: float) -> str:
@@ -107,8 +122,10 @@ def _mark_shares(axes: Any, across: Scale, pixels: np.ndarray) -> list[tuple[flo
     return reached
 
 
-def _name_points(axes: Any, names: list[str], x: np.ndarray, y: np.ndarray) -> None:
-    """Names of as many points as have room beside the falling curve.
+def _name_points(
+    axes: Any, names: list[str], x: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> None:
+    """Names of as many points, or lines from low to high, as have room beside the falling curve.
 
     Above it to the right for its first half, below it to the left for the second.
     """
@@ -118,9 +135,10 @@ def _name_points(axes: Any, names: list[str], x: np.ndarray, y: np.ndarray) -> N
     height = 1.3 * SMALL
     for rank in ranks:
         right = rank < half
-        edge, bottom = x[rank] + (5 if right else -5), y[rank] + (1 if right else -1 - height)
-        beside = y[slice(*np.searchsorted(x, (edge - 3, edge + 3)))]
-        if ((beside > bottom - 3) & (beside < bottom + height + 3)).any():
+        edge = x[rank] + (5 if right else -5)
+        bottom = high[rank] + 1 if right else low[rank] - 1 - height
+        beside = slice(*np.searchsorted(x, (edge - 3, edge + 3)))
+        if ((high[beside] > bottom - 3) & (low[beside] < bottom + height + 3)).any():
             continue  # no name has room, however short: of very many classes few are measured
         name = fitted(names[rank], SMALL, _LABEL)
         width = text_width(name, SMALL)
@@ -130,7 +148,10 @@ def _name_points(axes: Any, names: list[str], x: np.ndarray, y: np.ndarray) -> N
         blocked = any(
             box[0] < b[2] + 2 and b[0] < box[2] + 2 and box[1] < b[3] and b[1] < box[3]
             for b in taken
-        ) or bool(((x > left - 3) & (x < box[2] + 3) & (y > bottom - 3) & (y < box[3] + 3)).any())
+        )
+        blocked |= bool(
+            ((x > left - 3) & (x < box[2] + 3) & (high > bottom - 3) & (low < box[3] + 3)).any()
+        )
         if inside and not blocked:
             taken.append(box)
             axes.text(
@@ -144,7 +165,9 @@ def _name_points(axes: Any, names: list[str], x: np.ndarray, y: np.ndarray) -> N
             )
 
 
-def _description(view: ScanView, reached: list[tuple[float, int]]) -> str:
+def _description(
+    view: ScanView, reached: list[tuple[float, int]], whiskers: Whiskers | None
+) -> str:
     parts = [
         f"{share:.0%} of the pixels are in {counted(count, 'class')}" for share, count in reached
     ]
@@ -161,6 +184,7 @@ def _description(view: ScanView, reached: list[tuple[float, int]]) -> str:
             f", from {printable(names[first])} with {most} to {printable(names[last])}"
             f" with {least}. {'; '.join(parts)}"
         )
+    text += "" if whiskers is None else f". Lines: {whiskers.words}"
     if presence_of(view.histogram) is None:
         return f"{text}. The share of masks is unknown."
     return f"{text}. Below, the share of {view.histogram.row}s that contain the class of that rank."

@@ -11,6 +11,7 @@ from maskstat.naming import percent, printable
 from maskstat.render.report import wording
 from maskstat.render.report.snippets import snippets
 from maskstat.render.report.splits import said_of_splits
+from maskstat.render.terminal.tables import interval_lines
 
 
 def environment(finalize: Callable[[object], object] | None = None) -> Environment:
@@ -55,6 +56,7 @@ def said_of(document: Mapping[str, Any]) -> dict[str, Any]:
         "class_columns": wording.class_columns(document),
         "class_rows": wording.class_rows(document),
         "class_lines": wording.class_lines(document),
+        "interval_lines": list(interval_lines(document)),
         "too_many": wording.too_many(document),
         "group_of": wording.group_of(document),
         "ignored": wording.ignored_values(document),

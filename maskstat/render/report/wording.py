@@ -11,7 +11,7 @@ from maskstat.render.documents.report import MIN_MASKS
 from maskstat.render.terminal.failures import failure_lines
 from maskstat.render.terminal.profile_tables import profile_lines, unmeasured_lines
 from maskstat.render.terminal.rows import RowChoice
-from maskstat.render.terminal.tables import from_to, given_counts
+from maskstat.render.terminal.tables import from_to, given_counts, interval_cell
 from maskstat.statistics.quality import MIN_COMPONENTS
 
 SHOWN = 12
@@ -156,6 +156,7 @@ def too_many(document: Mapping[str, Any]) -> str:
 _CLASS_COLUMNS = (
     ("pixels", "pixels", "labelled_pixels"),
     ("share", "share", None),
+    ("interval", "95% interval", "intervals"),
     ("masks", "{}s", "masks"),
     ("presence", "in {}s", "mask_count"),
     ("there", "share there", "image_pixels"),
@@ -167,6 +168,8 @@ def class_columns(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     unknown = {*document["unknown"]}
     if "masks" in unknown:
         unknown.add("mask_count")
+    if document["intervals"] is None:
+        unknown.add("intervals")
     row = document["row"]
     return [
         (key, label.format(row)) for key, label, needs in _CLASS_COLUMNS if needs not in unknown
@@ -183,6 +186,14 @@ def class_rows(document: Mapping[str, Any]) -> list[tuple[tuple[float | str, str
         cells: dict[str, tuple[float | str, str]] = {
             "pixels": _count(row["pixels"]),
             "share": (row["frequency"], percent(row["frequency"]) if row["frequency"] else "never"),
+            "interval": (
+                ("", "")
+                if document["intervals"] is None
+                else (
+                    row["relative_standard_error"] or "",
+                    interval_cell(row, document["intervals"]),
+                )
+            ),
             "masks": _count(row["masks"]),
             "presence": (_count(row["masks"])[0], present),
             "there": ("", "") if there is None else (there, percent(there)),

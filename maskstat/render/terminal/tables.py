@@ -12,7 +12,7 @@ from rich.text import Text
 from maskstat.errors import argument, call, spelled
 from maskstat.exposure.asking import asked_again
 from maskstat.exposure.recipe import Recipe
-from maskstat.naming import counted, percent, printable
+from maskstat.naming import between, counted, percent, printable
 from maskstat.render.terminal.failures import failure_lines
 from maskstat.render.terminal.fitting import BAR, LAST, Cell, Fitted, Kind, TableColumn
 from maskstat.render.terminal.profile_tables import profile_lines, unmeasured_lines
@@ -28,7 +28,7 @@ from maskstat.values.readings import (
 from maskstat.weights.table import WeightTable
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
-_SHOWN_NAMES, _SHOWN_RECIPES = 12, 4
+_SHOWN_NAMES, _SHOWN_RECIPES, _SHOWN_UNSURE = 12, 4, 3
 _SLIGHTLY_OFF = 5  # what palettes and colour profiles do to colours; more may be another class
 
 
@@ -41,7 +41,8 @@ def scan_tables(document: Mapping[str, Any], rows: RowChoice = ALL) -> Renderabl
     parts: list[RenderableType] = []
     if document["classes"]:
         measured = (document["profile"] or {}).get("classes")
-        parts.append(class_table(document["classes"], document["masks"], rows, measured))
+        about = document["intervals"]
+        parts.append(class_table(document["classes"], document["masks"], rows, measured, about))
     parts.append(_totals(document))
     if attention := _attention(document):
         parts.append(Text("\nNeeds attention", style="bold yellow"))
@@ -54,10 +55,11 @@ def class_table(
     masks: int | None,
     rows: RowChoice = ALL,
     measured: Sequence[Mapping[str, Any]] | None = None,
+    intervals: Mapping[str, Any] | None = None,
 ) -> Fitted:
     """A row a class; what is null in all of them, or needs an unknown `masks`, has no column.
 
-    `measured` is what a pixel profile says of each class.
+    `measured` is what a pixel profile says of each class, and `intervals` what theirs count.
     """
     frequency = [row["frequency"] for row in classes]
     shown = rows.of(frequency)
@@ -71,15 +73,18 @@ def class_table(
     columns.append(
         TableColumn("", [bar_of(row["frequency"] / largest) for row in chosen], "bar", 2, "cyan")
     )
+    if intervals is not None:
+        cells = [interval_cell(row, intervals) for row in chosen]
+        columns.append(TableColumn("95%\ninterval", cells, goes=LAST))
     if "pixels" in known:
         columns.append(
-            TableColumn("pixels", [_count(row["pixels"]) for row in chosen], goes=LAST + 3)
+            TableColumn("pixels", [_count(row["pixels"]) for row in chosen], goes=LAST + 2)
         )
     if "masks" in known:
         columns.append(TableColumn("masks", [_count(row["masks"]) for row in chosen], goes=1))
     if "masks" in known and masks is not None:
         columns.append(
-            TableColumn("of all", [_of_masks(row, masks) for row in chosen], goes=LAST + 2)
+            TableColumn("of all", [_of_masks(row, masks) for row in chosen], goes=LAST + 3)
         )
     if "image_pixels" in known:
         columns.append(TableColumn("share\nthere", [_there(row) for row in chosen], goes=LAST + 4))
@@ -110,6 +115,39 @@ def class_columns(
         columns.append(TableColumn("", [swatch_of(colours[k]) for k in shown.indices], "text", 4))
     columns.append(TableColumn(heading, [printable(names[k]) for k in shown.indices], "name"))
     return columns
+
+
+def interval_cell(row: Mapping[str, Any], intervals: Mapping[str, Any]) -> str:
+    """The interval of a share; "one mask" where that is all there is of the class."""
+    if row["interval"] is not None:
+        return between(*row["interval"])
+    return f"one {_sampled(intervals)}" if row["frequency"] else ""
+
+
+def _sampled(intervals: Mapping[str, Any]) -> str:
+    return "mask" if intervals["group_by"] == "mask" else "group"
+
+
+def interval_lines(document: Mapping[str, Any]) -> Iterable[str]:
+    """What the intervals of the shares count, and how much more would make them narrow."""
+    about = document["intervals"]
+    if about is None or not document["classes"]:
+        return
+    sample = counted(about["masks"], "mask")
+    if (unit := _sampled(about)) == "group":
+        rule = printable(spelled(argument("group_by", about["group_by"])))
+        sample = f"{counted(about['groups'], unit)} of {sample} ({rule})"
+    unsure = [row for row in document["classes"] if (row["needed"] or 0) > about["groups"]]
+    unsure.sort(key=lambda row: -row["needed"])
+    line = f"95% intervals count {sample}"
+    if unsure:
+        shown = unsure[:_SHOWN_UNSURE]
+        line += f"; {unit}s needed for ±10%: "
+        line += ", ".join(f"{printable(row['name'])} {row['needed']:,}" for row in shown)
+        more = len(unsure) - len(shown)
+        line += f" and more for {counted(more, 'other class')}" if more else ""
+    yield line
+    yield from about["notes"]
 
 
 def _of_masks(row: Mapping[str, Any], masks: int) -> str:
@@ -185,6 +223,7 @@ def _totals(document: Mapping[str, Any]) -> Text:
                 f" {measures['effective_classes']:.1f} equal classes"
             )
         lines.append(line)
+    lines += interval_lines(document)
     if document["profile"] is not None:
         lines += profile_lines(document["profile"])
     notes = list(_notes(document))
@@ -235,8 +274,6 @@ def _notes(document: Mapping[str, Any]) -> Iterable[str]:
             "What training sees is worked out, and shown by:"
             f" {'; '.join(calls[:_SHOWN_RECIPES])}{more}"
         )
-    if intervals := document.get("intervals"):
-        yield from intervals["notes"]
     if changes := document.get("changes"):
         others = changes["skipped"]
         skipped = f", {counted(others, 'other file')} skipped" if others else ""
