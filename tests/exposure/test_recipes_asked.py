@@ -266,6 +266,7 @@ UNDER_A_RECIPE = (
 OF_MASKS = (
     r"of each mask|a crop a mask|, of masks in \S+masks\.|classes a mask|crops a mask|maskstat",
     r"report without the recipe is of whole masks|see those of the masks",
+    r"95% intervals? ?(count|,) \d+ masks|masks needed|masks are independent",
     r"## Needs attention[\s\S]*?## Classes|- Source: .*",
 )
 OF_DRAWN_MASKS = {  # a sampler draws masks; the table of exposures has both, side by side

@@ -98,7 +98,7 @@ def test_the_table_of_classes_has_whole_numbers_at_every_width(
             assert f"{records[k]['pixels']:,}" in printed
 
 
-GOING_FIRST = ["median px", "parts", "share there", "pixels", "of all", "width px"]
+GOING_FIRST = ["median px", "parts", "share there", "of all", "pixels", "width px", "95% interval"]
 
 
 @settings(max_examples=60, deadline=None)
@@ -106,14 +106,14 @@ GOING_FIRST = ["median px", "parts", "share there", "pixels", "of all", "width p
 def test_what_is_needed_least_goes_first(counts: Counts, width: int) -> None:
     histogram = histogram_of(counts)
     records = [
-        {**record, "masks": 7, "image_pixels": 2 * record["pixels"]}
+        {**record, "masks": 7, "image_pixels": 2 * record["pixels"], "interval": [0.123, 0.456]}
         for record in class_records(histogram)
     ]
     measured = [
         {"components": n, "sizes": {"median": n // 2}, "width": n / 7 if n else None}
         for n in histogram.pixels.tolist()
     ]
-    table = class_table(records, 9, RowChoice(), measured)
+    table = class_table(records, 9, RowChoice(), measured, {"group_by": "mask"})
     assert_fits(lines_of(table, width), width)
     left_out = [" ".join(one.heading.split()) for one in fit(table.columns, width).left_out]
     assert left_out[: len(GOING_FIRST)] == GOING_FIRST[: len(left_out)]
@@ -121,6 +121,7 @@ def test_what_is_needed_least_goes_first(counts: Counts, width: int) -> None:
     for row in rows_of(printed, len(records)):
         n = int(histogram.pixels[int(row.split()[0])])
         if n:
+            assert "12.3–45.6%" in row
             of_all, there, parts, median, wide = row.split()[-5:]
             assert (of_all, there) == ("77.8%", "50.0%")
             assert (parts, median) == (f"{n:,}", f"{n // 2:,}")

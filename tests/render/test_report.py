@@ -107,7 +107,7 @@ def test_markdown_carries_the_document_s_numbers(many: Scan) -> None:
     for row, entry in at_least_one(zip(classes[1:], document["classes"], strict=True)):
         assert row[0] == str(entry["index"]) and row[1] == entry["name"]
         assert int(row[2].replace(",", "")) == entry["pixels"]
-        assert int(row[4].replace(",", "")) == entry["masks"]
+        assert int(row[5].replace(",", "")) == entry["masks"]
     groups = document["weights"]["distinct"]
     for row, entry in at_least_one(zip(weights[1:], document["classes"], strict=True)):
         found = [document["weights"]["schemes"][g[0]]["weights"][entry["index"]] for g in groups]

@@ -45,8 +45,8 @@ def draw(view: ScanView, *, log: bool = False, order: Order = "frequency") -> Dr
     widths = (150.0, 72.0) if many and rows.size > 80 else (260.0, 110.0)
     colours = class_colours(view.catalog)
     whiskers = Whiskers.of_shares(view)
-    words = "" if whiskers is None else f"\n({whiskers.words})"
-    columns = [Column(f"share of labelled pixels{words}", widths[0])]
+    words = "" if whiskers is None else whiskers.words
+    columns = [Column("share of labelled pixels" + (f"\n({words})" if words else ""), widths[0])]
     bars = [(frequency, colours)]
     if presence is not None:
         columns.append(Column(f"share of {histogram.row}s", widths[1]))
@@ -60,7 +60,7 @@ def draw(view: ScanView, *, log: bool = False, order: Order = "frequency") -> Dr
             _bars(panel.axes[column], panel.rows, values, tops, scale, tints)
             if shown is not None:
                 shown.draw(panel.axes[column], panel.rows, scale)
-    return Drawing(sheet.figure, _description(view, frequency, whiskers, log=log))
+    return Drawing(sheet.figure, _description(view, frequency, words, log=log))
 
 
 def _bar_scale(values: np.ndarray, tops: np.ndarray, length: float, *, log: bool) -> Scale:
@@ -109,9 +109,7 @@ def _bars(
     set_x_axis(axes, scale, percent_tick, grid=False)
 
 
-def _description(
-    view: ScanView, frequency: np.ndarray, whiskers: Whiskers | None, *, log: bool
-) -> str:
+def _description(view: ScanView, frequency: np.ndarray, lines: str, *, log: bool) -> str:
     histogram = view.histogram
     top = order_of(histogram.pixels, "frequency")[:3]
     listed = ", ".join(
@@ -122,7 +120,7 @@ def _description(
     text += " on a logarithmic axis" if log else ""
     text += f", most frequent: {listed}" if listed else ""
     text += f"; {counted(absent, 'class')} never occur" if absent else ""
-    text += "" if whiskers is None else f". Lines: {whiskers.words}"
+    text += f". Lines: {lines}" if lines else ""
     if presence_of(histogram) is None:
         return f"{text}. The share of masks is unknown."
     return f"{text}. Beside them the share of the {masks_of(histogram)}."

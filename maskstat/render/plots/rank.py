@@ -54,7 +54,8 @@ def draw(view: ScanView) -> Drawing:
     up = Scale.over(shown, _PIXELS, log=True, margin=14)
     widest = max((text_width(label, SMALL) for _, label in up.ticks(tick)), default=0.0)
     left = widest + 32
-    below = 36 if whiskers is None else 48
+    words = "" if whiskers is None else whiskers.words
+    below = 48 if words else 36
     room = below if presence is None else below + _MASKS + 14
     figure = figure_of(left + _WIDTH + 12, _PIXELS + room + 24)
     top = axes_at(figure, left, room, _WIDTH, _PIXELS)
@@ -73,7 +74,7 @@ def draw(view: ScanView) -> Drawing:
     top.scatter(x, y, s=size, c=colours, edgecolors=INK, linewidths=0.4, zorder=3, clip_on=False)
     low = high = y
     if whiskers is not None:
-        whiskers.draw(top, order, up, at=x, upright=True)
+        whiskers.draw(top, order, up, at=x, upright=True, half=2.0)
         low, high = (
             np.where(np.isnan(end[order]), y, np.clip(up(end[order]), 0, _PIXELS))
             for end in (whiskers.low, whiskers.high)
@@ -90,11 +91,10 @@ def draw(view: ScanView) -> Drawing:
         under.set_ylabel(f"share of {histogram.row}s")
         panels.append(under)
     set_x_axis(panels[-1], across, _rank_tick, grid=False)
-    words = "" if whiskers is None else f"\n(lines: {whiskers.words})"
-    panels[-1].set_xlabel(f"rank of the class by pixels{words}")
+    panels[-1].set_xlabel("rank of the class by pixels" + (f"\n(lines: {words})" if words else ""))
     for axes in panels:
         axes.yaxis.set_label_coords(-(left - 12) / _WIDTH, 0.5)
-    return Drawing(figure, _description(view, reached, whiskers))
+    return Drawing(figure, _description(view, reached, words))
 
 
 def _rank_tick(rank: float) -> str:
@@ -165,9 +165,7 @@ def _name_points(
             )
 
 
-def _description(
-    view: ScanView, reached: list[tuple[float, int]], whiskers: Whiskers | None
-) -> str:
+def _description(view: ScanView, reached: list[tuple[float, int]], lines: str) -> str:
     parts = [
         f"{share:.0%} of the pixels are in {counted(count, 'class')}" for share, count in reached
     ]
@@ -184,7 +182,7 @@ def _description(
             f", from {printable(names[first])} with {most} to {printable(names[last])}"
             f" with {least}. {'; '.join(parts)}"
         )
-    text += "" if whiskers is None else f". Lines: {whiskers.words}"
+    text += f". Lines: {lines}" if lines else ""
     if presence_of(view.histogram) is None:
         return f"{text}. The share of masks is unknown."
     return f"{text}. Below, the share of {view.histogram.row}s that contain the class of that rank."

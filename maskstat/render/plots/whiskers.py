@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,20 +27,19 @@ class Whiskers:
 
     Attributes:
         low, high: float64[K], NaN where there is none.
-        sample: what the intervals count: "367 masks", "3 groups".
+        sample: what the intervals count: "367 masks", "3 groups"; `unit`: "mask" or "group".
     """
 
     low: FloatArray
     high: FloatArray
     sample: str
+    unit: str
 
     @classmethod
-    def of(cls, intervals: Intervals, scaled: float = 1.0) -> Whiskers | None:
-        """Of a number a class; None where no class has an interval."""
-        if not intervals.known.any():
-            return None
+    def of(cls, intervals: Intervals, scaled: float = 1.0) -> Whiskers:
+        """Of a number a class."""
         sample = counted(intervals.group_count, intervals.unit)
-        return cls(intervals.lower * scaled, intervals.upper * scaled, sample)
+        return cls(intervals.lower * scaled, intervals.upper * scaled, sample, intervals.unit)
 
     @classmethod
     def of_shares(cls, view: ScanView, scaled: float = 1.0) -> Whiskers | None:
@@ -49,10 +49,16 @@ class Whiskers:
         except UnknownCountsError:
             return None
 
+    def among(self, places: Sequence[int], count: int) -> Whiskers:
+        """Those of some of `count` classes, in these places; the others have none."""
+        low, high = np.full((2, count), np.nan)
+        low[places], high[places] = self.low, self.high
+        return replace(self, low=low, high=high)
+
     @property
     def words(self) -> str:
-        """What they are, for an axis or a legend."""
-        return f"95% interval, {self.sample}"
+        """What they are, for an axis or a legend; "" where there are none."""
+        return "" if np.isnan(self.low).all() else f"95% interval, {self.sample}"
 
     def ends(self, values: npt.NDArray[Any], rows: IntArray, *, log: bool = False) -> FloatArray:
         """What an axis has to show of these rows besides their values.
@@ -60,7 +66,7 @@ class Whiskers:
         A logarithmic one goes no further than ten times beyond these: intervals of a few groups
         span many decades.
         """
-        ends = np.concatenate([self.low[rows], self.high[rows]])
+        ends: FloatArray = np.concatenate([self.low[rows], self.high[rows]])
         ends = ends[~np.isnan(ends)]
         some = values[values > 0]
         if not (log and some.size):
@@ -75,14 +81,17 @@ class Whiskers:
         scale: Scale,
         *,
         at: FloatArray | None = None,
+        lower: float = 0.0,
         colour: str = INK,
         upright: bool = False,
+        half: float = 0.16,
     ) -> None:
         """Draw those of these rows, with a cap at each end that the axis has.
 
-        `at`: places on the other axis: 0, 1, ... by default, where rows are; points if `upright`.
+        `at` is where on the other axis, 0, 1, ... and `lower` by so much without; `half` of a cap
+        is on either side.
         """
-        places = np.arange(rows.size, dtype=np.float64) if at is None else at
+        places = np.arange(rows.size) + lower if at is None else at
         known = ~np.isnan(self.low[rows])
         places, low, high = places[known], self.low[rows][known], self.high[rows][known]
         least = ZERO_ROOM if scale.zero else 0.0
@@ -91,7 +100,6 @@ class Whiskers:
         style = {"color": colour, "linewidth": 0.9, "zorder": 2.5, "clip_on": False}
         along(places, first, last, color=PAPER, linewidth=2.4, zorder=2.4, clip_on=False)
         along(places, first, last, label=WHISKERS, **style)
-        half = 2.0 if upright else 0.16
         for ends, said in ((first, scale(low)), (last, scale(high))):
             there = np.abs(ends - said) < 1e-6
             across(ends[there], places[there] - half, places[there] + half, **style)
