@@ -3,14 +3,13 @@
     python -m benchmarks.exposure_cost [--masks FOLDER_OF_REAL_MASKS] [--rounds 5] [--workers 2]
 
 All are of the same masks, in one process, in turns. Each decodes every file: scans go into a fresh
-store in memory, and an exposure is one that no store has.
+store in memory, and an exposure is one that no store has. The last is a scan that makes a profile
+and works the first recipe out in one pass.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
-import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from benchmarks.profile_cost import CLASSES
 from maskstat.exposure.recipe import Recipe
 from maskstat.exposure.rescaling import Rescaling
 
+SHARES, TOGETHER = "shares, 24 crops", "profile and shares in one pass"
 SCALED = Rescaling("uniform", (0.5, 2.0))
 
 
@@ -28,7 +28,7 @@ def contenders(side: int) -> dict[str, tuple[Recipe, bool]]:
     """(recipe, whether presence is exact) by what is measured, for crops of this side."""
     crop = (side, side)
     return {
-        "shares, 24 crops": (Recipe(crop), False),
+        SHARES: (Recipe(crop), False),
         "and presence": (Recipe(crop), True),
         "8 scales": (Recipe(crop, SCALED), False),
         "8 scales and presence": (Recipe(crop, SCALED), True),
@@ -54,6 +54,19 @@ def exposure_seconds(folder: Path, workers: int, recipe: Recipe, *, presence: bo
         return time.process_time() - start
 
 
+def one_pass_seconds(folder: Path, workers: int, recipe: Recipe) -> float:
+    """One scan from nothing, with its profile and an exposure."""
+    start = time.process_time()
+    with maskstat.scan(
+        folder, classes=CLASSES, workers=workers, profile=True, recipe=recipe
+    ) as scan:
+        scan.need_profile(of_all=True)
+        seen = scan.exposure(recipe, stored=True)
+        if abs(seen.frequency.sum() - 1) > 1e-9 or not len(seen.ledger):
+            raise AssertionError("shares do not add up")
+    return time.process_time() - start
+
+
 def measure(folder: Path, side: int, rounds: int, workers: int) -> dict[str, float]:
     """Median CPU seconds of a profile and of each contender; the first round warms up."""
     turns: dict[str, list[float]] = {"profile": []}
@@ -61,6 +74,7 @@ def measure(folder: Path, side: int, rounds: int, workers: int) -> dict[str, flo
         taken = {"profile": profile_seconds(folder, workers)}
         for name, (recipe, presence) in contenders(side).items():
             taken[name] = exposure_seconds(folder, workers, recipe, presence=presence)
+        taken[TOGETHER] = one_pass_seconds(folder, workers, Recipe((side, side)))
         for name, seconds in taken.items() if turn else ():
             turns.setdefault(name, []).append(seconds)
     return {name: statistics.median(seconds) for name, seconds in turns.items()}
@@ -89,6 +103,7 @@ def table(results: Iterable[tuple[str, int, int, dict[str, float]]]) -> str:
     for name, count, side, seconds in results:
         if not lines:
             heads = ["masks", "crop", "`--profile`, ms a mask", *list(seconds)[1:]]
+            heads.append("of two passes")
             lines = [_row(heads), _row(["---"] * len(heads))]
         plain = seconds["profile"]
         cells = [f"{count:,} of {name}", f"{side}²", f"{1000 * plain / count:.2f}"]
@@ -97,6 +112,7 @@ def table(results: Iterable[tuple[str, int, int, dict[str, float]]]) -> str:
             for what, taken in seconds.items()
             if what != "profile"
         ]
+        cells.append(f"{seconds[TOGETHER] / (plain + seconds[SHARES]):.2f}")
         lines.append(_row(cells))
     return "\n".join(lines)
 
@@ -107,26 +123,11 @@ def _row(cells: Sequence[str]) -> str:
 
 def main() -> None:
     """Parse the options, measure, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--masks", type=Path, help="folder of real PNG masks")
-    parser.add_argument("--folder", type=Path, help="where the sets are kept between runs")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--scale", type=float, default=1.0, help="multiplies the number of files")
-    parser.add_argument("--only", help="sets whose name holds this text")
-    options = parser.parse_args()
-    results = []
-    with tempfile.TemporaryDirectory() as scratch:
-        for name, folder, side in make_sets(
-            options.folder or Path(scratch), options.masks, options.scale
-        ):
-            if options.only and options.only not in name:
-                continue
-            count = sum(1 for _ in folder.glob("*.png"))
-            results.append(
-                (name, count, side, measure(folder, side, options.rounds, options.workers))
-            )
-            print(f"measured {name}", flush=True)
+    options = mask_sets.arguments(__doc__).parse_args()
+    results = [
+        (name, count, side, measure(folder, side, options.rounds, options.workers))
+        for count, (name, folder, side) in mask_sets.asked_sets(options, make_sets)
+    ]
     print(table(results))
 
 

@@ -6,8 +6,11 @@ for grey, none for palettes) and by OpenCV (the Sub filter).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import argparse
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,3 +136,27 @@ def maker(shape: tuple[int, int], real: Sequence[Path]) -> Callable[[int], Label
         return pixels if pixels.shape == shape else warped(pixels, shape, number)
 
     return make
+
+
+def arguments(about: str) -> argparse.ArgumentParser:
+    """The options of benchmarks that measure on sets of masks."""
+    parser = argparse.ArgumentParser(description=about.partition("\n")[0])
+    parser.add_argument("--masks", type=Path, help="folder of real PNG masks to start from")
+    parser.add_argument("--folder", type=Path, help="where the sets are kept between runs")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--scale", type=float, default=1.0, help="multiplies the number of files")
+    parser.add_argument("--only", help="sets whose name holds this text")
+    return parser
+
+
+def asked_sets(
+    options: argparse.Namespace, make: Callable[[Path, Path | None, float], Sequence[Any]]
+) -> Iterator[tuple[int, Any]]:
+    """The sets (name, folder, ...) that are asked for, and how many masks each has."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for one in make(options.folder or Path(scratch), options.masks, options.scale):
+            name, folder = one[:2]
+            if not options.only or options.only in name:
+                yield sum(1 for _ in folder.rglob("*.png")), one
+                print(f"measured {name}", flush=True)

@@ -8,9 +8,7 @@ time. The totals that the profile implies are compared with the counts.
 
 from __future__ import annotations
 
-import argparse
 import statistics
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,24 +77,11 @@ def table(results: Sequence[tuple[str, int, float, float]]) -> str:
 
 def main() -> None:
     """Parse the options, measure, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--masks", type=Path, help="folder of real PNG masks to start from")
-    parser.add_argument("--folder", type=Path, help="where the sets are kept between runs")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--scale", type=float, default=1.0, help="multiplies the number of files")
-    parser.add_argument("--only", help="sets whose name holds this text")
-    options = parser.parse_args()
-    results = []
-    with tempfile.TemporaryDirectory() as scratch:
-        for name, folder in make_sets(
-            options.folder or Path(scratch), options.masks, options.scale
-        ):
-            if options.only and options.only not in name:
-                continue
-            count = sum(1 for _ in folder.glob("*.png"))
-            results.append((name, count, *measure(folder, options.rounds, options.workers)))
-            print(f"measured {name}", flush=True)
+    options = mask_sets.arguments(__doc__).parse_args()
+    results = [
+        (name, count, *measure(folder, options.rounds, options.workers))
+        for count, (name, folder) in mask_sets.asked_sets(options, make_sets)
+    ]
     print(table(results))
 
 

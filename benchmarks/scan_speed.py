@@ -11,7 +11,6 @@ core) shows what the machine gave.
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import itertools
 import json
@@ -179,13 +178,7 @@ def table(results: dict[str, dict[str, float]], sets: Sequence[MaskSet], workers
 
 def main() -> None:
     """Parse the options, measure, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--masks", type=Path, help="folder of real PNG masks to start from")
-    parser.add_argument("--folder", type=Path, help="where the sets are kept between runs")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--scale", type=float, default=1.0, help="multiplies the number of files")
-    parser.add_argument("--only", help="sets whose name holds this text")
+    parser = mask_sets.arguments(__doc__)
     parser.add_argument("--json", type=Path, help="write the medians here too")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:

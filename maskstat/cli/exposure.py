@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -67,6 +67,14 @@ def command(
         ),
     ] = None,
     presence: PresenceOption = False,
+    approximate: Annotated[
+        bool,
+        typer.Option(
+            "--approximate",
+            help="Decode nothing: shares as far as a profile's heat maps tell, with bounds for the "
+            "exact ones. For masks of one size.",
+        ),
+    ] = False,
     workers: Annotated[
         int | None,
         typer.Option("--workers", metavar="N", parser=whole(1), help="Threads or processes."),
@@ -102,25 +110,45 @@ def command(
         stored_scan(db, scan, classes, ignore, None, reduce_zero_label) as folder,
         offering_commands(),
     ):
-        with progress_bar("exposing") as on_progress:
-            seen = folder.exposure(
-                recipe,
-                crop=crop,
-                scale=scale,
-                cat_max_ratio=cat_max_ratio,
-                batch_size=batch_size,
-                drop_last=drop_last,
-                sampler=sampler,
-                crops=crops,
-                presence=presence,
-                unlisted=unlisted,
-                allow_incomplete=allow_incomplete,
-                executor=executor,
-                scheduler=scheduler,
-                workers=workers,
-                on_progress=on_progress,
-            )
-        document = seen.to_document()
+        asked: dict[str, Any] = {
+            "recipe": recipe,
+            "crop": crop,
+            "scale": scale,
+            "cat_max_ratio": cat_max_ratio,
+            "unlisted": unlisted,
+            "allow_incomplete": allow_incomplete,
+        }
+        if approximate:
+            from maskstat.parameters import refuse_idle
+            from maskstat.render.documents.exposure import approximate_document
+
+            idle: dict[str, object] = {
+                "batch_size": batch_size,
+                "drop_last": drop_last,
+                "sampler": sampler,
+                "crops": crops,
+                "presence": presence,
+                "workers": workers,
+                "executor": executor != "threads",
+                "scheduler": scheduler,
+            }
+            refuse_idle(idle, goes_with="exact shares, without --approximate")
+            document = approximate_document(folder, folder.approximate_exposure(**asked))
+        else:
+            with progress_bar("exposing") as on_progress:
+                seen = folder.exposure(
+                    **asked,
+                    batch_size=batch_size,
+                    drop_last=drop_last,
+                    sampler=sampler,
+                    crops=crops,
+                    presence=presence,
+                    executor=executor,
+                    scheduler=scheduler,
+                    workers=workers,
+                    on_progress=on_progress,
+                )
+            document = seen.to_document()
         if json:
             print_json(document)
             return 0
@@ -128,7 +156,8 @@ def command(
 
         announce_scan(folder)
         output().print(exposure_tables(document, folder.catalog, rows))
-        asked = AskedRecipe(recipe, crop, scale, cat_max_ratio, sampler)
+        same = AskedRecipe(recipe, crop, scale, cat_max_ratio, sampler)
         about = with_options(db, scan, classes, ignore, reduce_zero_label=reduce_zero_label)
-        say_next(f"maskstat weights{asked}{about} -o weights.json")
+        exact = f"maskstat weights{same}{about} -o weights.json"
+        say_next(f"maskstat exposure{same}{about}" if approximate else exact)
     return 0

@@ -40,7 +40,6 @@ from maskstat.cli.reading import (
     PanopticOption,
 )
 from maskstat.cli.recipes import (
-    AskedRecipe,
     CatMaxRatio,
     CropOption,
     PresenceOption,
@@ -275,8 +274,6 @@ def command(
         reads = reads_along() and not json and draft is None
         about = _about(db, wrong or _to_train_on(scans)) if wrong or reads else ""
         nexts = after_counts(_to_train_on(scans)[0], about) if reads and not wrong else []
-        if nexts and (asked := AskedRecipe(recipe, crop, scale, cat_max_ratio)):
-            nexts = [f"maskstat exposure{asked}{about}"]
     in_no_split = found.in_no_split if isinstance(found, Splits) else 0
     if split and json:
         print_json({"scans": documents, "in_no_split": in_no_split})

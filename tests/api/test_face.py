@@ -77,6 +77,7 @@ ELSEWHERE = {
     "--counts": "`from_counts` in place of a scan",
     ("weights", "--compare"): "`all_weights`",
     ("weights", "--predictor-confidence"): "of the costs that are printed beside: `costs`",
+    ("exposure", "--approximate"): "`Scan.approximate_exposure`",
     ("sampling", "--methods"): "`sampling_methods`",
     ("scan", "--split"): "`scan_splits`",
     ("scans", "--remove"): "`remove_scan`",

@@ -132,6 +132,20 @@ def test_files_that_hold_no_recipe_say_so_in_a_line(folder: Path, text: str, sai
 # --- what is made of it -----------------------------------------------------------------------
 
 
+def test_approximate_shares_come_with_bounds_that_hold(told: Told, folder: Path) -> None:
+    assert "no pixel profile" in told("exposure --crop 12x16 --approximate")
+    told("scan masks --classes 4 --profile --crop 12x16")
+    about = json.loads(told("exposure --crop 12x16 --approximate --json"))
+    exact = json.loads(told("exposure --crop 12x16 --json"))
+    assert (about["approximate"], exact["approximate"]) == (True, False)
+    for mine, right in at_least_one(zip(about["classes"], exact["classes"], strict=True)):
+        assert mine["lowest"] < right["exposure"] < mine["highest"]
+        assert mine["exposure"] == pytest.approx(right["exposure"], rel=0.05, abs=1e-4)
+        assert mine["frequency"] == right["frequency"]
+    shown = told("exposure --crop 12x16 --approximate")
+    assert "least" in shown and "approximate, from heat maps; exact ones are within" in shown
+
+
 def test_commands_that_take_a_recipe_agree_with_the_library(told: Told, folder: Path) -> None:
     assert told("exposure --crop 12x16 --json") != ""
     with speaking(AsCommands()), ms.open_scan("maskstat.db") as scan:

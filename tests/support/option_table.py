@@ -392,6 +392,21 @@ EXPOSURE: dict[str, tuple[Case, ...]] = {
     "--batch-size": wholes("--batch-size", "from 1 on", 0, -1),
     "--drop-last": (usage("exposure --drop-last", "--recipe", "none is given"),),
     "--crops": wholes("--crops", "from 1 to 65536", 0, -1, 65537),
+    "--approximate": (
+        failure("--approximate", "there is no pixel profile", "type: maskstat scan", "--profile"),
+        *(
+            usage(f"--approximate {text}", text.split()[0], "without --approximate")
+            for text in (
+                "--batch-size 2",
+                "--drop-last",
+                "--sampler x.json",
+                "--crops 3",
+                "--presence",
+                "--workers 2",
+                "--executor dask",
+            )
+        ),
+    ),
     "--workers": (
         *wholes("--workers", "from 1 on", 0, -1),
         usage("--workers 5000", "--workers", "at most 1,024"),

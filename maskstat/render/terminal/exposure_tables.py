@@ -21,7 +21,10 @@ from maskstat.values.catalog import ClassCatalog
 def exposure_tables(
     document: Mapping[str, Any], catalog: ClassCatalog | None = None, rows: RowChoice = ALL
 ) -> RenderableType:
-    """A row a class, those whose share differs most first; then what was seen, and how."""
+    """A row a class, those whose share differs most first; then what was seen, and how.
+
+    Of documents of exact and of approximate shares.
+    """
     classes = document["classes"]
     apart = [_apart(row) for row in classes]
     shown = rows.of([abs(math.log2(times)) if times else 0.0 for times in apart])
@@ -32,13 +35,21 @@ def exposure_tables(
     columns += [
         TableColumn("share of\nfolder", [share_or_never(row["frequency"]) for row in chosen]),
         TableColumn("share of\ncrops", [share_or_never(row["exposure"]) for row in chosen]),
-        TableColumn("\ntimes", [_times(apart[k]) for k in shown.indices]),
-        TableColumn("in\nmasks", [percent(row["in_masks"]) for row in chosen], goes=2),
-        TableColumn("in\ncrops", [_chance(row, "in_crops", document) for row in chosen], goes=LAST),
-        TableColumn(
-            "in\nbatches", [_chance(row, "in_batches", document) for row in chosen], goes=1
-        ),
     ]
+    if document["approximate"]:
+        columns += [
+            TableColumn(f"at\n{word}", [percent(row[bound]) for row in chosen])
+            for word, bound in (("least", "lowest"), ("most", "highest"))
+        ]
+    columns.append(TableColumn("\ntimes", [_times(apart[k]) for k in shown.indices]))
+    if not document["approximate"]:
+        in_crops = [_chance(row, "in_crops", document) for row in chosen]
+        in_batches = [_chance(row, "in_batches", document) for row in chosen]
+        columns += [
+            TableColumn("in\nmasks", [percent(row["in_masks"]) for row in chosen], goes=2),
+            TableColumn("in\ncrops", in_crops, goes=LAST),
+            TableColumn("in\nbatches", in_batches, goes=1),
+        ]
     return Group(
         Fitted(columns, shown.gaps(apart, lambda _: "")), Text("\n".join(_notes(document)))
     )
@@ -63,6 +74,10 @@ def _times(times: float) -> str:
 
 
 def _notes(document: Mapping[str, Any]) -> Iterable[str]:
+    if document["approximate"]:
+        yield f"{printable(document['does'])}; {counted(document['masks'], 'mask')}"
+        yield "Shares of crops are approximate, from heat maps; exact ones are within the bounds"
+        return
     each = counted(document["crops_per_mask"], "crop")
     exact = "exact" if document["exact_presence"] else f"that of {each} a mask"
     masks, size = document["masks"], document["batch_size"]
