@@ -19,6 +19,7 @@ from maskstat.render.report.subject import Subject
 
 MOST_CARDS = 300  # of more classes, cards hold numbers only
 _LISTED = 4
+_AS_BY_CHANCE = 0.02  # ln of a ratio: 0.98 to 1.02 times is nothing to list
 
 
 class CardFact(NamedTuple):
@@ -104,7 +105,7 @@ def _card(
         sizes,
         ends,
         _touches(subject, k) if "touch" in met else [],
-        _meets(subject, k, met["lift"]) if "lift" in met else [],
+        _meets(subject, k, met["lift"]) if "lift" in met and not met["lift"].flat else [],
         thumbs.get(k, ()),
         [] if picks is None else _links(subject, picks, k),
         int(row["masks"] or 0),
@@ -169,7 +170,9 @@ def _meets(subject: Subject, k: int, lift: Meeting) -> list[Neighbour]:
     others = [
         j
         for j in subject.occurring
-        if j != k and lift.seen[k, j] >= LEAST_MASKS and lift.ratio[k, j] > 0
+        if j != k
+        and lift.seen[k, j] >= LEAST_MASKS
+        and abs(math.log(lift.ratio[k, j])) > _AS_BY_CHANCE
     ]
     others.sort(key=lambda j: -abs(math.log(lift.ratio[k, j])))
     return [

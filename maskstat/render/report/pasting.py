@@ -14,8 +14,9 @@ from maskstat.weights.any_scheme import weigh
 
 _BATCH_SIZES = (1, 2, 4, 8, 16, 32)
 _USUAL = (8, 16, 32, 4, 2, 1)
-_MANY_MASKS = 20_000
-"""Above so many one batch size is worked out, not six: each takes half a second there."""
+_MANY_MASKS, _MANY_CLASSES, _MOST_CLASSES = 5_000, 40, 100
+"""Above so many masks or classes one batch size is worked out, not six, and of most classes none:
+a size takes half a second at the first two, and ten seconds at 150 classes."""
 
 
 class Tab(NamedTuple):
@@ -90,10 +91,15 @@ def _tabs(
     for framework in FRAMEWORKS:
         depends = key == "equal-cost" and framework in BY_BATCH
         if depends and batched is None:
-            note = (
-                "No weights give equal cost under a mean that each batch divides by its weights:"
-                " these are for a plain mean"
+            why = (
+                "These are for a plain mean: of so many classes weights for a mean that each batch"
+                " divides by its weights take a command"
             )
+            unsolved = (
+                "These are for a plain mean: no weights give equal cost under a mean that each"
+                " batch divides by its weights"
+            )
+            note = why if len(subject.names) > _MOST_CLASSES else unsolved
         elif depends:
             note = "Equal cost under a mean that each batch divides by its weights, batch size"
         elif key == "equal-cost":
@@ -109,7 +115,9 @@ def _tabs(
 def _command(subject: Subject, key: str, batch: int | None) -> Tab:
     """The same weights in a file, which `load_weights` of both frameworks reads."""
     options: dict[str, Any] = {"scheme": key}
-    if key == "equal-cost" and batch is not None:
+    solved = key == "equal-cost" and batch is not None
+    if solved or (key == "equal-cost" and len(subject.names) > _MOST_CLASSES):
+        batch = batch or _USUAL[0]
         options |= {"average": "batch", "batch_size": batch}
     else:
         options["normalize"] = "pixel"
@@ -117,7 +125,7 @@ def _command(subject: Subject, key: str, batch: int | None) -> Tab:
         options["absent"] = "one"
     made = spelled(scan_call(subject.scan, "weights", out="weights.json", **options))
     note = "The same weights as a file, for load_weights of maskstat.torch and maskstat.keras"
-    return Tab("File", note, f"{made}\n", key == "equal-cost" and batch is not None)
+    return Tab("File", note, f"{made}\n", solved)
 
 
 def _by_batch(subject: Subject) -> dict[int, list[float] | None]:
@@ -128,7 +136,9 @@ def _by_batch(subject: Subject) -> dict[int, list[float] | None]:
     seen = scan._crops
     if seen is not None and seen.recipe.batch_size > 1:
         sizes: tuple[int, ...] = (seen.recipe.batch_size,)
-    elif len(scan.ledger) > _MANY_MASKS or seen is not None:
+    elif len(histogram.catalog) > _MOST_CLASSES:
+        sizes = ()
+    elif len(scan.ledger) > _MANY_MASKS or len(histogram.catalog) > _MANY_CLASSES or seen:
         sizes = (8,)
     else:
         sizes = _BATCH_SIZES

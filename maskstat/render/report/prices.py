@@ -115,13 +115,14 @@ def trade_off(subject: Subject, rows: list[SchemePrice]) -> TradeOff:
     most = max([ratio for ratio, _ in curve] + [row.loss_ratio or 1.0 for row in placed] + [2.0])
 
     def place(ratio: float, effective: float) -> tuple[float, float]:
-        return 100 * math.log(ratio) / math.log(most) * 0.985 + 0.75, TOP + HEIGHT * (1 - effective)
+        return 100 * math.log(ratio) / math.log(most) * 0.985 + 0.75, _height(effective)
 
     points = [place(*point) for point in curve]
     pieces = [_grid()]
     for (x, y), (x2, y2) in pairwise(points):
         pieces.append(f'<line class="cv" x1="{x:.2f}%" y1="{y:.1f}" x2="{x2:.2f}%" y2="{y2:.1f}"/>')
     taken = [_box(*place(row.loss_ratio or 1.0, row.effective)) for row in placed]
+    taken += [(0.0, y - 14, 30.0, y - 2) for y in map(_height, (0.25, 0.5, 0.75, 1.0))]
     for row in placed:
         pieces.append(_point(row, *place(row.loss_ratio or 1.0, row.effective), taken))
     return TradeOff(
@@ -135,10 +136,15 @@ def trade_off(subject: Subject, rows: list[SchemePrice]) -> TradeOff:
     )
 
 
+def _height(effective: float) -> float:
+    """Where a share of effective pixels is drawn, from the top."""
+    return TOP + HEIGHT * (1 - effective)
+
+
 def _grid() -> str:
     lines = []
     for quarter in range(5):
-        y = TOP + HEIGHT * (1 - quarter / 4)
+        y = _height(quarter / 4)
         lines.append(f'<line class="g" x1="0" x2="100%" y1="{y:.0f}" y2="{y:.0f}"/>')
         if quarter:
             lines.append(f'<text class="t" x="0" y="{y - 3:.0f}">{25 * quarter}%</text>')
@@ -157,6 +163,7 @@ def _point(row: SchemePrice, x: float, y: float, taken: list[Box]) -> str:
     wide, at = _LETTER * len(row.label), x / 100 * _WIDTH
     tries = [(10, 4, "start"), (-10, 4, "end"), (0, -10, "middle"), (0, 18, "middle")]
     tries += [(9, -8, "start"), (-9, -8, "end"), (9, 17, "start"), (-9, 17, "end")]
+    tries += [(-6, -12, "start"), (6, -12, "end"), (-6, 20, "start"), (6, 20, "end")]
     for dx, dy, anchor in tries:
         left = at + dx - {"start": 0.0, "middle": wide / 2, "end": wide}[anchor]
         box = (left, y + dy - 10, left + wide, y + dy + 3)
@@ -164,7 +171,9 @@ def _point(row: SchemePrice, x: float, y: float, taken: list[Box]) -> str:
             box[2] <= other[0] or other[2] <= box[0] or box[3] <= other[1] or other[3] <= box[1]
             for other in taken
         )
-        if free and box[0] >= 26 and box[2] <= _WIDTH:
+        # A phone is narrower than the drawing is laid out for: names at its ends stay inside.
+        inside = box[0] >= 0 and box[2] <= _WIDTH and (x > 20 or anchor == "start")
+        if free and inside and (x < 80 or anchor == "end"):
             break
     taken.append(box)
     main = "main" if row.key in ("uniform", "sqrt", "equal-cost") else "minor"

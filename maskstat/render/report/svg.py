@@ -109,7 +109,7 @@ class ShareAxis:
         return Markup('<svg class="axis" height="12" aria-hidden="true">{}</svg>').format(
             Markup("").join(
                 Markup(f'<text x="{self.place(share):.1f}%" y="9" text-anchor="middle">')
-                + percent(share).replace(".00%", "%").replace(".0%", "%")
+                + f"{100 * share:.6g}%"
                 + Markup("</text>")
                 for share in shown
             )
