@@ -17,7 +17,6 @@ from maskstat.cli.options import (
     JsonOption,
     output,
     print_json,
-    print_notes,
     rows_of,
     stored_scan,
 )
@@ -76,7 +75,6 @@ def command(
     check_limits(largest)  # a wrong one is said before anything is looked at
     check_p_limits(least)
     with stored_scan(db, scans[0], None, None) as first:
-        suggested = None if group_by is not None else first.suggested_groups
         comparison = first.compare(
             *scans[1:], classes=classes, ignore=ignore or (), group_by=group_by
         )
@@ -85,8 +83,6 @@ def command(
         print_json(document)
     else:
         output().print(compare_tables(document, rows))
-        if suggested is not None:
-            print_notes([suggested.beside("p-values")])
     _refuse(comparison.above(largest), "fail_above", "above")
     _refuse(comparison.below(least), "fail_below", "below")
     if not json:

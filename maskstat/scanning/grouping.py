@@ -74,7 +74,7 @@ class Grouped:
         """
         try:
             if (found := self.suggested_groups) is not None:
-                return (found.beside("Intervals"),)
+                return (found.sentence,)
             if self.groups.are_masks:
                 return ()
         except UnknownCountsError:  # nobody knows of masks where counts were given

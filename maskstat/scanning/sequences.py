@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from maskstat.errors import ParameterError, argument, spelled
 from maskstat.naming import counted, printable, split_plane
-from maskstat.sources.split_names import SPLITS
+from maskstat.sources.split_names import SPLITS, split_of
 from maskstat.values.groups import GroupRule, MaskGroups
 
 _FEWEST = 3  # masks of a sequence, on average
@@ -39,6 +39,8 @@ _FORMS = (
     "^(.*)_",
     "^(.*)-",
 )
+# Before those where names begin with a split: a sequence may be in two of them.
+_BELOW_SPLITS = ("([^/_]+)_[^/]*$", "([^/-]+)-[^/]*$", "([^/]+)/[^/]*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +50,13 @@ class SuggestedGroups:
     rule: GroupRule
     groups: MaskGroups
 
-    def beside(self, what: str) -> str:
-        """What to say beside "Intervals", say, for which nobody named groups."""
+    @property
+    def sentence(self) -> str:
+        """What to say beside intervals for which nobody named groups."""
         parts, noun = ("planes", "file") if self.rule.kind == "file" else ("frames", "sequence")
         option = spelled(argument("group_by", self.rule.text))
         return (
-            f"{what} assume that masks are independent; names look like {parts} of"
+            f"Intervals assume that masks are independent; names look like {parts} of"
             f" {counted(len(self.groups), noun)}: {printable(option)}"
         )
 
@@ -99,7 +102,8 @@ def _rules(names: Sequence[str]) -> Iterator[str]:
         return
     wanted = _partition(levels.labels(depth))
     numbers = f"(?:[0-9]+[^0-9]+){{{depth - 1}}}" if depth > 1 else ""
-    for text in (*_FORMS, f"^(.*?){numbers}[0-9]+[^0-9]*$"):
+    forms = (*_BELOW_SPLITS, *_FORMS) if any(map(split_of, names)) else _FORMS
+    for text in (*forms, f"^(.*?){numbers}[0-9]+[^0-9]*$"):
         found = list(map(GroupRule(text).of, names))
         if None not in found and _partition(found) == wanted:
             yield text

@@ -125,7 +125,7 @@ def test_sequences_are_seen_and_the_rule_tells_them(layout: str) -> None:
     assert same_groups(GroupRule(found.rule.text).groups(names), wanted)
     kind = "planes of 3 files" if "planes" in layout else f"frames of {len(wanted)} sequences"
     with speaking(AsCommands()):
-        said = found.beside("Intervals")
+        said = found.sentence
     assert said.startswith(f"Intervals assume that masks are independent; names look like {kind}")
 
 
@@ -173,6 +173,18 @@ NO_SEQUENCES: dict[str, list[str]] = {
 def test_no_alarm_for_names_that_are_no_frames(layout: str) -> None:
     found = suggested_groups(sorted(set(NO_SEQUENCES[layout]), key=natural_key))
     assert found is None
+
+
+@pytest.mark.parametrize("form", ["{}/masks/{}_{:06d}.png", "{}/{}/{:06d}.png", "{}/{}-{:06d}.png"])
+def test_a_sequence_in_two_splits_is_one(form: str) -> None:
+    names = {
+        split: [form.format(split, label, n) for label in labels for n in range(start, start + 20)]
+        for split, labels, start in (("train", ("s1", "s2", "s3"), 0), ("val", ("s3", "s4"), 50))
+    }
+    found = suggested_groups(names["train"])
+    assert found is not None
+    assert found.groups.names == ("s1", "s2", "s3")
+    assert found.rule.groups(names["val"]).names == ("s3", "s4")
 
 
 LABELS = st.from_regex(r"[a-z]{1,4}[0-9]{1,3}[A-Z]?", fullmatch=True)
@@ -229,5 +241,5 @@ def test_a_scan_suggests_groups_where_nobody_named_any() -> None:
     for rule in at_least_one(["mask", found.rule, "folder"]):
         assert scan.grouped(rule).suggested_groups is None
     with speaking(AsCommands()):
-        assert found.beside("Intervals").endswith("frames of 3 sequences: --group-by '^([^_]+)_'")
-    assert found.beside("Intervals").endswith("frames of 3 sequences: group_by='^([^_]+)_'")
+        assert found.sentence.endswith("frames of 3 sequences: --group-by '^([^_]+)_'")
+    assert found.sentence.endswith("frames of 3 sequences: group_by='^([^_]+)_'")
