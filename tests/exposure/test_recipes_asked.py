@@ -387,3 +387,13 @@ def test_show_names_what_was_worked_out(told: Told) -> None:
     recipes = [one["recipe"] for one in json.loads(told("show --json"))["exposures"]]
     assert [ms.Recipe.of(said).crop for said in recipes] == [(4, 6), (8, 8)]
     assert "worked out" not in told("show --ignore 3")
+
+
+def test_a_page_on_crops_of_masks_that_have_a_profile(told: Told, folder: Path) -> None:
+    """What checks found in the masks is said without a profile of the crops."""
+    told("scan masks --classes 4 --profile --crop 8")
+    assert "thin-class" in told("check")
+    told("report --crop 8 -o page.html")
+    page = (folder / "page.html").read_text(encoding="utf-8")
+    assert "class_3 is 1 px wide" in page
+    assert "share of crops" in page or "in crops" in page

@@ -90,7 +90,7 @@ def steps(
                 title = f"Find {counted(one['count'], 'class')} without a pixel"
             found.append(Step(title, f"{named}: {one['advice']}.", command))
         elif one["kind"] == "thin-class":
-            found.append(Step("Train at full resolution", _thin(subject, one), ""))
+            found.append(Step("Train at full resolution", _thin(one), ""))
     if comparison is not None:
         found.append(_split_step(subject, comparison))
     elif subject.document["profile_command"] is not None:
@@ -124,14 +124,12 @@ def _weighing(subject: Subject, choice: Pasted) -> Step:
     return Step("Try damped weights", why, command)
 
 
-def _thin(subject: Subject, finding: Mapping[str, Any]) -> str:
-    rows = {row["name"]: row for row in subject.document["profile"]["classes"]}
-    record = finding["details"][0]
-    row = rows[record["class"]]
+def _thin(finding: Mapping[str, Any]) -> str:
+    record = finding["details"][0]  # of the files, of which a report on crops has no profile
     more = finding["count"] - 1
     also = f", and {counted(more, 'class')} more are alike" if more else ""
     return (
-        f"{printable(record['class'])} is {row['width']:.2g} px wide{also}. Shrinking the masks"
+        f"{printable(record['class'])} is {record['width']:.2g} px wide{also}. Shrinking the masks"
         " loses it, and labels a pixel off cost it most."
     )
 
