@@ -65,11 +65,10 @@ class Copied(KeptProfiles):
     def has_paths(self, scan: ScanInfo, *, also_urls: bool) -> bool:
         """Whether a mask's name begins like an absolute path or with ".", or is perhaps a URL."""
         with translated(self.path):
-            query = (
-                "SELECT EXISTS (SELECT 1 FROM mask WHERE scan = ?1 AND name >= '.' AND name < '0')"
-            )
+            begins = "(name >= '.' AND name < '0')"
             if also_urls:
-                query += " OR EXISTS (SELECT 1 FROM mask WHERE scan = ?1 AND name GLOB '*[:\\]*')"
+                begins += " OR name GLOB '*[:\\]*'"
+            query = f"SELECT EXISTS (SELECT 1 FROM mask WHERE scan = ? AND ({begins}))"
             return bool(self._connection.execute(query, (scan.id,)).fetchone()[0])
 
     def rows(self, scan: ScanInfo, naming: Naming) -> Iterator[MaskRow]:
@@ -115,9 +114,9 @@ class Copied(KeptProfiles):
                 ((failure.mask, failure.text) for failure in failures),
             )
             self._connection.execute(
-                "DELETE FROM failure WHERE scan = ?1 AND EXISTS"
-                " (SELECT 1 FROM mask WHERE mask.scan = ?1 AND mask.name = failure.name)",
-                (scan.id,),
+                "DELETE FROM failure WHERE scan = :scan AND EXISTS"
+                " (SELECT 1 FROM mask WHERE mask.scan = :scan AND mask.name = failure.name)",
+                {"scan": scan.id},
             )
 
     def profile_digests(self, scan: ScanInfo) -> set[str]:

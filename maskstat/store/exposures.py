@@ -21,8 +21,8 @@ _ORDER = (
     " coalesce({0}.content, ''), coalesce({0}.reason, '')"
 )
 _TAKE_BETTER = (
-    "INSERT INTO exposed_mask SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS"
-    " (SELECT 1 FROM mask WHERE scan = ?8 AND name = ?2 AND size = ?9 AND stamp = ?10)"
+    "INSERT INTO exposed_mask SELECT ?, ?, ?, ?, ?, ?, ? WHERE EXISTS"
+    " (SELECT 1 FROM mask WHERE scan = ? AND name = ? AND size = ? AND stamp = ?)"
     " ON CONFLICT (exposure, name) DO UPDATE SET crops = excluded.crops,"
     " presence = excluded.presence, drawn = excluded.drawn, content = excluded.content,"
     " reason = excluded.reason"
@@ -231,4 +231,4 @@ class KeptExposures(Sealed):
                 ):
                     name = new_name(name)
                     kept = (exposure, name, crops, presence, drawn, content, reason)
-                    self._write_row(exposure, name, _TAKE_BETTER, (*kept, scan.id, *mark))
+                    self._write_row(exposure, name, _TAKE_BETTER, (*kept, scan.id, name, *mark))

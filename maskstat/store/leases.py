@@ -60,7 +60,7 @@ class KeptRuns(Sealed):
         with self._transaction():
             execute = self._connection.execute
             execute(
-                "INSERT INTO run (scan, place, asked, holders, beat) VALUES (?1, 1, ?2, 1, 0)"
+                "INSERT INTO run (scan, place, asked, holders, beat) VALUES (?, 1, ?, 1, 0)"
                 " ON CONFLICT (scan) DO UPDATE SET"
                 " place = place + (asked <> excluded.asked),"
                 " holders = CASE WHEN asked = excluded.asked THEN holders + 1 ELSE 1 END,"

@@ -135,9 +135,6 @@ class Store(KeptExposures, KeptGroups, KeptRuns, Copied):
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        self.close()
-
     def scans(self) -> list[ScanInfo]:
         """All scans, the latest last."""
         return self._select("ORDER BY turn")
@@ -214,8 +211,8 @@ class Store(KeptExposures, KeptGroups, KeptRuns, Copied):
             if known is None:
                 added = self._connection.execute(
                     "INSERT INTO scan (name, source, catalog, created, updated, turn, complete,"
-                    f" revision) VALUES (?1, ?2, ?3, ?4, ?4, {turn}, 0, 0)",
-                    (name, source, text, now),
+                    f" revision) VALUES (?, ?, ?, ?, ?, {turn}, 0, 0)",
+                    (name, source, text, now, now),
                 )
                 known = (added.lastrowid, now)
                 self._keep_sum("profiles", added.lastrowid, 0)
@@ -516,8 +513,8 @@ class Store(KeptExposures, KeptGroups, KeptRuns, Copied):
         expected = self._summary(scan, _MASKS)
         with translated(self.path):
             # A row that says to be of another scan is found in this one's place all the same.
-            query = "SELECT count(scan = ?1 OR NULL) FROM mask WHERE scan = ?1"
-            count = int(self._connection.execute(query, (scan.id,)).fetchone()[0])
+            query = "SELECT count(scan = :scan OR NULL) FROM mask WHERE scan = :scan"
+            count = int(self._connection.execute(query, {"scan": scan.id}).fetchone()[0])
         self._check_count(scan, expected, count)
         return count
 
@@ -566,11 +563,23 @@ class Store(KeptExposures, KeptGroups, KeptRuns, Copied):
                 raise ValueError("rows that are gone")
 
 
+class _Connection(sqlite3.Connection):
+    """Closed with its last reference: Python 3.13 warns where one just goes."""
+
+    def __del__(self) -> None:
+        with contextlib.suppress(sqlite3.ProgrammingError):  # where there is no such file
+            self.close()
+
+
 def _connect(path: str | Path) -> sqlite3.Connection:
     # Python would refuse other threads, also the one that happens to drop the last reference;
     # SQLite itself takes calls from any.
     return sqlite3.connect(
-        path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
+        path,
+        timeout=LOCK_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        factory=_Connection,
     )
 
 
