@@ -653,7 +653,10 @@ class Scan(StoredScan):
 
     @contextmanager
     def _other(self, scan: Scan | str) -> Iterator[StoredScan]:
-        """Another scan: as it is, or by its name in this store, which is closed afterwards."""
+        """Another scan: as it is, or by its name in this store, which is closed afterwards.
+
+        One that is named is grouped as this view is.
+        """
         if isinstance(scan, StoredScan):
             yield scan
             return
@@ -664,7 +667,7 @@ class Scan(StoredScan):
                 remedy="give the scan itself",
             )
         with stored_scan.open_scan(self._store.path, scan) as opened:
-            yield opened
+            yield opened if self._rule is None else opened.grouped(self._rule)
 
 
 class Exposure(Scan):

@@ -51,6 +51,7 @@ BEHIND = {
     "sampling.methods.method": "registers a method",
     "sampling.methods.target_mix": "a method's own: see `test_words_of_schemes_and_methods`",
     "sampling.methods.target_shares": "a method's own",
+    "values.contributions.Contributions.of_groups": "a name of an array",
     "weights.any_scheme.check_average": "checks it",
     "weights.any_scheme.weigh": "`Scan.weights`",
     "weights.any_scheme.weigh_all": "`Scan.all_weights`",

@@ -275,6 +275,16 @@ def test_merged_scans_keep_a_column(listed: Path, tmp_path: Path) -> None:
         _ = found.grouped("column:split").groups
 
 
+def test_other_scans_are_grouped_as_the_view_is(forty_masks: Path, tmp_path: Path) -> None:
+    db = tmp_path / "s.db"
+    for part, rule in (("a", None), ("b", "folder")):
+        ms.scan(forty_masks / part, classes=7, db=db, name=part, group_by=rule).close()
+    with ms.open_scan(db, "a") as scan:
+        for view, expected in ((scan, "folder"), (scan.grouped("^(.)"), "^(.)")):
+            with view._other("b") as other:
+                assert other.group_rule.text == expected
+
+
 def test_a_scan_that_is_removed_leaves_no_groups(listed: Path, tmp_path: Path) -> None:
     db = tmp_path / "s.db"
     ms.scan(listed, classes=5, db=db, group_by="column:patient").close()
