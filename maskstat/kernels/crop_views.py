@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from functools import cache
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -33,11 +34,6 @@ class Axis(NamedTuple):
         """Where the crop may begin."""
         return self.resized - self.crop + 1
 
-    @property
-    def source(self) -> IntArray:
-        """int64[resized], the mask's pixel that each resized one comes from."""
-        return np.repeat(np.arange(self.size), np.diff(self.edges))
-
     @classmethod
     def of(cls, size: int, crop: int, resized: int, nearest: Nearest = "floor") -> Axis:
         """The map of a resize with the nearest neighbour, in the arithmetic of its library.
@@ -46,21 +42,23 @@ class Axis(NamedTuple):
         floor((i + 1/2) size / resized), Pillow's, and so torchvision's of images. "corners":
         i (size - 1) / (resized - 1) rounded, TensorFlow's with align_corners, in single precision.
         """
-        at = np.arange(resized)
-        if nearest == "corners" and resized > 1:
-            place = at.astype(np.float32) * (np.float32(size - 1) / np.float32(resized - 1))
-            place = place.astype(np.float64) + 0.5
-        elif nearest == "centred":
-            steps = np.full(resized, size / resized)
-            steps[0] *= 0.5
-            place = np.cumsum(steps)
-        else:
-            place = at * (1.0 / (resized / size))
-        source = np.minimum(np.floor(place).astype(np.int64), size - 1)
-        edges = np.searchsorted(source, np.arange(size + 1))
         crop = min(crop, resized)
-        seen = np.minimum(at, resized - crop) - np.maximum(0, at - crop + 1) + 1
-        return cls(size, resized, crop, edges, np.concatenate(([0], np.cumsum(seen)))[edges])
+        edges, cover = np.empty(size + 1, np.int64), np.empty(size + 1, np.int64)
+        _map_axis()(crop, resized, nearest == "centred", nearest == "corners", edges, cover)
+        return cls(size, resized, crop, edges, cover)
+
+
+@cache
+def _map_axis() -> Any:
+    """The kernel. What there is to know of recipes is known without Numba."""
+    from numba import types
+
+    from maskstat.kernels import crop_walk
+    from maskstat.kernels.compiling import loaded
+
+    column = types.Array(types.int64, 1, "C")
+    arguments = (types.int64, types.int64, types.boolean, types.boolean, column, column)
+    return loaded(crop_walk.map_axis, arguments)
 
 
 class CropView(NamedTuple):

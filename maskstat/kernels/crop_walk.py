@@ -44,6 +44,29 @@ def find_runs(pixels, number_of, height, width, rows, starts, labels):
 
 
 @compiled
+def map_axis(crop, resized, centred, corners, edges, cover):
+    """edges, cover: int64[size + 1] of an axis of so many pixels, from what `Axis.of` takes."""
+    size = edges.size - 1
+    edges[:] = 0
+    cover[:] = 0
+    place, step = 0.0, size / resized
+    ratio = np.float32(size - 1) / np.float32(resized - 1)
+    for at in range(resized):
+        if corners and resized > 1:
+            place = np.float64(np.float32(at) * ratio) + 0.5
+        elif centred:
+            place = place + step if at else step * 0.5
+        else:
+            place = at * (1.0 / (resized / size))
+        x = min(np.int64(place), size - 1) + 1
+        edges[x] += 1
+        cover[x] += min(at, resized - crop) - max(0, at - crop + 1) + 1
+    for x in range(size):
+        edges[x + 1] += edges[x]
+        cover[x + 1] += cover[x]
+
+
+@compiled
 def expected(rows, starts, labels, seen_rows, covers, sums):
     """sums int64[S, L] += pixels of each label over all places; seen_rows int64[S, H], covers
     int64[S, W + 1]: how many places see a row, and all columns before x."""
