@@ -48,6 +48,7 @@ from maskstat.cli.recipes import (
 )
 from maskstat.executors.choices import EXECUTORS, ExecutorName
 from maskstat.naming import counted, printable
+from maskstat.showing import cut
 
 if TYPE_CHECKING:
     from maskstat.api.scan import Scan
@@ -268,7 +269,7 @@ def command(
     with found:
         scans = list(found.values()) if isinstance(found, Splits) else [found]
         documents = [scan_document(one, intervals=False) for one in scans]
-        ungrouped = list(_ungrouped(scans))
+        grouped = list(_grouped(scans))
         wrong = [one for one, document in zip(scans, documents, strict=True) if _is_wrong(document)]
         # Of splits, those to look at are not always the one to train on.
         reads = reads_along() and not json and draft is None
@@ -288,21 +289,23 @@ def command(
         if in_no_split:
             noun = "file" if pages == "each" else "mask"
             output().print(f"{counted(in_no_split, noun)} in no split and in none of these scans")
-    for line in ungrouped:
+    for line in grouped:
         say(line)
     return _ended(documents, about, nexts)
 
 
-def _ungrouped(scans: Iterable[Scan]) -> Iterator[str]:
-    """What to say of scans whose rule does not fit all masks: they are counted all the same."""
+def _grouped(scans: Iterable[Scan]) -> Iterator[str]:
+    """The groups of scans with a rule; where it does not fit all masks, they are counted, too."""
     from maskstat.errors import ParameterError
 
     for one in scans:
-        if one.info.group_by is not None:
-            try:
-                _ = one.groups
-            except ParameterError as error:
-                yield f"{printable(one.name)} is counted, and has no groups: {error}"
+        if one.info.group_by in {None, "mask"}:
+            continue
+        try:
+            groups = counted(len(one.groups), "group")
+            yield f"{groups} of masks in {printable(one.name)}, by {cut(one.info.group_by)}"
+        except ParameterError as error:
+            yield f"{printable(one.name)} is counted, and has no groups: {error}"
 
 
 def _is_wrong(document: Mapping[str, Any]) -> bool:

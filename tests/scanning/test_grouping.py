@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import maskstat as ms
+from maskstat import cli
 from maskstat.errors import MaskstatError, ParameterError, StoreError
 from maskstat.scanning.merging import Merged
 from maskstat.store.schema import EXPOSURES
@@ -86,6 +87,22 @@ def test_masks_that_came_later_and_that_the_rule_does_not_fit_lose_no_scan(
     with pytest.raises(ParameterError, match=r"1 of 41 masks, new\.png for one.*'mask'"):
         _ = scan.groups
     assert len(scan.grouped("^([ab]/|new)").groups) == 3
+
+
+def test_the_command_says_how_many_groups_there_are_or_why_none(
+    forty_masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["scan", str(forty_masks), "--classes", "7", "--db", str(tmp_path / "s.db")]
+    for rule, says in (
+        (["--group-by", "^(.)/"], "2 groups of masks in masks, by ^(.)/"),
+        ([], "2 groups of masks in masks, by ^(.)/"),
+        (["--group-by", "^(a)/"], "masks is counted, and has no groups: --group-by: '^(a)/' says"),
+        (["--group-by", "mask"], ""),
+    ):
+        assert cli.run([*line, *rule]) == 0
+        out, err = capsys.readouterr()
+        assert "40 masks" in out
+        assert err.startswith(says) and err.count("\n") == bool(says)
 
 
 def test_another_place_under_the_same_name_has_no_rule(forty_masks: Path, tmp_path: Path) -> None:
