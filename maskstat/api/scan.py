@@ -483,6 +483,8 @@ class Scan(StoredScan):
     ) -> Comparison:
         """How different splits are: class frequencies, presence, sizes, masks in both.
 
+        All of it against random splits of the same masks, or of the groups that they are in.
+
         Args:
             others: scans, or their names in this store; this one comes first, the training set by
                 custom.

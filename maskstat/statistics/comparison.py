@@ -241,9 +241,8 @@ class Comparison:
                     found.append(Excess(name, pair.first, pair.second, value, limit))
                 elif (least := chance.least_p if alone else chance.least_adjusted) >= limit:
                     raise MaskstatError(
-                        f"no p-value below {limit:g} can come of these splits, whatever they hold:"
-                        f" of {chance.count:,} ways to deal out their {chance.noun}s the least is"
-                        f" {least:.2g}",
+                        f"random splits of these {chance.noun}s give no p-value below {limit:g},"
+                        f" whatever they hold: of {chance.count:,} the least is {least:.2g}",
                         parameter="fail_below",
                         where=f"{name} of {printable(pair.first)} : {printable(pair.second)}",
                     )

@@ -306,9 +306,9 @@ COMPARE: dict[str, tuple[Case, ...]] = {
             usage(f"--fail-below 'p={text}'", "--fail-below p", f"'{text}' is not a number of at")
             for text in ("x", "", "nan", "1_0", "-1")
         ),
-        failure("--fail-below js=1e-9", "js of masks : fine", "no p-value below 1e-09")._replace(
-            prints=True
-        ),
+        failure(
+            "--fail-below js=1e-9", "js of masks : fine", "give no p-value below 1e-09"
+        )._replace(prints=True),
     ),
 }
 
