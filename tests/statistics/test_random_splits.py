@@ -248,7 +248,7 @@ def test_a_limit_that_nothing_can_be_below_is_refused() -> None:
     other = split("val", [[1, 9], [2, 8], [3, 7]], ["c", "d", "e"])
     comparison = compare_splits([one, other])
     with pytest.raises(
-        MaskstatError, match=r"js of train : val: .*groups give no .*of 10 the least is 0\.1"
+        MaskstatError, match=r"js of train : val: .*masks give no .*of 10 the least is 0\.1"
     ):
         comparison.below({"js": 0.05})
     assert comparison.below({"js": 0.2})
