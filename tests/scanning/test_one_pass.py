@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from maskstat.regions.profile_bytes import to_bytes
 from maskstat.scanning import exposing, pipeline, recording
 from maskstat.scanning.changes import Changes
 from maskstat.scanning.request import ScanRequest
+from tests.support.paths import SUPPORT
 from tests.support.scan_cases import grey_png, interrupting, pixels_of, write
 
 GRID = 5
@@ -145,6 +148,34 @@ def test_what_an_interrupt_leaves_is_gone_on_with(
     with together(forty_masks, db) as scan:
         assert everything(scan, PLAIN) == expected
     assert len(measured) == 40 - done
+
+
+def test_a_kill_loses_what_was_not_committed_and_nothing_else(tmp_path: Path) -> None:
+    masks, db, small = tmp_path / "m", tmp_path / "s.db", Recipe(crop=(2, 3))
+    for n in range(600):
+        write(masks / f"{n % 7}" / f"{n}.png", grey_png(pixels_of(n, 4)))
+    with ms.scan(masks, classes=4, profile=True, grid=4) as scan:
+        scan.exposure(small)
+        expected = everything(scan, small)
+    found: dict[str, bytes] = {}
+    for _ in range(2):
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", str(SUPPORT / "slow_exposure.py"), str(db), str(masks)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        with process.stdout as said:
+            assert {said.readline() for _ in range(3)} == {"kept\n"}
+            process.kill()
+        assert process.wait() != 0, "it was over before it was killed"
+        with ms.open_scan(db) as scan:
+            now = rows(scan, small)
+        assert found.items() < now.items()
+        found = now
+    assert len(found) < 600
+    with ms.scan(masks, classes=4, db=db, profile=True, grid=4, recipe=small) as scan:
+        assert everything(scan, small) == expected
 
 
 def test_inferred_classes_take_a_second_pass(forty_masks: Path, measured: list[str]) -> None:

@@ -1,4 +1,6 @@
-"""An exposure that takes its time, for a test that kills it: `slow_exposure.py DB`.
+"""An exposure that takes its time, for a test that kills it: `slow_exposure.py DB [MASKS]`.
+
+With a folder of masks it is worked out in the pass of a scan with a profile.
 
 Commits follow each other closely, so that kills hit them. Every commit is a line of output.
 """
@@ -36,6 +38,10 @@ Store.keep_exposed = keep_and_say  # type: ignore[method-assign]
 mask_exposure.expose = slowly
 exposing.FLUSH_SECONDS = 0.01
 
-if __name__ == "__main__":
+RECIPE = Recipe(crop=(2, 3))
+
+if __name__ == "__main__" and len(sys.argv) > 2:
+    ms.scan(sys.argv[2], classes=4, db=sys.argv[1], profile=True, grid=4, recipe=RECIPE).close()
+elif __name__ == "__main__":
     with ms.open_scan(sys.argv[1]) as scan:
-        exposing.ExposureShelf.of(scan, Recipe(crop=(2, 3))).fill(scan)
+        exposing.ExposureShelf.of(scan, RECIPE).fill(scan)
