@@ -44,7 +44,7 @@ from maskstat.statistics.comparison import Comparison, compare_splits
 from maskstat.statistics.quality import Finding
 from maskstat.statistics.random_splits import Split, shared_groups
 from maskstat.store.records import Failure
-from maskstat.values.groups import MaskGroups
+from maskstat.values.groups import GroupRule, MaskGroups
 from maskstat.values.tally import Encoding, IntArray
 
 if TYPE_CHECKING:
@@ -311,15 +311,17 @@ def _check_duplicates(scan: StoredScan, against: Sequence[StoredScan]) -> list[F
 
 def _check_groups(scan: StoredScan, against: Sequence[StoredScan]) -> list[Finding]:
     """Groups that other splits have masks of as well: those that were said, or names suggest."""
-    kind, found = "shared-group", dict[str, list[str]]()
-    groups = scan.groups
-    if scan.group_rule.kind == "mask":
-        kind, suggested = "shared-sequence", _suggested([scan, *against])
-        if suggested is None:
-            return []
-        groups = suggested[scan.name]
+    scans = [scan, *against]
+    said = next((each.group_rule for each in scans if each.has_group_rule), None)
+    if said is not None and said.kind in ("mask", "file"):
+        return []
+    of_scan = _suggested(scans) if said is None else _grouped(scans, said)
+    if of_scan is None:
+        return []
+    kind, found = "shared-sequence" if said is None else "shared-group", dict[str, list[str]]()
+    groups = of_scan[scan.name]
     for other in against:
-        for name in shared_groups(groups, other.grouped(groups.rule).groups):
+        for name in shared_groups(groups, of_scan[other.name]):
             found.setdefault(name, []).append(other.name)
     if not found:
         return []
@@ -458,9 +460,10 @@ def compare_scans(scans: Sequence[StoredScan]) -> Comparison:
             f"the scans are read under different classes: {listing}",
             remedy=f"read all under one catalogue: {_common_classes(scans)}",
         )
+    groups = [_grouped([scan], scan.group_rule)[scan.name] for scan in scans]
     splits = [
-        Split(scan.name, scan.histogram, scan.ledger, _shapes_of(scan), scan.groups)
-        for scan in scans
+        Split(scan.name, scan.histogram, scan.ledger, _shapes_of(scan), of_scan)
+        for scan, of_scan in zip(scans, groups, strict=True)
     ]
     if len({split.groups.rule for split in splits}) > 1:
         listing = ", ".join(
@@ -493,10 +496,22 @@ def _suggested(scans: Sequence[StoredScan]) -> dict[str, MaskGroups] | None:
     for found in (scan.suggested_groups for scan in scans):
         if found is not None:
             try:
-                return {scan.name: scan.grouped(found.rule).groups for scan in scans}
+                return _grouped(scans, found.rule)
             except ParameterError:  # names of the others are of another kind
                 continue
     return None
+
+
+def _grouped(scans: Sequence[StoredScan], rule: GroupRule) -> dict[str, MaskGroups]:
+    """By scan, groups by one rule. Raises ParameterError, which says of which scan, otherwise."""
+    found = {}
+    for scan in scans:
+        try:
+            found[scan.name] = scan.grouped(rule).groups
+        except ParameterError as error:
+            error.where = error.where or printable(scan.name)
+            raise
+    return found
 
 
 def _shapes_of(scan: StoredScan) -> IntArray:

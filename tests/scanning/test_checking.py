@@ -337,9 +337,19 @@ def test_groups_that_are_in_two_splits(make: Callable[..., Scan]) -> None:
     found = kinds(check_scan(val.grouped(rule), against=[train], min_masks=0))["shared-group"]
     assert (found.count, found.severity, found.files) == (1, "error", ("b_3.npy", "b_4.npy"))
     assert found.details == ({"group": "b", "masks": 2, "in": ["train"], "group_by": rule},)
+    told = kinds(check_scan(val, against=[train.grouped(rule)], min_masks=0))["shared-group"]
+    assert told == found  # what is known of the other split is enough
     (pair,) = compare_scans([train.grouped(rule), val.grouped(rule)]).pairs
     assert pair.chance.shared == ("b",)
-    for masks in (val, val.grouped("mask"), val.grouped("file")):
+    for do in (
+        lambda: check_scan(train.grouped("^(a)"), against=[val]),
+        lambda: compare_scans([train.grouped("^(a)"), val.grouped("^(a)")]),
+    ):
+        with pytest.raises(
+            ParameterError, match=r"^group_by train: '\^\(a\)' says no group of 2 of 4"
+        ):
+            do()
+    for masks in (val.grouped("mask"), val.grouped("file")):
         assert (
             not {"shared-group", "shared-sequence"}
             & kinds(check_scan(masks, against=[train])).keys()
