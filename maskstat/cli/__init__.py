@@ -32,6 +32,7 @@ from maskstat.cli import (
     show,
     weights,
 )
+from maskstat.cli.commands import add
 from maskstat.cli.plain_text import accept_all_text
 from maskstat.cli.spelling import AsCommands
 from maskstat.errors import MaskstatError, speaking
@@ -50,7 +51,6 @@ app = typer.Typer(
     help="Exact class statistics of segmentation masks, and the class weights they call for.",
     epilog=EXIT_CODES,
     context_settings={"help_option_names": ["-h", "--help"]},
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -73,7 +73,7 @@ _COMMANDS = (
     scans,
 )
 for _command in _COMMANDS:
-    _command.register(app)
+    add(app, _command)
 
 
 def _print_version(asked: bool) -> None:

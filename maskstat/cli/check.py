@@ -19,14 +19,15 @@ from maskstat.cli.options import (
     announce_scan,
     output,
     print_json,
+    stored_names,
     stored_scan,
 )
 from maskstat.cli.values import file, whole
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("check")(command)
+EXAMPLES = (
+    "maskstat check",
+    "maskstat check --scan val --against train --fail-on unlisted,unreadable",
+)
 
 
 def command(
@@ -40,6 +41,7 @@ def command(
         typer.Option(
             "--against",
             metavar="NAME",
+            autocompletion=stored_names,
             help="Another scan of the store: no mask should be in both. Repeatable.",
         ),
     ] = None,

@@ -18,6 +18,7 @@ from maskstat.cli.options import (
     output,
     print_json,
     rows_of,
+    stored_names,
     stored_scan,
 )
 
@@ -25,15 +26,20 @@ if TYPE_CHECKING:
     from maskstat.statistics.comparison import Excess
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("compare")(command)
+EXAMPLES = (
+    "maskstat compare train val",
+    "maskstat compare train val --fail-above leakage=0",
+)
 
 
 def command(
     scans: Annotated[
         list[str],
-        typer.Argument(metavar="SCAN SCAN...", help="Scans of the store, the training set first."),
+        typer.Argument(
+            metavar="SCAN SCAN...",
+            autocompletion=stored_names,
+            help="Scans of the store, the training set first.",
+        ),
     ],
     db: Database = None,
     classes: ClassesOption = None,

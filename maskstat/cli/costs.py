@@ -53,10 +53,10 @@ from maskstat.cli.recipes import (
 )
 from maskstat.cli.values import file
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("costs")(command)
+EXAMPLES = (
+    "maskstat costs --scheme median-frequency",
+    "maskstat costs --weights weights.json -o costs.png",
+)
 
 
 def command(

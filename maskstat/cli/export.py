@@ -6,8 +6,6 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from maskstat.cli.options import (
     ClassesOption,
     Database,
@@ -26,9 +24,10 @@ from maskstat.files.mask_tables.mask_table import FORMATS, LAYOUTS, TableFormat,
 _STDOUT = "-"
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("export")(command)
+EXAMPLES = (
+    "maskstat export -o masks.csv",
+    "maskstat export --scan val --layout long",
+)
 
 
 def command(

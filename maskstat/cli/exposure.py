@@ -39,10 +39,10 @@ from maskstat.cli.values import name, whole
 from maskstat.executors.choices import EXECUTORS, ExecutorName
 from maskstat.weights.choices import UNLISTED, Unlisted
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("exposure")(command)
+EXAMPLES = (
+    "maskstat exposure --crop 128 --batch-size 8",
+    "maskstat exposure --recipe mmseg-cityscapes --crop 128 --presence",
+)
 
 
 def command(

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from maskstat.scanning.merging import Merged
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("merge")(command)
+EXAMPLES = (
+    "maskstat merge a.db b.db -o all.db",
+    "maskstat merge a.db b.db -o all.db --force --separate",
+)
 
 
 def command(

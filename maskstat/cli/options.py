@@ -66,6 +66,25 @@ def beginning(known: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
     return complete
 
 
+def stored_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Completion: names of the scans in the store."""
+    from maskstat.api.stores import scans
+    from maskstat.errors import MaskstatError
+
+    try:
+        names = [one.name for one in scans(database(ctx.params.get("db")))]
+    except MaskstatError:
+        return []
+    return beginning(lambda: names)(incomplete)
+
+
+def preset_names() -> Iterable[str]:
+    """Names of the catalogues that are built in."""
+    from maskstat.values.presets import preset_names
+
+    return preset_names()
+
+
 def output_file(help: str) -> Any:
     """The option `-o`."""
     return typer.Option("-o", "--output", metavar="FILE", parser=file, help=help)
@@ -92,6 +111,7 @@ ScanName = Annotated[
     typer.Option(
         "--scan",
         metavar="NAME",
+        autocompletion=stored_names,
         help="Which scan, or its split (train); default: the latest, of splits the one to train "
         "on.",
     ),
@@ -101,6 +121,7 @@ ClassesOption = Annotated[
     typer.Option(
         "--classes",
         metavar="K|FILE|PRESET",
+        autocompletion=beginning(preset_names),
         help="A number of classes, a catalogue (YAML, JSON), a table or list of classes (CSV, TSV, "
         "text), a class file of another tool, or a preset. Changing it later decodes nothing "
         "again.",

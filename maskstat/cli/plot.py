@@ -22,6 +22,7 @@ from maskstat.cli.options import (
     registered,
     say,
     scheme_names,
+    stored_names,
     stored_scan,
 )
 from maskstat.cli.recipes import (
@@ -39,9 +40,10 @@ from maskstat.render.plots.plot import DPI, KINDS
 _KINDS = "; ".join(f"{kind.name}: {kind.summary}" for kind in KINDS.values())
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("plot")(command)
+EXAMPLES = (
+    "maskstat plot classes -o classes.png",
+    "maskstat plot heatmaps --scan val -o heatmaps.pdf",
+)
 
 
 def command(
@@ -55,6 +57,7 @@ def command(
         typer.Option(
             "--scan",
             metavar="NAME",
+            autocompletion=stored_names,
             help="Which scan, or its split (train); default: the latest, of splits the one to "
             "train on. Repeat it for 'compare'.",
         ),

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated
 
 import typer
 
-from maskstat.cli.options import JsonOption, beginning, output, print_json, print_text
+from maskstat.cli.options import (
+    JsonOption,
+    beginning,
+    output,
+    preset_names,
+    print_json,
+    print_text,
+)
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("presets")(command)
-
-
-def _names() -> Iterable[str]:
-    from maskstat.values.presets import preset_names
-
-    return preset_names()
+EXAMPLES = (
+    "maskstat presets",
+    "maskstat presets cityscapes",
+)
 
 
 def command(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME]", autocompletion=beginning(_names), help="Print this preset's YAML."
+            metavar="[NAME]",
+            autocompletion=beginning(preset_names),
+            help="Print this preset's YAML.",
         ),
     ] = None,
     json: JsonOption = False,

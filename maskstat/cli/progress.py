@@ -25,20 +25,23 @@ def progress_bar(doing: str) -> Iterator[Callable[[Progress], None] | None]:
         TextColumn(doing),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("masks"),
-        TextColumn("{task.fields[speed]}"),
-        TimeRemainingColumn(),
+        TextColumn("masks{task.fields[rate]}"),
+        TimeRemainingColumn(compact=True),
+        TextColumn("left"),
     )
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(doing, total=None, speed="")
+        task = bar.add_task(doing, total=None, rate="")
 
         def show(progress: Progress) -> None:
             if progress.done < bar.tasks[task].completed:  # the next split
-                bar.reset(task, speed="")
+                bar.reset(task, rate="")
             elapsed = bar.tasks[task].elapsed or 0
-            speed = f"{progress.pixels / elapsed / 1e6:,.0f} MPix/s" if elapsed > 0.2 else ""
+            rate = ""
+            if elapsed > 0.2:
+                megapixels = progress.pixels / elapsed / 1e6
+                rate = f", {progress.done / elapsed:,.0f} masks/s, {megapixels:,.0f} MPix/s"
             if progress.failed:
-                speed += f", {progress.failed:,} failed"
-            bar.update(task, total=progress.total, completed=progress.done, speed=speed)
+                rate += f", {progress.failed:,} failed"
+            bar.update(task, total=progress.total, completed=progress.done, rate=rate)
 
         yield show

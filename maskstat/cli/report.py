@@ -20,6 +20,7 @@ from maskstat.cli.options import (
     choice,
     output_file,
     print_text,
+    stored_names,
     stored_scan,
 )
 from maskstat.cli.recipes import (
@@ -33,10 +34,10 @@ from maskstat.cli.recipes import (
 from maskstat.cli.values import whole
 from maskstat.render.report.report import FORMATS, MOST_EXAMPLES, Format
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("report")(command)
+EXAMPLES = (
+    "maskstat report -o report.html",
+    "maskstat report --scan train --against val --format md",
+)
 
 
 def command(
@@ -64,7 +65,10 @@ def command(
     against: Annotated[
         str | None,
         typer.Option(
-            "--against", metavar="SCAN", help="Another split of this store to compare with."
+            "--against",
+            metavar="SCAN",
+            autocompletion=stored_names,
+            help="Another split of this store to compare with.",
         ),
     ] = None,
     recipe: RecipeOption = None,

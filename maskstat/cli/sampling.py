@@ -40,10 +40,10 @@ from maskstat.cli.recipes import (
     ScaleOption,
 )
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("sampling")(command)
+EXAMPLES = (
+    "maskstat sampling --method repeat-factor -o sampling.csv",
+    "maskstat sampling --methods",
+)
 
 
 def _methods() -> Iterable[str]:

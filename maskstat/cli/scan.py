@@ -56,9 +56,10 @@ if TYPE_CHECKING:
 SOME_FAILED = 3
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("scan")(command)
+EXAMPLES = (
+    "maskstat scan sample_masks --classes sample_masks/classes.yaml",
+    "maskstat scan sample_masks/park --classes 31 --name val --profile",
+)
 
 
 def command(

@@ -6,17 +6,28 @@ from typing import Annotated
 
 import typer
 
-from maskstat.cli.options import Database, JsonOption, database, output, print_json, say
+from maskstat.cli.options import (
+    Database,
+    JsonOption,
+    database,
+    output,
+    print_json,
+    say,
+    stored_names,
+)
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("scans")(command)
+EXAMPLES = (
+    "maskstat scans",
+    "maskstat scans --remove val",
+)
 
 
 def command(
     remove: Annotated[
-        str | None, typer.Option("--remove", metavar="NAME", help="Remove this scan.")
+        str | None,
+        typer.Option(
+            "--remove", metavar="NAME", autocompletion=stored_names, help="Remove this scan."
+        ),
     ] = None,
     db: Database = None,
     json: JsonOption = False,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import typer
-
 from maskstat.cli.options import JsonOption, output, print_json
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("schemes")(command)
+EXAMPLES = (
+    "maskstat schemes",
+    "maskstat schemes --json",
+)
 
 
 def command(json: JsonOption = False) -> int:

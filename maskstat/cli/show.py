@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import typer
-
 from maskstat.cli.next_commands import after_counts, reads_along, say_next, with_options
 from maskstat.cli.options import (
     AllOption,
@@ -23,10 +21,10 @@ from maskstat.cli.options import (
 )
 from maskstat.cli.reading import NearestColourOption
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("show")(command)
+EXAMPLES = (
+    "maskstat show",
+    "maskstat show --scan val --order catalog --all",
+)
 
 
 def command(

@@ -71,9 +71,10 @@ if TYPE_CHECKING:
     from maskstat.weights.table import WeightTable
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("weights")(command)
+EXAMPLES = (
+    "maskstat weights --scan sample_masks --scheme sqrt -o weights.json",
+    "maskstat weights --counts 5587,802,11 --for keras",
+)
 
 
 def command(

@@ -16,6 +16,7 @@ from PIL import Image
 
 from maskstat import cli
 from maskstat.cli import check, compare, sampling, scan
+from maskstat.cli.commands import add
 from maskstat.sampling.methods import METHODS
 from maskstat.sampling.table import load_sampling
 from maskstat.statistics.comparison import METRICS
@@ -42,7 +43,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
     """Run a command line in an empty folder."""
     app = typer.Typer(pretty_exceptions_enable=False)
     for command in (scan, check, compare, sampling):
-        command.register(app)
+        add(app, command)
     monkeypatch.setattr(cli, "app", app)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MASKSTAT_DB", raising=False)

@@ -502,6 +502,7 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command finds scans by name, hands options on and prints what the plot shows."""
     from maskstat.api.making import scan
     from maskstat.cli import plot
+    from maskstat.cli.commands import add
 
     monkeypatch.setenv("MASKSTAT_DB", str(tmp_path / "scans.db"))
     for name in ("train", "val"):
@@ -509,7 +510,7 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         np.save(tmp_path / name / "mask.npy", np.arange(6, dtype=np.uint8).reshape(2, 3) % 3)
         scan(tmp_path / name, classes=3, db=tmp_path / "scans.db").close()
     app = typer.Typer()
-    plot.register(app)
+    add(app, plot)
     runner = CliRunner()
     out = tmp_path / "plot.svg"
     arguments = ["compare", "--scan", "train", "--scan", "val", "-o", str(out)]

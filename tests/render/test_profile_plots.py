@@ -82,6 +82,7 @@ def test_without_a_profile_the_command_that_adds_one_is_named(
 ) -> None:
     from maskstat.api.making import scan
     from maskstat.cli import plot
+    from maskstat.cli.commands import add
     from maskstat.cli.spelling import AsCommands
     from maskstat.errors import speaking
 
@@ -93,7 +94,7 @@ def test_without_a_profile_the_command_that_adds_one_is_named(
     monkeypatch.setenv("MASKSTAT_DB", str(tmp_path / "scans.db"))
     scan(tmp_path / "masks", classes=2, db=tmp_path / "scans.db").close()
     app = typer.Typer()
-    plot.register(app)
+    add(app, plot)
     done = CliRunner().invoke(app, [kind, "-o", str(tmp_path / "plot.svg")])
     command = f"maskstat scan {tmp_path / 'masks'} --profile --classes 2"
     with speaking(AsCommands()):

@@ -231,6 +231,7 @@ def test_headline_numbers(many: Scan) -> None:
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs `maskstat report` in a folder that holds a store with one scan."""
     from maskstat.cli import report
+    from maskstat.cli.commands import add
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MASKSTAT_DB", str(tmp_path / "scans.db"))
@@ -238,7 +239,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     np.save(tmp_path / "masks" / "mask.npy", np.arange(6, dtype=np.uint8).reshape(2, 3) % 3)
     scan(tmp_path / "masks", classes=3, db=tmp_path / "scans.db").close()
     app = typer.Typer()
-    report.register(app)
+    add(app, report)
     return lambda *arguments: CliRunner().invoke(app, list(arguments))
 
 

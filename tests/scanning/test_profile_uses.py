@@ -18,6 +18,7 @@ import maskstat as ms
 from maskstat import cli
 from maskstat.api.scan import Scan
 from maskstat.cli import check, report, scan, show
+from maskstat.cli.commands import add
 from maskstat.errors import ParameterError, ProfileError, spelled
 from maskstat.render.documents.profile import SMALL_SIZES
 from maskstat.render.documents.report import report_document
@@ -330,7 +331,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
     """Run a command line in a folder with three masks."""
     app = typer.Typer(pretty_exceptions_enable=False)
     for command in (scan, show, check, report):
-        command.register(app)
+        add(app, command)
     monkeypatch.setattr(cli, "app", app)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MASKSTAT_DB", raising=False)
