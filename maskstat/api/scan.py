@@ -512,7 +512,7 @@ class Scan(StoredScan):
         path: str | Path | None = None,
         *,
         others: Scan | str | Iterable[Scan | str] = (),
-        log: bool = False,
+        log: bool | None = None,
         order: Order | None = None,
         schemes: str | Iterable[str] | None = None,
         dpi: int = 200,
@@ -524,7 +524,8 @@ class Scan(StoredScan):
                 "components", "adjacency" or "compare".
             path: the file, .png, .svg or .pdf; None writes none.
             others: for "compare", the scans to compare with, or their names in this store.
-            log: for "classes", a logarithmic axis of frequencies.
+            log: for "classes", a logarithmic axis of frequencies; by default where the most
+                frequent class has 100 times the pixels of the rarest.
             order: of the classes, "frequency", the default, or "catalog".
             schemes: for "weights" and "costs"; several, or one.
             dpi: pixels an inch, for .png: 36 to 600.
@@ -541,8 +542,8 @@ class Scan(StoredScan):
         from maskstat.render.plots.plot import check_path, draw, save
 
         options: dict[str, object] = {}
-        if log:
-            options["log"] = True
+        if log is not None:
+            options["log"] = log
         if order is not None:
             options["order"] = order
         if schemes is not None:

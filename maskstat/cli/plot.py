@@ -63,8 +63,13 @@ def command(
         ),
     ] = None,
     log: Annotated[
-        bool, typer.Option("--log", help="A logarithmic frequency axis ('classes').")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--log/--linear",
+            help="The frequency axis of 'classes'. Default: logarithmic where the most frequent "
+            "class has 100 times the pixels of the rarest.",
+        ),
+    ] = None,
     order: Annotated[
         Order | None,
         choice("--order", known=ORDERS, help="Of the classes. Default: frequency."),

@@ -91,6 +91,13 @@ class PriceList:
         )
 
     @property
+    def saved(self) -> FloatArray:
+        """float64[K], nats a labelled pixel that each constant predictor costs less than one that
+        is wrong everywhere: scale * (b - a) * shares."""
+        wrong, right = wrong_and_right(len(self.shares), self.epsilon)
+        return self.scale * (wrong - right) * self.shares
+
+    @property
     def spread(self) -> float:
         """Dearest minus cheapest, among classes that occur, in nats."""
         return float(np.ptp(self.costs[self.occurs]))

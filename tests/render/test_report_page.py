@@ -22,9 +22,9 @@ from maskstat.errors import WeightError
 from maskstat.naming import percent, printable
 from maskstat.render.documents.report import report_document
 from maskstat.render.documents.weighing import Price, price_of, scheme_weights
+from maskstat.render.plots.style import DIVERGING
 from maskstat.render.report import markdown
 from maskstat.render.report.heat import SEQUENTIAL
-from maskstat.render.report.meetings import DIVERGING
 from maskstat.render.report.svg import ShareAxis
 from maskstat.values.catalog import ClassCatalog
 from maskstat.weights.table import WeightTable

@@ -334,7 +334,10 @@ PLOT: dict[str, tuple[Case, ...]] = {
         usage("plot compare -o x.png", "--scan", "got 1", "--scan train --scan val"),
         usage("plot compare -o x.png --scan masks --scan masks", "'masks' is named twice"),
     ),
-    "--log": (usage("plot rank -o x.png --log", "--log", "plot rank has no such", "it has: none"),),
+    "--log": (
+        usage("plot rank -o x.png --log", "--log", "plot rank has no such", "it has: none"),
+        usage("plot rank -o x.png --linear", "--log", "plot rank has no such", "it has: none"),
+    ),
     "--order": (
         usage("--order size", "--order", "'size' is not one of frequency, catalog"),
         usage("--order ''", "--order", "'' is not one of"),

@@ -14,6 +14,7 @@ from PIL import Image
 from maskstat.api.making import scan
 from maskstat.api.scan import Scan
 from maskstat.render.plots.drawing import View
+from maskstat.render.plots.style import DIVERGING, NEVER
 from maskstat.store.records import StoredMask
 from maskstat.store.store import Store
 from maskstat.values.catalog import ClassCatalog, ClassInfo
@@ -199,3 +200,13 @@ def luminance(colour: str) -> float:
 def contrast(first: str, second: str) -> float:
     light, dark = sorted((luminance(first), luminance(second)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
+
+
+def assert_cells_are(image: np.ndarray, ratio: np.ndarray, octaves: int) -> None:
+    """Each colour as often as ratios call for it: a step of the scale, never, or blank."""
+    steps = np.round((np.log2(np.where(ratio > 0, ratio, 1)) / octaves).clip(-1, 1) * 4 + 4)
+    expected = np.array(DIVERGING)[steps.astype(int)]
+    expected[ratio == 0] = NEVER
+    expected[np.eye(len(ratio), dtype=bool)] = 255
+    found = np.asarray(image).reshape(-1, 3).tolist()
+    assert sorted(found) == sorted(expected.reshape(-1, 3).tolist())

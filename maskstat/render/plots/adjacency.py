@@ -1,4 +1,4 @@
-"""`adjacency`: which classes touch, and how much of their outlines they share."""
+"""`adjacency`: which classes touch, against chance."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from maskstat.render.plots.matrix import MOST_CLASSES, matrix_figure
 from maskstat.render.plots.style import MUTED, figure_of, order_of, write_at
 from maskstat.values.tally import IntArray
 
+OCTAVES = 3
+
 
 def draw(view: ScanView) -> Drawing:
-    """Of the outline of class a (row), the share that it has in common with class b (column).
+    """Pixel edges between two classes over those expected if outlines paired at random.
 
-    Outlines are counted in pixel edges. What a row lacks to 1 is the outline towards pixels
-    without a class. Classes that touch much stand side by side (average linkage); the diagonal is
+    Classes that share much of their outlines stand side by side (average linkage); the diagonal is
     left blank, classes that never occur are left out, and of more than `MOST_CLASSES` those with
     the shortest outlines.
 
@@ -36,15 +37,15 @@ def draw(view: ScanView) -> Drawing:
         write_at(figure, 10, 16, "no class occurs", color=MUTED)
         return Drawing(figure, "No class occurs, so no classes touch.")
     shares = profile.neighbours[np.ix_(shown, shown)]
-    order = ordered_by(1.0 - (shares + shares.T) / 2)
-    shown, shares = shown[order], shares[np.ix_(order, order)]
-    np.fill_diagonal(shares, np.nan)
+    shown = shown[ordered_by(1.0 - (shares + shares.T) / 2)]
+    ratio = profile.touch_ratio[np.ix_(shown, shown)]
+    np.fill_diagonal(ratio, np.nan)
     names = [view.catalog.names[k] for k in shown]
     figure = matrix_figure(
         names,
-        shares,
-        rows="of the outline of …",
-        columns="… the share along",
+        ratio,
+        octaves=OCTAVES,
+        title="side by side, against chance",
         left_out=len(view.catalog) - len(names),
     )
     return Drawing(figure, _description(profile, names, shown))
@@ -52,8 +53,8 @@ def draw(view: ScanView) -> Drawing:
 
 def _description(profile: PixelProfile, names: list[str], shown: IntArray) -> str:
     text = (
-        f"Matrix of {counted(len(names), 'class')}: of the outline of the class of a row, the"
-        " share along the class of a column"
+        f"Matrix of {counted(len(names), 'class')}: pixel edges between the classes of a row and"
+        " of a column over those expected by chance"
     )
     edges: npt.NDArray[np.int64] = np.triu(profile.adjacency[np.ix_(shown, shown)], 1)
     if not edges.any():

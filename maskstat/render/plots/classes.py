@@ -25,20 +25,25 @@ from maskstat.render.plots.whiskers import Whiskers
 from maskstat.values.tally import IntArray
 
 _GAP = 3.0
+TAIL_MATTERS = 100  # on a linear axis the rarest class would be a hundredth of the longest bar
 
 
-def draw(view: ScanView, *, log: bool = False, order: Order = "frequency") -> Drawing:
+def draw(view: ScanView, *, log: bool | None = None, order: Order = "frequency") -> Drawing:
     """Bars of pixel frequency in class colours; beside them the share of masks with the class.
 
     Without them where nobody knows how many masks have it.
 
     Args:
         view: the scan.
-        log: a logarithmic frequency axis.
+        log: a logarithmic frequency axis; by default where the most frequent class has
+            `TAIL_MATTERS` times the pixels of the rarest that occurs.
         order: "frequency" or "catalog".
     """
     histogram = view.histogram
     frequency = histogram.frequency
+    if log is None:
+        some = frequency[frequency > 0]
+        log = bool(some.size and some.max() >= TAIL_MATTERS * some.min())
     presence = presence_of(histogram)
     rows, note = shown_rows(order_of(histogram.pixels, order))
     many = rows.size > 42

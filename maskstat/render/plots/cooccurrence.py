@@ -1,4 +1,4 @@
-"""`cooccurrence`: which classes share masks."""
+"""`cooccurrence`: which classes share masks, against chance."""
 
 from __future__ import annotations
 
@@ -10,46 +10,40 @@ from maskstat.render.plots.drawing import Drawing, ScanView
 from maskstat.render.plots.matrix import MOST_CLASSES, matrix_figure
 from maskstat.render.plots.style import MUTED, figure_of, order_of, write_at
 from maskstat.statistics.cooccurrence import CoOccurrence
-from maskstat.values.histogram import Row
 from maskstat.values.tally import IntArray
+
+OCTAVES = 2
 
 
 def draw(view: ScanView) -> Drawing:
-    """P(b | a): among the masks with class a (row), the share that has class b (column) too.
+    """Masks with both classes over those expected if each were spread by itself: lift.
 
     Classes that keep the same company stand side by side (average linkage of Jaccard distances).
-    The diagonal, always 1, is left blank. Classes that never occur are left out, and of more than
+    The diagonal is left blank. Classes that never occur are left out, and of more than
     `MOST_CLASSES` those in the fewest masks.
     """
-    masks, row = view.histogram.masks, view.histogram.row
+    masks = view.histogram.masks
+    row = view.histogram.row
     shown = order_of(masks, "frequency")[: min(MOST_CLASSES, int((masks > 0).sum()))]
     if not shown.size:
         figure = figure_of(200, 40)
         write_at(figure, 10, 16, "no class occurs", color=MUTED)
         return Drawing(figure, f"No class occurs, so no classes share {row}s.")
-    together = CoOccurrence.of(view.ledger).masks[np.ix_(shown, shown)]
-    order = clustered(together)
-    shown, together = shown[order], together[np.ix_(order, order)]
-    chances = conditional(together)
+    together = CoOccurrence.of(view.ledger)
+    order = clustered(together.masks[np.ix_(shown, shown)])
+    shown = shown[order]
+    lift = together.lift[np.ix_(shown, shown)]
+    np.fill_diagonal(lift, np.nan)
     names = [view.catalog.names[k] for k in shown]
     figure = matrix_figure(
         names,
-        chances,
-        rows=f"among {row}s with …",
-        columns="… the share with",
+        lift,
+        octaves=OCTAVES,
+        title=f"in the same {row}, against chance",
         left_out=len(masks) - len(names),
     )
-    return Drawing(figure, _description(names, chances, together, row))
-
-
-def conditional(together: IntArray) -> npt.NDArray[np.float64]:
-    """float64[K, K], P(b | a) from the numbers of masks that hold both; NaN on the diagonal.
-
-    Every class must occur.
-    """
-    chances = together / np.maximum(np.diag(together), 1)[:, None]
-    np.fill_diagonal(chances, np.nan)
-    return chances
+    said = _description(names, lift, together.masks[np.ix_(shown, shown)], row)
+    return Drawing(figure, said)
 
 
 def clustered(together: IntArray) -> IntArray:
@@ -73,18 +67,18 @@ def ordered_by(distance: npt.NDArray[np.float64]) -> IntArray:
 
 
 def _description(
-    names: list[str], chances: npt.NDArray[np.float64], together: IntArray, what: Row
+    names: list[str], lift: npt.NDArray[np.float64], together: IntArray, row: str
 ) -> str:
     text = (
-        f"Matrix of {counted(len(names), 'class')}: among the {what}s with the class of a row, the"
-        " share that has the class of a column too"
+        f"Matrix of {counted(len(names), 'class')}: {row}s with the classes of a row and of a"
+        " column over those expected by chance"
     )
     if len(names) < 2:
         return f"{text}."
-    upper = np.triu(together, 1)
-    row, column = np.unravel_index(int(np.argmax(upper)), upper.shape)
+    upper = np.where(np.triu(np.ones_like(lift), 1) > 0, lift, 0.0)
+    first, second = np.unravel_index(int(np.argmax(upper)), upper.shape)
     never = int((together[np.triu_indices(len(names), 1)] == 0).sum())
     return (
-        f"{text}. {printable(names[row])} and {printable(names[column])} share the most {what}s,"
-        f" {together[row, column]:,}; {counted(never, 'pair')} never meet."
+        f"{text}. {printable(names[first])} and {printable(names[second])} meet most above it,"
+        f" {upper[first, second]:.3g} times; {counted(never, 'pair')} never meet."
     )

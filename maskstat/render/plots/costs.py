@@ -35,9 +35,12 @@ def draw(
     schemes: str | Iterable[str] | None = None,
     order: Order = "frequency",
 ) -> Drawing:
-    """Costs of the constant predictors in nats a labelled pixel, one dot a class and scheme.
+    """What the constant predictors save in nats a labelled pixel, one dot a class and scheme.
 
-    Classes that never occur have no dot: always answering one of them is always wrong.
+    Always answering a class costs what being wrong everywhere costs, less what its own pixels save.
+    That is drawn, on a log axis, where the most frequent class leaves room for the others; the
+    costs themselves are in the description. Classes that never occur have no dot: always answering
+    one of them saves nothing.
 
     Args:
         view: the scan.
@@ -78,20 +81,23 @@ def _dots(
     order: Order,
 ) -> Drawing:
     occurs = histogram.present
-    series = scheme_series(names, [np.where(occurs, price.costs, np.nan) for price in prices])
+    costs = [np.where(occurs, price.costs, np.nan) for price in prices]
+    saved = [np.where(occurs, price.saved, np.nan) for price in prices]
+    series = scheme_series(names, saved)
     rows, note = shown_rows(order_of(histogram.pixels, order))
     width = 250.0 if rows.size > 80 else 340.0
     sheet = row_sheet(
         histogram.catalog,
         rows,
-        (Column("cost of always answering this class\n(nats a labelled pixel)", width),),
+        (Column("saved by always answering this class\n(nats a labelled pixel)", width),),
         legend=series_entries(series),
         note=note,
     )
     shown = np.array([s.values[rows] for s in series])
-    scale = Scale.over(shown[~np.isnan(shown)], width)
+    scale = Scale.over(shown[~np.isnan(shown)], width, log=True)
     draw_series(sheet, series, scale, plain_tick)
-    return Drawing(sheet.figure, _description(histogram.catalog, series))
+    said = scheme_series(names, costs)
+    return Drawing(sheet.figure, _description(histogram.catalog, said))
 
 
 def _description(catalog: ClassCatalog, series: list[Series]) -> str:
@@ -102,6 +108,7 @@ def _description(catalog: ClassCatalog, series: list[Series]) -> str:
         spread = f"{low:.4g} ({cheapest}) to {high:.4g}"
         parts.append(f"{s.label} {spread if high - low > 1e-9 * high else f'{low:.4g} for all'}")
     return (
-        f"What answering every pixel with one of {counted(len(catalog), 'class')} costs, in"
-        f" nats a labelled pixel, by scheme: {'; '.join(parts)}."
+        f"What answering every pixel with one of {counted(len(catalog), 'class')} saves against"
+        " being wrong everywhere. It costs, in nats a labelled pixel, by scheme:"
+        f" {'; '.join(parts)}."
     )

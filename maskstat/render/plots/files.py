@@ -1,4 +1,4 @@
-"""Plots as files and as a part of a page: PNG, PDF and SVG, the same bytes every time.
+"""Plots as files: PNG, PDF and SVG, the same bytes every time.
 
 SVG keeps text as text: it can be searched, read aloud and edited, and its size stays small.
 """
@@ -10,7 +10,7 @@ from io import BytesIO
 from xml.etree import ElementTree
 
 from maskstat.render.plots.drawing import Drawing
-from maskstat.render.plots.style import TOKENS, drawing_style
+from maskstat.render.plots.style import drawing_style
 
 _METADATA: dict[str, dict[str, None]] = {
     "png": {"Software": None},
@@ -27,8 +27,6 @@ _ROOT_STYLE = (
 )
 _DECIMALS = re.compile(r"-?[0-9]+\.[0-9]+")
 _SPACE = re.compile(r"\s+")
-_COLOUR = re.compile("|".join(TOKENS))
-_PIXELS_A_POINT = 4 / 3  # CSS pixels
 _UNROTATED = "rotate(-0 "
 
 
@@ -43,30 +41,6 @@ def encoded(drawing: Drawing, form: str, *, dpi: int = 200) -> bytes:
     root.set("xmlns:xlink", _XLINK)
     text: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
     return text
-
-
-def inline_svg(drawing: Drawing, identity: str) -> str:
-    """An `<svg>` element for an HTML page, which is safe markup whatever the classes are called.
-
-    Its inks are the page's CSS variables `--paper`, `--ink`, ... (see `style.TOKENS`), so that it
-    follows the page into the dark. Identifiers begin with `identity`, so that several fit a page.
-    """
-    root = _parsed(_saved(drawing, "svg", 72))
-    root.set("class", "plot")
-    for name, points in zip(("width", "height"), root.get("viewBox", "").split()[2:], strict=True):
-        root.set(name, f"{float(points) * _PIXELS_A_POINT:.0f}")
-    for element in root.iter():
-        for name in ("href", "clip-path"):
-            value = element.attrib.pop("xlink:href" if name == "href" else name, None)
-            if value is not None:
-                # Images are data URIs, everything else refers to an identifier of this drawing.
-                element.set(name, re.sub(r"^(url\()?#", rf"\1#{identity}-", value))
-        if "id" in element.attrib:
-            element.set("id", f"{identity}-{element.get('id')}")
-        if style := element.get("style"):
-            element.set("style", _COLOUR.sub(lambda m: f"var(--{TOKENS[m[0]]})", style))
-    _describe(root, drawing, identity=identity)
-    return ElementTree.tostring(root, encoding="unicode")
 
 
 def _saved(drawing: Drawing, form: str, dpi: int) -> bytes:

@@ -1,7 +1,6 @@
 """How plots look: inks, class colours, fonts, and names and numbers as they stand on axes.
 
-All inks are theme tokens: a report swaps them for its own, lighter ones on a dark page. The
-series colours are Okabe and Ito's, which people with any colour vision tell apart; every series
+The series colours are Okabe and Ito's, which people with any colour vision tell apart; every series
 has its own marker too.
 """
 
@@ -36,9 +35,20 @@ NEUTRAL = "#8794a3"
 SERIES = (ACCENT, SECOND, "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#7a4fa3", "#8c564b")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 SEQUENTIAL = "cividis"
-TOKENS = {PAPER: "paper", INK: "ink", MUTED: "muted", GRID: "grid", NEUTRAL: "neutral"} | {
-    colour: f"series-{number}" for number, colour in enumerate(SERIES)
-}
+# Blue over white to red in nine steps, ColorBrewer's RdBu: both ends are darker than the middle,
+# and people with any colour vision tell them apart.
+DIVERGING = (
+    (33, 102, 172),
+    (67, 147, 195),
+    (146, 197, 222),
+    (209, 229, 240),
+    (247, 247, 247),
+    (253, 219, 199),
+    (244, 165, 130),
+    (214, 96, 77),
+    (178, 24, 43),
+)
+NEVER = (120, 124, 132)  # two that never meet
 
 ELLIPSIS = "…"
 _EDGE, _LINE = 8.0, 10.0  # of lines above a figure
@@ -207,18 +217,7 @@ def _shortened(name: str, kept: int) -> str:
 
 def class_colours(catalog: ClassCatalog) -> list[str]:
     """A colour a class: its own where the catalogue knows it, otherwise the accent."""
-    return [
-        ACCENT if info.colour is None else _no_token(f"#{info.colour:06x}")
-        for info in catalog.classes
-    ]
-
-
-def _no_token(colour: str) -> str:
-    """A class colour that happens to be a theme token, one step beside it."""
-    if colour not in TOKENS:
-        return colour
-    blue = int(colour[5:], 16)
-    return f"{colour[:5]}{blue - 1 if blue else 1:02x}"
+    return [ACCENT if info.colour is None else f"#{info.colour:06x}" for info in catalog.classes]
 
 
 def percent_tick(fraction: float) -> str:

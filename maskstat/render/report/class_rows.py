@@ -77,7 +77,7 @@ def columns(subject: Subject, axis: svg.ShareAxis, weight: str) -> list[ClassCol
     if "image_pixels" not in known:
         found.append(
             ClassColumn(
-                "there", "Share there", f"of the pixels of {unit}s that contain it", "n lo2"
+                "there", "Share there", f"of the pixels of {unit}s that contain it", "n lo3"
             )
         )
     if subject.profile is not None:

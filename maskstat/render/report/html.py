@@ -21,13 +21,14 @@ from markupsafe import Markup
 from maskstat.errors import Blank, SourceError, spelled
 from maskstat.naming import counted, percent
 from maskstat.render.documents.report import report_document
+from maskstat.render.plots.style import DIVERGING
 from maskstat.render.report import explorer, previews, svg, verdict, wording
 from maskstat.render.report.calls import can_be_typed, scan_call
 from maskstat.render.report.checks import Checks, checks_of, comparable
 from maskstat.render.report.class_cards import MOST_CARDS, class_cards
 from maskstat.render.report.class_rows import DENSE, axis_of, class_rows, columns
 from maskstat.render.report.heat import SEQUENTIAL
-from maskstat.render.report.meetings import DIVERGING, LABELLED, Meeting, meetings
+from maskstat.render.report.meetings import LABELLED, Meeting, meetings
 from maskstat.render.report.pasting import Pasted, pasted
 from maskstat.render.report.prices import loss_strip, scheme_rows, trade_off
 from maskstat.render.report.splits import said_of_splits

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import ParameterError
-from maskstat.render.report.palette_png import Colour, data_uri, palette_png
+from maskstat.render.plots.style import DIVERGING, NEVER
+from maskstat.render.report.palette_png import data_uri, palette_png
 from maskstat.render.report.subject import Subject
 from maskstat.statistics.cooccurrence import CoOccurrence
 
@@ -20,20 +21,7 @@ LEAST_MASKS = 5
 LEAST_EDGES = 200
 _PAIRS = 4
 _FLAT = 0.3  # octaves: nothing to see in a matrix of less
-# Blue to white to red in nine steps, as ColorBrewer's RdBu: both ends differ in lightness from the
-# middle, so the scale is read with any colour vision.
-DIVERGING: tuple[Colour, ...] = (
-    (33, 102, 172),
-    (67, 147, 195),
-    (146, 197, 222),
-    (209, 229, 240),
-    (247, 247, 247),
-    (253, 219, 199),
-    (244, 165, 130),
-    (214, 96, 77),
-    (178, 24, 43),
-)
-_NEVER, _SELF = (120, 124, 132), (150, 154, 160)
+_SELF = (150, 154, 160)
 FloatArray = NDArray[np.float64]
 
 
@@ -141,4 +129,4 @@ def _matrix(ratio: FloatArray, octaves: int) -> str:
     cells = np.clip(np.round(steps) + 4, 0, 8).astype(np.uint8)
     cells[ratio <= 0] = 9
     np.fill_diagonal(cells, 10)
-    return data_uri(palette_png(cells, [*DIVERGING, _NEVER, _SELF]))
+    return data_uri(palette_png(cells, [*DIVERGING, NEVER, _SELF]))
