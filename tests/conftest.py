@@ -31,7 +31,12 @@ settings.load_profile("reproducible")
 
 # Markers of all tests of a file or folder; pyproject.toml says what they mean.
 FILES_OF = {
-    "slow": ["keras", "executors/test_dask_scan.py", "house/test_training_doc.py"],
+    "slow": [
+        "keras",
+        "executors/test_dask_scan.py",
+        "house/test_training_doc.py",
+        "weights/test_interval_coverage.py",
+    ],
     "torch": [
         "torch",
         "arrays/test_device_labels.py",

@@ -148,6 +148,7 @@ class Scan(StoredScan):
                 unlisted=unlisted,
                 source=self.source,
                 components=lambda: self.need_profile(of_all=True).components,
+                sample=lambda: self._contributing,
             )
         return self._signed(table)
 

@@ -247,8 +247,10 @@ def command(
         announce_written(out)
     if json:
         document = table.to_document()
+        columns = {k: v for k, v in document.columns.items() if k not in ("lower", "upper")}
+        bars = {"intervals": None} if table.intervals is None else table.intervals.columns()
         said = {"average_weight": table.average_weight, "notes": [*table.notes, *sample]}
-        print_json({**document.metadata, **document.columns, **said})
+        print_json({**document.metadata, **columns, **bars, **said})
         say_left_out(folder, about)
         return 0
     from maskstat.render.terminal.tables import binary_note, weight_table

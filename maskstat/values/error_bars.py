@@ -7,6 +7,7 @@ drawn at random is a mask, or a group that somebody named, and all errors count 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,13 @@ CONFIDENCE = 0.95
 PRECISION = 0.1
 """What `Intervals.needed` is asked for: an interval of about ±10%."""
 
+FILE_COLUMNS = (
+    "relative_standard_error",
+    "lower",
+    "upper",
+    "seen_in_masks",
+    "seen_in_groups",
+)
 _NORMAL = 1.959963984540054  # the quantile of a normal distribution for 95%
 
 
@@ -77,21 +85,23 @@ class Intervals:
         group_count: int,
         rule: str,
         bounds: tuple[float, float] = (0.0, math.inf),
+        fixed: NDArray[np.bool_] | None = None,
         method: str = "linearised",
     ) -> Intervals:
         """From estimates and their relative standard errors, [K] each.
 
         There is none where either is no positive finite number (0 for an error), where fewer than
         two groups have the class, or where the interval is no finite number. `bounds` are what
-        the true value can't be beyond.
+        no value is beyond, and `fixed` [K] are no estimates: they are what they are.
         """
-        known = (groups >= 2) & (estimates > 0) & np.isfinite(estimates) & np.isfinite(errors)
+        sampled = groups >= 2 if fixed is None else (groups >= 2) | fixed
+        known = sampled & (estimates > 0) & np.isfinite(estimates) & np.isfinite(errors)
         factor = np.full(len(estimates), np.nan)
         with np.errstate(over="ignore"):
-            factor[known] = np.exp(student(groups[known] - 1) * errors[known])
-            upper = np.minimum(estimates * factor, np.maximum(bounds[1], estimates))
-        known &= np.isfinite(upper)
-        lower = np.maximum(estimates / factor, np.minimum(bounds[0], estimates))
+            factor[known] = np.exp(student(np.maximum(groups[known] - 1, 1)) * errors[known])
+            upper = np.clip(estimates * factor, *bounds)
+            known &= np.isfinite(upper)
+            lower = np.clip(estimates / factor, *bounds)
         return cls(
             np.where(known, errors, np.nan),
             np.where(known, lower, np.nan),
@@ -165,20 +175,50 @@ class Intervals:
 
     def columns(self) -> dict[str, list[Any]]:
         """A value a class: `relative_standard_error` and `interval` ([low, high]), or None."""
+        held = self.file_columns()
+        pairs = zip(held["lower"], held["upper"], strict=True)
         return {
-            "relative_standard_error": [
-                value if known else None
-                for value, known in zip(
-                    self.relative_standard_error.tolist(), self.known.tolist(), strict=True
-                )
-            ],
-            "interval": [
-                [low, high] if known else None
-                for low, high, known in zip(
-                    self.lower.tolist(), self.upper.tolist(), self.known.tolist(), strict=True
-                )
-            ],
+            "relative_standard_error": held["relative_standard_error"],
+            "interval": [None if low is None else [low, high] for low, high in pairs],
         }
+
+    def file_columns(self) -> dict[str, list[Any]]:
+        """What files hold of each class, without NaN."""
+        known = self.known.tolist()
+        held: dict[str, list[Any]] = {
+            name: [
+                value if sure else None
+                for value, sure in zip(getattr(self, name).tolist(), known, strict=True)
+            ]
+            for name in FILE_COLUMNS[:3]
+        }
+        return held | {
+            name: getattr(self, name.removeprefix("seen_in_")).tolist() for name in FILE_COLUMNS[3:]
+        }
+
+    @classmethod
+    def from_file(cls, about: Mapping[str, Any], columns: Mapping[str, Sequence[Any]]) -> Intervals:
+        """What `about` and `file_columns` gave. Raises ValueError for anything else."""
+        try:
+            errors, lower, upper = (
+                np.array([math.nan if v in (None, "") else float(v) for v in columns[name]])
+                for name in FILE_COLUMNS[:3]
+            )
+            masks, groups = (
+                np.array([int(v) for v in columns[name]], np.int64) for name in FILE_COLUMNS[3:]
+            )
+            counts = int(about["masks"]), int(about["groups"])
+            rule, method = str(about["group_by"]), str(about["method"])
+            found = cls(errors, lower, upper, masks, groups, *counts, rule, method)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise ValueError("intervals that lack something") from error
+        sure = found.known
+        held = np.stack([errors, lower, upper])
+        if not np.isfinite(held[:, sure]).all() or not np.isnan(held[:, ~sure]).all():
+            raise ValueError("intervals that are no numbers")
+        if (held < 0).any() or (lower > upper).any() or min(masks.min(), groups.min(), *counts) < 0:
+            raise ValueError("intervals that are none")
+        return found
 
 
 def student(degrees: IntArray) -> FloatArray:

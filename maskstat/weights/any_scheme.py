@@ -15,6 +15,7 @@ from maskstat.parameters import check_word, refuse_idle
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import IntArray
+from maskstat.weights.batch_intervals import with_batch_intervals
 from maskstat.weights.batches import Batching
 from maskstat.weights.choices import AVERAGES, Absent, Average, Normalisation, Unlisted
 from maskstat.weights.compute import (
@@ -28,9 +29,10 @@ from maskstat.weights.cost_matrix import read_cost_matrix
 from maskstat.weights.equal_cost import best_effort as most_equal
 from maskstat.weights.equal_cost import linear, relaxations, weight_normalised
 from maskstat.weights.equal_cost_shares import listed
-from maskstat.weights.schemes import SCHEMES, find_scheme
+from maskstat.weights.schemes import SCHEMES, ClassCounts, FloatArray, find_scheme
 from maskstat.weights.schemes import equal_cost as closed_form
 from maskstat.weights.table import WeightTable
+from maskstat.weights.weight_intervals import Sample, with_intervals
 
 EQUAL_COST = "equal-cost"
 DEFAULT_MAX_RATIO = 1000.0
@@ -60,6 +62,7 @@ def weigh(
     unlisted: Unlisted = "refuse",
     source: str | None = None,
     components: Callable[[], IntArray] | None = None,
+    sample: Sample | None = None,
 ) -> WeightTable:
     """Class weights from exact counts; see `maskstat.api.scan.Scan.weights`.
 
@@ -69,8 +72,10 @@ def weigh(
         batching: how its rows come to batches, besides `drop_last`; without, they are masks.
         source: where the counts are from, for the table's provenance.
         components: gives int64[K], connected components, where a scheme is asked to count them.
+        sample: what is drawn at random, for intervals; without, there are none.
     """
-    bound = find_scheme(scheme).bind(parameters or {})
+    chosen = find_scheme(scheme)
+    bound = chosen.bind(parameters or {})
     if scheme != EQUAL_COST:
         refuse_idle(
             {
@@ -84,7 +89,7 @@ def weigh(
             },
             goes_with=argument("scheme", EQUAL_COST),
         )
-        return compute(
+        table = compute(
             histogram,
             scheme,
             parameters=bound,
@@ -94,6 +99,14 @@ def weigh(
             unlisted=unlisted,
             source=source,
             components=components,
+        )
+        policy = resolve_absent(histogram, absent)
+        return with_intervals(
+            table,
+            histogram,
+            lambda counts: chosen.function(counts, **bound),
+            policy=policy,
+            sample=sample,
         )
     asked = check_average(average, batch_size, seed, drop_last=drop_last)
     limit = _limit(asked, best_effort, max_ratio)
@@ -115,13 +128,13 @@ def weigh(
     policy = resolve_absent(histogram, absent)
     counts = present_counts(histogram)
     names = histogram.catalog.names
-    solution = None
+    batching, solution = batching or Batching(), None
     said: dict[str, object] = {"average": asked}
     if asked == "pixel" or batch_size is None:
-        if matrix is None:
-            raw = closed_form(counts)
-        else:
-            raw = linear(histogram.pixels, cost_matrix=matrix, names=names)[histogram.present]
+        formula = closed_form
+        if matrix is not None:
+            formula = _linear(linear(histogram.pixels, cost_matrix=matrix, names=names), histogram)
+        raw = formula(counts)
     else:
         batching = batching_of(batching, drop_last=drop_last)
         said |= {"batch_size": batch_size, "drop_last": batching.drop_last, "seed": seed or 0}
@@ -139,7 +152,7 @@ def weigh(
         raw = solution.weights[histogram.present]
     if matrix is not None:
         said["cost_matrix"] = np.asarray(matrix, np.float64).tolist()
-    return finish(
+    table = finish(
         histogram,
         raw,
         EQUAL_COST,
@@ -151,6 +164,23 @@ def weigh(
         reduction=_REDUCTIONS[asked],
         solution=solution,
     )
+    if solution is None:
+        return with_intervals(table, histogram, formula, policy=policy, sample=sample)
+    if sample is None:
+        return table
+    return with_batch_intervals(table, solution, rows, batching, *sample(), policy=policy)
+
+
+def _linear(weights: FloatArray, histogram: ClassHistogram) -> Callable[[ClassCounts], FloatArray]:
+    """Weights [K] of these counts as a formula of any: each class keeps its share of the loss."""
+    present = histogram.present
+    kept = (weights * histogram.frequency)[present]
+
+    def formula(counts: ClassCounts) -> FloatArray:
+        pixels = counts.pixels.astype(np.float64)
+        return np.asarray(kept * (pixels.sum() / pixels))
+
+    return formula
 
 
 def weigh_all(

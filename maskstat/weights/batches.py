@@ -245,6 +245,26 @@ class MaskRows:
         return whole.astype(np.float64)
 
     @property
+    def replicate_totals(self) -> FloatArray | None:
+        """float64[R, K], by what part the totals of each replicate of the crops differ from all.
+
+        None where there are no two.
+        """
+        count = self.batching.replicates
+        if count < 2:
+            return None
+        turn = np.arange(self.row_count) % self.batching.per_mask % count
+        row = np.repeat(np.arange(self.row_count), np.diff(self.indptr))
+        width = len(self.present)
+        sums = np.bincount(
+            turn[row] * width + self.columns,
+            self.pixels * self.row_chances[row],
+            count * width,
+        ).reshape(count, width)
+        means = sums / np.bincount(turn, self.row_chances, count)[:, None]
+        return np.asarray(means / means.mean(axis=0) - 1)
+
+    @property
     def presence(self) -> IntArray:
         """int64[K], how many rows contain each class."""
         return np.bincount(self.columns, minlength=len(self.present)).astype(np.int64)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from maskstat.errors import (
     AbsentClassError,
@@ -120,12 +121,7 @@ def finish(
             f"scheme {scheme} gives no usable weights under {_spelled(parameters)}",
             remedy="choose milder parameters",
         )
-    weights = np.zeros(len(histogram.catalog))
-    weights[present] = raw
-    if not present.all():
-        weights[~present] = {"zero": 0.0, "one": 1.0, "max": float(raw.max())}[policy]
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        weights = normalise(weights, histogram.frequency, normalize)
+    weights = scaled(raw, present, histogram.frequency, policy, normalize)
     if clip is not None:
         low, high = _checked_clip(clip)
         counted = present | (weights > 0)
@@ -157,6 +153,22 @@ def finish(
         solution,
         known(histogram, "masks"),
     )
+
+
+def scaled(
+    raw: FloatArray,
+    present: NDArray[np.bool_],
+    frequency: FloatArray,
+    policy: Absent,
+    normalize: Normalisation,
+) -> FloatArray:
+    """float64[K]: raw weights [P] with those of absent classes, normalised, before clipping."""
+    weights = np.zeros(len(present))
+    weights[present] = raw
+    if not present.all():
+        weights[~present] = {"zero": 0.0, "one": 1.0, "max": float(raw.max())}[policy]
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        return normalise(weights, frequency, normalize)
 
 
 def present_counts(

@@ -42,9 +42,10 @@ from maskstat.weights.equal_cost_shares import class_name, equal_cost_shares, li
 from maskstat.weights.feasibility import Condition, TightSet, tightest_set
 from maskstat.weights.matrix_scaling import (
     Errors,
+    Linearised,
     Scaling,
+    at_scale,
     parts,
-    relative_errors,
     scale,
     share_errors,
 )
@@ -66,8 +67,9 @@ class EqualCostWeights:
         shares: float64[classes], mean share of each class in a batch's weight.
         costs: float64[classes], cost of answering always with each class. A wrong pixel costs 1
             unless a cost matrix said otherwise.
-        standard_errors: float64[classes], relative standard error of each weight from the
-            drawing of batches and of crops; 0 where every batch of masks was taken.
+        standard_errors: float64[classes], relative standard error of each of these weights from
+            the drawing of batches and of crops; 0 where every batch of masks was taken. What other
+            masks would change is in `WeightTable.intervals`, and mostly larger.
         crop_errors: float64[classes], the part of it that more batches do not lessen, of crops.
         crops: of each mask; 0 where rows of the ledger are masks.
         batch_size: masks in a batch, at most the number of masks.
@@ -86,6 +88,8 @@ class EqualCostWeights:
         max_ratio: the limit that a best effort was given.
         relaxations: what larger batches would allow; looked for by `any_scheme.weigh` where the
             weights are near the border, else empty.
+        follows: how the weights of the classes that occur follow the shares; None for a best
+            effort.
     """
 
     weights: FloatArray
@@ -106,6 +110,7 @@ class EqualCostWeights:
     smallest_batch_size: int | None
     max_ratio: float | None = None
     relaxations: tuple[Relaxation, ...] = ()
+    follows: Linearised | None = None
 
     __repr__ = one_line
 
@@ -259,14 +264,18 @@ def weight_normalised(
         logs = np.log(targets) - np.log(rows.totals)
         none = np.zeros(len(targets), np.int64)
         scaling, batches = Scaling(logs, targets, 0.0, 0, none), drawer.every_batch()
-        errors = Errors.none(len(targets))
+        follows = Linearised.of(batches, scaling)
     elif drawer.enumerable:
         batches = drawer.every_batch()
         scaling = scale(batches, targets)
-        errors = relative_errors(batches, scaling)
+        follows = Linearised.of(batches, scaling)
     else:
-        scaling, batches, errors = _solve_sampled(drawer, targets, stability)
-    return _result(rows, drawer, scaling, batches, errors, targets, cost_matrix)
+        scaling, batches, follows = _solve_sampled(drawer, rows.totals, targets, stability)
+    by_logs, by_totals = at_scale(scaling, rows.totals)
+    moved = rows.replicate_totals
+    errors = follows.errors(by_logs, None if moved is None else moved @ by_totals.T)
+    result = _result(rows, drawer, scaling, batches, errors, targets, cost_matrix)
+    return replace(result, follows=follows)
 
 
 def best_effort(
@@ -400,11 +409,11 @@ def _demand_feasible(
 
 
 def _solve_sampled(
-    drawer: BatchDrawer, targets: FloatArray, stability: float
-) -> tuple[Scaling, Batches, Errors]:
+    drawer: BatchDrawer, totals: FloatArray, targets: FloatArray, stability: float
+) -> tuple[Scaling, Batches, Linearised]:
     """Double the number of batches until the weights are stable or the sample is full."""
     count = drawer.first_count()
-    solved: tuple[Scaling, Batches, Errors] | None = None
+    solved: tuple[Scaling, Batches, Linearised] | None = None
     while True:
         batches = drawer.draw(count)
         table = batches.mixture
@@ -414,8 +423,8 @@ def _solve_sampled(
         if feasibility.violated_by_flow(groups, targets) is None:
             start = solved[0].log_weights if solved else None
             scaling = scale(batches, targets, start)
-            solved = scaling, batches, relative_errors(batches, scaling)
-            if solved[2].drawing.max() <= stability:
+            solved = scaling, batches, Linearised.of(batches, scaling)
+            if solved[2].errors(at_scale(scaling, totals)[0]).drawing.max() <= stability:
                 return solved
         if 2 * table.nnz > LARGEST_SAMPLE:
             break

@@ -305,39 +305,72 @@ def share_errors(batches: Batches, split: BatchParts) -> Errors:
         drawing = np.diag(mean_covariance(batches, split, split.second_moments()))
     else:
         drawing = np.zeros(split.table.shape[1])
-    between = crop_covariance(split)
-    return Errors.of(drawing, None if between is None else np.diag(between))
+    scatter = crop_scatter(split)
+    return Errors.of(drawing, None if scatter is None else between_replicates(scatter))
 
 
-def relative_errors(batches: Batches, scaling: Scaling) -> Errors:
-    """float64[K], standard errors of ln w (relative errors of w).
+@dataclass(frozen=True, slots=True, eq=False)
+class Linearised:
+    """How the weights of a scaling follow small changes of the mean shares.
 
-    The sandwich H^-1 V H^-1 of an estimating equation, V the covariance of the mean share.
-    Weights are taken relative to the geometric mean of their block.
+    Attributes:
+        response: float64[K, K]; d ln w = -response @ d shares, of mean 0 in every block.
+        drawing: float64[K, K], covariance of the shares over repeated draws of the batches.
+        crops: float64[R, K] or None, see `crop_scatter`.
+        blocks: as in `Scaling`.
     """
-    count = len(scaling.log_weights)
-    if count == 1 or (batches.exact and batches.replicates is None):
-        return Errors.none(count)
-    split = parts(batches, np.exp(scaling.log_weights - scaling.log_weights.max()))
-    moments = split.second_moments()
-    hessian = laplacian(moments)
 
-    def sandwich(covariance: FloatArray) -> FloatArray:
-        half = solve_laplacian(hessian, scaling.blocks, covariance)
-        return np.diag(solve_laplacian(hessian, scaling.blocks, half.T))
+    response: FloatArray
+    drawing: FloatArray
+    crops: FloatArray | None
+    blocks: IntArray
 
-    drawing = np.zeros(count)
-    if not batches.exact:
-        drawing = sandwich(mean_covariance(batches, split, moments))
-    between = crop_covariance(split)
-    return Errors.of(drawing, None if between is None else sandwich(between))
+    __repr__ = one_line
+
+    @classmethod
+    def of(cls, batches: Batches, scaling: Scaling) -> Linearised:
+        """At the solution."""
+        count, blocks = len(scaling.log_weights), scaling.blocks
+        none = np.zeros((count, count))
+        if count == 1:
+            return cls(none, none, None, blocks)
+        split = parts(batches, np.exp(scaling.log_weights - scaling.log_weights.max()))
+        moments = split.second_moments()
+        same = blocks[:, None] == blocks
+        centred = np.eye(count) - same / same.sum(axis=1)
+        return cls(
+            solve_laplacian(laplacian(moments), blocks, centred),
+            none if batches.exact else mean_covariance(batches, split, moments),
+            crop_scatter(split),
+            blocks,
+        )
+
+    def errors(self, jacobian: FloatArray, totals: FloatArray | None = None) -> Errors:
+        """Standard errors of what follows ln w by this Jacobian [.., K]: the sandwich formula.
+
+        `totals` [R, ..] is by how much the replicates of the crops move the same besides.
+        """
+        follows = jacobian @ self.response
+        drawing = ((follows @ self.drawing) * follows).sum(axis=1)
+        if self.crops is None:
+            return Errors.of(drawing, None)
+        moved = -self.crops @ follows.T
+        return Errors.of(drawing, between_replicates(moved if totals is None else moved + totals))
 
 
-def crop_covariance(split: BatchParts) -> FloatArray | None:
-    """float64[K, K], covariance of the mean share over repeated sampling of the crops.
+def at_scale(scaling: Scaling, totals: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Jacobians [K, K] of ln w where the average pixel weighs 1: by ln w, and by ln totals."""
+    weighted = totals * np.exp(scaling.log_weights - scaling.log_weights.max())
+    same = scaling.blocks[:, None] == scaling.blocks
+    shares = same * weighted / (same @ weighted)[:, None]
+    by_totals = same * totals / (same @ totals)[:, None] - shares
+    return np.eye(len(weighted)) - shares, by_totals
 
-    From the scatter between replicates, of which every batch belongs to one. None where there are
-    none, or not two of them have batches.
+
+def crop_scatter(split: BatchParts) -> FloatArray | None:
+    """float64[R, K], how the mean shares of R replicates of the crops differ from their mean.
+
+    Every batch belongs to one of them. None where there are none, or not two of them have batches.
     """
     if split.replicates is None:
         return None
@@ -350,8 +383,13 @@ def crop_covariance(split: BatchParts) -> FloatArray | None:
     where = (split.replicates, np.arange(len(split)))
     members = csr_array((split.chances, where), shape=(count, len(split)))
     means = np.asarray((members @ split.table).toarray()) / heavy[:, None]
-    scatter = means - means.mean(axis=0)
-    return np.asarray(scatter.T @ scatter / (count * (count - 1)))
+    return np.asarray(means - means.mean(axis=0))
+
+
+def between_replicates(scatter: FloatArray) -> FloatArray:
+    """float64[..], variance of a mean over replicates [R, ..] that differ so from it."""
+    count = len(scatter)
+    return np.asarray((scatter * scatter).sum(axis=0) / (count * (count - 1)))
 
 
 def mean_covariance(batches: Batches, split: BatchParts, moments: FloatArray) -> FloatArray:

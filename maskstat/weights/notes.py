@@ -9,9 +9,11 @@ import numpy as np
 
 from maskstat.errors import argument
 from maskstat.naming import counted, percent, printable
+from maskstat.showing import cut
 from maskstat.values.readings import reading_of_ignored_0, readings_of_255
 
 if TYPE_CHECKING:
+    from maskstat.values.error_bars import Intervals
     from maskstat.weights.table import WeightTable
 
 FEW_MASKS = 10
@@ -20,6 +22,8 @@ HEAVY = 10.0  # times what the average pixel weighs
 VERY_HEAVY = 1000.0
 LIGHTEST_AVERAGE, HEAVIEST_AVERAGE = 0.1, 10.0
 _MILD = frozenset({"sqrt", "power", "enet", "log", "effective-number"})
+UNSURE = 1.25  # a weight that may as well be so many times larger or smaller
+_SHOWN_UNSURE = 3
 _SHOWN_NAMES = 12
 _SHOWN_MORE = 3
 
@@ -35,6 +39,45 @@ def notes_of(table: WeightTable) -> Iterator[str]:
     linear = table.reduction != "weight-normalised"  # the other mean does not see the scale
     if linear and average > 0 and not LIGHTEST_AVERAGE <= average <= HEAVIEST_AVERAGE:
         yield _off_scale(table, average)
+
+
+def unsure_of(table: WeightTable) -> Iterator[str]:
+    """What is not known: 95% intervals of the least sure weights; nothing where all are sure."""
+    bars = table.intervals
+    if bars is None or not bars.method.startswith("linear") or bars.group_count < 2:
+        yield f"How sure the weights are is unknown: {_unknowable(bars)}"
+        return
+    occurs = table.pixels > 0
+    alone = [int(k) for k in np.flatnonzero(occurs & ~bars.known)]
+    width = np.where(bars.known, bars.upper, 1.0) / np.where(bars.known, bars.lower, 1.0)
+    order = np.argsort(-width, kind="stable")
+    wide = [int(k) for k in order if width[k] >= UNSURE**2]
+    if not alone and not wide:
+        return
+    shown = wide[: _SHOWN_UNSURE - bool(alone)]
+    of = f" of {len(wide):,} unsure weights" if len(wide) > len(shown) else " weights"
+    by = "" if bars.unit == "mask" else f" by {cut(repr(bars.rule))}"
+    yield f"Least sure{of}, with 95% intervals from {counted(bars.group_count, bars.unit)}{by}:"
+    if alone:
+        names = _listed([table.names[k] for k in alone], _SHOWN_MORE)
+        yield f"  {names}: in one {bars.unit} only, so nobody knows"
+    for k in shown:
+        interval = f"{_short(bars.lower[k])} to {_short(bars.upper[k])}"
+        weight = _short(float(table.weights[k]))
+        yield f"  {cut(table.names[k])} {weight} ({interval}): {bars.seen_in(k)}"
+
+
+def _short(weight: float) -> str:
+    """Three digits; large ones in full."""
+    return f"{float(f'{weight:.3g}'):,.0f}" if 1000 <= weight < 1e9 else f"{weight:.3g}"
+
+
+def _unknowable(bars: Intervals | None) -> str:
+    if bars is None:
+        return "counts were given, no masks"
+    if bars.group_count < 2:
+        return f"there is one {bars.unit} only"
+    return bars.method.removeprefix("unknown: ")
 
 
 def _absent(table: WeightTable) -> str:

@@ -17,10 +17,11 @@ from maskstat.frames import data_frame
 from maskstat.naming import counted, printable
 from maskstat.showing import cut, html, one_line, span
 from maskstat.values.amounts import in_proportion
+from maskstat.values.error_bars import Intervals
 from maskstat.values.histogram import Unit
 from maskstat.values.sums import LARGEST, total
 from maskstat.values.tally import IntArray
-from maskstat.weights.notes import notes_of
+from maskstat.weights.notes import notes_of, unsure_of
 from maskstat.weights.schemes import FloatArray
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class WeightTable(Mapping[str, float]):
         solution: of equal cost under PyTorch's mean, how it was found and how far to trust it;
             None for all others, and where it comes from a file.
         masks: int64[K], masks with each class; None where unknown, and where it comes from a file.
+        intervals: 95% intervals of the weights, where masks or groups of them are the sample; None
+            where only counts are known, and of numbers without provenance.
 
     A mapping: `weights["road"]` is the weight of one class, `dict(weights)` are all by name, and
     `numpy.asarray(weights)` is float64[K].
@@ -72,6 +75,7 @@ class WeightTable(Mapping[str, float]):
     unit: Unit = "pixels"
     solution: EqualCostWeights | None = field(default=None, repr=False)
     masks: IntArray | None = field(default=None, repr=False)
+    intervals: Intervals | None = field(default=None, repr=False)
     _index: Mapping[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -81,6 +85,8 @@ class WeightTable(Mapping[str, float]):
             raise ValueError("names and masks must be equally long")
         if not np.isfinite(self.weights).all() or (self.weights < 0).any():
             raise ValueError("weights must be finite and not negative")
+        if self.intervals is not None and len(self.intervals) != len(self.names):
+            raise ValueError("names and intervals must be equally long")
         total(self.pixels)
         for array in (self.weights, self.pixels):
             array.flags.writeable = False
@@ -145,6 +151,14 @@ class WeightTable(Mapping[str, float]):
         """
         return tuple(map(spelled, notes_of(self)))
 
+    @property
+    def unsure(self) -> tuple[str, ...]:
+        """What is not known, some lines: the least sure weights with their 95% intervals.
+
+        Nothing where all are sure to a quarter of what they are.
+        """
+        return tuple(unsure_of(self))
+
     def save(self, path: str | Path, layout: Layout = "full") -> Path:
         """Write to a file whose suffix decides the format, atomically; numbers round-trip exactly.
 
@@ -188,6 +202,9 @@ class WeightTable(Mapping[str, float]):
             self.unit: self._amounts.tolist(),
             "weights": self.weights.tolist(),
         }
+        if self.intervals is not None:
+            metadata["intervals"] = self.intervals.about()
+            columns |= self.intervals.file_columns()
         return Document(metadata, columns, values="weights")
 
     @classmethod
@@ -231,6 +248,7 @@ class WeightTable(Mapping[str, float]):
             _clip(metadata.get("clip")),
             _mapping(metadata.get("provenance")),
             unit,
+            intervals=_intervals(metadata.get("intervals"), columns, len(weights)),
         )
 
 
@@ -279,6 +297,20 @@ def _clip(bounds: object) -> tuple[float, float] | None:
     if not 0 <= low <= high < math.inf:
         raise FileFormatError("holds bounds of clipping that are no range of weights")
     return low, high
+
+
+def _intervals(
+    about: object, columns: Mapping[str, Sequence[object]], length: int
+) -> Intervals | None:
+    if not isinstance(about, Mapping):  # a file of an older version, or of counts
+        return None
+    try:
+        found = Intervals.from_file(about, columns)
+    except ValueError as error:
+        raise FileFormatError(f"holds {error}") from error
+    if len(found) != length:
+        raise FileFormatError("holds intervals that do not fit its weights")
+    return found
 
 
 def _counts(column: Sequence[object] | None, length: int) -> list[int]:

@@ -52,4 +52,14 @@ def from_object(content: object, values: str) -> Document:
     return Document(metadata, columns, values)
 
 
-_COLUMNS = {"classes", "masks", "pixels", "shares"}
+_COLUMNS = {
+    "classes",
+    "masks",
+    "pixels",
+    "shares",
+    "relative_standard_error",
+    "lower",
+    "upper",
+    "seen_in_masks",
+    "seen_in_groups",
+}

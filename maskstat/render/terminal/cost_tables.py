@@ -153,7 +153,7 @@ def _solution_lines(solution: EqualCostWeights, names: Sequence[str]) -> Iterabl
         if solution.crops:
             crops = f"sampling {counted(solution.crops, 'crop')} of each mask"
             whence = f"{crops} and {whence}" if whence else crops
-        yield f"Standard error of the {what} from {whence}: at most {percent(error)}"
+        yield (f"Standard error of the {what} from {whence} alone: at most {percent(error)}")
         if needed is not None:
             yield (
                 "That is more than 1%: the answer depends on the crops that were sampled; about"

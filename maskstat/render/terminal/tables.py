@@ -454,6 +454,7 @@ def swatch_of(colour: str | None) -> str | Text:
 def _weight_notes(weights: WeightTable) -> Iterable[str]:
     parameters = ", ".join(f"{name} {value}" for name, value in weights.parameters.items())
     average = weights.average_weight
+    yield from weights.unsure
     yield (
         f"Scheme {weights.scheme}{f' ({parameters})' if parameters else ''},"
         f" normalisation {weights.normalisation}"
