@@ -125,7 +125,7 @@ def test_counts_that_were_given_have_none() -> None:
     assert list(interval_lines(document)) == []
     table = class_table(document["classes"], None, intervals=document["intervals"])
     assert "95%\ninterval" not in [column.heading for column in table.columns]
-    for kind in ("classes", "rank"):
+    for kind in ("classes", "rank", "weights"):
         drawing = draw(kind, [from_counts({"a": 3, "b": 5})])
         assert "95%" not in drawing.description.replace("95% of the pixels", "")
         assert whisker_ends(drawing, 0, 1) == []
@@ -243,10 +243,31 @@ def test_whiskers_of_several_scans_are_those_of_each(rule: str) -> None:
     assert ("groups)" in str([t.get_text() for t in drawing.figure.texts])) == (rule != "mask")
 
 
+@pytest.mark.parametrize("schemes", [None, ("sqrt", "uniform")])
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("count", COUNTS)
+def test_whiskers_of_weights_are_those_of_the_first_scheme(
+    count: int, rule: str, schemes: tuple[str, ...] | None
+) -> None:
+    scan = stored(catalog_of(names_of(count)), 40, absent=(1,)).grouped(rule)
+    drawing = scan.plot("weights", schemes=schemes)
+    assert_tidy(drawing, f"{count} {rule}")
+    first = "equal-cost" if schemes is None else schemes[0]
+    right = scan.weights(first, normalize="pixel", absent="one").intervals
+    assert right is not None
+    order = np.argsort(-scan.histogram.pixels, kind="stable")
+    blocks = np.array_split(order, 1 if count <= 80 else 2)
+    found = whisker_ends(drawing, 0, 1)
+    for rows, (ends,), axes in at_least_one(zip(blocks, found, drawing.figure.axes, strict=True)):
+        assert_whiskers(ends, rows, right, axes, axis_reader(axes, from_number, log=True))
+    sample = "40 masks" if rule == "mask" else f"{len(scan.groups)} groups"
+    assert f"Lines with caps: 95% interval, {sample}, of {first}." in drawing.description
+
+
 def test_one_mask_says_nothing_of_how_sure_it_is() -> None:
     """So there are no lines, and no words of any."""
     view = view_of(5, masks=1)
-    for kind in at_least_one(["classes", "rank"]):
+    for kind in at_least_one(["classes", "rank", "weights"]):
         drawing = draw(kind, [view])
         assert not any(ends.size for sets in whisker_ends(drawing, 0, 1) for ends in sets)
         assert "95% interval" not in drawing.description

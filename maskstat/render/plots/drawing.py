@@ -49,6 +49,10 @@ class ScanView(Protocol):
     def intervals(self) -> Intervals:
         """Of the frequencies. Raises UnknownCountsError where counts were given."""
 
+    @property
+    def _contributing(self) -> tuple[Contributions, MaskGroups]:
+        """What each mask adds to the totals, and the groups of masks. Raises alike."""
+
     def need_profile(self) -> PixelProfile:
         """`profile`. Raises ProfileError, which says what to do, where there is none."""
 
@@ -69,9 +73,14 @@ class View:
 
     @property
     def intervals(self) -> Intervals:
-        """Of the frequencies; each mask is a group of its own."""
+        """Of the frequencies."""
+        return frequency_intervals(*self._contributing)
+
+    @property
+    def _contributing(self) -> tuple[Contributions, MaskGroups]:
+        """Each mask is a group of its own."""
         masks = MaskGroups.of_labels("mask", [str(n) for n in range(len(self.ledger))])
-        return frequency_intervals(Contributions.of(self.ledger), masks)
+        return Contributions.of(self.ledger), masks
 
     def need_profile(self) -> PixelProfile:
         """The profile. Raises ProfileError where none was given."""
