@@ -210,7 +210,7 @@ def _facts_line(subject: Subject) -> str:
     parts = []
     if document["masks"] is not None:
         parts.append(counted(document["masks"], subject.unit))
-    if sizes := document["sizes"]:
+    if (sizes := document["sizes"]) and subject.unit == "mask":
         first = f"{sizes[0]['width']:,} × {sizes[0]['height']:,}"
         parts.append(first if len(sizes) == 1 else f"{len(sizes):,} sizes, most {first}")
     total, labelled = document["total_pixels"], document["labelled_pixels"]

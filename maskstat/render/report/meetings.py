@@ -16,7 +16,7 @@ from maskstat.render.report.subject import Subject
 from maskstat.statistics.cooccurrence import CoOccurrence
 
 MOST = 60  # classes of a matrix
-LABELLED = 24
+LABELLED = 34
 LEAST_MASKS = 5
 LEAST_EDGES = 200
 _PAIRS = 4

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
 from maskstat.naming import percent, printable
+from maskstat.statistics.random_splits import SIGNIFICANT
 
 _OCTAVES = 3
 _SHOWN = 100
@@ -47,11 +48,17 @@ def split_rows(comparison: Mapping[str, Any]) -> list[SplitRow]:
                 printable(row["name"]),
                 (percent(one), percent(other)),
                 _diverging(_OCTAVES if not one else -_OCTAVES if not ratio else math.log2(ratio)),
-                "new" if not one else "gone" if ratio is None else f"{ratio:.2g}×",
+                ("new" if not one else "gone" if ratio is None else f"{ratio:.2g}×")
+                + ("*" if _beyond_chance(row) else ""),
                 tuple(percent(split["presence"]) for split in row["splits"]),  # type: ignore[arg-type]
             )
         )
     return rows
+
+
+def _beyond_chance(row: Mapping[str, Any]) -> bool:
+    tests = (row["pairs"][0][kind]["adjusted_p"] for kind in ("frequency", "presence"))
+    return any(p <= SIGNIFICANT for p in tests)
 
 
 def _diverging(octaves: float) -> Markup:
@@ -66,37 +73,41 @@ def _diverging(octaves: float) -> Markup:
 
 
 def split_numbers(comparison: Mapping[str, Any]) -> list[SplitNumber]:
-    """How different the two are."""
+    """How different the two are, and how different random splits of the same masks are."""
     pair = comparison["pairs"][0]
     leaked = "pixel for pixel; files were compared"
     if comparison["unconfirmed"]:
         leaked = f"{len(comparison['unconfirmed']):,} more could not be compared"
-    return [
+    found = [
+        SplitNumber("Jensen–Shannon distance", f"{pair['js']:.3f}", _by_chance(pair, "js")),
         SplitNumber(
-            "Jensen–Shannon distance", f"{pair['js']:.3f}", "0 the same, 1 nothing in common"
+            "presence, largest V", f"{pair['cramers-v']:.2f}", _by_chance(pair, "cramers-v")
         ),
-        SplitNumber("stability index", f"{pair['psi']:.3f}", "by custom a shift above 0.25"),
-        SplitNumber("presence, largest V", f"{pair['cramers-v']:.2f}", "0 no, 1 full association"),
         SplitNumber("masks in both", f"{pair['leakage']:,}", leaked),
     ]
+    if (rule := pair["chance"]["group_by"]) != "mask":
+        shared = len(pair["chance"]["shared_groups"])
+        found.append(SplitNumber("groups in both", f"{shared:,}", f"by {printable(rule)}"))
+    return found
 
 
-def split_sentence(comparison: Mapping[str, Any]) -> str:
-    """What to know first."""
-    pair, (first, second) = comparison["pairs"][0], comparison["splits"]
-    names = f"{printable(first['scan'])} and {printable(second['scan'])}"
-    degree = (
-        "much alike"
-        if pair["psi"] < 0.1
-        else "moderately different"
-        if pair["psi"] < 0.25
-        else "clearly different"
+def _by_chance(pair: Mapping[str, Any], metric: str) -> str:
+    """What random splits have of it; nothing where there is no other split than this one."""
+    null = pair["chance"]["metrics"].get(metric)
+    if null is None or pair["chance"]["random_splits"] == 1:
+        return "0 is the same, 1 is nothing in common"
+    p = "<0.0001" if null["p_value"] < 1e-4 else f"{null['p_value']:.2g}"
+    return f"95% of random splits have at most {null['usual']:.2g}; p {p}"
+
+
+def split_note(comparison: Mapping[str, Any]) -> str:
+    """What the stars are, and what is dealt out at random."""
+    rule = comparison["pairs"][0]["chance"]["group_by"]
+    dealt = "masks, as if each were drawn by itself" if rule == "mask" else "groups"
+    return (
+        f"*: more than chance, by pixels or in masks (random splits of {dealt}; adjusted p below"
+        f" {SIGNIFICANT:g})."
     )
-    text = f"The class mixes of {names} are {degree} (stability index {pair['psi']:.2f})"
-    only: Sequence[str] = [*pair["only_first"], *pair["only_second"]]
-    if only:
-        text += f"; {len(only):,} of the classes occur in one of them only"
-    return f"{text}. Frames of one video depend on each other: effects say more than tests."
 
 
 def said_of_splits(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,6 +119,7 @@ def said_of_splits(document: Mapping[str, Any]) -> dict[str, Any]:
         "comparison": comparison,
         "split_rows": split_rows(comparison),
         "split_numbers": split_numbers(comparison),
-        "split_sentence": split_sentence(comparison),
+        "split_verdict": printable(comparison["verdict"]),
+        "split_note": split_note(comparison),
         "split_names": [printable(one["scan"]) for one in comparison["splits"]],
     }

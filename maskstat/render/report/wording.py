@@ -331,6 +331,8 @@ def _record(record: Mapping[str, Any]) -> str:
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_plain, value))
     return f"{value:.3g}" if isinstance(value, float) else printable(str(value))
 
 
