@@ -70,7 +70,9 @@ def columns(subject: Subject, axis: svg.ShareAxis, weight: str) -> list[ClassCol
         found.append(ClassColumn("pixels", "Pixels", "labelled pixels", "n lo2"))
     if "masks" not in known:
         found.append(
-            ClassColumn("masks", f"{unit.capitalize()}s", f"{unit}s that contain the class")
+            ClassColumn(
+                "masks", f"{unit.capitalize()}s", f"{unit}s that contain the class", "n masks"
+            )
         )
         if "mask_count" not in known:
             found.append(ClassColumn("presence", "", f"share of the {unit}s that contain it", "d2"))
