@@ -30,7 +30,13 @@ from maskstat.weights.choices import Absent
 from maskstat.weights.equal_cost import EqualCostWeights
 from maskstat.weights.schemes import FloatArray
 from maskstat.weights.table import WeightTable
-from maskstat.weights.weight_intervals import MOST_WORK, derivatives, finished, log_weights
+from maskstat.weights.weight_intervals import (
+    TOO_MUCH,
+    derivatives,
+    finished,
+    log_weights,
+    too_much,
+)
 
 MOST_RESTS = 256
 _RESTS_WORK = 1 << 24  # rows times rests
@@ -62,17 +68,17 @@ def with_batch_intervals(
     if follows is None:
         method = "unknown: a best effort follows no formula"
         return finished(table, contributions, groups, table.pixels > 0, nothing, nothing, method)
-    if ledger.pixels.size * classes > MOST_WORK or occurs.size != classes:
-        method = "unknown: too many masks times classes"
-        return finished(table, contributions, groups, table.pixels > 0, nothing, nothing, method)
+    if too_much(ledger.pixels.size, classes) or occurs.size != classes:
+        return finished(table, contributions, groups, table.pixels > 0, nothing, nothing, TOO_MUCH)
     rows = _Rows.of(ledger, batching, present)
     totals = rows.totals
-    same = follows.blocks[:, None] == follows.blocks
+    blocks = follows.blocks
 
     def printed(features: FloatArray) -> FloatArray:
         logs, pixels = features[:classes], np.exp(features[classes:])
         weights = np.exp(logs - logs.max())
-        raw = weights * (same @ pixels) / (same @ (pixels * weights))
+        scale = np.bincount(blocks, pixels) / np.bincount(blocks, pixels * weights)
+        raw = weights * scale[blocks]
         return log_weights(table, present, raw, pixels, policy)
 
     start = np.log(np.concatenate([solution.weights[present], totals]))

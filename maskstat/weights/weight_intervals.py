@@ -33,8 +33,13 @@ from maskstat.weights.table import WeightTable
 Sample = Callable[[], tuple[Contributions, MaskGroups]]
 """Gives what each mask adds to the totals, and which masks belong together."""
 
-MOST_WORK = 1 << 33
-"""Entries times classes: about ten seconds. Beyond that weights have no intervals."""
+MOST_WORK, MOST_CLASSES = 1 << 33, 2048
+"""Entries times classes (some ten seconds), and classes, whose square is held in memory.
+
+Beyond that weights have no intervals.
+"""
+
+TOO_MUCH = "unknown: there are too many classes, or masks with so many"
 
 _STEP = 1e-5  # of a logarithm: central differences are then exact to about ten digits
 _BLOCK_ENTRIES = 1 << 22
@@ -67,8 +72,8 @@ def with_intervals(
         return table
     present = histogram.present
     classes = int(present.sum())
-    if contributions.classes.size * classes > MOST_WORK:
-        return _without(table, contributions, groups, "unknown: too many masks times classes")
+    if too_much(contributions.classes.size, classes):
+        return _without(table, contributions, groups, TOO_MUCH)
     totals = np.concatenate([getattr(histogram, total)[present] for total in TOTALS])
 
     def printed(logs: FloatArray) -> FloatArray:
@@ -87,6 +92,11 @@ def with_intervals(
     ]
     variances = _scatter(_followed(parts, jacobian), len(groups), classes)
     return finished(table, contributions, groups, present, printed(start), np.sqrt(variances))
+
+
+def too_much(entries: int, classes: int) -> bool:
+    """Whether so many entries of so many classes that occur are beyond what is worked out."""
+    return classes > MOST_CLASSES or entries * classes > MOST_WORK
 
 
 def log_weights(

@@ -213,6 +213,16 @@ def test_what_has_no_interval_says_why():
     assert parts.unsure == ("How sure the weights are is unknown: not counted mask by mask",)
 
 
+def test_many_classes_have_weights_and_no_intervals():
+    """The square of 65,536 classes would be 32 GiB."""
+    table = np.ones((2, 1 << 16), np.int64)
+    found = weighed(ledger_of(table), np.arange(2))
+    assert not found.intervals.known.any() and found.weights[0] == 1
+    assert found.unsure == (
+        "How sure the weights are is unknown: there are too many classes, or masks with so many",
+    )
+
+
 def test_crops_of_a_mask_are_one_mask():
     """With every crop the mask itself, crops say what masks say, however many."""
     table, of = table_of(60), np.arange(60) // 2
