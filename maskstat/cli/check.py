@@ -8,19 +8,15 @@ from typing import Annotated
 
 import typer
 
-from maskstat.cli.next_commands import other_split, reads_along, say_next, with_options
+from maskstat.cli.next_commands import other_split, reads_along, say_next
 from maskstat.cli.options import (
-    ClassesOption,
-    Database,
     GroupByOption,
-    IgnoreOption,
     JsonOption,
-    ScanName,
+    WhichScan,
     announce_scan,
     output,
     print_json,
     stored_names,
-    stored_scan,
 )
 from maskstat.cli.values import file, whole
 
@@ -31,10 +27,8 @@ EXAMPLES = (
 
 
 def command(
-    scan: ScanName = None,
-    db: Database = None,
-    classes: ClassesOption = None,
-    ignore: IgnoreOption = None,
+    *,
+    which: WhichScan,
     group_by: GroupByOption = None,
     against: Annotated[
         list[str] | None,
@@ -102,7 +96,7 @@ def command(
 
     words = [word.strip() for item in fail_on or () for word in item.split(",")]
     chosen_kinds(words)  # a wrong one is said before anything is looked at
-    with stored_scan(db, scan, classes, ignore, group_by=group_by) as chosen:
+    with which.open(group_by=group_by) as chosen:
         found = chosen.check(
             against=against or (),
             images=images,
@@ -122,8 +116,8 @@ def command(
         listing = ", ".join(f"{f.kind} ({counted(f.count, KINDS[f.kind].noun)})" for f in failing)
         raise MaskstatError(f"found {listing}", parameter="fail_on")
     if reads_along() and not json:
-        about = with_options(db, scan, classes, ignore, group_by)
-        other = None if against else other_split(db, chosen)
+        about = which.words(group_by)
+        other = None if against else other_split(which.db, chosen)
         say_next(
             f"maskstat check{about} --against {shlex.quote(other)}"
             if other is not None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maskstat.cli.next_commands import say_next, with_options
+from maskstat.cli.next_commands import say_next
 from maskstat.cli.options import (
     AllOption,
     ClassesOption,
@@ -15,11 +15,12 @@ from maskstat.cli.options import (
     GroupByOption,
     IgnoreOption,
     JsonOption,
+    WhichScan,
     output,
     print_json,
     rows_of,
     stored_names,
-    stored_scan,
+    with_options,
 )
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def command(
     least = _limits(fail_below or [], "fail_below")
     check_limits(largest)  # a wrong one is said before anything is looked at
     check_p_limits(least)
-    with stored_scan(db, scans[0], None, None) as first:
+    with WhichScan(scans[0], db).open() as first:
         comparison = first.compare(
             *scans[1:], classes=classes, ignore=ignore or (), group_by=group_by
         )

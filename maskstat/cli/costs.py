@@ -12,24 +12,17 @@ from maskstat.cli.next_commands import (
     reads_along,
     say_left_out,
     say_next,
-    with_options,
 )
 from maskstat.cli.options import (
     AllOption,
     AllowIncomplete,
-    AverageOption,
-    BatchSize,
-    ClassesOption,
-    Confidence,
+    Averaging,
     CountsOption,
-    Database,
-    IgnoreOption,
     JsonOption,
     OrderOption,
     ReduceZeroLabelOption,
-    ScanName,
-    Seed,
     UnitOption,
+    WhichScan,
     announce_scan,
     announce_written,
     counted_scan,
@@ -43,13 +36,7 @@ from maskstat.cli.options import (
     typed,
 )
 from maskstat.cli.recipes import (
-    AskedRecipe,
-    CatMaxRatio,
-    CropOption,
-    DropLast,
-    RecipeOption,
-    SamplerOption,
-    ScaleOption,
+    AskedLoader,
 )
 from maskstat.cli.values import file
 
@@ -60,6 +47,7 @@ EXAMPLES = (
 
 
 def command(
+    *,
     weights: Annotated[
         Path | None,
         typer.Option(
@@ -74,22 +62,11 @@ def command(
             help="Weights of this scheme instead. Default: equal-cost.",
         ),
     ] = None,
-    average: AverageOption = None,
-    batch_size: BatchSize = None,
-    drop_last: DropLast = False,
-    confidence: Confidence = None,
-    seed: Seed = None,
+    averaging: Averaging,
     allow_incomplete: AllowIncomplete = False,
     out: Annotated[Path | None, output_file("Draw them: .png, .svg or .pdf.")] = None,
-    recipe: RecipeOption = None,
-    crop: CropOption = None,
-    scale: ScaleOption = None,
-    cat_max_ratio: CatMaxRatio = None,
-    sampler: SamplerOption = None,
-    scan: ScanName = None,
-    db: Database = None,
-    classes: ClassesOption = None,
-    ignore: IgnoreOption = None,
+    asked: AskedLoader,
+    which: WhichScan,
     reduce_zero_label: ReduceZeroLabelOption = False,
     counts: CountsOption = None,
     unit: UnitOption = None,
@@ -107,14 +84,13 @@ def command(
     rows = rows_of(order, all_classes, json=json)
     if out is not None:
         check_path(out)
-    folder = counted_scan(
-        counts, unit, db, scan, classes, ignore, allow_incomplete, reduce_zero_label
-    )
-    about = with_options(db, scan, classes, ignore)
-    asked = AskedRecipe(recipe, crop, scale, cat_max_ratio, sampler)
+    folder = counted_scan(counts, unit, which, allow_incomplete, reduce_zero_label)
+    about = which.words()
     reads = reads_along() and not json
     of_equal_cost = scheme in {None, "equal-cost"}
-    same_weights = of_equal_cost or (average, batch_size, seed) == (None, None, None)
+    same_weights = of_equal_cost or averaging == Averaging(
+        drop_last=averaging.drop_last, predictor_confidence=averaging.predictor_confidence
+    )
     with folder, offering_commands():
         chosen = asked.seen(
             folder,
@@ -125,11 +101,7 @@ def command(
         costs = chosen.costs(
             weights,
             scheme=scheme,
-            average=average,
-            batch_size=batch_size,
-            drop_last=drop_last,
-            seed=seed,
-            predictor_confidence=confidence,
+            **vars(averaging),
             allow_incomplete=allow_incomplete,
         )
     if out is not None:
@@ -142,7 +114,7 @@ def command(
 
         announce_scan(chosen)
         output().print(cost_table(costs.to_document(), rows))
-        if offered and out is None and confidence is None:
+        if offered and out is None and averaging.predictor_confidence is None:
             say_next(f"{typed(command='weights')} -o weights.json")
     say_left_out(folder, about)
     return 0

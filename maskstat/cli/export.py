@@ -7,16 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 from maskstat.cli.options import (
-    ClassesOption,
-    Database,
-    IgnoreOption,
     ReduceZeroLabelOption,
-    ScanName,
+    WhichScan,
     announce_scan,
     announce_written,
     choice,
     output_file,
-    stored_scan,
 )
 from maskstat.cli.reading import NearestColourOption
 from maskstat.files.mask_tables.mask_table import FORMATS, LAYOUTS, TableFormat, TableLayout
@@ -31,6 +27,7 @@ EXAMPLES = (
 
 
 def command(
+    *,
     out: Annotated[
         Path | None,
         output_file("Write to .parquet or .csv; without, or with -, CSV goes to stdout."),
@@ -47,10 +44,7 @@ def command(
             help="wide: a row a mask, a column a class; long: a row for every class of a mask.",
         ),
     ] = "wide",
-    scan: ScanName = None,
-    db: Database = None,
-    classes: ClassesOption = None,
-    ignore: IgnoreOption = None,
+    which: WhichScan,
     nearest_colour: NearestColourOption = None,
     reduce_zero_label: ReduceZeroLabelOption = False,
 ) -> int:
@@ -60,7 +54,7 @@ def command(
     that are ignored or unlisted; the long one leaves out zeros.
     """
     to_stdout = out is None or str(out) == _STDOUT
-    with stored_scan(db, scan, classes, ignore, nearest_colour, reduce_zero_label) as chosen:
+    with which.open(nearest_colour=nearest_colour, reduce_zero_label=reduce_zero_label) as chosen:
         if out is None or to_stdout:
             sys.stdout.flush()
             chosen.export(sys.stdout.buffer, layout=layout, format=format)

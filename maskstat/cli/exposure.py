@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from maskstat.cli.next_commands import say_next, with_options
+from maskstat.cli.next_commands import say_next
 from maskstat.cli.options import (
     AllOption,
     AllowIncomplete,
-    ClassesOption,
-    Database,
-    IgnoreOption,
+    DropLast,
     JsonOption,
     ReduceZeroLabelOption,
-    ScanName,
+    WhichScan,
     announce_scan,
     choice,
     offering_commands,
     output,
     print_json,
     rows_of,
-    stored_scan,
 )
 from maskstat.cli.progress import progress_bar
+from maskstat.cli.reading import Running
 from maskstat.cli.recipes import (
-    AskedRecipe,
-    CatMaxRatio,
-    CropOption,
-    DropLast,
+    AskedLoader,
     PresenceOption,
-    RecipeOption,
-    SamplerOption,
-    ScaleOption,
 )
-from maskstat.cli.values import name, whole
-from maskstat.executors.choices import EXECUTORS, ExecutorName
+from maskstat.cli.values import whole
 from maskstat.weights.choices import UNLISTED, Unlisted
 
 EXAMPLES = (
@@ -46,11 +37,8 @@ EXAMPLES = (
 
 
 def command(
-    recipe: RecipeOption = None,
-    crop: CropOption = None,
-    scale: ScaleOption = None,
-    cat_max_ratio: CatMaxRatio = None,
-    sampler: SamplerOption = None,
+    *,
+    asked: AskedLoader,
     batch_size: Annotated[
         int | None,
         typer.Option("--batch-size", metavar="S", parser=whole(1), help="Crops in a batch."),
@@ -75,26 +63,12 @@ def command(
             "exact ones. For masks of one size.",
         ),
     ] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", metavar="N", parser=whole(1), help="Threads or processes."),
-    ] = None,
-    executor: Annotated[
-        ExecutorName,
-        choice("--executor", known=EXECUTORS, help="Where masks are decoded, as in 'scan'."),
-    ] = "threads",
-    scheduler: Annotated[
-        str | None,
-        typer.Option("--scheduler", metavar="ADDRESS", parser=name, help="As in 'scan'."),
-    ] = None,
+    running: Running,
     unlisted: Annotated[
         Unlisted, choice("--unlisted", known=UNLISTED, help="Values nobody explained.")
     ] = "refuse",
     allow_incomplete: AllowIncomplete = False,
-    scan: ScanName = None,
-    db: Database = None,
-    classes: ClassesOption = None,
-    ignore: IgnoreOption = None,
+    which: WhichScan,
     reduce_zero_label: ReduceZeroLabelOption = False,
     all_classes: AllOption = False,
     json: JsonOption = False,
@@ -107,17 +81,10 @@ def command(
     """
     rows = rows_of(None, all_classes, json=json)
     with (
-        stored_scan(db, scan, classes, ignore, None, reduce_zero_label) as folder,
+        which.open(reduce_zero_label=reduce_zero_label) as folder,
         offering_commands(),
     ):
-        asked: dict[str, Any] = {
-            "recipe": recipe,
-            "crop": crop,
-            "scale": scale,
-            "cat_max_ratio": cat_max_ratio,
-            "unlisted": unlisted,
-            "allow_incomplete": allow_incomplete,
-        }
+        given = {**vars(asked), "unlisted": unlisted, "allow_incomplete": allow_incomplete}
         if approximate:
             from maskstat.parameters import refuse_idle
             from maskstat.render.documents.exposure import approximate_document
@@ -125,27 +92,23 @@ def command(
             idle: dict[str, object] = {
                 "batch_size": batch_size,
                 "drop_last": drop_last,
-                "sampler": sampler,
+                "sampler": given.pop("sampler"),
                 "crops": crops,
                 "presence": presence,
-                "workers": workers,
-                "executor": executor != "threads",
-                "scheduler": scheduler,
+                **vars(running),
+                "executor": running.executor != "threads",
             }
             refuse_idle(idle, goes_with="exact shares, without --approximate")
-            document = approximate_document(folder, folder.approximate_exposure(**asked))
+            document = approximate_document(folder, folder.approximate_exposure(**given))
         else:
             with progress_bar("exposing") as on_progress:
                 seen = folder.exposure(
-                    **asked,
+                    **given,
                     batch_size=batch_size,
                     drop_last=drop_last,
-                    sampler=sampler,
                     crops=crops,
                     presence=presence,
-                    executor=executor,
-                    scheduler=scheduler,
-                    workers=workers,
+                    **vars(running),
                     on_progress=on_progress,
                 )
             document = seen.to_document()
@@ -156,8 +119,7 @@ def command(
 
         announce_scan(folder)
         output().print(exposure_tables(document, folder.catalog, rows))
-        same = AskedRecipe(recipe, crop, scale, cat_max_ratio, sampler)
-        about = with_options(db, scan, classes, ignore, reduce_zero_label=reduce_zero_label)
-        exact = f"maskstat weights{same}{about} -o weights.json"
-        say_next(f"maskstat exposure{same}{about}" if approximate else exact)
+        about = which.words(reduce_zero_label=reduce_zero_label)
+        exact = f"maskstat weights{asked}{about} -o weights.json"
+        say_next(f"maskstat exposure{asked}{about}" if approximate else exact)
     return 0

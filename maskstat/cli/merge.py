@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maskstat.cli import values
-from maskstat.cli.next_commands import after_counts, reads_along, say_next, with_options
+from maskstat.cli.next_commands import after_counts, reads_along, say_next
 from maskstat.cli.options import (
     JsonOption,
     announce_written,
@@ -17,6 +17,7 @@ from maskstat.cli.options import (
     output_file,
     print_json,
     say,
+    with_options,
 )
 from maskstat.scanning.choices import PREFER, Prefer
 

@@ -5,9 +5,7 @@ Nothing is said to pipes, beside JSON, or where what comes next depends on what 
 
 from __future__ import annotations
 
-import shlex
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,31 +28,6 @@ def say_next(*commands: str) -> None:
         return
     for place, command in enumerate(commands):
         say(("Next:  " if place == 0 else "       ") + printable(command))
-
-
-def with_options(
-    db: Path | None,
-    scan: str | Sequence[str] | None = None,
-    classes: str | None = None,
-    ignore: Sequence[str] | None = None,
-    group_by: str | None = None,
-    *,
-    reduce_zero_label: bool = False,
-) -> str:
-    """The options that make another command speak of the same, a blank before each."""
-    scans = [scan] if isinstance(scan, str) else scan or ()
-    given: Mapping[str, Sequence[object]] = {
-        "--db": [] if db is None else [db],
-        "--scan": scans,
-        "--classes": [] if classes is None else [classes],
-        "--ignore": ignore or (),
-        "--group-by": [] if group_by is None else [group_by],
-    }
-    words = [
-        str(word) for name, values in given.items() for value in values for word in (name, value)
-    ]
-    words += ["--reduce-zero-label"] if reduce_zero_label else []
-    return "".join(f" {shlex.quote(word)}" for word in words)
 
 
 def after_counts(scan: Scan, options: str, *, weights_only: bool = False) -> list[str]:

@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -239,6 +240,27 @@ Seed = Annotated[
 ]
 
 
+DropLast = Annotated[
+    bool,
+    typer.Option(
+        "--drop-last",
+        help="A last batch that is not full is dropped; PyTorch's and Keras' loaders keep it by "
+        "default.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Averaging:
+    """Options of what a loss averages over."""
+
+    average: AverageOption = None
+    batch_size: BatchSize = None
+    drop_last: DropLast = False
+    predictor_confidence: Confidence = None
+    seed: Seed = None
+
+
 def parameters_of(given: list[str] | None) -> dict[str, str]:
     """The parameters of a formula by name. Raises ParameterError."""
     from maskstat.parameters import assignments
@@ -265,36 +287,76 @@ def database(given: Path | None) -> Path:
     return given or default_db()
 
 
-def stored_scan(
+def with_options(
     db: Path | None,
-    name: str | None,
-    classes: str | None,
-    ignore: list[str] | None,
-    nearest_colour: int | None = None,
-    reduce_zero_label: bool = False,
+    scan: str | Sequence[str] | None = None,
+    classes: str | None = None,
+    ignore: Sequence[str] | None = None,
     group_by: str | None = None,
-) -> Scan:
-    """The scan that the shared options name, under the catalogue and the groups they ask for."""
-    from maskstat.api.making import open_scan
+    *,
+    reduce_zero_label: bool = False,
+) -> str:
+    """The options that make another command speak of the same, a blank before each."""
+    scans = [scan] if isinstance(scan, str) else scan or ()
+    given: Mapping[str, Sequence[object]] = {
+        "--db": [] if db is None else [db],
+        "--scan": scans,
+        "--classes": [] if classes is None else [classes],
+        "--ignore": ignore or (),
+        "--group-by": [] if group_by is None else [group_by],
+    }
+    words = [
+        str(word) for name, values in given.items() for value in values for word in (name, value)
+    ]
+    words += ["--reduce-zero-label"] if reduce_zero_label else []
+    return "".join(f" {shlex.quote(word)}" for word in words)
 
-    return open_scan(
-        database(db),
-        name,
-        classes=classes,
-        ignore=ignore or (),
-        nearest_colour=nearest_colour,
-        reduce_zero_label=reduce_zero_label,
-        group_by=group_by,
-    )
+
+@dataclass(frozen=True)
+class WhichScan:
+    """Options of every command of one stored scan: which, and under which classes."""
+
+    scan: ScanName = None
+    db: Database = None
+    classes: ClassesOption = None
+    ignore: IgnoreOption = None
+
+    def open(
+        self,
+        *,
+        nearest_colour: int | None = None,
+        reduce_zero_label: bool = False,
+        group_by: str | None = None,
+    ) -> Scan:
+        """It, under the catalogue and the groups that are asked for."""
+        from maskstat.api.making import open_scan
+
+        return open_scan(
+            database(self.db),
+            self.scan,
+            classes=self.classes,
+            ignore=self.ignore or (),
+            nearest_colour=nearest_colour,
+            reduce_zero_label=reduce_zero_label,
+            group_by=group_by,
+        )
+
+    def words(self, group_by: str | None = None, *, reduce_zero_label: bool = False) -> str:
+        """As `with_options`."""
+        return with_options(
+            self.db,
+            self.scan,
+            self.classes,
+            self.ignore,
+            group_by,
+            reduce_zero_label=reduce_zero_label,
+        )
 
 
 def counted_scan(
     counts: str | None,
     unit: Given | None,
-    db: Path | None,
-    name: str | None,
-    classes: str | None,
-    ignore: list[str] | None,
+    which: WhichScan,
     allow_incomplete: bool = False,
     reduce_zero_label: bool = False,
     group_by: str | None = None,
@@ -305,19 +367,19 @@ def counted_scan(
 
     if counts is None:
         refuse_idle({"unit": unit}, goes_with=argument("counts"))
-        return stored_scan(db, name, classes, ignore, None, reduce_zero_label, group_by)
+        return which.open(reduce_zero_label=reduce_zero_label, group_by=group_by)
     from maskstat.api.given_counts import from_counts
 
     idle = {
-        "scan": name,
-        "db": db,
+        "scan": which.scan,
+        "db": which.db,
         "allow_incomplete": allow_incomplete or None,
         "group_by": group_by,
     }
     refuse_idle(idle, goes_with=f"a stored scan, not {argument('counts')}")
-    scan = from_counts(counts, classes=classes, unit=unit)
-    if ignore or reduce_zero_label:
-        scan = scan.under(ignore=ignore or (), reduce_zero_label=reduce_zero_label)
+    scan = from_counts(counts, classes=which.classes, unit=unit)
+    if which.ignore or reduce_zero_label:
+        scan = scan.under(ignore=which.ignore or (), reduce_zero_label=reduce_zero_label)
     return scan
 
 

@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
-from maskstat.cli.next_commands import say_next, with_options
+from maskstat.cli.next_commands import say_next
 from maskstat.cli.options import (
     ClassesOption,
     Database,
     GroupByOption,
     IgnoreOption,
+    WhichScan,
     announce_scan,
     announce_written,
     beginning,
@@ -23,15 +24,10 @@ from maskstat.cli.options import (
     say,
     scheme_names,
     stored_names,
-    stored_scan,
+    with_options,
 )
 from maskstat.cli.recipes import (
-    AskedRecipe,
-    CatMaxRatio,
-    CropOption,
-    RecipeOption,
-    SamplerOption,
-    ScaleOption,
+    AskedLoader,
 )
 from maskstat.cli.values import whole
 from maskstat.render.plots.choices import ORDERS, Order
@@ -47,6 +43,7 @@ EXAMPLES = (
 
 
 def command(
+    *,
     kind: Annotated[
         str,
         typer.Argument(metavar="KIND", autocompletion=beginning(lambda: KINDS), help=f"{_KINDS}."),
@@ -86,11 +83,7 @@ def command(
             "--dpi", metavar="N", parser=whole(*DPI), help="Pixels an inch, for .png: 36 to 600."
         ),
     ] = 200,
-    recipe: RecipeOption = None,
-    crop: CropOption = None,
-    scale: ScaleOption = None,
-    cat_max_ratio: CatMaxRatio = None,
-    sampler: SamplerOption = None,
+    asked: AskedLoader,
     db: Database = None,
     classes: ClassesOption = None,
     ignore: IgnoreOption = None,
@@ -101,13 +94,12 @@ def command(
     Writes a figure that is ready for a paper, and prints what it shows in words.
     """
     first, others = (scan[0], scan[1:]) if scan else (None, [])
-    asked = AskedRecipe(recipe, crop, scale, cat_max_ratio, sampler)
     with ExitStack() as stack:
         seen = []
         for name in (first, *others):
-            folder = stack.enter_context(stored_scan(db, name, classes, ignore, group_by=group_by))
-            about = with_options(db, name, classes, ignore)
-            seen.append(asked.seen(folder, about, allow_incomplete=folder.info.complete))
+            which = WhichScan(name, db, classes, ignore)
+            folder = stack.enter_context(which.open(group_by=group_by))
+            seen.append(asked.seen(folder, which.words(), allow_incomplete=folder.info.complete))
         chosen, *beside = seen
         drawing = chosen.plot(
             kind, out, others=beside, log=log, order=order, schemes=scheme, dpi=dpi

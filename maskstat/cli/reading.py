@@ -1,14 +1,16 @@
-"""Options that say how masks are to be read where a file alone does not say."""
+"""Options that say how masks are read where a file alone does not say, and where that is done."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from maskstat.cli.options import choice
-from maskstat.cli.values import file, whole
+from maskstat.cli.values import file, name, whole
+from maskstat.executors.choices import EXECUTORS, ExecutorName
 from maskstat.readers.choices import CHANNEL, CHANNELS, Channel, Channels
 
 PagesOption = Annotated[
@@ -76,3 +78,50 @@ NearestColourOption = Annotated[
         "Nothing is decoded again.",
     ),
 ]
+
+
+@dataclass(frozen=True)
+class AskedReading:
+    """Options of how masks are decoded."""
+
+    pages: PagesOption = None
+    channels: ChannelsOption = None
+    channel: ChannelOption = None
+    array: ArrayOption = None
+    value_divisor: DivisorOption = None
+    divide_all: DivideAllOption = False
+    panoptic: PanopticOption = None
+    nearest_colour: NearestColourOption = None
+
+
+@dataclass(frozen=True)
+class Running:
+    """Options of what decodes them."""
+
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            metavar="N",
+            parser=whole(1),
+            help="Threads; default: one a CPU, 32 for URLs.",
+        ),
+    ] = None
+    executor: Annotated[
+        ExecutorName,
+        choice(
+            "--executor",
+            known=EXECUTORS,
+            help="Where masks are decoded: here, or on a Dask cluster; without --scheduler, one of "
+            "--workers processes on this machine.",
+        ),
+    ] = "threads"
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--scheduler",
+            metavar="ADDRESS",
+            parser=name,
+            help="The cluster's scheduler: tcp://HOST:8786.",
+        ),
+    ] = None

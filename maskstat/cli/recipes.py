@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,41 +69,25 @@ SamplerOption = Annotated[
 ]
 
 
-DropLast = Annotated[
-    bool,
-    typer.Option(
-        "--drop-last",
-        help="A last batch that is not full is dropped; PyTorch's and Keras' loaders keep it by "
-        "default.",
-    ),
-]
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AskedRecipe:
-    """What options say of a recipe, for commands of a scan or of what training sees of it."""
+    """Options of a recipe, for commands of a scan or of what training sees of it."""
 
-    recipe: str | None
-    crop: str | None
-    scale: str | None
-    cat_max_ratio: float | None
-    sampler: Path | None = None
+    recipe: RecipeOption = None
+    crop: CropOption = None
+    scale: ScaleOption = None
+    cat_max_ratio: CatMaxRatio = None
 
     def __bool__(self) -> bool:
-        named = (self.recipe, self.crop, self.scale, self.cat_max_ratio)
-        return any(value is not None for value in named)
+        return any(getattr(self, one.name) is not None for one in fields(AskedRecipe))
 
     def __str__(self) -> str:
         """The options that make another command speak of the same, a blank before each."""
-        given = {
-            "--recipe": self.recipe,
-            "--crop": self.crop,
-            "--scale": self.scale,
-            "--cat-max-ratio": self.cat_max_ratio,
-            "--sampler": self.sampler,
-        }
-        words = [str(word) for pair in given.items() if pair[1] is not None for word in pair]
-        return "".join(f" {shlex.quote(word)}" for word in words)
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        return "".join(
+            f" --{name.replace('_', '-')} {shlex.quote(str(value))}"
+            for name, value in given.items()
+        )
 
     def seen(
         self,
@@ -127,20 +111,20 @@ class AskedRecipe:
 
         if not self:
             goes_with = f"{argument('recipe')} or {argument('crop')}"
-            refuse_idle({"sampler": self.sampler}, goes_with=goes_with)
+            refuse_idle({"sampler": vars(self).get("sampler")}, goes_with=goes_with)
             return folder
         try:
             return folder.exposure(
-                self.recipe,
-                crop=self.crop,
-                scale=self.scale,
-                cat_max_ratio=self.cat_max_ratio,
-                sampler=self.sampler,
-                stored=True,
-                unlisted=unlisted,
-                allow_incomplete=allow_incomplete,
+                **vars(self), stored=True, unlisted=unlisted, allow_incomplete=allow_incomplete
             )
         except ExposureError as error:
             part = " --allow-incomplete" if allow_incomplete and not folder.info.complete else ""
             error.remedy = f"{error.remedy}{part}{about}"
             raise
+
+
+@dataclass(frozen=True)
+class AskedLoader(AskedRecipe):
+    """The same, and how often masks are drawn."""
+
+    sampler: SamplerOption = None

@@ -7,29 +7,20 @@ from typing import Annotated
 
 import typer
 
-from maskstat.cli.next_commands import after_counts, reads_along, say_next, with_options
+from maskstat.cli.next_commands import after_counts, reads_along, say_next
 from maskstat.cli.options import (
-    ClassesOption,
-    Database,
     GroupByOption,
-    IgnoreOption,
     JsonOption,
-    ScanName,
+    WhichScan,
     announce_scan,
     announce_written,
     choice,
     output_file,
     print_text,
     stored_names,
-    stored_scan,
 )
 from maskstat.cli.recipes import (
-    AskedRecipe,
-    CatMaxRatio,
-    CropOption,
-    RecipeOption,
-    SamplerOption,
-    ScaleOption,
+    AskedLoader,
 )
 from maskstat.cli.values import whole
 from maskstat.render.report.report import FORMATS, MOST_EXAMPLES, Format
@@ -41,6 +32,7 @@ EXAMPLES = (
 
 
 def command(
+    *,
     out: Annotated[
         Path | None,
         output_file(
@@ -71,15 +63,8 @@ def command(
             help="Another split of this store to compare with.",
         ),
     ] = None,
-    recipe: RecipeOption = None,
-    crop: CropOption = None,
-    scale: ScaleOption = None,
-    cat_max_ratio: CatMaxRatio = None,
-    sampler: SamplerOption = None,
-    scan: ScanName = None,
-    db: Database = None,
-    classes: ClassesOption = None,
-    ignore: IgnoreOption = None,
+    asked: AskedLoader,
+    which: WhichScan,
     group_by: GroupByOption = None,
     json: JsonOption = False,
 ) -> int:
@@ -95,10 +80,9 @@ def command(
     if json:
         format = "json"
     path = out or (Path("report.html") if format in {None, "html"} else None)
-    about = with_options(db, scan, classes, ignore, group_by)
-    asked = AskedRecipe(recipe, crop, scale, cat_max_ratio, sampler)
-    with stored_scan(db, scan, classes, ignore, group_by=group_by) as folder:
-        exposed = with_options(db, scan, classes, ignore)  # which has no groups
+    about = which.words(group_by)
+    with which.open(group_by=group_by) as folder:
+        exposed = which.words()  # which has no groups
         chosen = asked.seen(folder, exposed, allow_incomplete=folder.info.complete)
         text = chosen.report(path, format=format, examples=examples, against=against)
         nexts: list[str] = []

@@ -7,19 +7,16 @@ from typing import Annotated
 
 import typer
 
-from maskstat.cli.next_commands import say_next, with_options
+from maskstat.cli.next_commands import say_next
 from maskstat.cli.options import (
     AllOption,
     AllowIncomplete,
-    ClassesOption,
-    Database,
-    IgnoreOption,
     JsonOption,
     OrderOption,
     Parameters,
-    ScanName,
     TableLayout,
     TableOutput,
+    WhichScan,
     announce_scan,
     announce_written,
     layout_of,
@@ -29,15 +26,10 @@ from maskstat.cli.options import (
     print_json,
     registered,
     rows_of,
-    stored_scan,
     typed,
 )
 from maskstat.cli.recipes import (
     AskedRecipe,
-    CatMaxRatio,
-    CropOption,
-    RecipeOption,
-    ScaleOption,
 )
 
 EXAMPLES = (
@@ -53,6 +45,7 @@ def _methods() -> Iterable[str]:
 
 
 def command(
+    *,
     method: Annotated[
         str | None,
         registered(
@@ -68,14 +61,8 @@ def command(
     allow_incomplete: AllowIncomplete = False,
     out: TableOutput = None,
     layout: TableLayout = None,
-    recipe: RecipeOption = None,
-    crop: CropOption = None,
-    scale: ScaleOption = None,
-    cat_max_ratio: CatMaxRatio = None,
-    scan: ScanName = None,
-    db: Database = None,
-    classes: ClassesOption = None,
-    ignore: IgnoreOption = None,
+    asked: AskedRecipe,
+    which: WhichScan,
     order: OrderOption = None,
     all_classes: AllOption = False,
     json: JsonOption = False,
@@ -93,14 +80,8 @@ def command(
             allow_incomplete=allow_incomplete or None,
             out=out,
             layout=layout,
-            recipe=recipe,
-            crop=crop,
-            scale=scale,
-            cat_max_ratio=cat_max_ratio,
-            scan=scan,
-            db=db,
-            classes=classes,
-            ignore=ignore,
+            **vars(asked),
+            **vars(which),
             order=order,
             all=all_classes or None,
         )
@@ -109,9 +90,8 @@ def command(
     rows = rows_of(order, all_classes, json=json)
     form = layout_of(layout, out)
     parameters = parameters_of(param)
-    asked = AskedRecipe(recipe, crop, scale, cat_max_ratio)
-    about = with_options(db, scan, classes, ignore)
-    with stored_scan(db, scan, classes, ignore) as folder, offering_commands():
+    about = which.words()
+    with which.open() as folder, offering_commands():
         chosen = asked.seen(folder, about, allow_incomplete=allow_incomplete)
         table = chosen.sampling(
             "repeat-factor" if method is None else method,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maskstat.cli import values
-from maskstat.cli.next_commands import after_counts, reads_along, say_next, with_options
+from maskstat.cli.next_commands import after_counts, reads_along, say_next
 from maskstat.cli.options import (
     AllOption,
     ClassesOption,
@@ -21,32 +21,16 @@ from maskstat.cli.options import (
     ReduceZeroLabelOption,
     announce_scan,
     announce_written,
-    choice,
     database,
     output,
     print_json,
     rows_of,
     say,
+    with_options,
 )
 from maskstat.cli.progress import progress_bar
-from maskstat.cli.reading import (
-    ArrayOption,
-    ChannelOption,
-    ChannelsOption,
-    DivideAllOption,
-    DivisorOption,
-    NearestColourOption,
-    PagesOption,
-    PanopticOption,
-)
-from maskstat.cli.recipes import (
-    CatMaxRatio,
-    CropOption,
-    PresenceOption,
-    RecipeOption,
-    ScaleOption,
-)
-from maskstat.executors.choices import EXECUTORS, ExecutorName
+from maskstat.cli.reading import AskedReading, Running
+from maskstat.cli.recipes import AskedRecipe, PresenceOption
 from maskstat.naming import counted, printable
 from maskstat.showing import cut
 
@@ -63,6 +47,7 @@ EXAMPLES = (
 
 
 def command(
+    *,
     source: Annotated[
         str,
         typer.Argument(
@@ -105,14 +90,7 @@ def command(
     allow_lossy: Annotated[
         bool, typer.Option("--allow-lossy", help="Count JPEG and lossy WebP masks as they are.")
     ] = False,
-    pages: PagesOption = None,
-    channels: ChannelsOption = None,
-    channel: ChannelOption = None,
-    array: ArrayOption = None,
-    value_divisor: DivisorOption = None,
-    divide_all: DivideAllOption = False,
-    panoptic: PanopticOption = None,
-    nearest_colour: NearestColourOption = None,
+    reading: AskedReading,
     draft: Annotated[
         Path | None,
         typer.Option(
@@ -161,10 +139,7 @@ def command(
         ),
     ] = None,
     group_by: GroupByOption = None,
-    recipe: RecipeOption = None,
-    crop: CropOption = None,
-    scale: ScaleOption = None,
-    cat_max_ratio: CatMaxRatio = None,
+    asked: AskedRecipe,
     presence: PresenceOption = False,
     timeout: Annotated[
         int | None,
@@ -173,15 +148,6 @@ def command(
             metavar="SECONDS",
             parser=values.whole(1),
             help="Of a mask that comes over a network, tries and pauses included. Default: 600.",
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers",
-            metavar="N",
-            parser=values.whole(1),
-            help="Threads; default: one a CPU, 32 for URLs.",
         ),
     ] = None,
     memory: Annotated[
@@ -194,24 +160,7 @@ def command(
             "half of what is free.",
         ),
     ] = None,
-    executor: Annotated[
-        ExecutorName,
-        choice(
-            "--executor",
-            known=EXECUTORS,
-            help="Where masks are counted: here, or on a Dask cluster; without --scheduler, one of "
-            "--workers processes on this machine.",
-        ),
-    ] = "threads",
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            "--scheduler",
-            metavar="ADDRESS",
-            parser=values.name,
-            help="The cluster's scheduler: tcp://HOST:8786.",
-        ),
-    ] = None,
+    running: Running,
     order: OrderOption = None,
     all_classes: AllOption = False,
     json: JsonOption = False,
@@ -237,14 +186,7 @@ def command(
             include=include or (),
             exclude=exclude or (),
             allow_lossy=allow_lossy,
-            pages=pages,
-            channels=channels,
-            channel=channel,
-            array=array,
-            value_divisor=value_divisor,
-            divide_all=divide_all,
-            panoptic=panoptic,
-            nearest_colour=nearest_colour,
+            **vars(reading),
             draft=draft,
             reduce_zero_label=reduce_zero_label,
             column=column,
@@ -253,16 +195,11 @@ def command(
             profile=profile,
             grid=grid,
             group_by=group_by,
-            recipe=recipe,
-            crop=crop,
-            scale=scale,
-            cat_max_ratio=cat_max_ratio,
+            **vars(asked),
             presence=presence,
             timeout=timeout,
-            workers=workers,
+            **vars(running),
             memory=memory,
-            executor=executor,
-            scheduler=scheduler,
             on_progress=on_progress,
         )
     if draft is not None:
@@ -288,7 +225,7 @@ def command(
             announce_scan(one)
             output().print(scan_tables(document, rows))
         if in_no_split:
-            noun = "file" if pages == "each" else "mask"
+            noun = "file" if reading.pages == "each" else "mask"
             output().print(f"{counted(in_no_split, noun)} in no split and in none of these scans")
     for line in grouped:
         say(line)

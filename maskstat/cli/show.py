@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from maskstat.cli.next_commands import after_counts, reads_along, say_next, with_options
+from maskstat.cli.next_commands import after_counts, reads_along, say_next
 from maskstat.cli.options import (
     AllOption,
-    ClassesOption,
-    Database,
     GroupByOption,
-    IgnoreOption,
     JsonOption,
     OrderOption,
     ReduceZeroLabelOption,
-    ScanName,
+    WhichScan,
     announce_scan,
     output,
     print_json,
     rows_of,
-    stored_scan,
 )
 from maskstat.cli.reading import NearestColourOption
 
@@ -28,10 +24,8 @@ EXAMPLES = (
 
 
 def command(
-    scan: ScanName = None,
-    db: Database = None,
-    classes: ClassesOption = None,
-    ignore: IgnoreOption = None,
+    *,
+    which: WhichScan,
     group_by: GroupByOption = None,
     nearest_colour: NearestColourOption = None,
     reduce_zero_label: ReduceZeroLabelOption = False,
@@ -47,15 +41,13 @@ def command(
     from maskstat.render.documents.scan import scan_document
 
     rows = rows_of(order, all_classes, json=json)
-    with stored_scan(
-        db, scan, classes, ignore, nearest_colour, reduce_zero_label, group_by
+    with which.open(
+        nearest_colour=nearest_colour, reduce_zero_label=reduce_zero_label, group_by=group_by
     ) as stored:
         document = scan_document(stored)
         nexts: list[str] = []
         if reads_along() and not json and nearest_colour is None:  # which the others don't take
-            about = with_options(
-                db, scan, classes, ignore, group_by, reduce_zero_label=reduce_zero_label
-            )
+            about = which.words(group_by, reduce_zero_label=reduce_zero_label)
             nexts = after_counts(stored, about, weights_only=reduce_zero_label)
     if json:
         print_json(document)

@@ -7,27 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maskstat.cli.next_commands import say_left_out, say_next, with_options
+from maskstat.cli.next_commands import say_left_out, say_next
 from maskstat.cli.options import (
     AllOption,
     AllowIncomplete,
-    AverageOption,
-    BatchSize,
-    ClassesOption,
-    Confidence,
+    Averaging,
     CountsOption,
-    Database,
     GroupByOption,
-    IgnoreOption,
     JsonOption,
     OrderOption,
     Parameters,
     ReduceZeroLabelOption,
-    ScanName,
-    Seed,
     TableLayout,
     TableOutput,
     UnitOption,
+    WhichScan,
     announce_scan,
     announce_written,
     choice,
@@ -44,13 +38,7 @@ from maskstat.cli.options import (
     typed,
 )
 from maskstat.cli.recipes import (
-    AskedRecipe,
-    CatMaxRatio,
-    CropOption,
-    DropLast,
-    RecipeOption,
-    SamplerOption,
-    ScaleOption,
+    AskedLoader,
 )
 from maskstat.cli.values import file, number
 from maskstat.naming import printable
@@ -78,6 +66,7 @@ EXAMPLES = (
 
 
 def command(
+    *,
     scheme: Annotated[
         str | None,
         registered(
@@ -106,10 +95,7 @@ def command(
             "only their number was declared, error where they were named.",
         ),
     ] = None,
-    average: AverageOption = None,
-    batch_size: BatchSize = None,
-    drop_last: DropLast = False,
-    confidence: Confidence = None,
+    averaging: Averaging,
     cost_matrix: Annotated[
         Path | None,
         typer.Option(
@@ -137,7 +123,6 @@ def command(
             help="Largest weight ratio of a best effort. Default: 1000.",
         ),
     ] = None,
-    seed: Seed = None,
     unlisted: Annotated[
         Unlisted, choice("--unlisted", known=UNLISTED, help="Values nobody explained.")
     ] = "refuse",
@@ -147,15 +132,8 @@ def command(
     compare: Annotated[
         bool, typer.Option("--compare", help="Show all schemes side by side.")
     ] = False,
-    recipe: RecipeOption = None,
-    crop: CropOption = None,
-    scale: ScaleOption = None,
-    cat_max_ratio: CatMaxRatio = None,
-    sampler: SamplerOption = None,
-    scan: ScanName = None,
-    db: Database = None,
-    classes: ClassesOption = None,
-    ignore: IgnoreOption = None,
+    asked: AskedLoader,
+    which: WhichScan,
     group_by: GroupByOption = None,
     reduce_zero_label: ReduceZeroLabelOption = False,
     counts: CountsOption = None,
@@ -174,14 +152,10 @@ def command(
         "out": out,
         "scheme": scheme,
         "parameters": param,
-        "average": average,
-        "batch_size": batch_size,
-        "drop_last": drop_last,
-        "predictor_confidence": confidence,
+        **vars(averaging),
         "cost_matrix": cost_matrix,
         "best_effort": best_effort,
         "max_ratio": max_ratio,
-        "seed": seed,
     }
     not_ordered = {"order": order, "all": all_classes}
     if compare:
@@ -190,16 +164,14 @@ def command(
     rows = rows_of(order, all_classes, json=json)
     form = layout_of(layout, out)
     parameters, bounds = parameters_of(param), _clip(clip)
+    confidence = averaging.predictor_confidence
     epsilon_of(confidence)  # one that is no probability is said before anything is computed
-    folder = counted_scan(
-        counts, unit, db, scan, classes, ignore, allow_incomplete, reduce_zero_label, group_by
-    )
-    about = with_options(db, scan, classes, ignore, group_by)
-    asked = AskedRecipe(recipe, crop, scale, cat_max_ratio, sampler)
+    folder = counted_scan(counts, unit, which, allow_incomplete, reduce_zero_label, group_by)
+    about = which.words(group_by)
     with offering_commands():
         chosen = asked.seen(
             folder,
-            with_options(db, scan, classes, ignore, reduce_zero_label=reduce_zero_label),
+            which.words(reduce_zero_label=reduce_zero_label),
             unlisted=unlisted,
             allow_incomplete=allow_incomplete,
         )
@@ -230,10 +202,10 @@ def command(
             clip=bounds,
             absent=absent,
             unlisted=unlisted,
-            average=average,
-            batch_size=batch_size,
-            drop_last=drop_last,
-            seed=seed,
+            average=averaging.average,
+            batch_size=averaging.batch_size,
+            drop_last=averaging.drop_last,
+            seed=averaging.seed,
             cost_matrix=cost_matrix,
             best_effort=best_effort,
             max_ratio=max_ratio,
