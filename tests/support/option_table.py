@@ -544,6 +544,8 @@ OWN_ROWS_ONLY = {
 # Flags that are never wrong, alone or beside others. (A value is: every flag refuses one.)
 HARMLESS = {
     ("", "--version"): "prints the version, whatever else is said",
+    ("", "--install-completion"): "writes into the settings of the shell",
+    ("", "--show-completion"): "prints what the shell takes",
     ("exposure", "--allow-incomplete"): "where the scan is complete it changes nothing",
     ("exposure", "--presence"): "more is known then",
     ("merge", "--allow-incomplete"): "where all scans are complete it changes nothing",
