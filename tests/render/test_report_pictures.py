@@ -17,7 +17,7 @@ from PIL import Image
 from maskstat.api.making import scan
 from maskstat.api.scan import Scan
 from maskstat.errors import SourceError
-from maskstat.render.report import previews
+from maskstat.render.report import explorer, previews
 from maskstat.render.report.class_colours import page_colours
 from maskstat.render.report.palette_png import data_uri, palette_png, rgb
 from maskstat.render.report.previews import SIDE, Picks, Previews, draw, fitted, sample, shrunk
@@ -167,3 +167,33 @@ def test_previews_fit_their_budget(count: int, budget: int) -> None:
     assert len(found.rows) == len(found.maps)
     if len(zlib.compress(b"".join(m.tobytes() for m in maps), 6)) <= budget:
         assert found.rows.tolist() == list(range(count))
+
+
+def test_the_explorer_of_a_hundred_thousand_masks_stays_small() -> None:
+    """Exact counts of 100,000 masks of nine classes each, with as many previews as still fit."""
+    draw_ = np.random.default_rng(0)
+    count, each = 100_000, 9
+    names = tuple(f"city_{k // 1000:06d}_{k % 1000:06d}_labels.png" for k in range(count))
+    classes = np.sort(draw_.permuted(np.tile(np.arange(19), (count, 1)), axis=1)[:, :each], axis=1)
+    pixels = np.maximum(1, draw_.dirichlet(np.full(each, 0.5), count) * 2_000_000).astype(np.int64)
+    ledger = MaskLedger(
+        19,
+        names,
+        np.full(count, 2_097_152),
+        np.arange(count + 1) * each,
+        classes.ravel().astype(np.int64),
+        pixels.ravel(),
+    )
+    assert explorer.too_large(ledger) == ""
+    columns = explorer.columns_of(ledger)
+    assert sum(map(len, columns.values())) < 4_800_000
+    assert explorer.too_large(ledger.take(range(count))) == ""
+    more = MaskLedger(
+        19,
+        (*names, "one more"),
+        np.append(ledger.areas, 1),
+        np.append(ledger.indptr, 900_000),
+        ledger.classes,
+        ledger.pixels,
+    )
+    assert "100,000 masks" in explorer.too_large(more)

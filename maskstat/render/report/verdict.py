@@ -81,7 +81,10 @@ def steps(
         found[0] = found[0]._replace(command=_typed(subject, "check"))
     if choices:
         found.append(_weighing(subject, choices[0]))
+    kinds = {one["kind"] for one in findings}
     for one in findings:
+        if one["kind"] == "few-components" and "few-masks" in kinds:
+            continue  # the same classes, mostly
         if one["kind"] in _SMALL:
             named = ", ".join(wording.finding_items(one)[:3])
             command = _typed(subject, "sampling") if one["kind"] == "few-masks" else ""
