@@ -107,6 +107,16 @@ def test_errors_travel_between_processes(kind: type[MaskstatError]) -> None:
             "maskstat scan 'my masks' --profile --ignore 0 --ignore 255",
         ),
         (call("Scan.check"), "Scan.check()", "maskstat check"),
+        (
+            call("Scan.weights", scan="a b", scheme="power", parameters={"alpha": 0.5}),
+            "open_scan('maskstat.db', 'a b').weights(scheme='power', parameters={'alpha': 0.5})",
+            "maskstat weights --scan 'a b' --scheme power --param alpha=0.5",
+        ),
+        (
+            call("Scan.weights", db="x.db", scan="train", out="w.json"),
+            "open_scan('x.db', 'train').weights().save('w.json')",
+            "maskstat weights --db x.db --scan train -o w.json",
+        ),
         (call("open_scan"), "open_scan()", "maskstat show"),
         (
             "a \x01 name \x02 of nothing",

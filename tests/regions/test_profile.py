@@ -424,3 +424,38 @@ def test_what_could_not_be_kept_is_refused_before_memory_is_taken(
 def test_the_grid_that_an_error_suggests_is_accepted() -> None:
     check_size(4096, 90)
     assert 4097 * 91**2 > MAX_CELLS >= 4097 * 90**2
+
+
+def of_edges(edges: NDArray[np.int64]) -> PixelProfile:
+    """A profile that knows nothing but pixel edges between labels."""
+    classes = tuple(ClassInfo(k, f"c{k}", (k,)) for k in range(len(edges) - 1))
+    return replace(PixelProfile.empty(ClassCatalog(classes), 2), adjacency=edges)
+
+
+@given(st.lists(st.integers(1, 60), min_size=5, max_size=9), st.randoms())
+def test_labels_that_touch_at_random_touch_as_by_chance(
+    parts: list[int], chance: random.Random
+) -> None:
+    """Edges in proportion to products have the ratio 1, whatever the order of the labels."""
+    edges = 1000 * np.outer(parts, parts).astype(np.int64)
+    np.fill_diagonal(edges, 0)
+    if 2 * edges.sum(axis=1).max() >= 0.98 * edges.sum():
+        return  # at the border of what random pairs can be
+    off = ~np.eye(len(parts), dtype=bool)
+    found = of_edges(edges).touch_ratio
+    assert found[off] == pytest.approx(1.0, rel=1e-3)
+    assert (np.diag(found) == 0).all()
+    edges = edges.copy()
+    edges[0, 1] = edges[1, 0] = edges[0, 1] * chance.randint(2, 9)
+    order = chance.sample(range(len(parts)), len(parts))
+    ratio, moved = of_edges(edges).touch_ratio, of_edges(edges[np.ix_(order, order)]).touch_ratio
+    np.testing.assert_allclose(moved, ratio[np.ix_(order, order)], rtol=1e-6, atol=1e-12)
+    assert ratio[0, 1] > 1
+    np.testing.assert_allclose(of_edges(7 * edges).touch_ratio, ratio, rtol=1e-9)
+
+
+def test_two_labels_alone_touch_as_by_chance() -> None:
+    """There is nothing else that either could touch."""
+    found = of_edges(np.array([[0, 12, 0], [12, 0, 0], [0, 0, 0]])).touch_ratio
+    np.testing.assert_allclose(found, [[0, 1, 0], [1, 0, 0], [0, 0, 0]], rtol=1e-12)
+    assert not of_edges(np.zeros((3, 3), np.int64)).touch_ratio.any()

@@ -12,7 +12,10 @@ if (table) {
     }
     cardRow?.remove();
     cardRow = null;
-    for (const row of rows) row.classList.remove("chosen");
+    for (const row of rows) {
+      row.classList.remove("chosen");
+      $("a", row).setAttribute("aria-expanded", "false");
+    }
   };
   const show = (k) => {
     const again = k === chosen && cardRow !== null;
@@ -22,6 +25,7 @@ if (table) {
     if (!row || !card) return;
     chosen = k;
     row.classList.add("chosen");
+    $("a", row).setAttribute("aria-expanded", "true");
     card.open = true;
     if (narrow.matches) {
       cardRow = element("tr", { className: "card-row" }, element("td", { colSpan: headings.length }, card));

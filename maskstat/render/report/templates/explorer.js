@@ -131,7 +131,10 @@ if (explorer) {
     $("#mask-name").textContent = masks.names[mask];
     $("#mask-place").textContent = `${index + 1} of ${list.length}`;
     $("#legend").replaceChildren(...found.map(([k, share]) => element("li",
-      { onmouseenter: () => paint(canvas, mask, k), onmouseleave: () => paint(canvas, mask) },
+      {
+        tabIndex: 0, onmouseenter: () => paint(canvas, mask, k), onmouseleave: () => paint(canvas, mask),
+        onfocus: () => paint(canvas, mask, k), onblur: () => paint(canvas, mask),
+      },
       swatch(k), element("span", { textContent: names[k] }), element("b", { textContent: percent(share) }))),
     ...(rest > 1e-9 ? [element("li", {}, element("span", { className: "mut", textContent: "no class (hatched)" }), element("b", { textContent: percent(rest) }))] : []));
     if (!dialog.open) dialog.showModal();
