@@ -33,7 +33,7 @@ MOMENT_BITS = 16
 SIDE_BINS = 4 * 31  # quarter octaves of a side of up to 2^31 - 1 pixels
 SMALLEST = 5
 _TABLED_SIDES = 1 << 13
-_FITTING = 200
+_FITTING = 2000
 
 
 _natural_key = lru_cache(maxsize=4096)(natural_key)
@@ -264,7 +264,7 @@ class PixelProfile:
         By chance outlines of given lengths pair at random, each with those of other labels only:
         e_ab = u_a u_b for a != b, with u so that rows add up to the outlines (quasi-independence,
         Goodman 1968). 1 is as by chance; 0 where two never touch, and on the diagonal. Where one
-        label has half of all edges, which can only be its own, u is off by up to 1%.
+        label has half of all edges, which can only be its own, u is off by some 0.1%.
         """
         edges = self.adjacency.astype(np.float64)
         outlines = edges.sum(axis=1)
