@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import html
+import re
 import shlex
 import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from maskstat.cli import run
+from tests.support.loops import at_least_one
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="commands are a POSIX shell's")
 
@@ -178,3 +182,28 @@ def test_exit_code_0_is_explained_where_pixels_are_left_out(
                     assert run(shlex.split(f"{command}{options}{json}")) == 0
                     last = capsys.readouterr().err.splitlines()[-1]
                     assert last == said.format(options)
+
+
+def test_commands_of_a_report_say_what_it_says(
+    masks: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With another store than the usual one, and groups that only this report has."""
+    draw = np.random.default_rng(1)
+    for split, films in (("train", "ab"), ("val", "bc")):
+        Path(split).mkdir()
+        for film, number in product(films, range(12)):
+            mask = draw.choice(3, (9, 9), p=(0.8, 0.19, 0.01)).astype(np.uint8)
+            np.save(Path(split) / f"{film}_{number}.npy", mask)
+        assert run(["scan", split, "--classes", "3", "--db", "s.db", "--name", split]) == 0
+    grouped = ["--group-by", "^(.)_", "--against", "val", "-o", "r.html"]
+    assert run(["report", "--db", "s.db", "--scan", "train", *grouped]) == 0
+    page = Path("r.html").read_text()
+    assert "Splits that overlap" in page
+    ran = {}
+    for command in at_least_one(re.findall(r"<code>maskstat ([^<]+)<", page)):
+        words = shlex.split(html.unescape(command))
+        capfd.readouterr()
+        assert run(words) == 0, command
+        ran[words[0]] = capfd.readouterr().out
+    assert "b (12 masks, also in val)" in ran["check"]
+    assert "weights" in ran

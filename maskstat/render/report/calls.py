@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,13 @@ _USUAL_STORE = "maskstat.db"
 
 def scan_call(scan: StoredScan, method: str, *positional: object, **named: object) -> str:
     """A text for `errors.spelled`: this method of this scan, of its store where it is another."""
-    return call(f"Scan.{method}", *positional, **whose(scan), **named)
+    grouped = {} if method == "sampling" else _grouped(scan)
+    return call(f"Scan.{method}", *positional, **whose(scan), **grouped, **named)
+
+
+def compare_call(scan: StoredScan, others: Sequence[str]) -> str:
+    """The same: a comparison of this scan with others of its store."""
+    return call("Scan.compare", scan.name, *others, **_store(scan), **_grouped(scan))
 
 
 def can_be_typed(scan: StoredScan) -> bool:
@@ -26,10 +33,20 @@ def can_be_typed(scan: StoredScan) -> bool:
 
 def whose(scan: StoredScan) -> dict[str, object]:
     """The options that say which scan is meant and how it is read."""
-    options: dict[str, object] = {}
-    if scan._store.path.name != _USUAL_STORE or scan._store.path.parent.resolve() != Path.cwd():
-        options["db"] = str(scan._store.path)
-    options["scan"] = scan.name
+    options = {**_store(scan), "scan": scan.name}
     if scan._given.digest != scan.info.catalog.digest:
         options |= scan._catalog_options()
     return options
+
+
+def _store(scan: StoredScan) -> dict[str, object]:
+    path = scan._store.path
+    if path.name == _USUAL_STORE and path.parent.resolve() == Path.cwd():
+        return {}
+    return {"db": str(path)}
+
+
+def _grouped(scan: StoredScan) -> dict[str, object]:
+    """The rule of its groups, where it is not the one that was kept with it."""
+    rule = scan.group_rule.text
+    return {} if rule == (scan.info.group_by or "mask") else {"group_by": rule}

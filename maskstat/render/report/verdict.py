@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from maskstat.errors import call, spelled
+from maskstat.errors import spelled
 from maskstat.naming import counted, percent, printable
 from maskstat.render.report import wording
-from maskstat.render.report.calls import can_be_typed, scan_call
+from maskstat.render.report.calls import can_be_typed, compare_call, scan_call
 from maskstat.render.report.pasting import Pasted
 from maskstat.render.report.subject import Subject
 
 _DEGREES = ((3, "balanced classes"), (10, "mild imbalance"), (100, "strong imbalance"))
 BALANCED = 3
 _STEPS = 4
+_OF_SPLITS = frozenset({"leakage", "shared-group"})
 _SMALL = frozenset({"few-masks", "few-components", "absent-class"})
 
 
@@ -34,8 +35,11 @@ def heading(subject: Subject, findings: Sequence[Mapping[str, Any]], *, looked: 
         degree = "nothing to weigh"
     else:
         degree = next((name for most, name in _DEGREES if ratio < most), "severe imbalance")
-    if "error" in severities or subject.document["failures"]:
+    errors = {finding["kind"] for finding in findings if finding["severity"] == "error"}
+    if errors - _OF_SPLITS or subject.document["failures"]:
         return f"Masks to repair, {degree}"
+    if errors:
+        return f"Splits that overlap, {degree}"
     if "warning" in severities:
         number = severities.count("warning")
         return f"{degree.capitalize()}, {counted(number, 'warning')}"
@@ -78,7 +82,8 @@ def steps(
         if one["severity"] == "error"
     ][:2]
     if found:
-        found[0] = found[0]._replace(command=_typed(subject, "check"))
+        against = {} if comparison is None else {"against": comparison["splits"][1]["scan"]}
+        found[0] = found[0]._replace(command=_typed(subject, "check", **against))
     if choices:
         found.append(_weighing(subject, choices[0]))
     kinds = {one["kind"] for one in findings}
@@ -148,9 +153,7 @@ def _split_step(subject: Subject, comparison: Mapping[str, Any]) -> Step:
     return Step(
         f"Mind the class mix of {printable(other)}",
         why,
-        spelled(call("Scan.compare", *(split["scan"] for split in comparison["splits"])))
-        if can_be_typed(subject.scan)
-        else "",
+        spelled(compare_call(subject.scan, [other])) if can_be_typed(subject.scan) else "",
     )
 
 
