@@ -24,6 +24,7 @@ from tests.support.paths import ROOT
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NEED_PACKAGES = {"clusters.md", "formats.md", "sources.md", "tables.md"}
 EXAMPLES = "\n```pycon\n"
 REWRITE = bool(os.environ.get("MASKSTAT_REWRITE_DOCS"))
 
@@ -86,6 +87,8 @@ def _with_blocks() -> list[Any]:
         code = "".join(block for kind, block in BLOCK.findall(text) if kind == "python")
         if BLOCK.search(text) or EXAMPLES in text:
             marks = [getattr(pytest.mark, name) for name in ("torch", "keras") if name in code]
+            if document.name in NEED_PACKAGES:
+                marks.append(pytest.mark.extra)
             found.append(pytest.param(document, id=document.name, marks=[pytest.mark.slow, *marks]))
     assert len(found) > 10
     return found
