@@ -71,8 +71,8 @@ class SoftMasks:
 
     @property
     def two(self) -> bool:
-        """Whether just two values stand out, or none does: a threshold parts them."""
-        return len(self.peaks) in {0, 2}
+        """Whether no more than two values stand out: a threshold parts them."""
+        return len(self.peaks) <= 2
 
     @property
     def ranges(self) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -81,7 +81,8 @@ class SoftMasks:
         That is right where there are two: on the way from the first of three to the last are the
         values of the second.
         """
-        low, high = (self.peaks or (self.lowest, self.highest))[:: max(1, len(self.peaks) - 1)]
+        several = len(self.peaks) > 1  # one alone is no two classes
+        low, high = (self.peaks[0], self.peaks[-1]) if several else (self.lowest, self.highest)
         eight_bit = self.lowest >= 0 and self.highest <= 255
         first, last = (0, 255) if eight_bit else (self.lowest, self.highest)
         middle = (low + high) // 2
@@ -125,7 +126,7 @@ class SoftMasks:
 
     def record(self) -> dict[str, Any]:
         """What a finding says of them."""
-        stand_out = {"standing_out": self._listed_peaks} if self.peaks else {}
+        stand_out = {"standing_out": self._listed_peaks} if len(self.peaks) > 1 else {}
         threshold = " and ".join(self._written_ranges)
         return {"first": self.first, "values": self.values, **stand_out, "threshold": threshold}
 

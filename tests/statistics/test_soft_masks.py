@@ -182,3 +182,15 @@ def test_what_is_said_fits_the_masks() -> None:
     assert SoftMasks.from_dict(many.to_dict()) == many
     none = SoftMasks(3, "a.png", 4, 99, -4, 700, ())
     assert none.ranges == ((-4, 348), (349, 700))
+
+
+@given(st.lists(st.integers(0, 300), min_size=0, max_size=5, unique=True))
+def test_however_many_values_stand_out_there_is_something_to_say(peaks: list[int]) -> None:
+    """One that stands out alone is no two classes: the threshold is half-way between all values."""
+    soft = SoftMasks(3, "a.png", 4, 60, 0, 300, tuple(sorted(peaks)))
+    (low, middle), (after, high) = soft.ranges
+    assert low <= middle < after <= high and after == middle + 1
+    if len(peaks) < 2:
+        assert middle == 150
+    assert soft.problem and soft.remedy and soft.record()["threshold"]
+    assert ("standing_out" in soft.record()) is (len(peaks) > 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from maskstat.errors import WeightError, argument, spelled
+from maskstat.errors import WeightError, spelled
 from maskstat.render.report import wording
 from maskstat.render.report.calls import can_be_typed, scan_call
 from maskstat.render.report.snippets import BY_BATCH, FRAMEWORKS, snippets
@@ -161,8 +161,3 @@ def _by_batch(subject: Subject) -> dict[int, list[float] | None]:
         else:
             found[size] = table.weights.tolist()
     return found
-
-
-def batch_note() -> str:
-    """What the batch size is, for a tooltip."""
-    return f"masks that one process averages over: {spelled(argument('batch_size'))}"
