@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SIDE = 240
 _SMALLEST_SIDE = 60
-_LARGEST = 1 << 27  # pixels; larger masks are not decoded for a picture
+_LARGEST = 1 << 26  # pixels; larger masks are not decoded for a picture
 _PIXELS = 1 << 29  # of all pictured masks together
 _SAMPLED = 400  # masks pictured, and more only where classes would else have too few
 _LISTED = 5
@@ -171,9 +171,10 @@ def draw(
 
     def pictured(entry: Entry) -> tuple[NDArray[Any], list[tuple[int, Thumb]]] | None:
         row = wanted[entry.name]
-        classes = _class_map(scan.catalog, entry, reader)
-        if classes is None or not _as_counted(ledger, row, classes):
+        read = _class_map(scan.catalog, entry, reader)
+        if read is None or not _as_counted(ledger, row, read[0].size, read[1]):
             return None
+        classes = read[0]
         count, name = ledger.class_count, printable(entry.name)
         small = _middles(classes, SIDE)
         thumbs = [
@@ -224,29 +225,36 @@ def _stored(small: NDArray[Any]) -> str:
     return "u1" if small.dtype == np.uint8 else "<u2"
 
 
-def _class_map(catalog: ClassCatalog, entry: Entry, reader: Reader) -> IntArray | None:
-    """int64[H, W] class indices, IGNORED or UNLISTED; None where the file can't be read."""
+def _class_map(
+    catalog: ClassCatalog, entry: Entry, reader: Reader
+) -> tuple[NDArray[np.int32], IntArray] | None:
+    """int32[H, W] class indices, IGNORED or UNLISTED, and the pixels of each class, int64[K].
+
+    None where the file can't be read.
+    """
     try:
         pixels, encoding = reader.label_map(entry)
         tally = count_pixels(entry.name, pixels, encoding)
     except (MaskError, MemoryError, OSError):
         return None
     targets = catalog.targets(TallyTable.of([tally]))
+    counts = np.zeros(len(catalog), np.int64)
+    np.add.at(counts, targets[targets >= 0], tally.counts[targets >= 0])
     lowest, span = int(tally.values[0]), int(tally.values[-1] - tally.values[0])
     if span < 1 << 16:  # looked up, which is faster than searched for
-        table = np.full(span + 1, -1, np.int64)
+        table = np.full(span + 1, -1, np.int32)
         table[tally.values - lowest] = targets
-        return np.asarray(table[np.asarray(pixels) - lowest])
-    return np.asarray(targets[np.searchsorted(tally.values, pixels)])
+        places = np.asarray(pixels) if not lowest else np.asarray(pixels) - lowest
+        return np.asarray(table[places]), counts
+    return targets.astype(np.int32)[np.searchsorted(tally.values, pixels)], counts
 
 
-def _as_counted(ledger: MaskLedger, row: int, classes: IntArray) -> bool:
-    """Whether the pixels are those that were counted."""
+def _as_counted(ledger: MaskLedger, row: int, size: int, counts: IntArray) -> bool:
+    """Whether a mask of so many pixels, and so many of each class, is the one that was counted."""
     start, stop = ledger.indptr[row], ledger.indptr[row + 1]
-    counts = np.bincount(classes[classes >= 0], minlength=ledger.class_count)
     occurs = np.flatnonzero(counts)
-    return (
-        classes.size == ledger.areas[row]
+    return bool(
+        size == ledger.areas[row]
         and np.array_equal(occurs, ledger.classes[start:stop])
         and np.array_equal(counts[occurs], ledger.pixels[start:stop])
     )
@@ -263,8 +271,8 @@ def _middles(classes: NDArray[Any], side: int) -> NDArray[Any]:
     return classes[np.ix_(rows, columns)]
 
 
-def shrunk(classes: IntArray, chosen: int, side: int) -> IntArray:
-    """int64[h, w], at most `side` high and wide, by the middle pixel of each block.
+def shrunk(classes: NDArray[Any], chosen: int, side: int) -> NDArray[Any]:
+    """[h, w], at most `side` high and wide, by the middle pixel of each block.
 
     A block that holds the chosen class shows it, so that a single pixel of it is not lost.
     """
@@ -279,7 +287,7 @@ def shrunk(classes: IntArray, chosen: int, side: int) -> IntArray:
     return np.where(own, chosen, small)
 
 
-def thumbnail(classes: IntArray, chosen: int, colour: str, side: int) -> str:
+def thumbnail(classes: NDArray[Any], chosen: int, colour: str, side: int) -> str:
     """A PNG as a data URI: the class in its colour and outlined, others in light greys."""
     small = shrunk(classes, chosen, side)
     own = small == chosen
