@@ -219,7 +219,7 @@ def memory_limited(size: int | None) -> Iterator[None]:
         yield
 
 
-def parse_size(given: int | str, *, parameter: str = "memory") -> int:
+def parse_size(given: int | str) -> int:
     """Bytes of a size: a whole number, or a text like 4G, 512M, 1.5GiB; units are of 1024.
 
     Raises:
@@ -231,12 +231,12 @@ def parse_size(given: int | str, *, parameter: str = "memory") -> int:
     if size is None:
         raise ParameterError(
             f"is a size like 4G or 512M, or bytes, not {printable(repr(given))[:60]}",
-            parameter=parameter,
+            parameter="memory",
         )
     if size < SMALL:
         raise ParameterError(
             f"{printable(str(given))[:60]} is less than 1M: a size is like 4G or 512M",
-            parameter=parameter,
+            parameter="memory",
         )
     return size
 

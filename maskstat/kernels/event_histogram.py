@@ -405,9 +405,3 @@ def tally_rows(stream, rows, pixels, previous, bins, values, counts):
     bad = _walk_rows(pointer_to(stream), rows, pixels, row, _ZERO, all_bins, all_bins, _ZERO)
     found = _drain(all_bins, bins.size, pointer_to(values), pointer_to(counts))
     return found if bad < 0 else -1 - bad
-
-
-@compiled
-def drain_bins(bins, values, counts):
-    """Move non-zero bins to (values, counts), leaving zeros; returns how many there were."""
-    return _drain(pointer_to(bins), bins.size, pointer_to(values), pointer_to(counts))

@@ -21,7 +21,6 @@ FloatArray = NDArray[np.float64]
 
 NUMBER_BITS = 48
 MAX_NUMBER = (1 << NUMBER_BITS) - 1
-MAX_OWNERS = 1 << (63 - NUMBER_BITS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -59,7 +59,6 @@ class Exposer:
 
     recipe: Recipe
     crops: int
-    seed: int = 0
     presence: bool = False
     drawn: Mapping[str, str] = field(default_factory=dict)
 
@@ -81,7 +80,6 @@ class Exposer:
             self.recipe,
             name=drawn,
             crops=self.crops,
-            seed=self.seed,
             presence=self.presence,
         )
         return to_bytes(one, drawn)
@@ -112,9 +110,9 @@ class Exposer:
         return self.drawn.get(name, name)
 
 
-def digest_of(catalog: ClassCatalog, recipe: Recipe, seed: int = 0) -> str:
-    """What the rows of an exposure are kept under."""
-    return f"{recipe.digest}/{catalog.digest}/{seed}"
+def digest_of(catalog: ClassCatalog, recipe: Recipe) -> str:
+    """What the rows of an exposure are kept under; 0 is the seed of all crops."""
+    return f"{recipe.digest}/{catalog.digest}/0"
 
 
 class ExposureShelf:
@@ -134,11 +132,10 @@ class ExposureShelf:
         recipe: Recipe,
         *,
         crops: int | None = None,
-        seed: int = 0,
         presence: bool = False,
     ):
         self._store, self._scan, self._catalog, self._recipe = store, scan, catalog, recipe
-        self._digest = digest_of(catalog, recipe, seed)
+        self._digest = digest_of(catalog, recipe)
         self._known = store.exposed(scan, self._digest)
         kept = [one.crops for one in self._known.values() if not one.left_out]
         self.crops, self._presence = crops or min(kept, default=CROPS), presence
@@ -146,7 +143,6 @@ class ExposureShelf:
         self.consumer = Exposer(
             recipe,
             max([self.crops, *(one.crops for one in fewer.values() if one.crops <= MOST_CROPS)]),
-            seed,
             presence or any(one.presence for one in fewer.values()),
             {name: one.drawn for name, one in fewer.items() if one.drawn != name},
         )

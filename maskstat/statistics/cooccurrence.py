@@ -61,25 +61,6 @@ class CoOccurrence:
         return np.asarray(self.masks.diagonal() / max(self.mask_count, 1))
 
     @property
-    def conditional(self) -> FloatArray:
-        """float64[K, K], P(b | a) at [a, b]: of the masks with a, the share that has b.
-
-        Rows of classes that never occur are 0.
-        """
-        own = self.masks.diagonal()
-        return np.asarray(self.masks / np.maximum(own, 1)[:, None])
-
-    @property
-    def jaccard(self) -> FloatArray:
-        """float64[K, K], masks with both / masks with either; 1 where two always appear together.
-
-        Symmetric; 0 where neither class occurs.
-        """
-        own = self.masks.diagonal()
-        either = own[:, None] + own[None, :] - self.masks
-        return np.asarray(self.masks / np.maximum(either, 1))
-
-    @property
     def lift(self) -> FloatArray:
         """float64[K, K], P(a and b) / (P(a) P(b)): above 1 where classes attract each other.
 

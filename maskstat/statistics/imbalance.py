@@ -19,7 +19,6 @@ from maskstat.values.tally import IntArray
 FloatArray = NDArray[np.float64]
 
 HEAD_SHARE, TAIL_SHARE = 0.80, 0.95
-RARE_IMAGES, COMMON_IMAGES = 10, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,20 +120,6 @@ def groups_by_share(counts: IntArray) -> ClassGroups:
         before >= TAIL_SHARE,
         f"head: the most frequent classes up to {HEAD_SHARE:.0%} of all, medium: up to"
         f" {TAIL_SHARE:.0%}, tail: the rest",
-    )
-
-
-def groups_by_images(masks: IntArray) -> ClassGroups:
-    """Frequent, common and rare classes by image count, as LVIS has them (Gupta et al. 2019).
-
-    Rare (tail): in 1 to 10 masks; common (medium): in 11 to 100; frequent (head): in more.
-    """
-    return _groups(
-        masks,
-        masks > COMMON_IMAGES,
-        masks <= RARE_IMAGES,
-        f"head: in more than {COMMON_IMAGES} masks, medium: in {RARE_IMAGES + 1} to"
-        f" {COMMON_IMAGES}, tail: in {RARE_IMAGES} or fewer (LVIS: frequent, common, rare)",
     )
 
 

@@ -504,7 +504,7 @@ class Outlier(NamedTuple):
         return one_line(self)
 
 
-def outliers(ledger: MaskLedger, *, threshold: float = OUTLIER_Z) -> list[Outlier]:
+def outliers(ledger: MaskLedger) -> list[Outlier]:
     """Masks far from the rest by their class mix, the farthest first.
 
     The measure is the Jensen-Shannon distance between a mask's class mix and the mix of all
@@ -517,7 +517,7 @@ def outliers(ledger: MaskLedger, *, threshold: float = OUTLIER_Z) -> list[Outlie
         return []
     distances = mix_distances(ledger)[labelled]
     scores = robust_z(distances)
-    far = np.flatnonzero(scores > threshold)
+    far = np.flatnonzero(scores > OUTLIER_Z)
     found = [
         Outlier(ledger.names[labelled[at]], float(distances[at]), float(scores[at])) for at in far
     ]

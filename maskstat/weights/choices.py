@@ -19,4 +19,5 @@ UNLISTED: tuple[Unlisted, ...] = ("refuse", "ignore")
 
 Normalisation = Literal["none", "mean", "sum", "max", "min", "pixel"]
 NORMALISATIONS: tuple[Normalisation, ...] = ("none", "mean", "sum", "max", "min", "pixel")
-"""What weights are divided by: see `normalise.MEANING`."""
+"""Which number of the weights becomes 1: their mean, sum, maximum, least above 0, or the weight of
+the average labelled pixel, so that loss scale and learning rate carry over. "none": no division."""

@@ -91,18 +91,12 @@ class Condition:
         return order[: int(lacking[-1]) + 1 if lacking.size else 0].astype(np.int64)
 
 
-def meeting_chances(row_count: int, labelled: int, batch_size: int) -> FloatArray:
+def chances_of_cut(row_count: int, labelled: int, cut: Cut) -> FloatArray:
     """float64[labelled + 1]: chance that a batch holds at least one of m given labelled rows.
 
     1 - C(B - m, S) / C(B, S), divided by the same for all labelled rows, because batches without
-    any label are in no average.
+    any label are in no average; the last batch of an epoch is among them.
     """
-    met_some = _met_some(row_count, labelled, batch_size)
-    return np.asarray(met_some / met_some[-1])
-
-
-def chances_of_cut(row_count: int, labelled: int, cut: Cut) -> FloatArray:
-    """The same for a batch of an epoch, the last one among them."""
     met_some = cut.whole * _met_some(row_count, labelled, cut.size)
     if cut.last:
         met_some = met_some + _met_some(row_count, labelled, cut.last)

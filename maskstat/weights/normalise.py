@@ -20,15 +20,6 @@ _DIVISORS: dict[Normalisation, Callable[[FloatArray, FloatArray], float]] = {
     "pixel": lambda weights, frequency: float(frequency @ weights),
 }
 
-MEANING: dict[Normalisation, str] = {
-    "none": "as the formula gives them",
-    "mean": "mean weight 1",
-    "sum": "weights sum to 1",
-    "max": "largest weight 1",
-    "min": "smallest positive weight 1",
-    "pixel": "average pixel weighs 1: loss scale and learning rate carry over",
-}
-
 
 def normalise(weights: FloatArray, frequency: FloatArray, how: Normalisation) -> FloatArray:
     """Scale weights [K] (some positive) under pixel frequencies [K]; ratios are kept.

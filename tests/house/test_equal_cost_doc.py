@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from maskstat.weights import equal_cost
-from maskstat.weights.batches import Batching
+from maskstat.weights.batches import Batching, Cut
 from maskstat.weights.costs import price_list
-from maskstat.weights.feasibility import meeting_chances
+from maskstat.weights.feasibility import chances_of_cut
 from tests.support.equal_cost_cases import CAMVID_NAMES, camvid_table, ledger_of, rare_class_table
 from tests.support.loops import at_least_one
 from tests.support.paths import ROOT
@@ -111,12 +111,16 @@ def test_the_last_batch(counts):
 def test_the_table_of_batch_sizes():
     table = rare_class_table()
     rows = printed_table("batch size", "batches with the rare class %")
-    assert agrees(rows[0][1].split()[0], 100 * meeting_chances(2000, 2000, 5)[80])
+
+    def chance_to_meet(size: int) -> float:
+        return float(chances_of_cut(2000, 2000, Cut.of(2000, size, drop_last=True))[80])
+
+    assert agrees(rows[0][1].split()[0], 100 * chance_to_meet(5))
     with pytest.raises(equal_cost.InfeasibleEqualCost) as caught:
         equal_cost.weight_normalised(ledger_of(table), 5)
     assert caught.value.smallest_batch_size == 6
     for size, chance, ratio in at_least_one(rows[1:-1]):
-        assert agrees(chance, 100 * meeting_chances(2000, 2000, int(size))[80])
+        assert agrees(chance, 100 * chance_to_meet(int(size)))
         solved = equal_cost.weight_normalised(ledger_of(table), int(size), stability=0.03, seed=7)
         assert agrees(ratio, solved.weight_ratio, relative=0.12)
     pixels = table.sum(axis=0)

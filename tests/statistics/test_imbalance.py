@@ -13,7 +13,6 @@ from scipy.stats import entropy
 
 from maskstat.statistics.imbalance import (
     ClassGroups,
-    groups_by_images,
     groups_by_share,
     imbalance,
     lorenz_curve,
@@ -122,15 +121,6 @@ def test_groups_by_share_follow_their_rule(counts: Counts) -> None:
 @given(arrays(most=20), st.integers(2, 10**6))
 def test_groups_by_share_are_free_of_scale(counts: Counts, factor: int) -> None:
     assert groups_by_share(counts * factor) == groups_by_share(counts)
-
-
-def test_groups_by_images_have_the_bounds_of_lvis() -> None:
-    groups = groups_by_images(np.array([101, 100, 11, 10, 1, 0, 5000]))
-    assert groups.head == (0, 6)
-    assert groups.medium == (1, 2)
-    assert groups.tail == (3, 4)
-    assert groups.absent == (5,)
-    assert "LVIS" in groups.rule
 
 
 def test_zipf_has_a_head_and_a_tail() -> None:

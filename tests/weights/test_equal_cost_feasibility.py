@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from maskstat.errors import WeightError
 from maskstat.weights import equal_cost
-from maskstat.weights.batches import Batching, MaskRows
+from maskstat.weights.batches import Batching, Cut, MaskRows
 from maskstat.weights.equal_cost_flow import CoverageHull
 from maskstat.weights.feasibility import (
     Condition,
-    meeting_chances,
+    chances_of_cut,
     smallest_batch_size,
     tightest_set,
     violated_set,
@@ -139,7 +139,7 @@ def test_the_hull_finds_a_violation_under_any_concave_chance(table, seed):
 def test_meeting_chances_are_hypergeometric(masks, empty, size, met):
     labelled, total, met = masks, masks + empty, met % (masks + 1)
     size = min(size, total)
-    chances = meeting_chances(total, labelled, size)
+    chances = chances_of_cut(total, labelled, Cut.of(total, size, drop_last=True))
     count = math.comb(total, size)
     expected = Fraction(
         count - math.comb(total - met, size), count - math.comb(total - labelled, size)
@@ -148,7 +148,7 @@ def test_meeting_chances_are_hypergeometric(masks, empty, size, met):
 
 
 def test_meeting_chances_of_a_large_data_set_keep_their_digits():
-    chances = meeting_chances(10**6, 10**6, 1000)
+    chances = chances_of_cut(10**6, 10**6, Cut.of(10**6, 1000, drop_last=True))
     assert chances[1] == pytest.approx(1e-3, rel=1e-12)
     assert chances[-1] == 1.0
     assert (np.diff(chances) >= -1e-15).all()

@@ -83,7 +83,7 @@ class Scale:
         return np.where(np.isnan(numbers), np.nan, positions)
 
     def ticks(
-        self, text: Callable[[float], str], *, size: float = SMALL, upright: bool = False
+        self, text: Callable[[float], str], *, upright: bool = False
     ) -> list[tuple[float, str]]:
         """Positions and labels of as many round values as fit without touching.
 
@@ -97,7 +97,7 @@ class Scale:
             placed = [(float(self(value)), text(value)) for value in inside if text(value)]
             if self.zero:
                 placed.insert(0, (0.0, "0"))
-            if len(placed) > len(best) and _apart(placed, size, upright=upright):
+            if len(placed) > len(best) and _apart(placed, upright=upright):
                 best = placed
         return best
 
@@ -121,13 +121,13 @@ class Scale:
                 yield [number * step for number in numbers]
 
 
-def _apart(placed: list[tuple[float, str]], size: float, *, upright: bool) -> bool:
+def _apart(placed: list[tuple[float, str]], *, upright: bool) -> bool:
     ends = -math.inf
     for position, label in placed:
-        half = (_LINE * size if upright else text_width(label, size)) / 2
+        half = (_LINE * SMALL if upright else text_width(label, SMALL)) / 2
         if position - half < ends:
             return False
-        ends = position + half + (0.6 * size if upright else _GAP)
+        ends = position + half + (0.6 * SMALL if upright else _GAP)
     return True
 
 
@@ -137,18 +137,19 @@ def set_x_axis(axes: Any, scale: Scale, text: Callable[[float], str], *, grid: b
     axes.set_xlim(0 if not scale.zero else -4, scale.length)
     axes.set_xticks([position for position, _ in placed], [label for _, label in placed])
     axes.tick_params(axis="x", labelsize=SMALL)
-    _grid(axes.axvline, placed, shown=grid)
+    if grid:
+        _grid(axes.axvline, placed)
 
 
-def set_y_axis(axes: Any, scale: Scale, text: Callable[[float], str], *, grid: bool = True) -> None:
+def set_y_axis(axes: Any, scale: Scale, text: Callable[[float], str]) -> None:
     """Ticks and limits of a vertical axis in points."""
     placed = scale.ticks(text, upright=True)
     axes.set_ylim(0 if not scale.zero else -4, scale.length)
     axes.set_yticks([position for position, _ in placed], [label for _, label in placed])
     axes.tick_params(axis="y", labelsize=SMALL)
-    _grid(axes.axhline, placed, shown=grid)
+    _grid(axes.axhline, placed)
 
 
-def _grid(line: Callable[..., Any], placed: list[tuple[float, str]], *, shown: bool) -> None:
-    for position, _ in placed if shown else ():
+def _grid(line: Callable[..., Any], placed: list[tuple[float, str]]) -> None:
+    for position, _ in placed:
         line(position, color=GRID, linewidth=0.5, zorder=0)

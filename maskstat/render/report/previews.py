@@ -56,7 +56,6 @@ class Picks:
     """
 
     def __init__(self, ledger: MaskLedger):
-        self._ledger = ledger
         self._rows = np.repeat(np.arange(len(ledger)), ledger.class_counts)
         # By class, then by falling share, then by mask.
         self.shares = ledger.pixels / np.maximum(ledger.areas[self._rows], 1)

@@ -97,11 +97,11 @@ def _dominating(row: SchemePrice, others: list[SchemePrice]) -> str:
     return ""
 
 
-def powers(shares: FloatArray, steps: int = 41) -> list[tuple[float, float]]:
+def powers(shares: FloatArray) -> list[tuple[float, float]]:
     """(ratio of the shares of the loss, effective pixels) of powers 0 to 1 of inverse frequency."""
     p = shares[shares > 0]
     curve = []
-    for alpha in np.linspace(0.0, 1.0, steps):
+    for alpha in np.linspace(0.0, 1.0, 41):
         w = (p.max() / p) ** alpha
         q = p * w
         curve.append((float(q.max() / q.min()), float(q.sum() ** 2 / (p @ w**2))))
