@@ -6,6 +6,7 @@ import functools
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -152,4 +153,18 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return real(data, name, options)
 
     monkeypatch.setattr(formats, "read_tally", read_tally)
+    return names
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the masks whose pixels were decoded, as it happens."""
+    names: list[str] = []
+    real = formats.read_tally_and_pixels
+
+    def read(data: bytes, name: str, options: ReadOptions) -> Any:
+        names.append(name)
+        return real(data, name, options)
+
+    monkeypatch.setattr(formats, "read_tally_and_pixels", read)
     return names

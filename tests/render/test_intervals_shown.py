@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from maskstat.api.given_counts import from_counts
 from maskstat.naming import between, percent
 from maskstat.render.documents.scan import scan_document
-from maskstat.render.plots.drawing import Drawing, View
+from maskstat.render.plots.drawing import Drawing
 from maskstat.render.plots.plot import draw
 from maskstat.render.plots.scale import ZERO_ROOM
 from maskstat.render.plots.whiskers import WHISKERS
@@ -28,7 +28,7 @@ from maskstat.values.error_bars import Intervals
 from maskstat.values.groups import GroupRule
 from tests.render.test_plots import assert_tidy, axis_reader, from_number, from_percent
 from tests.support.loops import at_least_one
-from tests.support.report_cases import catalog_of, names_of, stored, view_of
+from tests.support.report_cases import View, catalog_of, names_of, stored, view_of
 
 RULES = ("mask", r"^mask_(\d)")  # 40 masks, or 10 groups of those that begin with a digit
 COUNTS = (3, 31, 150)

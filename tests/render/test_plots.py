@@ -25,7 +25,7 @@ from maskstat.naming import printable
 from maskstat.render.documents.weighing import distinct, scheme_prices, scheme_weights
 from maskstat.render.plots.cooccurrence import clustered
 from maskstat.render.plots.costs import draw_prices
-from maskstat.render.plots.drawing import Drawing, View
+from maskstat.render.plots.drawing import Drawing
 from maskstat.render.plots.files import encoded
 from maskstat.render.plots.plot import KINDS, SUFFIXES, draw, save
 from maskstat.render.plots.rows import MOST_ROWS
@@ -47,6 +47,7 @@ from tests.support.loops import at_least_one
 from tests.support.paths import ROOT
 from tests.support.report_cases import (
     HOSTILE_NAMES,
+    View,
     assert_cells_are,
     names_of,
     unlabelled_view,

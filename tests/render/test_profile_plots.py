@@ -12,13 +12,12 @@ from typer.testing import CliRunner
 
 from maskstat.errors import ProfileError
 from maskstat.render.plots.components import component_figure
-from maskstat.render.plots.drawing import View
 from maskstat.render.plots.files import encoded
 from maskstat.render.plots.heatmaps import heat_figure
 from maskstat.render.plots.plot import draw
 from tests.render.test_plots import ABSENT, assert_tidy, drawn
 from tests.support.loops import at_least_one
-from tests.support.report_cases import assert_cells_are, view_of
+from tests.support.report_cases import View, assert_cells_are, view_of
 
 KINDS = ("heatmaps", "components", "adjacency")
 

@@ -7,7 +7,6 @@ import json
 import re
 import sys
 import types
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,25 +35,7 @@ from tests.support.loops import at_least_one
 from tests.support.report_cases import (
     HOSTILE_NAMES,
     Page,
-    catalog_of,
-    hostile_scan,
-    names_of,
-    stored,
 )
-
-
-@pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scan]:
-    """A folder of PNG masks: hostile names everywhere, a broken file, ignored, unlisted values."""
-    with hostile_scan(tmp_path_factory.mktemp("masks")) as result:
-        yield result
-
-
-@pytest.fixture(scope="module")
-def many() -> Iterator[Scan]:
-    """150 classes, three of which never occur."""
-    with stored(catalog_of(names_of(150)), 60, absent=(0, 77, 149)) as result:
-        yield result
 
 
 def test_document_extends_the_scan_document(hostile: Scan, many: Scan) -> None:

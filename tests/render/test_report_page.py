@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,24 +33,10 @@ from tests.support.report_cases import (
     Page,
     catalog_of,
     contrast,
-    hostile_scan,
     luminance,
     names_of,
     stored,
 )
-
-
-@pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scan]:
-    with hostile_scan(tmp_path_factory.mktemp("masks")) as result:
-        yield result
-
-
-@pytest.fixture(scope="module")
-def many() -> Iterator[Scan]:
-    """150 classes, three of which never occur."""
-    with stored(catalog_of(names_of(150)), 60, absent=(0, 77, 149)) as result:
-        yield result
 
 
 @pytest.fixture(scope="module")

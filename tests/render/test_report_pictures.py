@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -24,13 +23,7 @@ from maskstat.render.report.previews import SIDE, Picks, Previews, draw, fitted,
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import TallyTable
 from tests.support.loops import at_least_one
-from tests.support.report_cases import catalog_of, hostile_scan, names_of, tallies_of
-
-
-@pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scan]:
-    with hostile_scan(tmp_path_factory.mktemp("masks")) as result:
-        yield result
+from tests.support.report_cases import catalog_of, names_of, tallies_of
 
 
 @given(

@@ -75,20 +75,6 @@ def expected(files: Files, recipe: Recipe = CROPS, **options: Any) -> dict[str, 
 
 
 @pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the masks whose pixels were decoded, as it happens."""
-    names: list[str] = []
-    real = formats.read_tally_and_pixels
-
-    def read(data: bytes, name: str, options: ReadOptions) -> Any:
-        names.append(name)
-        return real(data, name, options)
-
-    monkeypatch.setattr(formats, "read_tally_and_pixels", read)
-    return names
-
-
-@pytest.fixture
 def scan(tmp_path: Path) -> Iterator[ms.Scan]:
     where = SOURCES["folder"](tmp_path, MASKS)
     with ms.scan(where, classes=7, db=tmp_path / "s.db") as found:

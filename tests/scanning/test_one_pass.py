@@ -17,7 +17,6 @@ from maskstat.executors import threads
 from maskstat.exposure import mask_exposure
 from maskstat.exposure.recipe import Recipe
 from maskstat.exposure.rescaling import Rescaling
-from maskstat.readers import formats
 from maskstat.regions.profile_bytes import to_bytes
 from maskstat.scanning import exposing, pipeline, recording
 from maskstat.scanning.changes import Changes
@@ -28,20 +27,6 @@ from tests.support.scan_cases import grey_png, interrupting, pixels_of, write
 GRID = 5
 PLAIN = Recipe(crop=(5, 4))
 SCALED = Recipe(crop=(6, 6), scale=Rescaling(ratios=(0.5, 2.0)), cat_max_ratio=0.75)
-
-
-@pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the masks whose pixels were decoded, as it happens."""
-    names: list[str] = []
-    real = formats.read_tally_and_pixels
-
-    def read(data: bytes, name: str, options: formats.ReadOptions) -> Any:
-        names.append(name)
-        return real(data, name, options)
-
-    monkeypatch.setattr(formats, "read_tally_and_pixels", read)
-    return names
 
 
 def rows(scan: Any, recipe: Recipe) -> dict[str, bytes]:

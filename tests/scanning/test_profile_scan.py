@@ -37,20 +37,6 @@ from tests.support.scan_cases import grey_png, interrupting, write
 GRID = 6
 
 
-@pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the masks that were decoded to be measured, as it happens."""
-    names: list[str] = []
-    real = formats.read_tally_and_pixels
-
-    def read(data: bytes, name: str, options: formats.ReadOptions) -> Any:
-        names.append(name)
-        return real(data, name, options)
-
-    monkeypatch.setattr(formats, "read_tally_and_pixels", read)
-    return names
-
-
 def profiled(folder: Path, db: Path | None = None, **options: Any) -> Scan:
     return ms.scan(folder, **{"classes": 7, "db": db, "profile": True, "grid": GRID, **options})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,17 @@ from PIL import Image
 
 from maskstat.api.making import scan
 from maskstat.api.scan import Scan
-from maskstat.render.plots.drawing import View
+from maskstat.errors import ProfileError
+from maskstat.naming import printable
+from maskstat.regions.profile import PixelProfile
 from maskstat.render.plots.style import DIVERGING, NEVER
+from maskstat.statistics.intervals import frequency_intervals
 from maskstat.store.records import StoredMask
 from maskstat.store.store import Store
 from maskstat.values.catalog import ClassCatalog, ClassInfo
+from maskstat.values.contributions import Contributions
+from maskstat.values.error_bars import Intervals
+from maskstat.values.groups import MaskGroups
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import Encoding, MaskTally, TallyTable
@@ -38,6 +45,38 @@ HOSTILE_NAMES = (
 )
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"}
 INK_COLOUR = 0x1B1F24  # the very ink of the plots, as a class colour
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A scan's counts without a store behind them."""
+
+    name: str
+    histogram: ClassHistogram
+    ledger: MaskLedger
+    profile: PixelProfile | None = None
+
+    @property
+    def catalog(self) -> ClassCatalog:
+        """The classes."""
+        return self.histogram.catalog
+
+    @property
+    def intervals(self) -> Intervals:
+        """Of the frequencies."""
+        return frequency_intervals(*self._contributing)
+
+    @property
+    def _contributing(self) -> tuple[Contributions, MaskGroups]:
+        """Each mask is a group of its own."""
+        masks = MaskGroups.of_labels("mask", [str(n) for n in range(len(self.ledger))])
+        return Contributions.of(self.ledger), masks
+
+    def need_profile(self) -> PixelProfile:
+        """The profile. Raises ProfileError where none was given."""
+        if self.profile is None:
+            raise ProfileError("there is no pixel profile", where=printable(self.name))
+        return self.profile
 
 
 def names_of(count: int) -> list[str]:

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.errors import ProfileError
 from maskstat.naming import counted, printable
 from maskstat.regions.profile import PixelProfile
 from maskstat.render.plots.style import head
 from maskstat.showing import one_line
-from maskstat.statistics.intervals import frequency_intervals
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.contributions import Contributions
 from maskstat.values.error_bars import Intervals
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class ScanView(Protocol):
-    """What plots need of a scan: a `Scan` has it, and so has a `View`."""
+    """What plots need of a scan: a `Scan` has it."""
 
     @property
     def name(self) -> str: ...
@@ -55,38 +53,6 @@ class ScanView(Protocol):
 
     def need_profile(self) -> PixelProfile:
         """`profile`. Raises ProfileError, which says what to do, where there is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A scan's counts without a store behind them."""
-
-    name: str
-    histogram: ClassHistogram
-    ledger: MaskLedger
-    profile: PixelProfile | None = None
-
-    @property
-    def catalog(self) -> ClassCatalog:
-        """The classes."""
-        return self.histogram.catalog
-
-    @property
-    def intervals(self) -> Intervals:
-        """Of the frequencies."""
-        return frequency_intervals(*self._contributing)
-
-    @property
-    def _contributing(self) -> tuple[Contributions, MaskGroups]:
-        """Each mask is a group of its own."""
-        masks = MaskGroups.of_labels("mask", [str(n) for n in range(len(self.ledger))])
-        return Contributions.of(self.ledger), masks
-
-    def need_profile(self) -> PixelProfile:
-        """The profile. Raises ProfileError where none was given."""
-        if self.profile is None:
-            raise ProfileError("there is no pixel profile", where=printable(self.name))
-        return self.profile
 
 
 @dataclass(frozen=True, slots=True)
