@@ -16,6 +16,7 @@ from maskstat.errors import ParameterError
 from maskstat.naming import did_you_mean, printable
 
 Word = TypeVar("Word", bound=str)
+Named = TypeVar("Named")
 
 
 def defaults(function: Callable[..., Any]) -> dict[str, object]:
@@ -74,6 +75,17 @@ def check_word(word: object, known: Sequence[Word], *, parameter: str) -> Word:
         f"{printable(repr(word))} is not one of {', '.join(known)}",
         remedy=did_you_mean(str(word), known).rstrip() or None,
         parameter=parameter,
+    )
+
+
+def find_named(name: str, known: Mapping[str, Named], *, noun: str, parameter: str) -> Named:
+    """What is called so. Raises ParameterError, with the nearest name, where nothing is."""
+    if name in known:
+        return known[name]
+    raise ParameterError(
+        f"no {noun} is called {printable(name)!r}",
+        parameter=parameter,
+        remedy=f"{did_you_mean(name, known)}known are {', '.join(known)}",
     )
 
 

@@ -128,9 +128,9 @@ def _list_methods(*, json: bool) -> None:
 
     methods = sampling_methods()
     if not json:
-        from maskstat.render.terminal.sampling_tables import method_table
+        from maskstat.render.terminal.scheme_tables import formula_table
 
-        output().print(method_table())
+        output().print(formula_table("method", methods.values()))
         return
     print_json(
         [

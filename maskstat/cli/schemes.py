@@ -34,7 +34,7 @@ def command(json: JsonOption = False) -> int:
             ]
         )
         return 0
-    from maskstat.render.terminal.scheme_tables import scheme_table
+    from maskstat.render.terminal.scheme_tables import formula_table
 
-    output().print(scheme_table())
+    output().print(formula_table("scheme", known.values()))
     return 0

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from maskstat.errors import FileFormatError, ParameterError, unreadable
+from maskstat.files.documents.formats import no_format
 from maskstat.files.spreadsheets import unguarded
 from maskstat.naming import printable
 from maskstat.parameters import parse_number
@@ -71,11 +72,7 @@ def read_count_table(path: Path) -> GivenTable:
     where = printable(str(path))
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise FileFormatError(
-            f"no table of counts has the suffix {printable(suffix)!r}",
-            where=where,
-            remedy=f"known are {', '.join(SUFFIXES)}",
-        )
+        raise no_format(path, FileFormatError, of="table of counts", known=SUFFIXES)
     try:
         data = read_file(path, MAX_FILE_BYTES)
         if data is None:

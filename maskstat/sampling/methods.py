@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from maskstat.errors import ParameterError
-from maskstat.naming import did_you_mean, printable
-from maskstat.parameters import defaults
+from maskstat.parameters import defaults, find_named
 from maskstat.sampling.mix import FloatArray, class_pixels, mask_rows
 from maskstat.sampling.target_mix import Distance, TargetMix
 from maskstat.showing import one_line
@@ -74,13 +73,7 @@ def method(
 
 def find_method(name: str) -> Method:
     """The method of this name. Raises ParameterError with the nearest name otherwise."""
-    if name in METHODS:
-        return METHODS[name]
-    raise ParameterError(
-        f"no sampling method is called {printable(name)!r}",
-        parameter="method",
-        remedy=f"{did_you_mean(name, METHODS)}known are {', '.join(METHODS)}",
-    )
+    return find_named(name, METHODS, noun="sampling method", parameter="method")
 
 
 @method(

@@ -16,7 +16,8 @@ import numpy as np
 
 from maskstat.errors import Blank, MaskstatError, ParameterError, argument, call, spelled
 from maskstat.frames import data_frame
-from maskstat.naming import did_you_mean, printable
+from maskstat.naming import printable
+from maskstat.parameters import find_named
 from maskstat.showing import cut, html, one_line
 from maskstat.statistics.distances import (
     FloatArray,
@@ -265,12 +266,7 @@ class Excess(NamedTuple):
 def check_limits(fail_above: Mapping[str, float]) -> None:
     """Raise ParameterError where a limit is of no metric, or not a number of at least 0."""
     for name, limit in fail_above.items():
-        if name not in METRICS:
-            raise ParameterError(
-                f"no metric is called {printable(name)!r}",
-                parameter="fail_above",
-                remedy=f"{did_you_mean(name, METRICS)}known are {', '.join(METRICS)}",
-            )
+        find_named(name, METRICS, noun="metric", parameter="fail_above")
         if not 0 <= limit < math.inf:
             raise ParameterError(
                 f"{limit:g} is not a number of at least 0", parameter="fail_above", where=name
@@ -280,12 +276,7 @@ def check_limits(fail_above: Mapping[str, float]) -> None:
 def check_p_limits(fail_below: Mapping[str, float]) -> None:
     """Raise ParameterError where a limit is of no p-value, or none itself."""
     for name, limit in fail_below.items():
-        if name not in P_VALUES:
-            raise ParameterError(
-                f"no p-value is called {printable(name)!r}",
-                parameter="fail_below",
-                remedy=f"{did_you_mean(name, P_VALUES)}known are {', '.join(P_VALUES)}",
-            )
+        find_named(name, dict.fromkeys(P_VALUES), noun="p-value", parameter="fail_below")
         if not 0 < limit <= 1:
             raise ParameterError(
                 f"{limit:g} is not above 0 and at most 1",
@@ -372,6 +363,6 @@ def _compare(
         tuple(np.flatnonzero(other.present & ~one.present).tolist()),
         size_distance(first.shapes, second.shapes),
         chance,
-        told,
+        " ".join(told),
         leaked,
     )

@@ -21,6 +21,11 @@ _NAMED = 5
 _FEW = 10  # masks that have a class, of which more is said than of its pixels
 
 
+def words_of_p(p_value: float) -> str:
+    """ "p 0.03", with so many digits as it can have."""
+    return "p < 0.0001" if p_value < 1e-4 else f"p {p_value:.2g}"
+
+
 def verdict(
     first: Split,
     second: Split,
@@ -30,8 +35,8 @@ def verdict(
     js_shares: FloatArray,
     chance: RandomSplits,
     suggested: tuple[MaskGroups, MaskGroups] | None,
-) -> str:
-    """A few sentences; a text for `errors.spelled`.
+) -> Iterator[str]:
+    """A few sentences; texts for `errors.spelled`.
 
     Args:
         first, second: the splits, training first.
@@ -41,24 +46,6 @@ def verdict(
         chance: where they stand among random splits.
         suggested: groups that the names of the masks suggest, where nobody said any.
     """
-    found = _sentences(first, second, missing, leakage, js_shares, chance, suggested)
-    return " ".join(found)
-
-
-def words_of_p(p_value: float) -> str:
-    """ "p 0.03", with so many digits as it can have."""
-    return "p < 0.0001" if p_value < 1e-4 else f"p {p_value:.2g}"
-
-
-def _sentences(
-    first: Split,
-    second: Split,
-    missing: Sequence[int],
-    leakage: int,
-    js_shares: FloatArray,
-    chance: RandomSplits,
-    suggested: tuple[MaskGroups, MaskGroups] | None,
-) -> Iterator[str]:
     one, other = printable(first.name), printable(second.name)
     names = first.histogram.catalog.names
     if leakage:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from maskstat.errors import FileFormatError, unreadable
+from maskstat.files.documents.formats import no_format
 from maskstat.naming import printable
 from maskstat.regular_files import read_file
 from maskstat.weights.schemes import FloatArray
@@ -26,11 +27,7 @@ def read_cost_matrix(path: Path, class_count: int) -> FloatArray:
     where = printable(str(path))
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
-        raise FileFormatError(
-            f"no cost matrix has the suffix {printable(suffix)!r}",
-            where=where,
-            remedy=f"known are {', '.join(_SUFFIXES)}",
-        )
+        raise no_format(path, FileFormatError, of="cost matrix", known=_SUFFIXES)
     try:
         data = read_file(path, MAX_FILE_BYTES)
         if data is None:

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import ParameterError, WeightError
-from maskstat.naming import counted, did_you_mean, printable
-from maskstat.parameters import bind, defaults
+from maskstat.naming import counted
+from maskstat.parameters import bind, defaults, find_named
 from maskstat.showing import one_line
 from maskstat.values.histogram import Unit
 from maskstat.values.known import Known, of_shares
@@ -147,13 +147,7 @@ def scheme(
 
 def find_scheme(name: str) -> Scheme:
     """The scheme of this name. Raises ParameterError with the nearest name otherwise."""
-    if name in SCHEMES:
-        return SCHEMES[name]
-    raise ParameterError(
-        f"no scheme is called {printable(name)!r}",
-        parameter="scheme",
-        remedy=f"{did_you_mean(name, SCHEMES)}known are {', '.join(SCHEMES)}",
-    )
+    return find_named(name, SCHEMES, noun="scheme", parameter="scheme")
 
 
 def _total(counts: ClassCounts) -> FloatArray:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from maskstat.errors import Blank, ParameterError, argument
-from maskstat.naming import did_you_mean, printable
+from maskstat.naming import printable
+from maskstat.parameters import find_named
 
 if TYPE_CHECKING:
     from maskstat.render.plots.drawing import Drawing, ScanView
@@ -50,13 +51,7 @@ KINDS = {
 
 def find_kind(name: str) -> Kind:
     """The kind of this name. Raises ParameterError with the nearest name otherwise."""
-    if name in KINDS:
-        return KINDS[name]
-    raise ParameterError(
-        f"no plot is called {printable(name)!r}",
-        parameter="kind",
-        remedy=f"{did_you_mean(name, KINDS)}known are {', '.join(KINDS)}",
-    )
+    return find_named(name, KINDS, noun="plot", parameter="kind")
 
 
 def draw(name: str, views: Sequence[ScanView], **options: object) -> Drawing:

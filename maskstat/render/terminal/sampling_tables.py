@@ -13,7 +13,6 @@ from maskstat.naming import percent
 from maskstat.render.terminal.fitting import LAST, Fitted, TableColumn
 from maskstat.render.terminal.rows import ALL, RowChoice
 from maskstat.render.terminal.tables import bar_of, class_columns, colours_of, share_or_never
-from maskstat.sampling.methods import METHODS
 from maskstat.sampling.table import SamplingTable
 from maskstat.values.catalog import ClassCatalog
 
@@ -73,19 +72,3 @@ def _notes(sampling: SamplingTable) -> Iterable[str]:
                 f" {spelled(argument('parameters', {'threshold': None}))} to the share of masks"
                 " below which a class counts as rare"
             )
-
-
-def method_table() -> RenderableType:
-    """Name, formula, parameters and source of every method."""
-    entries = METHODS.values()
-    parameters = [
-        ", ".join(f"{name}={value}" for name, value in entry.parameters.items())
-        for entry in entries
-    ]
-    columns = [
-        TableColumn("method", [entry.name for entry in entries], "text"),
-        TableColumn("formula", [entry.formula for entry in entries], "words"),
-        TableColumn("parameters", parameters, "words", LAST + 1),
-        TableColumn("source", [entry.source for entry in entries], "words", LAST + 2),
-    ]
-    return Fitted(columns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +14,8 @@ from maskstat.naming import percent, printable
 from maskstat.render.documents.weighing import distinct, price_of
 from maskstat.render.terminal.fitting import LAST, Fitted, TableColumn, cut
 from maskstat.render.terminal.tables import bar_of
-from maskstat.weights.schemes import SCHEMES
+from maskstat.sampling.methods import Method
+from maskstat.weights.schemes import Scheme
 from maskstat.weights.table import WeightTable
 
 _MOST_CLASSES = 6
@@ -91,15 +92,14 @@ def _number(value: float) -> str:
     return f"{value:.4g}" if value < 1000 else f"{value:,.0f}"
 
 
-def scheme_table() -> RenderableType:
-    """Name, formula, parameters and source of every scheme."""
-    entries = SCHEMES.values()
+def formula_table(noun: str, entries: Collection[Method | Scheme]) -> RenderableType:
+    """Name, formula, parameters and source of every weight scheme or sampling method."""
     parameters = [
         ", ".join(f"{name}={value}" for name, value in entry.parameters.items())
         for entry in entries
     ]
     columns = [
-        TableColumn("scheme", [entry.name for entry in entries], "text"),
+        TableColumn(noun, [entry.name for entry in entries], "text"),
         TableColumn("formula", [entry.formula for entry in entries], "words"),
         TableColumn("parameters", parameters, "words", LAST + 1),
         TableColumn("source", [entry.source for entry in entries], "words", LAST + 2),
