@@ -12,7 +12,6 @@ from maskstat.store.connection import translated
 from maskstat.store.profiles import KeptProfiles, ProfileKey
 from maskstat.store.records import Failure, ScanInfo
 from maskstat.store.rows import COLUMNS, MaskRow, opened, sealed
-from maskstat.store.schema import OUTLINES
 from maskstat.store.sealing import ROWS
 
 _PROFILE_ROWS = 8192  # that are copied at once
@@ -121,8 +120,6 @@ class Copied(KeptProfiles):
 
     def profile_digests(self, scan: ScanInfo) -> set[str]:
         """Digests of the catalogues under which pixels of a scan were measured."""
-        if self.version < OUTLINES:
-            return set()
         self._check_rows("profiles", scan.id)
         with translated(self.path):
             query = "SELECT DISTINCT digest FROM profile NOT INDEXED WHERE scan = ?"

@@ -12,7 +12,6 @@ from typing import NamedTuple
 from maskstat.naming import natural_key
 from maskstat.store.connection import translated
 from maskstat.store.records import Failure, ScanInfo
-from maskstat.store.schema import EXPOSURES
 from maskstat.store.sealing import ROWS, Sealed
 
 _REPLACE = "REPLACE INTO exposed_mask VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -66,8 +65,6 @@ class KeptExposures(Sealed):
     """The part of a store that keeps exposures; all methods raise StoreError."""
 
     def _exposure_id(self, scan: ScanInfo, digest: str) -> int | None:
-        if self.version < EXPOSURES:
-            return None
         self._check_rows("exposures", scan.id)
         query = f"{ROWS['exposures']} AND digest = ?"
         row = self._connection.execute(query, (scan.id, digest)).fetchone()
@@ -75,8 +72,6 @@ class KeptExposures(Sealed):
 
     def exposures(self, scan: ScanInfo) -> list[tuple[str, str]]:
         """(digest, recipe as JSON) of all exposures of a scan that were begun, the latest first."""
-        if self.version < EXPOSURES:
-            return []
         self._check_rows("exposures", scan.id)
         with translated(self.path):
             rows = self._connection.execute(f"{ROWS['exposures']} ORDER BY id DESC", (scan.id,))
@@ -132,8 +127,6 @@ class KeptExposures(Sealed):
 
     def exposed(self, scan: ScanInfo, digest: str) -> dict[str, KnownMask]:
         """What is there of each mask, by its name."""
-        if self.version < EXPOSURES:
-            return {}
         query = (
             "SELECT name, crops, presence, drawn, content IS NULL FROM exposed_mask"
             " WHERE exposure = ?"
@@ -165,8 +158,6 @@ class KeptExposures(Sealed):
 
     def not_exposed(self, scan: ScanInfo, digest: str) -> list[Failure]:
         """Masks that count, and of which the recipe makes nothing, with the reason."""
-        if self.version < EXPOSURES:
-            return []
         with translated(self.path):
             exposure = self._exposure_id(scan, digest)
             self._check_rows("exposure", exposure)
@@ -178,8 +169,6 @@ class KeptExposures(Sealed):
 
     def _unexpose(self, scan: ScanInfo, names: Iterable[str]) -> None:
         """Within a transaction: drop what is kept of these masks."""
-        if self.version < EXPOSURES:
-            return
         execute = self._connection.execute
         for exposure, *_ in execute(ROWS["exposures"], (scan.id,)).fetchall():
             query = f"{ROWS['exposure']} AND name = ?"
@@ -192,8 +181,6 @@ class KeptExposures(Sealed):
 
     def _forget_exposures(self, scan: ScanInfo) -> None:
         """Within a transaction: drop all exposures of a scan."""
-        if self.version < EXPOSURES:
-            return
         which = "(SELECT id FROM exposure WHERE scan = ?)"
         for query in (
             f"DELETE FROM exposed_mask WHERE exposure IN {which}",
@@ -211,8 +198,6 @@ class KeptExposures(Sealed):
         Of a mask that counts here with another content nothing is taken. Where two scans have the
         same mask, more stays: of exact chances, then of crops, then the first in order.
         """
-        if other.version < EXPOSURES:
-            return
         known = other._connection.execute
         with self._transaction(), other.checked():
             other._check_rows("exposures", others.id)

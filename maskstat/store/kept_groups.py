@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from maskstat.store.connection import translated
 from maskstat.store.records import ScanInfo
-from maskstat.store.schema import GROUPS
 from maskstat.store.sealing import ROWS, Sealed
 
 _TABLES = ("grouping", "grouped_mask")
@@ -22,8 +21,6 @@ class KeptGroups(Sealed):
 
     def _rules(self) -> dict[int, str]:
         """Scan -> the text of its rule, where it has one."""
-        if self.version < GROUPS:
-            return {}
         return dict(self._connection.execute("SELECT scan, rule FROM grouping"))
 
     def group(self, scan: ScanInfo, rule: str, labels: Mapping[str, str] | None = None) -> ScanInfo:
@@ -44,8 +41,6 @@ class KeptGroups(Sealed):
 
     def group_labels(self, scan: ScanInfo) -> dict[str, str]:
         """What the column of the rule says of each mask, where the rule is one of a column."""
-        if self.version < GROUPS:
-            return {}
         self._check_rows("groups", scan.id)
         with translated(self.path):
             return dict(self._connection.execute(ROWS["groups"], (scan.id,)))
@@ -57,8 +52,6 @@ class KeptGroups(Sealed):
 
         Where two scans say something else of one mask, the first in order of the alphabet stays.
         """
-        if other.version < GROUPS:
-            return
         other._check_rows("groups", others.id)
         rows = other._connection.execute(ROWS["groups"], (others.id,))
         with self._transaction(), translated(other.path):
@@ -76,8 +69,6 @@ class KeptGroups(Sealed):
 
     def _forget_groups(self, scan: ScanInfo) -> None:
         """Within a transaction: no mask of a scan belongs to another."""
-        if self.version < GROUPS:
-            return
         for table in _TABLES:
             self._connection.execute(f"DELETE FROM {table} WHERE scan = ?", (scan.id,))
         self._drop_sum("groups", scan.id)

@@ -18,7 +18,6 @@ from typing import NamedTuple
 from maskstat.errors import StoreError
 from maskstat.store.connection import translated
 from maskstat.store.records import ScanInfo
-from maskstat.store.schema import RUNS
 from maskstat.store.sealing import Sealed
 
 BEAT_SECONDS = 1.0
@@ -48,8 +47,6 @@ class KeptRuns(Sealed):
 
     def asked(self, scan: ScanInfo) -> str | None:
         """What the last run of a scan was asked for; None where nobody knows."""
-        if self.version < RUNS:
-            return None
         with translated(self.path):
             query = "SELECT asked FROM run WHERE scan = ?"
             row = self._connection.execute(query, (scan.id,)).fetchone()

@@ -16,7 +16,6 @@ from maskstat.naming import natural_key
 from maskstat.store.connection import translated
 from maskstat.store.records import Failure, ScanInfo
 from maskstat.store.rows import COLUMNS, opened
-from maskstat.store.schema import CHECKSUMS, OUTLINES, PROFILES
 from maskstat.store.sealing import ROWS, Sealed
 
 
@@ -47,8 +46,6 @@ class KeptProfiles(Sealed):
     """The part of a store that keeps profiles; all methods raise StoreError."""
 
     def _profile_id(self, key: ProfileKey) -> int | None:
-        if self.version < OUTLINES:
-            return None
         self._check_rows("profiles", key.scan.id)
         query = f"{ROWS['profiles']} AND digest = ? AND grid = ?"
         identity = (key.scan.id, key.digest, key.grid)
@@ -57,8 +54,6 @@ class KeptProfiles(Sealed):
 
     def profile_grids(self, scan: ScanInfo, digest: str) -> list[int]:
         """Grids that some mask was measured on under a catalogue, the finest first."""
-        if self.version < OUTLINES:
-            return []
         self._check_rows("profiles", scan.id)
         with translated(self.path):
             rows = self._connection.execute(
@@ -218,8 +213,6 @@ class KeptProfiles(Sealed):
 
     def _unmeasure(self, scan: ScanInfo, names: Iterable[str]) -> None:
         """Within a transaction: drop what was measured of these masks, and their blocks whole."""
-        if self.version < PROFILES:
-            return
         execute = self._connection.execute
         for profile, *_ in execute(ROWS["profiles"], (scan.id,)).fetchall():
             query = f"{ROWS['profile']} AND name = ?"
@@ -245,14 +238,11 @@ class KeptProfiles(Sealed):
 
     def _forget_profiles(self, scan: ScanInfo) -> None:
         """Within a transaction: drop all profiles of a scan."""
-        if self.version < PROFILES:
-            return
         which = "(SELECT id FROM profile WHERE scan = ?)"
         for table in ("profile_mask", "profile_block"):
             query = f"DELETE FROM {table} WHERE profile IN {which}"
             self._connection.execute(query, (scan.id,))
-        if self.version >= CHECKSUMS:
-            query = f"DELETE FROM checksum WHERE about = 'profile' AND id IN {which}"
-            self._connection.execute(query, (scan.id,))
-            self._keep_sum("profiles", scan.id, 0)
+        query = f"DELETE FROM checksum WHERE about = 'profile' AND id IN {which}"
+        self._connection.execute(query, (scan.id,))
+        self._keep_sum("profiles", scan.id, 0)
         self._connection.execute("DELETE FROM profile WHERE scan = ?", (scan.id,))

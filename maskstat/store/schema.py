@@ -15,7 +15,8 @@ SCHEMA_VERSION = 8
 # of masks: they are never read, and masks are measured again.
 PROFILES, READINGS, RUNS, CHECKSUMS, EXPOSURES, GROUPS, OUTLINES = 2, 3, 4, 5, 6, 7, 8
 
-# Version -> what it added. A file is brought up to date by the statements it lacks.
+# Version -> what it added. A file is brought up to date by the statements it lacks; one that is
+# only read gets a shadow of them, so that no other module asks for a version.
 _ADDED = {
     1: """
 CREATE TABLE scan (
@@ -149,7 +150,8 @@ DAMAGED = "it is damaged: restore or delete it, then scan again"
 def prepare(connection: sqlite3.Connection, path: Path, *, create: bool) -> int:
     """Check that the file is ours, and give it the tables it lacks where `create`.
 
-    Files of earlier versions that are only read stay as they are.
+    Files of earlier versions that are only read stay as they are: the tables that they lack are
+    there for this connection alone, and empty.
 
     Returns:
         the file's schema version.
@@ -178,6 +180,7 @@ def prepare(connection: sqlite3.Connection, path: Path, *, create: bool) -> int:
         return new or (ours and create and pragma("user_version") < SCHEMA_VERSION)
 
     where = printable(str(path))
+    _unshadow(connection)
     if pragma("application_id") == APPLICATION_ID:
         check_version()
     if lacks_tables():
@@ -200,4 +203,33 @@ def prepare(connection: sqlite3.Connection, path: Path, *, create: bool) -> int:
         raise StoreError(
             "was written by a newer maskstat", where=where, remedy="pip install -U maskstat"
         )
+    if version < SCHEMA_VERSION:
+        _shadow(connection, version)
     return version
+
+
+def _shadow(connection: sqlite3.Connection, version: int) -> None:
+    """Put empty temporary tables in the place of those that a file of this version lacks.
+
+    And of those of profiles, which are too old to be read.
+    """
+    lacking = list(range(version + 1, SCHEMA_VERSION + 1))
+    if version >= PROFILES:
+        lacking.append(PROFILES)
+    for added in lacking:
+        for statement in _ADDED[added].split(";\n"):
+            if (found := _TABLE.search(statement)) is not None:
+                temporary = f"CREATE TEMP TABLE {found[1]}"
+                connection.execute(statement.replace(found[0], temporary, 1))
+    if version >= CHECKSUMS:
+        connection.execute(
+            "CREATE TEMP VIEW checksum AS SELECT * FROM main.checksum"
+            " WHERE about NOT IN ('profile', 'profiles')"
+        )
+
+
+def _unshadow(connection: sqlite3.Connection) -> None:
+    query = "SELECT type, name FROM sqlite_temp_master WHERE type IN ('table', 'view')"
+    for kind, name in connection.execute(query).fetchall():
+        if not name.startswith("sqlite_"):
+            connection.execute(f"DROP {kind} temp.{name}")

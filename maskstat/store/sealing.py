@@ -14,7 +14,7 @@ from typing import Literal
 
 from maskstat.store.checksums import of_texts
 from maskstat.store.connection import Connected, translated
-from maskstat.store.schema import CHECKSUMS, GROUPS, READINGS, RUNS
+from maskstat.store.schema import GROUPS, READINGS, RUNS
 
 About = Literal["scan", "failure", "profiles", "profile", "exposures", "exposure", "groups"]
 
@@ -42,8 +42,7 @@ class Sealed(Connected):
 
     def _seal(self, scan: int) -> None:
         """Within a transaction that changes what a scan is: keep its sum."""
-        if self.version >= CHECKSUMS:
-            self._keep_sum("scan", scan, self._sums_of_scans(scan)[scan])
+        self._keep_sum("scan", scan, self._sums_of_scans(scan)[scan])
 
     def _keep_sum_of_rows(self, about: About, key: int) -> None:
         """Within a transaction: keep the sum of these rows, now that they are all there."""
@@ -55,9 +54,8 @@ class Sealed(Connected):
 
     def _drop_sum(self, about: About, key: int) -> None:
         """Within a transaction: nothing is known of these rows."""
-        if self.version >= CHECKSUMS:
-            query = "DELETE FROM checksum WHERE about = ? AND id = ?"
-            self._connection.execute(query, (about, key))
+        query = "DELETE FROM checksum WHERE about = ? AND id = ?"
+        self._connection.execute(query, (about, key))
 
     def _add_to_sum(
         self,
@@ -68,16 +66,13 @@ class Sealed(Connected):
         gone: Iterable[tuple[object, ...]] = (),
     ) -> None:
         """Within a transaction: rows as `ROWS` has them come or go; a sum there is not stays so."""
-        if self.version >= CHECKSUMS:
-            self._connection.execute(
-                "UPDATE checksum SET crc = crc + ? WHERE about = ? AND id = ?",
-                (_sum(new) - _sum(gone), about, key),
-            )
+        self._connection.execute(
+            "UPDATE checksum SET crc = crc + ? WHERE about = ? AND id = ?",
+            (_sum(new) - _sum(gone), about, key),
+        )
 
     def _check_scans(self) -> None:
         """Raise StoreError where what a scan is has changed, or one is gone."""
-        if self.version < CHECKSUMS:
-            return
         with self._at_once(), self.checked():
             query = "SELECT id, crc FROM checksum WHERE about = 'scan'"
             kept = dict(self._connection.execute(query))
@@ -87,8 +82,6 @@ class Sealed(Connected):
 
     def _check_rows(self, about: About, key: int | None) -> None:
         """Raise StoreError where one of these rows has changed or is gone."""
-        if self.version < CHECKSUMS:
-            return
         with self._at_once(), self.checked():
             query = "SELECT crc FROM checksum WHERE about = ? AND id = ?"
             kept = self._connection.execute(query, (about, key)).fetchone()
@@ -102,13 +95,12 @@ class Sealed(Connected):
         """Scan -> the sum of the rows that say what it is; of one scan or of all."""
         sums: dict[int, int] = defaultdict(int)
         for version, query in _OF_SCANS.items():
-            if self.version >= version:
-                key = "id" if version == 1 else "scan"
-                rows = self._connection.execute(
-                    query if scan is None else f"{query} WHERE {key} = {scan:d}"
-                )
-                for row in rows:
-                    sums[row[0]] += of_texts(version, *row)
+            key = "id" if version == 1 else "scan"
+            rows = self._connection.execute(
+                query if scan is None else f"{query} WHERE {key} = {scan:d}"
+            )
+            for row in rows:
+                sums[row[0]] += of_texts(version, *row)
         return sums
 
     @contextlib.contextmanager

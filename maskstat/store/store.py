@@ -30,9 +30,6 @@ from maskstat.store.records import Failure, KeptMark, ScanInfo, Settled, StoredM
 from maskstat.store.rows import COLUMNS, MaskRow, opened, rows_of, table_of
 from maskstat.store.schema import (
     APPLICATION_ID,
-    CHECKSUMS,
-    READINGS,
-    RUNS,
     SCHEMA_VERSION,
     prepare,
 )
@@ -66,7 +63,6 @@ _MASKS = "masks"  # the same for how many there are
 _SETTLED = "settled"  # the same for the values that the meaning of 255 was settled by
 _KEPT_VALUES = 1 << 16
 _FIRST = call("scan", Blank("FOLDER"), classes=Blank("K"))
-_LATER = {"reading": READINGS, "run": RUNS}  # tables of a scan by version
 _SUMS: tuple[About, ...] = ("scan", "failure", "profiles", "exposures")  # that a scan has
 _ASKED = 512  # masks that one statement looks up
 _ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -169,9 +165,7 @@ class Store(KeptExposures, KeptGroups, KeptRuns, Copied):
         self._check_scans()
         with translated(self.path):
             rows = self._connection.execute(query, parameters).fetchall()
-            readings: dict[int, str] = {}
-            if self.version >= READINGS:
-                readings = dict(self._connection.execute("SELECT scan, options FROM reading"))
+            readings = dict(self._connection.execute("SELECT scan, options FROM reading"))
             rules = self._rules()
         with self.checked():
             return [
@@ -250,12 +244,12 @@ class Store(KeptExposures, KeptGroups, KeptRuns, Copied):
 
     def remove(self, scan: ScanInfo) -> None:
         """Forget a scan and all of its masks."""
+        self.upgrade()
         with self._transaction():
             self._forget_profiles(scan)
             self._forget_exposures(scan)
             self._forget_groups(scan)
-            later = [table for table, version in _LATER.items() if self.version >= version]
-            for table in ("mask", "failure", "summary", *later):
+            for table in ("mask", "failure", "summary", "reading", "run"):
                 self._connection.execute(f"DELETE FROM {table} WHERE scan = ?", (scan.id,))
             self._connection.execute("DELETE FROM scan WHERE id = ?", (scan.id,))
             for about in _SUMS:
@@ -502,11 +496,8 @@ class Store(KeptExposures, KeptGroups, KeptRuns, Copied):
 
     def _keep_summary(self, scan: ScanInfo, digest: str, revision: int, text: str) -> None:
         """Within a transaction: keep what was found in the masks of this revision."""
-        if self.version >= CHECKSUMS:
-            text = checksums.sealed(text, digest, revision)
-        self._connection.execute(
-            "REPLACE INTO summary VALUES (?, ?, ?, ?)", (scan.id, digest, revision, text)
-        )
+        row = scan.id, digest, revision, checksums.sealed(text, digest, revision)
+        self._connection.execute("REPLACE INTO summary VALUES (?, ?, ?, ?)", row)
 
     def mask_count(self, scan: ScanInfo) -> int:
         """Masks counted so far."""

@@ -224,11 +224,11 @@ def tables_of(path: Path) -> dict[str, str]:
     return {name: re.sub(r" *--.*", "", text) for name, text in rows}
 
 
-def test_a_scan_is_removed_from_an_old_file_without_more_tables(old: Path) -> None:
+def test_a_scan_is_removed_from_an_old_file(old: Path) -> None:
     with Store.open(old) as store:
         store.remove(store.find("old"))
         assert store.scans() == []
-    assert version_of(old) == (APPLICATION_ID, 1)
+    assert version_of(old) == (APPLICATION_ID, SCHEMA_VERSION)
 
 
 def test_scanning_into_an_old_file_goes_on_from_it(old: Path, tmp_path: Path) -> None:
