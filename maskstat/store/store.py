@@ -15,18 +15,16 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 from maskstat.errors import Blank, StoreError, argument, call
 from maskstat.naming import did_you_mean, natural_key, printable, storable
-from maskstat.store import checksums
 from maskstat.store.connection import IN_MEMORY, check_names_a_file, translated
 from maskstat.store.copying import Copied, Naming
 from maskstat.store.exposures import KeptExposures
 from maskstat.store.kept_groups import KeptGroups
 from maskstat.store.leases import KeptRuns
 from maskstat.store.profiles import MeasuredMask, ProfileKey
-from maskstat.store.records import Failure, KeptMark, ScanInfo, Settled, StoredMask
+from maskstat.store.records import Failure, KeptMark, ScanInfo, StoredMask
 from maskstat.store.rows import COLUMNS, MaskRow, opened, rows_of, table_of
 from maskstat.store.schema import (
     APPLICATION_ID,
@@ -34,6 +32,7 @@ from maskstat.store.schema import (
     prepare,
 )
 from maskstat.store.sealing import ROWS, About
+from maskstat.store.summaries import MASKS, KeptSummaries
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.catalog_mapping import catalog_from_mapping
 from maskstat.values.histogram import ClassHistogram
@@ -57,11 +56,6 @@ LOCK_SECONDS = 10.0  # how long to wait for another process that is writing
 # SQLite lets go of the interpreter lock once a statement: with many rows in each, the threads
 # that decode go on meanwhile. 9 parameters a row; some builds of SQLite allow 999.
 _ROWS = 100
-_VALUES = "values and nodata"  # in place of a catalogue's digest, where `summary` keeps raw values
-_SOFT = "soft masks"  # the same before the digest of what is ignored, for what is known of these
-_MASKS = "masks"  # the same for how many there are
-_SETTLED = "settled"  # the same for the values that the meaning of 255 was settled by
-_KEPT_VALUES = 1 << 16
 _FIRST = call("scan", Blank("FOLDER"), classes=Blank("K"))
 _SUMS: tuple[About, ...] = ("scan", "failure", "profiles", "exposures")  # that a scan has
 _ASKED = 512  # masks that one statement looks up
@@ -70,7 +64,7 @@ _ONE_ROW = f"REPLACE INTO mask VALUES {_ROW}"
 _MANY_ROWS = f"REPLACE INTO mask VALUES {', '.join([_ROW] * _ROWS)}"
 
 
-class Store(KeptExposures, KeptGroups, KeptRuns, Copied):
+class Store(KeptSummaries, KeptExposures, KeptGroups, KeptRuns, Copied):
     """An open store. Use it as a context manager; all methods raise StoreError."""
 
     @classmethod
@@ -283,7 +277,7 @@ class Store(KeptExposures, KeptGroups, KeptRuns, Copied):
     def _check_masks(self, scan: ScanInfo) -> None:
         """Raise StoreError where a mask that seems to be new or gone has another name now."""
         if scan.id not in self._sound:
-            self._check_count(scan, self._summary(scan, _MASKS), sum(1 for _ in self.names(scan)))
+            self._check_count(scan, self._summary(scan, MASKS), sum(1 for _ in self.names(scan)))
             self.mask_count(scan)
             self._sound.add(scan.id)
 
@@ -401,107 +395,9 @@ class Store(KeptExposures, KeptGroups, KeptRuns, Copied):
             row = self._connection.execute(query, (scan.id,)).fetchone()
         return -1 if row is None else int(row[0])
 
-    def totals(self, scan: ScanInfo, catalog: ClassCatalog) -> ClassHistogram | None:
-        """Totals under this catalogue, where they were kept and are still true."""
-        text = self._summary(scan, catalog.digest)
-        if text is None:
-            return None
-        with self.checked():
-            return ClassHistogram.from_text(catalog, text)
-
-    def keep_totals(self, scan: ScanInfo, histogram: ClassHistogram, revision: int) -> None:
-        """Keep totals that were added up from the masks of this revision.
-
-        A store that can't be written does without: they are only kept for speed.
-        """
-        with contextlib.suppress(StoreError), self._transaction():
-            self._keep_totals(scan, histogram, revision)
-
-    def _keep_totals(self, scan: ScanInfo, histogram: ClassHistogram, revision: int) -> None:
-        self._keep_summary(scan, histogram.catalog.digest, revision, histogram.to_text())
-        self._keep_summary(scan, _MASKS, revision, str(histogram.mask_count))
-
-    def index_values(self, scan: ScanInfo) -> tuple[set[int], set[int], set[int]] | None:
-        """Raw values of index masks, where they were kept and are still true.
-
-        Returns:
-            values in masks of 8 bits a pixel, in all others, and what files call nodata.
-        """
-        text = self._summary(scan, _VALUES)
-        if text is None:
-            return None
-        with self.checked():
-            narrow, wide, nodata = ({int(value) for value in found} for found in json.loads(text))
-        return narrow, wide, nodata
-
-    def keep_index_values(
-        self, scan: ScanInfo, values: tuple[set[int], set[int], set[int]], revision: int
-    ) -> None:
-        """Keep the raw values that were found in the masks of this revision, for speed only."""
-        if sum(map(len, values)) > _KEPT_VALUES:
-            return
-        text = json.dumps([sorted(found) for found in values])
-        with contextlib.suppress(StoreError), self._transaction():
-            self._keep_summary(scan, _VALUES, revision, text)
-
-    def soft_masks(self, scan: ScanInfo, digest: str) -> str | None:
-        """What `keep_soft_masks` was given, where it is still true."""
-        text = self._summary(scan, _SOFT + digest)
-        return None if text is None else str(text)
-
-    def keep_soft_masks(self, scan: ScanInfo, digest: str, text: str, revision: int) -> None:
-        """Keep what was found out about the masks of this revision, for speed only."""
-        with contextlib.suppress(StoreError), self._transaction():
-            self._keep_summary(scan, _SOFT + digest, revision, text)
-
-    def settled(self, scan: ScanInfo) -> Settled | None:
-        """The values that the meaning of 255 was settled by, whatever masks came since."""
-        text = self._kept(scan, _SETTLED)
-        if text is None:
-            return None
-        with self.checked():
-            return Settled(*(frozenset(map(int, values)) for values in json.loads(text)))
-
-    def settle(self, scan: ScanInfo, values: Settled) -> None:
-        """Keep them, in place of those before; a store that can't be written does without."""
-        if sum(map(len, values)) > _KEPT_VALUES:
-            return
-        text = json.dumps([sorted(part) for part in values])
-        with contextlib.suppress(StoreError), self._transaction():
-            self._keep_summary(scan, _SETTLED, 0, text)
-
-    def _kept(self, scan: ScanInfo, digest: str) -> str | None:
-        """What was kept under a digest, whatever masks came since."""
-        with translated(self.path):
-            row = self._connection.execute(
-                "SELECT totals FROM summary WHERE scan = ? AND digest = ?", (scan.id, digest)
-            ).fetchone()
-        if row is None:
-            return None
-        with self.checked():
-            return checksums.opened(str(row[0]), digest, 0)
-
-    def _summary(self, scan: ScanInfo, digest: str) -> Any:
-        """What was kept under a digest, where it is still true; else None."""
-        with translated(self.path):
-            row = self._connection.execute(
-                "SELECT totals, summary.revision FROM summary JOIN scan ON scan.id = summary.scan"
-                " AND scan.revision = summary.revision WHERE scan.id = ? AND digest = ?",
-                (scan.id, digest),
-            ).fetchone()
-        if row is None:
-            return None
-        with self.checked():
-            return checksums.opened(str(row[0]), digest, row[1])
-
-    def _keep_summary(self, scan: ScanInfo, digest: str, revision: int, text: str) -> None:
-        """Within a transaction: keep what was found in the masks of this revision."""
-        row = scan.id, digest, revision, checksums.sealed(text, digest, revision)
-        self._connection.execute("REPLACE INTO summary VALUES (?, ?, ?, ?)", row)
-
     def mask_count(self, scan: ScanInfo) -> int:
         """Masks counted so far."""
-        expected = self._summary(scan, _MASKS)
+        expected = self._summary(scan, MASKS)
         with translated(self.path):
             # A row that says to be of another scan is found in this one's place all the same.
             query = "SELECT count(scan = :scan OR NULL) FROM mask WHERE scan = :scan"
@@ -526,7 +422,7 @@ class Store(KeptExposures, KeptGroups, KeptRuns, Copied):
 
     def tables(self, scan: ScanInfo, *, rows: int = BLOCK_ROWS) -> Iterator[TallyTable]:
         """The tallies of a scan, a block of masks at a time, so that memory stays flat."""
-        expected, found = self._summary(scan, _MASKS), 0
+        expected, found = self._summary(scan, MASKS), 0
         with translated(self.path):
             cursor = self._connection.execute(
                 f"SELECT {COLUMNS} FROM mask WHERE scan = ? ORDER BY name", (scan.id,)
@@ -540,18 +436,11 @@ class Store(KeptExposures, KeptGroups, KeptRuns, Copied):
 
     def rows(self, scan: ScanInfo, naming: Naming) -> Iterator[MaskRow]:
         """The masks of a scan under their new names, in the order of these."""
-        expected, found = self._summary(scan, _MASKS), 0
+        expected, found = self._summary(scan, MASKS), 0
         for row in super().rows(scan, naming):
             found += 1
             yield row
         self._check_count(scan, expected, found)
-
-    def _check_count(self, scan: ScanInfo, expected: str | None, found: int) -> None:
-        """Raise StoreError where other masks were read than a scan has."""
-        with self.checked():
-            # Asked again, since another process may have changed the scan meanwhile.
-            if expected not in {None, str(found)} and expected == self._summary(scan, _MASKS):
-                raise ValueError("rows that are gone")
 
 
 class _Connection(sqlite3.Connection):
