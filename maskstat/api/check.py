@@ -11,7 +11,7 @@ from maskstat.naming import counted
 from maskstat.showing import cut, one_line
 from maskstat.statistics.check_verdict import check_verdict
 from maskstat.statistics.effective_masks import different_masks
-from maskstat.statistics.quality import Finding, chosen_kinds
+from maskstat.statistics.findings import Finding, chosen_kinds
 
 if TYPE_CHECKING:
     from pandas import DataFrame

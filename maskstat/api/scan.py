@@ -497,7 +497,7 @@ class Scan(StoredScan):
             ParameterError: there are no two different scans.
             StoreError: the store holds no scan of a name.
         """
-        from maskstat.scanning.checking import compare_scans
+        from maskstat.scanning.comparing import compare_scans
 
         with ExitStack() as stack:
             scans = [self, *(stack.enter_context(self._other(other)) for other in others)]

@@ -92,7 +92,7 @@ def command(
     """
     from maskstat.errors import MaskstatError
     from maskstat.naming import counted
-    from maskstat.statistics.quality import KINDS, chosen_kinds
+    from maskstat.statistics.findings import KINDS, chosen_kinds
 
     words = [word.strip() for item in fail_on or () for word in item.split(",")]
     chosen_kinds(words)  # a wrong one is said before anything is looked at

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from maskstat.naming import counted
-from maskstat.statistics.quality import KINDS, Finding
+from maskstat.statistics.findings import KINDS, Finding
 
 
 def check_verdict(findings: Sequence[Finding]) -> str:

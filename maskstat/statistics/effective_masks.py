@@ -13,7 +13,7 @@ import numpy as np
 
 from maskstat.naming import counted
 from maskstat.showing import cut
-from maskstat.statistics.quality import Finding
+from maskstat.statistics.findings import Finding
 from maskstat.values.error_bars import FloatArray, Intervals
 
 

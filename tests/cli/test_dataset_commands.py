@@ -20,7 +20,7 @@ from maskstat.cli.commands import add
 from maskstat.sampling.methods import METHODS
 from maskstat.sampling.table import load_sampling
 from maskstat.statistics.comparison import METRICS
-from maskstat.statistics.quality import KINDS
+from maskstat.statistics.findings import KINDS
 
 
 class Outcome(NamedTuple):

@@ -26,8 +26,8 @@ from maskstat.sampling.table import ClassMix, SamplingTable
 from maskstat.scanning.stored_scan import StoredScan
 from maskstat.showing import LINE, cut, one_line
 from maskstat.statistics.comparison import Comparison
+from maskstat.statistics.findings import Finding
 from maskstat.statistics.intervals import frequency_intervals
-from maskstat.statistics.quality import Finding
 from maskstat.statistics.random_splits import Split
 from maskstat.training.metrics import ConfidenceHistogram, ConfusionMatrix
 from maskstat.values.catalog import ClassCatalog, ClassInfo

@@ -14,7 +14,7 @@ from maskstat.api.costs import Costs
 from maskstat.errors import MissingExtraError
 from maskstat.sampling.table import SamplingTable
 from maskstat.statistics.comparison import METRICS, compare_splits
-from maskstat.statistics.quality import Finding
+from maskstat.statistics.findings import Finding
 from maskstat.statistics.random_splits import Split
 from maskstat.training.metrics import ConfusionMatrix
 from maskstat.values.catalog import ClassCatalog, ClassInfo

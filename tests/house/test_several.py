@@ -30,7 +30,7 @@ from maskstat.scanning.listing import splits_of
 from maskstat.scanning.request import ScanRequest
 from maskstat.scanning.stored_scan import parse_ignored
 from maskstat.sources.base import Selection
-from maskstat.statistics.quality import chosen_kinds
+from maskstat.statistics.findings import chosen_kinds
 from maskstat.training.metrics import ConfusionMatrix
 from maskstat.values.catalog_files import load_catalog
 from maskstat.weights.equal_cost import linear, weight_normalised
@@ -54,7 +54,7 @@ OWN_LISTS = {
     "render.terminal.failures.failure_lines": "names and reasons of a scan",
     "render.terminal.tables.class_columns": "names of a catalogue",
     "sampling.matching.match_names": "names that `sampler` made a list of",
-    "scanning.checking.find_duplicates": "a function of names",
+    "scanning.duplicates.find_duplicates": "a function of names",
     "scanning.exposing.Exposer.of_masks": "names of a scan",
     "scanning.exposing.Exposer.without": "a file's mark",
     "scanning.measuring.Consumer.of_masks": "names of a scan",
@@ -62,7 +62,7 @@ OWN_LISTS = {
     "scanning.measuring.Profiler.of_masks": "names of a scan",
     "scanning.sequences.suggested_groups": "names of a ledger",
     "statistics.comparison.compare_splits": "pairs",
-    "statistics.quality.of_files": "names of findings",
+    "statistics.findings.of_files": "names of findings",
     "statistics.quality.pair_by_stem": "names of masks and images",
     "values.groups.GroupRule.groups": "names of a ledger",
     "values.groups.MaskGroups.of_labels": "a label a mask",
@@ -263,7 +263,7 @@ CASES: dict[tuple[str, str], tuple[object, Callable[[Any, Any], object]]] = {
         lambda v, w: w.scan.under(ignore=v).catalog.ignored_values,
     ),
     ("scanning.stored_scan.parse_ignored", "ignore"): ("12", lambda v, w: parse_ignored(v)),
-    ("statistics.quality.chosen_kinds", "words"): ("warning", lambda v, w: chosen_kinds(v)),
+    ("statistics.findings.chosen_kinds", "words"): ("warning", lambda v, w: chosen_kinds(v)),
     ("torch.data.sampler", "names"): (Path("images") / "m.jpg", lambda v, w: torch_names(v)),
     ("training.metrics.ConfusionMatrix.to_pandas", "classes"): (
         "road",
@@ -321,7 +321,7 @@ def test_every_parameter_of_several_texts_says_that_one_alone_will_do() -> None:
         )
     }
     assert silent == {}
-    assert {name for name, _ in FOUND} >= OWN_LISTS.keys() - {"scanning.checking.find_duplicates"}
+    assert {name for name, _ in FOUND} >= OWN_LISTS.keys() - {"scanning.duplicates.find_duplicates"}
     assert all(OWN_LISTS.values())
 
 

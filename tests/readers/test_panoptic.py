@@ -423,7 +423,7 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
 
 def test_duplicates_are_looked_for_as_masks_were_read(tmp_path: Path) -> None:
     """Other ids of the same categories make the same mask."""
-    from maskstat.scanning.checking import find_duplicates
+    from maskstat.scanning.duplicates import find_duplicates
 
     first = panoptic_png(np.array([[1, 1, 2]]))
     second = panoptic_png(np.array([[9, 9, 5]]))

@@ -21,7 +21,7 @@ from maskstat.render.terminal.check_tables import check_tables
 from maskstat.render.terminal.cost_tables import cost_table
 from maskstat.render.terminal.fitting import Fitted, TableColumn
 from maskstat.sampling.compute import sample
-from maskstat.scanning.checking import compare_scans
+from maskstat.scanning.comparing import compare_scans
 from maskstat.values.catalog import ClassCatalog, ClassInfo
 from maskstat.values.histogram import ClassHistogram
 from maskstat.weights.table import WeightTable

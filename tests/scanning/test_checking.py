@@ -19,16 +19,10 @@ from maskstat.api.making import open_scan, scan
 from maskstat.api.scan import Scan
 from maskstat.errors import CatalogError, MaskError, ParameterError, SourceError
 from maskstat.files.image_headers import read_image_header
-from maskstat.scanning.checking import (
-    IMAGE_SUFFIXES,
-    Duplicates,
-    Member,
-    check_images,
-    check_scan,
-    compare_scans,
-    find_duplicates,
-)
-from maskstat.statistics.quality import Finding
+from maskstat.scanning.checking import IMAGE_SUFFIXES, check_images, check_scan
+from maskstat.scanning.comparing import compare_scans
+from maskstat.scanning.duplicates import Duplicates, Member, find_duplicates
+from maskstat.statistics.findings import Finding
 
 SIDE = 8
 

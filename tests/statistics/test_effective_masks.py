@@ -19,7 +19,7 @@ from maskstat.statistics.effective_masks import (
     effective_masks,
     effective_words,
 )
-from maskstat.statistics.quality import Finding
+from maskstat.statistics.findings import Finding
 from tests.support.scan_cases import grey_png, write
 
 

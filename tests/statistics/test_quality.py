@@ -16,14 +16,11 @@ from PIL import Image
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import median_abs_deviation
 
+from maskstat.statistics.findings import KINDS, SEVERITIES, Finding, ordered
 from maskstat.statistics.quality import (
-    KINDS,
-    SEVERITIES,
-    Finding,
     check_ledger,
     check_tallies,
     mix_distances,
-    ordered,
     outliers,
     pair_by_stem,
     robust_z,

@@ -12,7 +12,7 @@ from maskstat.errors import spelled
 from maskstat.naming import percent
 from maskstat.statistics.check_verdict import check_verdict
 from maskstat.statistics.comparison import compare_splits
-from maskstat.statistics.quality import Finding
+from maskstat.statistics.findings import Finding
 from maskstat.statistics.random_splits import Split
 from maskstat.values.groups import MaskGroups
 from tests.support.split_cases import split

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from maskstat.statistics.check_verdict import check_verdict
 from maskstat.statistics.effective_masks import different_masks, different_words
-from maskstat.statistics.quality import SEVERITIES, Finding
+from maskstat.statistics.findings import SEVERITIES, Finding
 from maskstat.version import __version__
 
 SCHEMA = 1

@@ -21,7 +21,8 @@ from maskstat.render.documents.weighing import (
     scheme_weights,
 )
 from maskstat.render.terminal.compare_tables import compare_document
-from maskstat.scanning.checking import compare_scans, counted_findings
+from maskstat.scanning.checking import counted_findings
+from maskstat.scanning.comparing import compare_scans
 from maskstat.scanning.exposing import left_out
 from maskstat.statistics.cooccurrence import mask_variety
 from maskstat.statistics.imbalance import ClassGroups, groups_by_share, imbalance

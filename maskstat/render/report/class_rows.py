@@ -10,7 +10,7 @@ from maskstat.naming import percent
 from maskstat.render.report import svg
 from maskstat.render.report.subject import Subject
 from maskstat.render.report.wording import number
-from maskstat.statistics.quality import THIN_WIDTH
+from maskstat.statistics.findings import THIN_WIDTH
 
 SHOWN_ROWS = 30
 DENSE = 40

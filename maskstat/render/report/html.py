@@ -59,7 +59,7 @@ def report_html(
 
     Raises:
         SourceError: examples are asked for and the source is gone.
-        CatalogError, MaskstatError: as `maskstat.scanning.checking.compare_scans`.
+        CatalogError, MaskstatError: as `maskstat.scanning.comparing.compare_scans`.
     """
     document = report_document(scan, against=against)
     subject = Subject(scan, document)

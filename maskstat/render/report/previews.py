@@ -18,7 +18,7 @@ from maskstat.errors import FileFormatError, MaskError
 from maskstat.naming import percent, printable
 from maskstat.readers.tallying import count_pixels
 from maskstat.render.report.palette_png import Colour, data_uri, palette_png, rgb
-from maskstat.scanning.checking import in_parallel
+from maskstat.scanning.duplicates import in_parallel
 from maskstat.scanning.mask_reader import Reader
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.ledger import MaskLedger

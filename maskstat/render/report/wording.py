@@ -12,7 +12,7 @@ from maskstat.render.terminal.failures import failure_lines
 from maskstat.render.terminal.profile_tables import profile_lines, unmeasured_lines
 from maskstat.render.terminal.rows import RowChoice
 from maskstat.render.terminal.tables import from_to, given_counts, interval_cell
-from maskstat.statistics.quality import MIN_COMPONENTS
+from maskstat.statistics.findings import MIN_COMPONENTS
 
 SHOWN = 12
 MOST_CLASSES = 1000

@@ -7,7 +7,7 @@ from typing import Any
 
 from maskstat.errors import argument, spelled
 from maskstat.naming import counted, printable
-from maskstat.statistics.quality import MIN_COMPONENTS, THIN_WIDTH
+from maskstat.statistics.findings import MIN_COMPONENTS, THIN_WIDTH
 
 _SHOWN = 5
 
