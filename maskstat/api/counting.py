@@ -13,8 +13,8 @@ from maskstat.arrays.layouts import Reading
 from maskstat.errors import ParameterError, SourceError
 from maskstat.naming import counted, printable, storable
 from maskstat.readers.choices import Channels
+from maskstat.scanning.class_options import Classes, interpreting, parse_ignored
 from maskstat.scanning.in_memory import scan_of_tallies
-from maskstat.scanning.stored_scan import Classes, interpreting, parse_ignored
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.catalog_files import load_catalog
 from maskstat.values.tally import MaskTally

@@ -20,7 +20,8 @@ from maskstat.files.count_tables import (
     table_of,
 )
 from maskstat.naming import did_you_mean, printable
-from maskstat.scanning.stored_scan import Classes, StoredScan, parse_ignored
+from maskstat.scanning.class_options import Classes, parse_ignored
+from maskstat.scanning.stored_scan import StoredScan
 from maskstat.store.records import Failure, ScanInfo
 from maskstat.values.amounts import amounts, whole_numbers
 from maskstat.values.catalog import DEFAULT_IGNORE, ClassCatalog, ClassInfo

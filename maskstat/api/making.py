@@ -13,10 +13,10 @@ from maskstat.executors.choices import ExecutorName
 from maskstat.exposure.asking import Asked, Crop, Scale
 from maskstat.readers.choices import Channel, Channels
 from maskstat.scanning import pipeline, stored_scan
+from maskstat.scanning.class_options import Classes
 from maskstat.scanning.listing import splits_of
 from maskstat.scanning.recording import Progress
 from maskstat.scanning.request import ScanRequest, seconds_of
-from maskstat.scanning.stored_scan import Classes
 from maskstat.showing import cut, one_line
 from maskstat.sources.opening import Where
 from maskstat.values.groups import GroupRule

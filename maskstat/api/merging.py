@@ -8,8 +8,8 @@ from pathlib import Path
 from maskstat.api.scan import Scan
 from maskstat.scanning import merging
 from maskstat.scanning.choices import Prefer
+from maskstat.scanning.class_options import Classes
 from maskstat.scanning.merging import Merged
-from maskstat.scanning.stored_scan import Classes
 
 
 class MergedScan(Scan, Merged):

@@ -14,7 +14,8 @@ from maskstat.frames import data_frame
 from maskstat.naming import printable
 from maskstat.parameters import several
 from maskstat.scanning import stored_scan
-from maskstat.scanning.stored_scan import Classes, StoredScan
+from maskstat.scanning.class_options import Classes
+from maskstat.scanning.stored_scan import StoredScan
 from maskstat.showing import cut, one_line
 
 if TYPE_CHECKING:

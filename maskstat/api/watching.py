@@ -16,8 +16,8 @@ from maskstat.arrays.items import Key
 from maskstat.arrays.label_batches import is_on_cuda, label_tallies, labels_in, layout_of_labels
 from maskstat.errors import MaskError, SourceError
 from maskstat.naming import counted
+from maskstat.scanning.class_options import Classes, parse_ignored
 from maskstat.scanning.in_memory import scan_of_tallies
-from maskstat.scanning.stored_scan import Classes, parse_ignored
 from maskstat.showing import one_line
 from maskstat.values.catalog import DEFAULT_IGNORE, IGNORED, UNLISTED, ClassCatalog, ClassInfo
 from maskstat.values.catalog_files import load_catalog

@@ -24,8 +24,9 @@ from maskstat.regions.profile import smallest_of
 from maskstat.regions.profile_bytes import from_bytes, to_bytes
 from maskstat.scanning.choices import PREFER, Prefer
 from maskstat.scanning.choosing import chosen, matching
+from maskstat.scanning.class_options import Classes, interpreting
 from maskstat.scanning.grouping import merge_groups
-from maskstat.scanning.stored_scan import Classes, StoredScan, interpreting
+from maskstat.scanning.stored_scan import StoredScan
 from maskstat.showing import one_line
 from maskstat.sources.identities import Place, common_base, merged_at, name_below, place_of
 from maskstat.store.connection import check_names_a_file

@@ -24,7 +24,7 @@ from maskstat.readers import formats
 from maskstat.readers.choices import Channel, Channels
 from maskstat.readers.options import ReadOptions
 from maskstat.regions.profile import DEFAULT_GRID, check_size
-from maskstat.scanning.stored_scan import Classes, interpreting, parse_ignored
+from maskstat.scanning.class_options import Classes, interpreting, parse_ignored
 from maskstat.sources.base import Selection, Source
 from maskstat.sources.locations import TIMEOUT, from_anywhere
 from maskstat.sources.opening import Where, open_source

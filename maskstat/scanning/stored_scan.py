@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -13,9 +13,7 @@ import numpy as np
 
 from maskstat.errors import (
     Blank,
-    CatalogError,
     IncompleteScanError,
-    ParameterError,
     ProfileError,
     SourceError,
     UnlistedValuesError,
@@ -24,14 +22,13 @@ from maskstat.errors import (
 )
 from maskstat.exposure.counts import ExposureCounts
 from maskstat.naming import counted, printable, split_plane
-from maskstat.parameters import parse_whole, several
 from maskstat.readers.channels import NONE
 from maskstat.readers.choices import CHANNELS
 from maskstat.readers.options import ReadOptions
-from maskstat.readers.panoptic import VOID
 from maskstat.regions.profile import PixelProfile
 from maskstat.scanning.changes import Changes
 from maskstat.scanning.choosing import chosen, other_splits
+from maskstat.scanning.class_options import Classes, interpreting, parse_ignored
 from maskstat.scanning.grouping import Grouped
 from maskstat.scanning.plane_entries import planes_of
 from maskstat.scanning.settling import (
@@ -49,7 +46,6 @@ from maskstat.statistics.soft_masks import FEWEST_BETWEEN, SoftMasks, find_soft_
 from maskstat.store.records import Failure, ScanInfo, Settled
 from maskstat.store.store import Store
 from maskstat.values.catalog import DEFAULT_IGNORE, ClassCatalog
-from maskstat.values.catalog_fields import parse_colour
 from maskstat.values.catalog_files import load_catalog
 from maskstat.values.histogram import ClassHistogram, ValueCount
 from maskstat.values.known import known
@@ -58,7 +54,6 @@ from maskstat.values.own_names import read_under
 from maskstat.values.tally import KEPT_IDS, TallyTable, value_label
 from maskstat.weights.batches import Batching
 
-Classes = ClassCatalog | int | str | Path | Iterable[str]
 Self = TypeVar("Self", bound="StoredScan")
 
 
@@ -539,25 +534,6 @@ def settle(scans: Sequence[StoredScan]) -> None:
         scan._settle(others if len(scans) > 1 else None)
 
 
-def interpreting(
-    catalog: ClassCatalog, reading: Mapping[str, object], nearest_colour: int | None
-) -> ClassCatalog:
-    """The catalogue with what the reading of masks and the user say besides the classes.
-
-    Pixels of no panoptic segment are ignored. Raises ParameterError.
-    """
-    if "panoptic" in reading:
-        catalog = catalog.ignoring([VOID])
-    if nearest_colour is None:
-        return catalog
-    if not 0 <= nearest_colour <= 255:
-        raise ParameterError(
-            f"is the difference of a channel, 0 to 255, not {nearest_colour}",
-            parameter="nearest_colour",
-        )
-    return replace(catalog, nearest_colour=nearest_colour)
-
-
 def open_scan(db: str | Path, name: str | None = None) -> StoredScan:
     """A scan from a store: the one that `choosing.chosen` takes. Raises StoreError."""
     store = Store.open(db)
@@ -566,30 +542,3 @@ def open_scan(db: str | Path, name: str | None = None) -> StoredScan:
     except BaseException:
         store.close()
         raise
-
-
-def parse_ignored(ignore: int | str | Iterable[int | str]) -> tuple[list[int], list[int]]:
-    """Raw values and colours to ignore, from numbers and "#rrggbb". Raises ParameterError."""
-    values: list[int] = []
-    colours: list[int] = []
-    for item in several(ignore):
-        text = str(item).strip()
-        try:
-            if text.startswith("#"):
-                colours.append(parse_colour(text))
-                continue
-        except CatalogError:
-            pass
-        value = parse_whole(text)
-        if value is None:
-            raise ParameterError(
-                f"{printable(text)!r} is neither a whole number nor a colour #rrggbb",
-                parameter="ignore",
-            )
-        if not -(1 << 63) <= value < 1 << 63:
-            raise ParameterError(
-                f"{printable(text)[:60]} is no value that a pixel can have: they have 64 bits",
-                parameter="ignore",
-            )
-        values.append(value)
-    return values, colours

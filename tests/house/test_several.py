@@ -26,9 +26,9 @@ from maskstat.render.plots import costs as costs_plot
 from maskstat.render.plots import weights as weights_plot
 from maskstat.sampling.compute import sample
 from maskstat.scanning import merging
+from maskstat.scanning.class_options import parse_ignored
 from maskstat.scanning.listing import splits_of
 from maskstat.scanning.request import ScanRequest
-from maskstat.scanning.stored_scan import parse_ignored
 from maskstat.sources.base import Selection
 from maskstat.statistics.findings import chosen_kinds
 from maskstat.training.metrics import ConfusionMatrix
@@ -262,7 +262,7 @@ CASES: dict[tuple[str, str], tuple[object, Callable[[Any, Any], object]]] = {
         "12",
         lambda v, w: w.scan.under(ignore=v).catalog.ignored_values,
     ),
-    ("scanning.stored_scan.parse_ignored", "ignore"): ("12", lambda v, w: parse_ignored(v)),
+    ("scanning.class_options.parse_ignored", "ignore"): ("12", lambda v, w: parse_ignored(v)),
     ("statistics.findings.chosen_kinds", "words"): ("warning", lambda v, w: chosen_kinds(v)),
     ("torch.data.sampler", "names"): (Path("images") / "m.jpg", lambda v, w: torch_names(v)),
     ("training.metrics.ConfusionMatrix.to_pandas", "classes"): (

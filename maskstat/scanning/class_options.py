@@ -1,0 +1,65 @@
+"""What users say of classes beside a catalogue: what is ignored, and how far colours may be off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from maskstat.errors import (
+    CatalogError,
+    ParameterError,
+)
+from maskstat.naming import printable
+from maskstat.parameters import parse_whole, several
+from maskstat.readers.panoptic import VOID
+from maskstat.values.catalog import ClassCatalog
+from maskstat.values.catalog_fields import parse_colour
+
+Classes = ClassCatalog | int | str | Path | Iterable[str]
+
+
+def interpreting(
+    catalog: ClassCatalog, reading: Mapping[str, object], nearest_colour: int | None
+) -> ClassCatalog:
+    """The catalogue with what the reading of masks and the user say besides the classes.
+
+    Pixels of no panoptic segment are ignored. Raises ParameterError.
+    """
+    if "panoptic" in reading:
+        catalog = catalog.ignoring([VOID])
+    if nearest_colour is None:
+        return catalog
+    if not 0 <= nearest_colour <= 255:
+        raise ParameterError(
+            f"is the difference of a channel, 0 to 255, not {nearest_colour}",
+            parameter="nearest_colour",
+        )
+    return replace(catalog, nearest_colour=nearest_colour)
+
+
+def parse_ignored(ignore: int | str | Iterable[int | str]) -> tuple[list[int], list[int]]:
+    """Raw values and colours to ignore, from numbers and "#rrggbb". Raises ParameterError."""
+    values: list[int] = []
+    colours: list[int] = []
+    for item in several(ignore):
+        text = str(item).strip()
+        try:
+            if text.startswith("#"):
+                colours.append(parse_colour(text))
+                continue
+        except CatalogError:
+            pass
+        value = parse_whole(text)
+        if value is None:
+            raise ParameterError(
+                f"{printable(text)!r} is neither a whole number nor a colour #rrggbb",
+                parameter="ignore",
+            )
+        if not -(1 << 63) <= value < 1 << 63:
+            raise ParameterError(
+                f"{printable(text)[:60]} is no value that a pixel can have: they have 64 bits",
+                parameter="ignore",
+            )
+        values.append(value)
+    return values, colours
