@@ -54,7 +54,12 @@ def test_every_option_is_in_one_group(command: str) -> None:
         for line in re.findall(r"^  (-\S.*)", below, re.MULTILINE)
         for name in re.findall(r"(?<!\S)--[\w-]+", line.split("  ")[0])
     ]
-    declared = [name for p in COMMANDS[command].params for name in p.opts if name[:2] == "--"]
+    declared = [
+        name
+        for p in COMMANDS[command].params
+        for name in [*p.opts, *p.secondary_opts]
+        if name[:2] == "--"
+    ]
     assert sorted(options) == sorted([*declared, "--help"])
 
 
