@@ -124,13 +124,16 @@ class InPython:
     ) -> str:
         """`scan('masks', profile=True)`; of a method of `Scan` that names its scan, also that one.
 
-        `scan` and `db` say whose method it is, and `out` where what it returns is saved.
+        `scan` and `db` say whose method it is, `seen` what recipe it is read under, and `out` where
+        what it returns is saved.
         """
         named = dict(named)
         saved = named.pop("out", None) if function.startswith("Scan.") else None
         if function.startswith("Scan.") and "scan" in named:
             store = self._shown(named.pop("db", "maskstat.db"))
             opened = f"open_scan({store}, {self._shown(named.pop('scan'))})"
+            if seen := named.pop("seen", None):
+                opened += f".{self.call('exposure', (), dict(seen))}"  # type: ignore[call-overload]
             function = opened + function.removeprefix("Scan")
         given = [*map(self._shown, positional)]
         given += [f"{key}={self._shown(value)}" for key, value in named.items()]

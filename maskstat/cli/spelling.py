@@ -42,7 +42,11 @@ class AsCommands:
     ) -> str:
         """The command that does the same."""
         name = function.rpartition(".")[2]
-        options = [word for key, value in named.items() for word in _words(key, value)]
+        seen = named.get("seen")  # the recipe that a scan is read under
+        flat = {**named, **seen} if isinstance(seen, Mapping) else named
+        options = [
+            word for key, value in flat.items() if key != "seen" for word in _words(key, value)
+        ]
         return " ".join(["maskstat", _COMMANDS.get(name, name), *map(_word, positional), *options])
 
 

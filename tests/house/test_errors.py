@@ -113,6 +113,11 @@ def test_errors_travel_between_processes(kind: type[MaskstatError]) -> None:
             "maskstat weights --scan 'a b' --scheme power --param alpha=0.5",
         ),
         (
+            call("Scan.weights", scan="train", seen={"crop": 128}, scheme="sqrt"),
+            "open_scan('maskstat.db', 'train').exposure(crop=128).weights(scheme='sqrt')",
+            "maskstat weights --scan train --scheme sqrt --crop 128",
+        ),
+        (
             call("Scan.weights", db="x.db", scan="train", out="w.json"),
             "open_scan('x.db', 'train').weights().save('w.json')",
             "maskstat weights --db x.db --scan train -o w.json",

@@ -386,3 +386,28 @@ def test_splits_are_compared_where_another_is_named(tmp_path: Path) -> None:
         assert [row[1][1], row[2][1]] == shares
     assert "No mask in both splits" in text
     assert "## Splits" in lines
+
+
+def test_under_a_recipe_the_page_speaks_of_crops(tmp_path: Path) -> None:
+    draw = np.random.default_rng(2)
+    (tmp_path / "masks").mkdir()
+    for number in range(6):
+        np.save(tmp_path / "masks" / f"{number}.npy", draw.integers(0, 3, (16, 16)).astype("u1"))
+    with scan(tmp_path / "masks", classes=3, db=tmp_path / "s.db") as folder:
+        seen = folder.exposure(crop=8)
+        text, whole = seen.report(), folder.report()
+        document = seen.to_document()
+    page = Page(text)
+    head, *rows = page.tables["table-classes"]
+    assert "Crops" in [words for _, words in head] and "Masks" not in [words for _, words in head]
+    for row, entry in at_least_one(
+        zip(page.tables["table-exposure"][1:], document["classes"], strict=True)
+    ):
+        found = next(one for one in page.tables["table-exposure"][1:] if one[0][1] == entry["name"])
+        keys = ("frequency", "exposure", "in_masks", "in_crops", "in_batches")
+        assert [words for _, words in found[1:]] == [percent(entry[key]) for key in keys]
+        assert len(row) == 6
+    assert len(rows) == 3
+    assert "exposure(crop=8).weights(scheme=&#39;sqrt&#39;" in text
+    assert "table-exposure" not in whole and ".exposure(" not in whole
+    assert "could be read" not in text  # which is of files

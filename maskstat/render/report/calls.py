@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskstat.errors import call
+from maskstat.exposure.asking import asked_again
 
 if TYPE_CHECKING:
     from maskstat.scanning.stored_scan import StoredScan
@@ -16,8 +17,10 @@ _USUAL_STORE = "maskstat.db"
 
 def scan_call(scan: StoredScan, method: str, *positional: object, **named: object) -> str:
     """A text for `errors.spelled`: this method of this scan, of its store where it is another."""
-    grouped = {} if method == "sampling" else _grouped(scan)
-    return call(f"Scan.{method}", *positional, **whose(scan), **grouped, **named)
+    further: dict[str, object] = {} if method == "sampling" else _grouped(scan)
+    if scan._crops is not None and method != "check":  # which is of the files
+        further = {"seen": asked_again(scan._crops.recipe)}
+    return call(f"Scan.{method}", *positional, **whose(scan), **further, **named)
 
 
 def compare_call(scan: StoredScan, others: Sequence[str]) -> str:
@@ -26,9 +29,11 @@ def compare_call(scan: StoredScan, others: Sequence[str]) -> str:
 
 
 def can_be_typed(scan: StoredScan) -> bool:
-    """Whether a call of a method says everything: a recipe's options are the reader's own, and
-    counts that no store holds can't be named."""
-    return scan.has_files and scan._crops is None and scan._store.path.exists()
+    """Whether a call of a method says everything: who drew crops from a file has it, and counts
+    that no store holds can't be named."""
+    seen = scan._crops
+    drawn = seen is not None and bool((seen.draws != 1).any())
+    return scan.has_files and not drawn and scan._store.path.exists()
 
 
 def whose(scan: StoredScan) -> dict[str, object]:
