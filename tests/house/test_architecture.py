@@ -32,7 +32,10 @@ LEVELS: dict[int, set[str]] = {
     },
     1: {"values"},
     2: {"files", "kernels", "executors", "regions"},
-    3: {"sources", "readers", "store", "weights", "statistics", "sampling", "training", "exposure"},
+    3: {
+        *("sources", "readers", "store", "weights", "statistics"),
+        *("sampling", "training", "exposure", "splits"),
+    },
     4: {"scanning", "arrays"},
     5: {"render", "torch", "keras"},
     6: {"api"},
