@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from maskstat.api.check import Check
     from maskstat.api.costs import Costs, GivenWeights
+    from maskstat.api.splitting import Lists, SearchProgress
     from maskstat.executors.choices import ExecutorName
     from maskstat.exposure.asking import Asked, Crop, Scale
     from maskstat.exposure.counts import ExposureCounts
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from maskstat.render.report.report import Format
     from maskstat.sampling.table import SamplingTable
     from maskstat.scanning.recording import Progress
+    from maskstat.splits.plan import SplitPlan
+    from maskstat.splits.wanted_parts import Ratios
     from maskstat.statistics.comparison import Comparison
     from maskstat.store.records import Failure
     from maskstat.values.catalog import ClassCatalog
@@ -508,6 +511,92 @@ class Scan(StoredScan):
                 scans = [scan.grouped(group_by) for scan in scans]
             return compare_scans(scans)
 
+    def split(
+        self,
+        *others: Scan | str,
+        ratios: Ratios | None = None,
+        folds: int | None = None,
+        fixed: Lists | None = None,
+        tolerance: float | None = None,
+        seed: int = 0,
+        allow_incomplete: bool = False,
+        on_search: SearchProgress | None = None,
+    ) -> SplitPlan:
+        """Cut the masks into parts that all have their share of every class, with a certificate.
+
+        Even are pixels, masks that have the class, and masks in which it is small, medium or large.
+        A group (`grouped`) is in one part. A class is in every part where that can be.
+
+        Args:
+            others: more scans, or their names in this store, that are split together with this one.
+            ratios: two numbers for train and val or three for train, val and test, or a number by
+                name; also as text: "0.8,0.1,0.1", "train=0.8,dev=0.2".
+            folds: instead, so many parts of one size: "0", "1", ...
+            fixed: what is decided: names of masks by part, or text files called like their part,
+                such as train.txt, with a name a line. The rest is split around it.
+            tolerance: the share of its target by which a part's size may miss it: by default 0,
+                and 0.1 with groups. What can't be kept is in `SplitPlan.excess`.
+            seed: another one gives another split, about as good.
+            allow_incomplete: as in `weights`.
+            on_search: hears how many searches are done, and of how many.
+
+        Raises:
+            IncompleteScanError: a scan was interrupted, or is still going on.
+            CatalogError: the scans are read under different classes.
+            WeightError: nothing is labelled.
+            ParameterError: ratios that are none, fewer groups than parts, lists that name no masks.
+        """
+        from maskstat.api.splitting import split_scans
+
+        with self._joined(others, allow_incomplete=allow_incomplete) as scans:
+            return split_scans(
+                scans,
+                ratios=ratios,
+                folds=folds,
+                fixed=fixed,
+                tolerance=tolerance,
+                seed=seed,
+                on_search=on_search,
+            )
+
+    def certify(
+        self, parts: Lists, *others: Scan | str, allow_incomplete: bool = False
+    ) -> SplitPlan:
+        """The certificate of a split that there is; masks in none of its parts are left out.
+
+        Args:
+            parts: names of masks by part, or text files called like their part, with a name a line.
+            others: more scans, or their names in this store, that the masks are in.
+            allow_incomplete: as in `weights`.
+
+        Raises:
+            IncompleteScanError: a scan was interrupted, or is still going on.
+            CatalogError: the scans are read under different classes.
+            WeightError: nothing is labelled.
+            ParameterError: lists that name no masks, or one mask twice.
+        """
+        from maskstat.api.splitting import certify_scans
+
+        with self._joined(others, allow_incomplete=allow_incomplete) as scans:
+            return certify_scans(scans, parts)
+
+    @contextmanager
+    def _joined(
+        self, others: Iterable[Scan | str], *, allow_incomplete: bool
+    ) -> Iterator[list[StoredScan]]:
+        """This scan and others, read under its classes where they are named."""
+        with ExitStack() as stack:
+            scans: list[StoredScan] = [self]
+            for other in others:
+                found = stack.enter_context(self._other(other))
+                named = not isinstance(other, StoredScan)
+                scans.append(found.under(self.catalog) if named else found)
+            for scan in scans:
+                if not allow_incomplete:
+                    scan._need_complete()
+                scan._need_classes()
+            yield scans
+
     def plot(
         self,
         kind: str,
@@ -725,6 +814,14 @@ class Exposure(Scan):
     def compare(self, *args: object, **named: object) -> NoReturn:
         """Splits of files are compared. Raises ExposureError."""
         self._refuse("compare")
+
+    def split(self, *args: object, **named: object) -> NoReturn:
+        """Masks are split, and crops go with them. Raises ExposureError."""
+        self._refuse("split")
+
+    def certify(self, *args: object, **named: object) -> NoReturn:
+        """The same. Raises ExposureError."""
+        self._refuse("certify")
 
     def export(self, *args: object, **named: object) -> NoReturn:
         """Masks are the folder's. Raises ExposureError."""
