@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,13 @@ class MaskSampler(DistributedSampler[int]):
 
     It is a torch DistributedSampler, so Lightning leaves it alone. Every process computes the same
     epoch from the seed and the epoch's number, and takes every `num_replicas`-th draw of it; all
-    get equally many. Each pass over the sampler is another epoch: the one that `set_epoch`
-    named, and else the one after the last.
+    get equally many. A pass that comes to its end moves on to the next epoch, and `set_epoch` to
+    any; a look at a first batch moves nothing. Where processes may look differently often, call
+    `set_epoch` before each pass, as for every DistributedSampler.
+
+    Accelerate, and with it the Trainer of transformers, gives each process its part of what a
+    sampler draws. One that has done so already is refused there: `rank=0, world_size=1` makes one
+    that draws all of the epoch.
 
     Attributes:
         num_samples: draws of this process in an epoch.
@@ -117,9 +123,16 @@ class MaskSampler(DistributedSampler[int]):
         return np.resize(order[_permutation(random, order.size)], self.total_size)
 
     def __iter__(self) -> Iterator[int]:
-        order = self.epoch_order(self.epoch)[self.rank :: self.num_replicas]
-        self.epoch += 1
-        return iter(order.tolist())
+        if self.num_replicas > 1 and _asked_by_accelerate():
+            raise ParameterError(
+                f"Accelerate divides an epoch among processes, and this sampler has kept 1 of"
+                f" {self.num_replicas} parts already",
+                remedy="make it with sampler(..., rank=0, world_size=1)",
+            )
+        epoch = self.epoch
+        yield from self.epoch_order(epoch)[self.rank :: self.num_replicas].tolist()
+        if self.epoch == epoch:
+            self.epoch += 1
 
     def __len__(self) -> int:
         return self.num_samples
@@ -153,7 +166,8 @@ def sampler(
         samples: draws an epoch; as many as there are items where None. Only for probabilities.
         seed: what the order depends on, beside the epoch.
         rank: this process, `world_size`: how many there are; torch.distributed's where it is
-            initialised, else one.
+            initialised, else one. 0 and 1 for Accelerate and the Trainer of transformers, which
+            divide what is drawn among processes themselves.
 
     Raises:
         FileFormatError: the file holds no sampling weights.
@@ -183,6 +197,19 @@ def sampler(
         raise ParameterError(
             error.problem, where=where, remedy=error.remedy, parameter=error.parameter
         ) from error
+
+
+def _asked_by_accelerate() -> bool:
+    """Whether a loader that Accelerate prepared for several processes is asking for draws.
+
+    Its shards take batches of another sampler and have no hook, so who calls says it.
+    """
+    frame = sys._getframe(1)
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_globals.get("__name__") == "accelerate.data_loader":
+            return True
+    return False
 
 
 def item_names(dataset: Any) -> list[str] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import types
 from collections import Counter
 from pathlib import Path
 
@@ -138,6 +139,58 @@ def test_each_pass_is_another_epoch_and_seeds_reproduce_them():
     assert [list(again), list(again)] == passes[1:]
     other = sampler(table, names, seed=6)
     assert list(other) not in passes
+
+
+def test_a_look_at_the_first_batch_moves_no_epoch():
+    """One process that looks early would else draw another epoch than all others."""
+    table = table_of(np.linspace(1, 3, 20), "repeat factor")
+    shards = [sampler(table, list(table.names), rank=rank, world_size=2) for rank in range(2)]
+    next(iter(DataLoader(range(20), batch_size=2, sampler=shards[0])))
+    for epoch in range(2):
+        passes = [list(shard) for shard in shards]
+        order = shards[0].epoch_order(epoch).tolist()
+        assert passes == [order[::2], order[1::2]]
+    draws = iter(shards[0])
+    next(draws)
+    shards[0].set_epoch(7)  # a pass that ends after that does not move on from there
+    list(draws)
+    assert shards[0].epoch == 7
+
+
+# What matters of accelerate.data_loader: each process takes every n-th batch of a whole sampler.
+ACCELERATE = """
+class BatchSamplerShard:
+    def __init__(self, batches, rank, size):
+        self.batches, self.rank, self.size = batches, rank, size
+
+    def __iter__(self):
+        for number, batch in enumerate(self.batches):
+            if number % self.size == self.rank:
+                yield batch
+"""
+
+
+def test_what_accelerate_divides_is_not_divided_already():
+    from torch.utils.data import BatchSampler
+
+    module = types.ModuleType("accelerate.data_loader")
+    exec(ACCELERATE, module.__dict__)
+
+    def seen(parts):
+        shards = [
+            module.BatchSamplerShard(BatchSampler(part, 3, drop_last=False), rank, 2)
+            for rank, part in enumerate(parts)
+        ]
+        loaders = [DataLoader(range(24), batch_sampler=shard) for shard in shards]
+        return torch.cat([batch for loader in loaders for batch in loader]).tolist()
+
+    table = table_of(np.ones(24), "repeat factor")
+    names = list(table.names)
+    whole = [sampler(table, names, rank=0, world_size=1) for _ in range(2)]
+    for _ in range(2):
+        assert sorted(seen(whole)) == list(range(24))
+    with pytest.raises(ParameterError, match="world_size=1"):
+        seen([sampler(table, names, rank=rank, world_size=2) for rank in range(2)])
 
 
 def test_the_order_is_the_same_on_every_machine():
