@@ -50,7 +50,7 @@ class Measured:
 def contenders(classes: int) -> dict[str, Loss]:
     """The reference, plain, and every loss of labels, weighted, with a label to ignore."""
     weight = np.linspace(0.5, 3, classes)
-    counts = np.logspace(6, 2, classes)
+    counts = np.logspace(6, 2, classes).round()
     own = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     return {
         REFERENCE: own,
@@ -58,8 +58,8 @@ def contenders(classes: int) -> dict[str, Loss]:
         "focal": mk.Focal(weight, ignore_index=IGNORED),
         "complement_entropy": mk.ComplementEntropy(weight, ignore_index=IGNORED),
         "complement_cross_entropy": mk.ComplementCrossEntropy(weight, ignore_index=IGNORED),
-        "logit_adjusted": mk.LogitAdjusted(counts, weight, ignore_index=IGNORED),
-        "ldam": mk.LDAM(counts, weight, ignore_index=IGNORED),
+        "logit_adjusted": mk.LogitAdjusted(weight, prior=counts, ignore_index=IGNORED),
+        "ldam": mk.LDAM(weight, counts=counts, ignore_index=IGNORED),
     }
 
 

@@ -41,14 +41,14 @@ class Measured:
 def contenders(classes: int) -> dict[str, Loss]:
     """The reference and every loss of labels, weighted, with an index to ignore."""
     weight = torch.linspace(0.5, 3, classes)
-    counts = torch.logspace(6, 2, classes)
+    counts = torch.logspace(6, 2, classes).round()
     ours = {
         "cross_entropy": mt.CrossEntropy(weight, ignore_index=IGNORED),
         "focal": mt.Focal(weight, ignore_index=IGNORED),
         "complement_entropy": mt.ComplementEntropy(weight, ignore_index=IGNORED),
         "complement_cross_entropy": mt.ComplementCrossEntropy(weight, ignore_index=IGNORED),
-        "logit_adjusted": mt.LogitAdjusted(counts, weight, ignore_index=IGNORED),
-        "ldam": mt.LDAM(counts, weight, ignore_index=IGNORED),
+        "logit_adjusted": mt.LogitAdjusted(weight, prior=counts, ignore_index=IGNORED),
+        "ldam": mt.LDAM(weight, counts=counts, ignore_index=IGNORED),
     }
 
     def reference(logits: Tensor, target: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ from maskstat.keras.functional import (
     ldam,
     logit_adjusted,
 )
-from maskstat.keras.loading import class_weight, load_weights
+from maskstat.keras.loading import class_weight, load_counts, load_weights
 from maskstat.keras.losses import (
     LDAM,
     ComplementCrossEntropy,
@@ -71,6 +71,7 @@ __all__ = [
     "functional",
     "gaussian_heatmap",
     "ldam",
+    "load_counts",
     "load_weights",
     "logit_adjusted",
     "mask_distance_heatmap",

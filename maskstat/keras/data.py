@@ -12,12 +12,13 @@ import numpy.typing as npt
 
 from maskstat.errors import ParameterError
 from maskstat.keras.loading import load_weights
+from maskstat.training.loss_arguments import IgnoreIndex, ignored_labels
 from maskstat.weights.table import WeightTable
 
 
 def add_sample_weights(
     weights: str | Path | WeightTable | npt.ArrayLike,
-    ignore: int | None = 255,
+    ignore: IgnoreIndex = 255,
     *,
     ignored_label: int | None = 0,
 ) -> Callable[..., tuple[Any, Any, Any]]:
@@ -34,7 +35,7 @@ def add_sample_weights(
 
     Args:
         weights: [K] numbers, a table, or a file that `maskstat weights -o` wrote.
-        ignore: the label that gets weight 0; None where every label counts.
+        ignore: labels that get weight 0, one or several; None where every label counts.
         ignored_label: what it becomes, a class; None leaves it as it is, for losses that know it.
 
     Returns:
@@ -47,6 +48,7 @@ def add_sample_weights(
         ParameterError: weights that are not one finite number of at least 0 a class, or an
             `ignored_label` that is no class.
     """
+    ignored_labels(ignore)
     if isinstance(weights, (str, Path, WeightTable)):
         table: npt.NDArray[np.floating] = load_weights(weights)
     else:
@@ -69,17 +71,17 @@ def add_sample_weights(
     return with_sample_weights
 
 
-def _message(class_count: int, ignore: int | None) -> str:
+def _message(class_count: int, ignore: IgnoreIndex) -> str:
     return f"a label is neither a class (0 to {class_count - 1}) nor ignored ({ignore})"
 
 
 def _weigh(
-    label: Any, table: npt.NDArray[np.floating], ignore: int | None, ignored_label: int | None
+    label: Any, table: npt.NDArray[np.floating], ignore: IgnoreIndex, ignored_label: int | None
 ) -> tuple[Any, Any]:
     labels = np.asarray(label)
     if labels.dtype.kind not in "iu":
         raise ParameterError(f"labels must be integers, not {labels.dtype}")
-    ignored = np.zeros(labels.shape, bool) if ignore is None else labels == ignore
+    ignored = np.isin(labels, ignored_labels(ignore))
     safe = np.where(ignored, 0, labels.astype(np.int64))
     if safe.size and not (safe.min() >= 0 and safe.max() < table.size):
         raise ParameterError(_message(table.size, ignore))
@@ -90,7 +92,7 @@ def _weigh(
 
 
 def _weigh_tensors(
-    label: Any, table: npt.NDArray[np.floating], ignore: int | None, ignored_label: int | None
+    label: Any, table: npt.NDArray[np.floating], ignore: IgnoreIndex, ignored_label: int | None
 ) -> tuple[Any, Any]:
     # The pipeline is TensorFlow's whatever the backend of Keras, so this can't be keras.ops.
     import tensorflow as tf
@@ -98,7 +100,9 @@ def _weigh_tensors(
     if not label.dtype.is_integer:
         raise ParameterError(f"labels must be integers, not {label.dtype.name}")
     labels = tf.cast(label, tf.int64)
-    ignored = tf.zeros_like(labels, tf.bool) if ignore is None else tf.equal(labels, ignore)
+    ignored = tf.zeros_like(labels, tf.bool)
+    for index in ignored_labels(ignore):
+        ignored = ignored | tf.equal(labels, index)
     safe = tf.where(ignored, tf.zeros_like(labels), labels)
     valid = tf.reduce_all((safe >= 0) & (safe < table.size))
     check = tf.debugging.Assert(valid, [_message(table.size, ignore)])

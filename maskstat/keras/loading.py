@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from maskstat.errors import ParameterError, WeightError
 from maskstat.naming import printable
-from maskstat.weights.fit import Reduction, fitting_table
+from maskstat.weights.fit import Reduction, class_counts, fitting_table
 from maskstat.weights.table import WeightTable
 
 
@@ -43,6 +43,25 @@ def load_weights(
         raise ParameterError(f"weights are float16, float32 or float64, not {printable(dtype)}")
     table = fitting_table(source, reduction=reduction, class_count=class_count)
     return _cast(table, dtype)
+
+
+def load_counts(
+    source: str | Path | WeightTable, *, class_count: int | None = None
+) -> npt.NDArray[np.float64]:
+    """The pixel counts that weights were made from, [K], for `prior=` and `counts=` of losses.
+
+    Divided by their sum they are the classes' frequencies. Where a file knows no more than these
+    (weights made from shares), it is they.
+
+    Args:
+        source: a file that `maskstat weights -o` wrote, or a table.
+        class_count: classes of the model, checked where given.
+
+    Raises:
+        FileFormatError: the file holds no weights.
+        WeightError: another number of classes than the model's, or a file that holds numbers alone.
+    """
+    return class_counts(source, class_count=class_count)
 
 
 def class_weight(

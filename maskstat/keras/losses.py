@@ -12,6 +12,8 @@ number of replicas, as Keras does.
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -24,11 +26,16 @@ from maskstat.keras.functional.elements import (
     Tensor,
     check_per_class,
     finite,
+    is_half,
     looked_at,
     occurring,
+    refuse_files,
     refuse_probabilities,
     standard_reduction,
 )
+from maskstat.keras.loading import load_weights
+from maskstat.training.loss_arguments import IgnoreIndex, ignored_labels, one_or_several
+from maskstat.weights.table import WeightTable
 
 KERAS_REDUCTIONS = {
     "none": "none",
@@ -42,16 +49,17 @@ class WeightedLoss(keras.losses.Loss):  # type: ignore[misc]
     """What all have in common: weights, an ignored label, a reduction, their form in files.
 
     Args:
-        weight: [K] finite, not negative, or None for ones; kept as a list in the configuration.
-        ignore_index: a label to leave out, inside or outside 0..K-1, or None.
+        weight: [K] finite, not negative; a table or file of weights; None for ones. Kept as a list
+            in the configuration.
+        ignore_index: labels to leave out, one or several, inside or outside 0..K-1, or None.
         reduction: "none", "sum", "mean", "weighted-mean", or Keras' names of them.
         name: shown in logs.
-        dtype: what logits are converted to first; Keras' floatx unless given. Half precision is
-            computed in float32 all the same.
-        options: what the loss takes besides, kept in the configuration.
+        dtype: what logits are converted to first; Keras' floatx unless given. Nothing is converted
+            to half precision, and what comes in it is computed in float32.
 
     Raises:
         ParameterError: arguments that mean nothing.
+        FileFormatError, WeightError: as `load_weights`.
     """
 
     function: Any = None
@@ -59,26 +67,23 @@ class WeightedLoss(keras.losses.Loss):  # type: ignore[misc]
 
     def __init__(
         self,
-        weight: PerClass | None = None,
+        weight: PerClass | str | Path | WeightTable | None = None,
         *,
-        ignore_index: int | None = None,
+        ignore_index: IgnoreIndex = None,
         reduction: str | None = "mean",
         name: str | None = None,
         dtype: Any = None,
-        **options: Any,
     ):
         own = standard_reduction(reduction)
         super().__init__(name=name, dtype=dtype)
         self.reduction = KERAS_REDUCTIONS[own]  # of which older versions of Keras know fewer
-        if ignore_index is not None and (
-            isinstance(ignore_index, bool) or int(ignore_index) != ignore_index
-        ):
-            raise ParameterError(f"ignore_index is {ignore_index!r}, but must be a whole number")
+        if isinstance(weight, (str, os.PathLike, WeightTable)):
+            weight = load_weights(weight, reduction=own, dtype="float64")  # type: ignore[arg-type]
         self.weight = None if weight is None else listed(weight, "weight")
-        self.ignore_index = None if ignore_index is None else int(ignore_index)
+        self.ignore_index = one_or_several(ignored_labels(ignore_index))
         self._own_reduction = own
         self._given_dtype = None if dtype is None else self.dtype
-        self._options = options
+        self._options: dict[str, Any] = {}
 
     def __call__(
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
@@ -104,7 +109,9 @@ class WeightedLoss(keras.losses.Loss):  # type: ignore[misc]
         refuse_probabilities(y_pred)
         with keras.name_scope(self.name):
             return type(self).function(
-                keras.ops.convert_to_tensor(y_pred, dtype=self.dtype),
+                keras.ops.convert_to_tensor(
+                    y_pred, dtype=None if is_half(self.dtype) else self.dtype
+                ),
                 y_true,
                 weight=self.weight,
                 ignore_index=self.ignore_index,
@@ -133,7 +140,11 @@ class CrossEntropy(WeightedLoss):
     function = staticmethod(functional.cross_entropy)
 
     def __init__(
-        self, weight: PerClass | None = None, *, name: str = "cross_entropy", **common: Any
+        self,
+        weight: PerClass | str | Path | WeightTable | None = None,
+        *,
+        name: str = "cross_entropy",
+        **common: Any,
     ):
         super().__init__(weight, name=name, **common)
 
@@ -146,13 +157,14 @@ class Focal(WeightedLoss):
 
     def __init__(
         self,
-        weight: PerClass | None = None,
+        weight: PerClass | str | Path | WeightTable | None = None,
         *,
         gamma: float = 2.0,
         name: str = "focal",
         **common: Any,
     ):
-        super().__init__(weight, name=name, gamma=finite(gamma, "gamma", 0.0), **common)
+        super().__init__(weight, name=name, **common)
+        self._options = {"gamma": finite(gamma, "gamma", 0.0)}
 
 
 @keras.saving.register_keras_serializable(package="maskstat")
@@ -166,7 +178,11 @@ class ComplementEntropy(WeightedLoss):
     function = staticmethod(functional.complement_entropy)
 
     def __init__(
-        self, weight: PerClass | None = None, *, name: str = "complement_entropy", **common: Any
+        self,
+        weight: PerClass | str | Path | WeightTable | None = None,
+        *,
+        name: str = "complement_entropy",
+        **common: Any,
     ):
         super().__init__(weight, name=name, **common)
 
@@ -179,13 +195,14 @@ class ComplementCrossEntropy(WeightedLoss):
 
     def __init__(
         self,
-        weight: PerClass | None = None,
+        weight: PerClass | str | Path | WeightTable | None = None,
         *,
         gamma: float = -1.0,
         name: str = "complement_cross_entropy",
         **common: Any,
     ):
-        super().__init__(weight, name=name, gamma=finite(gamma, "gamma"), **common)
+        super().__init__(weight, name=name, **common)
+        self._options = {"gamma": finite(gamma, "gamma")}
 
 
 @keras.saving.register_keras_serializable(package="maskstat")
@@ -193,7 +210,7 @@ class LogitAdjusted(WeightedLoss):
     """Logit-adjusted cross entropy (Menon et al. 2021); `functional.logit_adjusted`.
 
     Args:
-        prior: [K], how frequent classes are, of any scale.
+        prior: [K], how often classes occur: counts or shares (`load_counts`), never weights.
         tau: 1 in theory.
     """
 
@@ -201,16 +218,15 @@ class LogitAdjusted(WeightedLoss):
 
     def __init__(
         self,
-        prior: PerClass,
-        weight: PerClass | None = None,
+        weight: PerClass | str | Path | WeightTable | None = None,
         *,
+        prior: PerClass,
         tau: float = 1.0,
         name: str = "logit_adjusted",
         **common: Any,
     ):
-        shares = listed(prior, "prior")
-        occurring(np.asarray(shares), "prior")
-        super().__init__(weight, name=name, prior=shares, tau=finite(tau, "tau"), **common)
+        super().__init__(weight, name=name, **common)
+        self._options = {"prior": amounts(prior, "prior"), "tau": finite(tau, "tau")}
 
 
 @keras.saving.register_keras_serializable(package="maskstat")
@@ -218,7 +234,7 @@ class LDAM(WeightedLoss):
     """Label-distribution-aware margin loss (Cao et al. 2019); `functional.ldam`.
 
     Args:
-        counts: [K], how often classes occur.
+        counts: [K], how often classes occur: counts or shares (`load_counts`), never weights.
         max_margin: of the rarest class, at least 0.
         scale: of the logits, at least 0.
     """
@@ -227,24 +243,20 @@ class LDAM(WeightedLoss):
 
     def __init__(
         self,
-        counts: PerClass,
-        weight: PerClass | None = None,
+        weight: PerClass | str | Path | WeightTable | None = None,
         *,
+        counts: PerClass,
         max_margin: float = 0.5,
         scale: float = 30.0,
         name: str = "ldam",
         **common: Any,
     ):
-        numbers = listed(counts, "counts")
-        occurring(np.asarray(numbers), "counts")
-        super().__init__(
-            weight,
-            name=name,
-            counts=numbers,
-            max_margin=finite(max_margin, "max_margin", 0.0),
-            scale=finite(scale, "scale", 0.0),
-            **common,
-        )
+        super().__init__(weight, name=name, **common)
+        self._options = {
+            "counts": amounts(counts, "counts"),
+            "max_margin": finite(max_margin, "max_margin", 0.0),
+            "scale": finite(scale, "scale", 0.0),
+        }
 
 
 @keras.saving.register_keras_serializable(package="maskstat")
@@ -258,28 +270,31 @@ class DistanceAware(WeightedLoss):
 
     def __init__(
         self,
-        weight: PerClass | None = None,
+        weight: PerClass | str | Path | WeightTable | None = None,
         *,
         alpha: float = 2.0,
         beta: float = 4.0,
         name: str = "distance_aware",
         **common: Any,
     ):
-        super().__init__(
-            weight,
-            name=name,
-            alpha=finite(alpha, "alpha", 0.0),
-            beta=finite(beta, "beta", 0.0),
-            **common,
-        )
+        super().__init__(weight, name=name, **common)
+        self._options = {"alpha": finite(alpha, "alpha", 0.0), "beta": finite(beta, "beta", 0.0)}
 
 
 def listed(values: PerClass, name: str) -> list[float]:
     """[K] numbers as a list. Raises ParameterError unless finite and not negative."""
+    refuse_files(values, name)
     table = looked_at(values, name)
     if table.ndim != 1:
         raise ParameterError(f"{name} of shape {table.shape} is no list of one number a class")
     return [float(value) for value in check_per_class(table, name)]
+
+
+def amounts(values: PerClass, name: str) -> list[float]:
+    """[K] counts or shares as a list. Raises ParameterError for weights."""
+    numbers = listed(values, name)
+    occurring(np.asarray(numbers), name)
+    return numbers
 
 
 def per_replica(loss: Tensor) -> Tensor:

@@ -22,7 +22,9 @@ import numpy.typing as npt
 from keras import ops
 
 from maskstat.errors import ParameterError
+from maskstat.keras.functional.elements import other_classes
 from maskstat.training import metrics as exact
+from maskstat.training.loss_arguments import IgnoreIndex, ignored_labels, one_or_several
 from maskstat.training.metrics import RESOLUTION
 
 __all__ = [
@@ -40,9 +42,9 @@ _BASE = 1 << 24
 class _Counter(keras.metrics.Metric):  # type: ignore[misc, unused-ignore]
     """A metric whose state is counts, the last two of what is ignored and what is invalid."""
 
-    def __init__(self, size: int, ignore_index: int | None, name: str | None, dtype: Any) -> None:
+    def __init__(self, size: int, ignore_index: IgnoreIndex, name: str | None, dtype: Any) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.ignore_index = ignore_index
+        self.ignore_index = one_or_several(ignored_labels(ignore_index))
         self._size = size + 2
         self.cells = self.add_variable((2, self._size), "zeros", dtype="int32", name="cells")
 
@@ -77,7 +79,7 @@ class _ClassCounter(_Counter):
         self,
         class_count: int,
         *,
-        ignore_index: int | None = None,
+        ignore_index: IgnoreIndex = None,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
@@ -142,7 +144,8 @@ class ConfusionMatrix(_ClassCounter):
 
     Args:
         class_count: K.
-        ignore_index: the label that does not count, inside or outside of 0..K-1; None: all count.
+        ignore_index: labels that do not count, one or several, inside or outside of 0..K-1; None:
+            all count.
         name, dtype: as any metric's.
     """
 
@@ -238,7 +241,7 @@ class CalibrationError(_Counter):
 
     Args:
         bins: bins of confidence, of equal width.
-        ignore_index: the label that does not count; None: all count.
+        ignore_index: labels that do not count, one or several; None: all count.
         from_logits: whether scores are logits rather than probabilities.
         name, dtype: as any metric's.
     """
@@ -247,7 +250,7 @@ class CalibrationError(_Counter):
         self,
         *,
         bins: int = 15,
-        ignore_index: int | None = None,
+        ignore_index: IgnoreIndex = None,
         from_logits: bool = True,
         name: str | None = None,
         dtype: Any = None,
@@ -317,7 +320,7 @@ def _count(cell: Any, size: int) -> Any:
 
 
 def _labels(
-    y_true: Any, y_pred: Any, sample_weight: Any, class_count: int, ignore_index: int | None
+    y_true: Any, y_pred: Any, sample_weight: Any, class_count: int, ignore_index: IgnoreIndex
 ) -> tuple[Any, Any, Any]:
     """int32 labels, bool "left out", and the predictions, all without a last axis of length 1.
 
@@ -338,8 +341,8 @@ def _labels(
     soft = len(y_true.shape) == rank + 1 and _is_floating(y_pred) and y_true.shape[-1] != 1
     if soft:
         mass = ops.cast(y_true, "float32")
-        if ignore_index is not None and 0 <= ignore_index < class_count:
-            mass = mass * ops.cast(ops.arange(class_count) != ignore_index, "float32")
+        if (others := other_classes(class_count, ignore_index)) is not None:
+            mass = mass * ops.cast(ops.convert_to_tensor(others), "float32")
         labels = ops.cast(ops.argmax(mass, axis=-1), "int32")
         left_out = ops.max(mass, axis=-1) <= 0
     else:
@@ -352,8 +355,8 @@ def _labels(
             )
         labels = ops.cast(y_true, "int32")
         left_out = ops.zeros_like(labels, dtype="bool")
-        if ignore_index is not None:
-            left_out = ops.equal(labels, ignore_index)
+        for index in ignored_labels(ignore_index):
+            left_out = left_out | ops.equal(labels, index)
     if sample_weight is not None:
         weight = ops.convert_to_tensor(sample_weight)
         if len(weight.shape) == rank + 1 and weight.shape[-1] == 1:

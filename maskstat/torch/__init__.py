@@ -30,7 +30,7 @@ from maskstat.torch.functional import (
     ldam,
     logit_adjusted,
 )
-from maskstat.torch.loading import load_weights
+from maskstat.torch.loading import load_counts, load_weights
 from maskstat.torch.losses import (
     LDAM,
     ComplementCrossEntropy,
@@ -61,6 +61,7 @@ __all__ = [
     "functional",
     "gaussian_heatmap",
     "ldam",
+    "load_counts",
     "load_weights",
     "logit_adjusted",
     "mask_distance_heatmap",

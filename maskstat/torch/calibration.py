@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import numpy.typing as npt
 import torch
-from torch import nn
 
 from maskstat.errors import ParameterError
+from maskstat.torch.precise_buffers import PreciseBuffers
 from maskstat.training.calibration import logit_shift
 
 
-class UnweightLogits(nn.Module):
+class UnweightLogits(PreciseBuffers):
     """Turns logits of a model trained with class weights into logits of the posterior, z - ln w.
 
     Under a weighted mean (PyTorch's) they are so as far as the picture tells what is in it; see

@@ -12,6 +12,7 @@ from maskstat.errors import ParameterError
 from maskstat.torch.functional import complement_entropy, cross_entropy
 from maskstat.torch.functional.elements import IGNORE_INDEX, PerClass, Reduction, check_reduction
 from maskstat.torch.losses import checked
+from maskstat.training.loss_arguments import IgnoreIndex, ignored_labels
 
 
 class Scaler(Protocol):
@@ -61,7 +62,7 @@ class ComplementObjectiveTraining:
         optimizer: of the primary loss.
         complement_optimizer: of the complement; often with the same settings.
         weight: [K] class weights of both terms, or None.
-        ignore_index: label left out of both terms, or None.
+        ignore_index: labels left out of both terms, or None.
         reduction: "sum", "mean" or "weighted-mean"; see `maskstat.torch.losses.ClassLoss`.
         primary: another loss of (logits, labels) for the first step; it takes care of its own
             weights. Default: cross entropy.
@@ -78,7 +79,7 @@ class ComplementObjectiveTraining:
         complement_optimizer: torch.optim.Optimizer,
         *,
         weight: PerClass | None = None,
-        ignore_index: int | None = IGNORE_INDEX,
+        ignore_index: IgnoreIndex = IGNORE_INDEX,
         reduction: Reduction = "weighted-mean",
         primary: Callable[[Tensor, Tensor], Tensor] | None = None,
         scaler: Scaler | None = None,
@@ -96,6 +97,7 @@ class ComplementObjectiveTraining:
         self.optimizer = optimizer
         self.complement_optimizer = complement_optimizer
         self.weight = None if weight is None else checked(weight, "weight")
+        ignored_labels(ignore_index)
         self.ignore_index = ignore_index
         self.reduction: Reduction = reduction
         self.scaler = scaler

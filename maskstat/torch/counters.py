@@ -8,6 +8,7 @@ a module that is used in the same way.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ class PlainCounter(nn.Module):
 
     cells: torch.Tensor
 
-    def __init__(self, size: int):
+    def __init__(self, size: int, settings: Sequence[int] = ()):
         super().__init__()
         self.register_buffer("cells", torch.zeros(size, dtype=torch.int64), persistent=False)
 

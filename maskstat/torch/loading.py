@@ -8,7 +8,8 @@ import torch
 
 from maskstat.errors import WeightError
 from maskstat.naming import printable
-from maskstat.weights.fit import Reduction, fitting_table
+from maskstat.torch.precise_buffers import least_precise
+from maskstat.weights.fit import Reduction, class_counts, fitting_table
 from maskstat.weights.table import WeightTable
 
 
@@ -25,7 +26,7 @@ def load_weights(
     Args:
         source: a file that `maskstat weights -o` wrote, or a table.
         device: where the tensor is to be.
-        dtype: its floating type; torch's default (float32) where None.
+        dtype: its floating type; torch's default where None, float32 at least.
         class_count: classes of the model, checked where given.
         reduction: what the loss does with the weights. torch.nn.CrossEntropyLoss(weight) and the
             losses of this package take the "weighted-mean" unless told otherwise.
@@ -39,7 +40,7 @@ def load_weights(
         UserWarning: the weights were made for another average.
     """
     table = fitting_table(source, reduction=reduction, class_count=class_count)
-    kind = torch.get_default_dtype() if dtype is None else dtype
+    kind = dtype or least_precise()
     exact = torch.tensor(table.weights.tolist(), dtype=torch.float64)
     cast = exact.to(kind)
     # Neither infinite nor, by underflow, a class that no longer counts.
@@ -50,3 +51,27 @@ def load_weights(
             f"weight {float(exact[first]):g} of {printable(table.names[first])} does not fit {kind}"
         )
     return cast.to(device)
+
+
+def load_counts(
+    source: str | Path | WeightTable,
+    *,
+    device: torch.device | str | None = None,
+    class_count: int | None = None,
+) -> torch.Tensor:
+    """The pixel counts that weights were made from, [K], for `prior=` and `counts=` of losses.
+
+    Divided by their sum they are the classes' frequencies. Where a file knows no more than these
+    (weights made from shares), it is they.
+
+    Args:
+        source: a file that `maskstat weights -o` wrote, or a table.
+        device: where the tensor is to be.
+        class_count: classes of the model, checked where given.
+
+    Raises:
+        FileFormatError: the file holds no weights.
+        WeightError: another number of classes than the model's, or a file that holds numbers alone.
+    """
+    counts = class_counts(source, class_count=class_count)
+    return torch.tensor(counts.tolist(), dtype=least_precise(), device=device)

@@ -1,17 +1,22 @@
 """The losses of `maskstat.torch.functional` as modules.
 
 What belongs to classes (weights, priors, counts) is a registered buffer: it moves with
-`.to(device)` and is saved by `state_dict`. Numbers that are no tensors become torch's default
-floating type.
+`.to(device)`, is saved by `state_dict`, and stays float32 where a model is cast to half precision.
 
-    criterion = CrossEntropy(weight=weights, ignore_index=255)
+    criterion = CrossEntropy("weights.json", ignore_index=255)
     criterion(logits, labels).backward()
 """
 
 from __future__ import annotations
 
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from maskstat.errors import ParameterError
 from maskstat.torch import functional
@@ -23,37 +28,140 @@ from maskstat.torch.functional.elements import (
     check_per_class,
     check_reduction,
     finite,
+    left_out,
+    soft_mass,
+    valid_labels,
 )
+from maskstat.torch.functional.margins import occurring
+from maskstat.torch.loading import load_weights
+from maskstat.torch.precise_buffers import PreciseBuffers, least_precise, wide
+from maskstat.training.loss_arguments import IgnoreIndex, ignored_labels
+from maskstat.weights.table import WeightTable
 
 
-class ClassLoss(nn.Module):
+class ClassLoss(PreciseBuffers):
     """What all losses have.
 
+    A checkpoint's weights, priors and counts take the place of those given here, with a warning
+    where they differ. One without weights leaves those given here as they are.
+
     Args:
-        weight: [K] class weights, finite and not negative; None for ones.
-        ignore_index: a label to leave out, inside or outside 0..K-1; None for none.
+        weight: [K] class weights, finite and not negative; a table or file of weights; None for
+            ones.
+        ignore_index: labels to leave out, one or several, inside or outside 0..K-1; None for none.
         reduction: "none"; "sum"; "mean", by the number of labelled elements (Keras' mean);
             "weighted-mean", by the sum of their weights (the mean of torch's own
             `CrossEntropyLoss(weight)`). Both means are 0 where nothing is labelled.
 
     Raises:
         ParameterError: a weight, index or reduction that means nothing.
+        FileFormatError, WeightError: as `load_weights`.
     """
+
+    function: ClassVar[Callable[..., Tensor]]
+    settings: ClassVar[tuple[str, ...]] = ()
+    """Attributes that the function takes besides."""
 
     weight: Tensor | None
 
     def __init__(
         self,
-        weight: PerClass | None = None,
+        weight: PerClass | str | Path | WeightTable | None = None,
         *,
-        ignore_index: int | None = IGNORE_INDEX,
+        ignore_index: IgnoreIndex = IGNORE_INDEX,
         reduction: Reduction = "weighted-mean",
     ):
         super().__init__()
         check_reduction(reduction)
+        ignored_labels(ignore_index)
+        if isinstance(weight, (str, os.PathLike, WeightTable)):
+            weight = load_weights(weight, reduction=reduction)
         self.register_buffer("weight", None if weight is None else checked(weight, "weight"))
         self.ignore_index = ignore_index
         self.reduction: Reduction = reduction
+
+    def forward(
+        self, logits: Tensor, target: Tensor, *, divisor: Tensor | float | None = None
+    ) -> Tensor:
+        """The loss of logits [N, K, ...].
+
+        Args:
+            divisor: what to divide by instead of what this batch weighs: the sum of `divisor` of
+                all batches of an optimiser step, or of all processes. The losses of the parts then
+                add up to the exact mean of the whole.
+        """
+        settings = {name: getattr(self, name) for name in self.settings}
+        if divisor is not None:
+            self._check_mean("divisor= goes with a mean")
+            if not target.is_floating_point() and target.shape == logits.shape:
+                raise ParameterError(
+                    "one-hot labels beside divisor= are floating", remedy="pass target.float()"
+                )
+        loss = type(self).function(
+            logits,
+            target,
+            weight=self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction if divisor is None else "sum",
+            **settings,
+        )
+        if divisor is None:
+            return loss
+        total = torch.as_tensor(divisor, device=loss.device).to(loss.dtype)
+        return loss / torch.where(total > 0, total, torch.ones_like(total))
+
+    def divisor(self, target: Tensor) -> Tensor:
+        """What the mean of these labels divides by, a number that adds up over batches.
+
+        Args:
+            target: integer labels, or soft labels [N, K, ...], which are floating.
+
+        Raises:
+            ParameterError: the reduction is no mean, or labels that mean nothing.
+        """
+        self._check_mean("only means divide by something")
+        by_weight = self.reduction == "weighted-mean"
+        if target.is_floating_point():
+            kind = torch.float32 if self.weight is None else self.weight.dtype
+            mass, total = soft_mass(target, kind, self.ignore_index)
+            if not by_weight:
+                return (total > 0).sum().to(torch.float32)
+            return total.sum() if self.weight is None else (mass.movedim(1, -1) @ self.weight).sum()
+        if self.weight is not None and by_weight:
+            labels, ignored = valid_labels(target, len(self.weight), self.ignore_index)
+            weights = self.weight.index_select(0, labels.reshape(-1)).view(labels.shape)
+            return (weights if ignored is None else weights.masked_fill(ignored, 0.0)).sum()
+        ignored = left_out(target, self.ignore_index)
+        count = torch.full_like(target, 1) if ignored is None else ~ignored
+        return count.sum().to(torch.float32)
+
+    def _check_mean(self, said: str) -> None:
+        if "mean" not in self.reduction:
+            raise ParameterError(f"{said}, and reduction is {self.reduction!r}")
+
+    def _load_from_state_dict(
+        self, state_dict: Any, prefix: str, local_metadata: Any, strict: bool, *lists: Any
+    ) -> None:
+        given = {name: None if b is None else b.clone() for name, b in self._buffers.items()}
+        saved = state_dict.get(f"{prefix}weight")
+        if saved is not None and self.weight is None:
+            self.weight = wide(torch.zeros_like(saved))
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, *lists)
+        if saved is None and self.weight is not None:
+            missing: list[str] = lists[0]
+            missing[:] = [key for key in missing if key != f"{prefix}weight"]
+        for name, table in self._buffers.items():
+            if table is None or f"{prefix}{name}" not in state_dict:
+                continue
+            self._buffers[name] = wide(table)
+            before = given[name]
+            if before is None:
+                said = "comes from the checkpoint: this loss was made without"
+            elif not table.is_meta and not torch.equal(before.to(table), table):
+                said = "of the checkpoint takes the place of another one"
+            else:
+                continue
+            warnings.warn(f"{prefix}{name} {said}", UserWarning, stacklevel=2)
 
     def extra_repr(self) -> str:
         numbers = [
@@ -66,54 +174,39 @@ class ClassLoss(nn.Module):
 
 
 def checked(values: PerClass, name: str, *, some: bool = False) -> Tensor:
-    """A new tensor [K] of finite, not negative numbers; not all 0 if `some` must be above."""
-    table = as_tensor(values).detach().clone()
-    if not isinstance(values, Tensor) or not table.is_floating_point():
-        table = table.to(torch.get_default_dtype())
+    """A new tensor [K] of finite, not negative numbers; counts or shares if `some` must be."""
+    table = as_tensor(values, name).detach().clone()
+    table = wide(table) if isinstance(values, Tensor) else table.to(least_precise())
     if table.ndim != 1:
         raise ParameterError(f"{name} has shape {tuple(table.shape)}, not one number a class")
     check_per_class(table.cpu(), name)
-    if some and not bool((table > 0).any()):
-        raise ParameterError(f"{name} is 0 for every class")
+    if some:
+        occurring(table.cpu(), name)
     return table
 
 
 class CrossEntropy(ClassLoss):
     """-ln p_g; see `functional.cross_entropy` and, for the arguments, `ClassLoss`."""
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        return functional.cross_entropy(
-            logits,
-            target,
-            weight=self.weight,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-        )
+    function = staticmethod(functional.cross_entropy)
 
 
 class Focal(ClassLoss):
     """-(1 - p_g)^gamma ln p_g; see `functional.focal` and, for the arguments, `ClassLoss`."""
 
+    function = staticmethod(functional.focal)
+    settings = ("gamma",)
+
     def __init__(
         self,
-        weight: PerClass | None = None,
+        weight: PerClass | str | Path | WeightTable | None = None,
         *,
         gamma: float = 2.0,
-        ignore_index: int | None = IGNORE_INDEX,
+        ignore_index: IgnoreIndex = IGNORE_INDEX,
         reduction: Reduction = "weighted-mean",
     ):
         super().__init__(weight, ignore_index=ignore_index, reduction=reduction)
         self.gamma = finite(gamma, "gamma", 0.0)
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        return functional.focal(
-            logits,
-            target,
-            gamma=self.gamma,
-            weight=self.weight,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-        )
 
 
 class ComplementEntropy(ClassLoss):
@@ -122,14 +215,7 @@ class ComplementEntropy(ClassLoss):
     See `functional.complement_entropy` and, for the arguments, `ClassLoss`.
     """
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        return functional.complement_entropy(
-            logits,
-            target,
-            weight=self.weight,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-        )
+    function = staticmethod(functional.complement_entropy)
 
 
 class ComplementCrossEntropy(ClassLoss):
@@ -138,102 +224,80 @@ class ComplementCrossEntropy(ClassLoss):
     See `functional.complement_cross_entropy` and, for the arguments, `ClassLoss`.
     """
 
+    function = staticmethod(functional.complement_cross_entropy)
+    settings = ("gamma",)
+
     def __init__(
         self,
-        weight: PerClass | None = None,
+        weight: PerClass | str | Path | WeightTable | None = None,
         *,
         gamma: float = -1.0,
-        ignore_index: int | None = IGNORE_INDEX,
+        ignore_index: IgnoreIndex = IGNORE_INDEX,
         reduction: Reduction = "weighted-mean",
     ):
         super().__init__(weight, ignore_index=ignore_index, reduction=reduction)
         self.gamma = finite(gamma, "gamma")
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        return functional.complement_cross_entropy(
-            logits,
-            target,
-            gamma=self.gamma,
-            weight=self.weight,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-        )
-
 
 class LogitAdjusted(ClassLoss):
-    """Cross entropy of z + tau ln prior.
+    """Cross entropy of z + tau ln prior: `LogitAdjusted(prior=load_counts("weights.json"))`.
 
     Args:
-        prior: [K], how frequent classes are, of any scale.
+        prior: [K], how often classes occur: counts or shares, never weights.
 
     See `functional.logit_adjusted` and, for the other arguments, `ClassLoss`.
     """
 
+    function = staticmethod(functional.logit_adjusted)
+    settings = ("prior", "tau")
     prior: Tensor
 
     def __init__(
         self,
-        prior: PerClass,
-        weight: PerClass | None = None,
+        weight: PerClass | str | Path | WeightTable | None = None,
         *,
+        prior: PerClass,
         tau: float = 1.0,
-        ignore_index: int | None = IGNORE_INDEX,
+        ignore_index: IgnoreIndex = IGNORE_INDEX,
         reduction: Reduction = "weighted-mean",
     ):
         super().__init__(weight, ignore_index=ignore_index, reduction=reduction)
         self.register_buffer("prior", checked(prior, "prior", some=True))
         self.tau = finite(tau, "tau")
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        return functional.logit_adjusted(
-            logits,
-            target,
-            prior=self.prior,
-            tau=self.tau,
-            weight=self.weight,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-        )
-
 
 class LDAM(ClassLoss):
     """Cross entropy with margins that grow as classes get rare.
 
-    Args:
-        counts: [K], how often classes occur.
+        criterion = LDAM(counts=load_counts("weights.json"), scale=1.0)
 
-    See `functional.ldam` and, for the other arguments, `ClassLoss`. For deferred re-weighting (Cao
-    et al. 2019, section 3.3) assign `criterion.weight` when the time has come.
+    For deferred re-weighting (Cao et al. 2019, section 3.3) assign `criterion.weight` when the time
+    has come; a checkpoint of either phase loads into a criterion of the other.
+
+    Args:
+        counts: [K], how often classes occur: counts or shares, never weights.
+
+    See `functional.ldam` and, for the other arguments, `ClassLoss`.
     """
 
+    function = staticmethod(functional.ldam)
+    settings = ("counts", "max_margin", "scale")
     counts: Tensor
 
     def __init__(
         self,
-        counts: PerClass,
-        weight: PerClass | None = None,
+        weight: PerClass | str | Path | WeightTable | None = None,
         *,
+        counts: PerClass,
         max_margin: float = 0.5,
         scale: float = 30.0,
-        ignore_index: int | None = IGNORE_INDEX,
+        ignore_index: IgnoreIndex = IGNORE_INDEX,
         reduction: Reduction = "weighted-mean",
     ):
         super().__init__(weight, ignore_index=ignore_index, reduction=reduction)
         self.register_buffer("counts", checked(counts, "counts", some=True))
         self.max_margin = finite(max_margin, "max_margin", 0.0)
         self.scale = finite(scale, "scale", 0.0)
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        return functional.ldam(
-            logits,
-            target,
-            counts=self.counts,
-            max_margin=self.max_margin,
-            scale=self.scale,
-            weight=self.weight,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-        )
 
 
 class DistanceAware(ClassLoss):
@@ -242,26 +306,29 @@ class DistanceAware(ClassLoss):
     See `functional.distance_aware`, also for what `ignore_index` and the means are here.
     """
 
+    function = staticmethod(functional.distance_aware)
+    settings = ("alpha", "beta")
+
     def __init__(
         self,
-        weight: PerClass | None = None,
+        weight: PerClass | str | Path | WeightTable | None = None,
         *,
         alpha: float = 2.0,
         beta: float = 4.0,
-        ignore_index: int | None = IGNORE_INDEX,
+        ignore_index: IgnoreIndex = IGNORE_INDEX,
         reduction: Reduction = "weighted-mean",
     ):
         super().__init__(weight, ignore_index=ignore_index, reduction=reduction)
         self.alpha = finite(alpha, "alpha", 0.0)
         self.beta = finite(beta, "beta", 0.0)
 
-    def forward(self, logits: Tensor, heatmap: Tensor) -> Tensor:
-        return functional.distance_aware(
-            logits,
-            heatmap,
-            alpha=self.alpha,
-            beta=self.beta,
-            weight=self.weight,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-        )
+    def divisor(self, target: Tensor) -> Tensor:
+        """What the mean of a heat map divides by: its key points, or the sum of their weights."""
+        self._check_mean("only means divide by something")
+        keys = (target == 1).to(torch.float32 if self.weight is None else self.weight.dtype)
+        for index in ignored_labels(self.ignore_index):
+            if 0 <= index < keys.shape[1]:
+                keys.select(1, index).zero_()
+        if self.weight is None or self.reduction == "mean":
+            return keys.sum()
+        return (keys.movedim(1, -1) @ self.weight).sum()

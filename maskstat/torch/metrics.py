@@ -1,9 +1,10 @@
 """Metrics that count exactly: int64 on the device, the same bits on one process or many.
 
 `update(preds, target)` takes raw scores with the class axis at 1, (N, K), (N, K, H, W) or
-(N, K, D, H, W), or integer labels in the target's shape. Targets are integer labels, or one-hot
-or soft labels in the scores' shape, of which the largest counts. Where torchmetrics is installed,
-these are torchmetrics.Metric; elsewhere modules used in the same way.
+(N, K, D, H, W), or integer labels in the target's shape. Targets are integer labels (an axis of
+length 1 in the place of the class axis is left out), or one-hot or soft labels in the scores'
+shape, of which the largest counts. Where torchmetrics is installed, these are torchmetrics.Metric;
+elsewhere modules used in the same way.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import torch
 
 from maskstat.errors import ParameterError
 from maskstat.torch.counters import Counter
+from maskstat.torch.functional.elements import left_out
 from maskstat.training import metrics as exact
+from maskstat.training.loss_arguments import IgnoreIndex, ignored_labels
 from maskstat.training.metrics import RESOLUTION
 
 __all__ = [
@@ -30,7 +33,8 @@ class ConfusionMatrix(Counter):
 
     Args:
         class_count: K.
-        ignore_index: the label that does not count, inside or outside of 0..K-1; None: all count.
+        ignore_index: labels that do not count, one or several, inside or outside of 0..K-1; None:
+            all count.
 
     A label that is neither a class nor ignored is an error: at once on the CPU, when the metric
     is computed elsewhere, where looking at every batch would make the device wait.
@@ -38,10 +42,10 @@ class ConfusionMatrix(Counter):
 
     higher_is_better: bool | None = None
 
-    def __init__(self, class_count: int, *, ignore_index: int | None = -100):
+    def __init__(self, class_count: int, *, ignore_index: IgnoreIndex = -100):
         exact.ConfusionMatrix.empty(class_count)
         # K x K cells, and two more: ignored, and neither a class nor ignored.
-        super().__init__(class_count * class_count + 2)
+        super().__init__(class_count * class_count + 2, ignored_labels(ignore_index))
         self.class_count = class_count
         self.ignore_index = ignore_index
 
@@ -126,7 +130,7 @@ class CalibrationError(Counter):
 
     Args:
         bins: bins of confidence, of equal width.
-        ignore_index: the label that does not count; None: all count.
+        ignore_index: labels that do not count, one or several; None: all count.
         from_logits: whether scores are logits rather than probabilities.
 
     Confidences are counted as in `training.metrics.ConfidenceHistogram`. Labels that are no class
@@ -136,10 +140,10 @@ class CalibrationError(Counter):
     higher_is_better: bool | None = False
 
     def __init__(
-        self, *, bins: int = 15, ignore_index: int | None = -100, from_logits: bool = True
+        self, *, bins: int = 15, ignore_index: IgnoreIndex = -100, from_logits: bool = True
     ):
         exact.cell_bins(bins)
-        super().__init__(2 * (RESOLUTION + 1) + 2)
+        super().__init__(2 * (RESOLUTION + 1) + 2, (*ignored_labels(ignore_index), from_logits))
         self.bins = bins
         self.ignore_index = ignore_index
         self.from_logits = from_logits
@@ -191,7 +195,7 @@ class CalibrationError(Counter):
 
 
 def _labels(
-    preds: torch.Tensor, target: torch.Tensor, class_count: int, ignore_index: int | None
+    preds: torch.Tensor, target: torch.Tensor, class_count: int, ignore_index: IgnoreIndex
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """int64 labels and bool "left out", in the shape of the labels.
 
@@ -205,18 +209,20 @@ def _labels(
                 f"scores of shape {shape} do not have {class_count} classes on axis 1"
             )
         if target.shape == preds.shape:
-            if ignore_index is not None and 0 <= ignore_index < class_count:
+            inside = [k for k in ignored_labels(ignore_index) if 0 <= k < class_count]
+            if inside:
                 target = target.clone()
-                target.select(1, ignore_index).zero_()
+                target[:, inside] = 0
             mass, labels = target.max(dim=1)
             return labels, mass <= 0
         shape = (shape[0], *shape[2:])
+    if tuple(target.shape) == (*shape[:1], 1, *shape[1:]):
+        target = target.squeeze(1)
     if target.is_floating_point() or tuple(target.shape) != shape:
         raise _misfit(preds, target)
     labels = target.long()
-    return labels, torch.zeros_like(labels, dtype=torch.bool) if ignore_index is None else (
-        labels == ignore_index
-    )
+    ignored = left_out(labels, ignore_index)
+    return labels, torch.zeros_like(labels, dtype=torch.bool) if ignored is None else ignored
 
 
 def _misfit(preds: torch.Tensor, target: torch.Tensor) -> ParameterError:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torchmetrics import Metric
 
 
 class TorchmetricsCounter(Metric):  # type: ignore[misc, unused-ignore]
-    """A torchmetrics.Metric whose state is one tensor of counts, summed over processes."""
+    """A torchmetrics.Metric whose state is one tensor of counts, summed over processes.
+
+    `MetricCollection` merges metrics whose states are equal after the first batch, whatever they
+    count in later ones. So settings that decide what is counted are a state as well, which
+    never changes.
+    """
 
     is_differentiable = False
     full_state_update = False
     cells: torch.Tensor
 
-    def __init__(self, size: int):
+    def __init__(self, size: int, settings: Sequence[int] = ()):
         super().__init__()
+        # The number of settings first: no state may be empty.
+        made = torch.tensor([len(settings), *settings], dtype=torch.int64)
+        self.add_state("settings", made, dist_reduce_fx="max")
         self.add_state("cells", torch.zeros(size, dtype=torch.int64), dist_reduce_fx="sum")
 
     def tally(self, preds: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

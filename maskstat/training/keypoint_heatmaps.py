@@ -15,6 +15,7 @@ import numpy.typing as npt
 from numpy.typing import NDArray
 
 from maskstat.errors import ParameterError
+from maskstat.training.loss_arguments import IgnoreIndex, ignored_labels
 
 HeatMap = NDArray[np.float32]
 
@@ -68,7 +69,7 @@ def mask_distance_heatmap(
     class_count: int,
     sigma: float,
     *,
-    ignore_index: int | None = None,
+    ignore_index: IgnoreIndex = None,
     axis: int = 0,
 ) -> HeatMap:
     """How near every pixel is to every class of one mask.
@@ -77,7 +78,7 @@ def mask_distance_heatmap(
         target: integer labels of one mask, [H, W] or [D, H, W].
         class_count: K.
         sigma: in pixels.
-        ignore_index: label of pixels that are left out: -1 in every channel. They are of no
+        ignore_index: labels of pixels that are left out: -1 in every channel. They are of no
             class and do not change the distances of others.
         axis: where the class axis goes: 0 for torch, -1 for Keras.
 
@@ -98,9 +99,7 @@ def mask_distance_heatmap(
         )
     if not -labels.ndim - 1 <= axis <= labels.ndim:
         raise ParameterError(f"a heat map of {labels.ndim + 1} axes has no axis {axis}")
-    ignored = np.zeros(labels.shape, dtype=bool)
-    if ignore_index is not None:
-        ignored = labels == ignore_index
+    ignored = np.isin(labels, ignored_labels(ignore_index))
     known = labels[~ignored]
     if known.size and not 0 <= known.min() <= known.max() < class_count:
         wrong = known.min() if known.min() < 0 else known.max()

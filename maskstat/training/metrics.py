@@ -21,6 +21,7 @@ from maskstat.frames import data_frame
 from maskstat.naming import counted
 from maskstat.parameters import several
 from maskstat.showing import one_line
+from maskstat.training.loss_arguments import IgnoreIndex, ignored_labels
 from maskstat.values.sums import added, total
 from maskstat.values.tally import IntArray
 
@@ -74,7 +75,7 @@ class ConfusionMatrix:
         prediction: npt.ArrayLike,
         class_count: int,
         *,
-        ignore_index: int | None = None,
+        ignore_index: IgnoreIndex = None,
     ) -> ConfusionMatrix:
         """Count one batch.
 
@@ -83,7 +84,8 @@ class ConfusionMatrix:
             prediction: predicted labels, of the same shape; whatever stands where the target is
                 ignored does not matter.
             class_count: K; labels are 0 to K - 1.
-            ignore_index: the label of elements that do not count, inside or outside of 0..K-1.
+            ignore_index: labels of elements that do not count, one or several, inside or outside
+                of 0..K-1.
 
         Raises:
             ParameterError: shapes that differ, labels that are no integers, or a label that is
@@ -103,7 +105,7 @@ class ConfusionMatrix:
         for start in range(0, true.size, _BLOCK):
             rows, columns = true[start : start + _BLOCK], predicted[start : start + _BLOCK]
             if ignore_index is not None:
-                kept = rows != ignore_index
+                kept = ~np.isin(rows, ignored_labels(ignore_index))
                 ignored += kept.size - int(np.count_nonzero(kept))
                 rows, columns = rows[kept], columns[kept]
             _check_range(rows, class_count, "target", ignore_index)
@@ -117,7 +119,7 @@ class ConfusionMatrix:
         target: npt.ArrayLike,
         prediction: npt.ArrayLike,
         *,
-        ignore_index: int | None = None,
+        ignore_index: IgnoreIndex = None,
     ) -> ConfusionMatrix:
         """This matrix and one more batch; arguments as in `of`."""
         return self + ConfusionMatrix.of(target, prediction, len(self), ignore_index=ignore_index)
@@ -321,7 +323,7 @@ class ConfidenceHistogram:
         target: npt.ArrayLike,
         *,
         class_axis: int = -1,
-        ignore_index: int | None = None,
+        ignore_index: IgnoreIndex = None,
     ) -> ConfidenceHistogram:
         """Count one batch.
 
@@ -329,7 +331,7 @@ class ConfidenceHistogram:
             probabilities: [..., K, ...], softmax outputs.
             target: integer labels, `probabilities`' shape without the class axis.
             class_axis: the axis of K.
-            ignore_index: the label of elements that do not count.
+            ignore_index: labels of elements that do not count, one or several.
 
         Raises:
             ParameterError: shapes that do not fit, values that are no probabilities, or a label
@@ -345,7 +347,7 @@ class ConfidenceHistogram:
                 f"target of shape {labels.shape} does not fit probabilities of shape"
                 f" {np.asarray(probabilities).shape}"
             )
-        kept = np.ones(labels.shape, bool) if ignore_index is None else labels != ignore_index
+        kept = ~np.isin(labels, ignored_labels(ignore_index))
         scores, labels = scores[kept], labels[kept]
         _check_range(labels, scores.shape[-1], "target", ignore_index)
         # A softmax in half precision may end a little above 1; logits are far off.
@@ -418,7 +420,7 @@ def _check_labels(labels: npt.NDArray[np.generic], what: str) -> None:
 
 
 def _check_range(
-    labels: npt.NDArray[np.generic], class_count: int, what: str, ignore_index: int | None
+    labels: npt.NDArray[np.generic], class_count: int, what: str, ignore_index: IgnoreIndex
 ) -> None:
     """Raise ParameterError, naming one label that is no class."""
     if not labels.size:

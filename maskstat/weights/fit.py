@@ -6,9 +6,12 @@ import warnings
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from maskstat.errors import Blank, WeightError, call, spelled
 from maskstat.naming import printable
 from maskstat.parameters import check_word
+from maskstat.weights.schemes import FloatArray
 from maskstat.weights.table import WeightTable, load_weights
 
 Reduction = Literal["mean", "sum", "none", "weighted-mean"]
@@ -50,13 +53,7 @@ def fitting_table(
     check_word(reduction, tuple(_AVERAGE), parameter="reduction")
     table = source if isinstance(source, WeightTable) else load_weights(source)
     where = None if isinstance(source, WeightTable) else printable(str(source))
-    if class_count is not None and class_count != len(table):
-        raise WeightError(
-            f"has weights of {len(table)} classes, the model has {class_count}",
-            where=where or "weights",
-            remedy="count the masks with the model's classes:"
-            f" '{call('scan', classes=Blank('K'))}'",
-        )
+    _check_length(table, class_count, where or "weights")
     needed = _AVERAGE[reduction]
     if table.reduction is not None and table.reduction != needed:
         made_for = table.reduction
@@ -72,3 +69,38 @@ def fitting_table(
             stacklevel=stacklevel,
         )
     return table
+
+
+def class_counts(source: str | Path | WeightTable, *, class_count: int | None = None) -> FloatArray:
+    """float64[K], the pixel counts that weights were made from; shares where no more is known.
+
+    Args:
+        source: a file of weights or a table.
+        class_count: classes of the model, checked where given.
+
+    Raises:
+        FileFormatError: the file holds no weights.
+        WeightError: it has another number of classes than the model, or it does not say what its
+            weights were made from.
+    """
+    table = source if isinstance(source, WeightTable) else load_weights(source)
+    where = "weights" if isinstance(source, WeightTable) else printable(str(source))
+    _check_length(table, class_count, where)
+    if not table.pixels.any():
+        raise WeightError(
+            "holds weights alone, not the counts they were made from",
+            where=where,
+            remedy=f"write the file with '{call('WeightTable.save', Blank('FILE'))}', whose layout"
+            ' "full" has both',
+        )
+    return table.frequency if table.unit == "shares" else table.pixels.astype(np.float64)
+
+
+def _check_length(table: WeightTable, class_count: int | None, where: str) -> None:
+    if class_count is not None and class_count != len(table):
+        raise WeightError(
+            f"has weights of {len(table)} classes, the model has {class_count}",
+            where=where,
+            remedy="count the masks with the model's classes:"
+            f" '{call('scan', classes=Blank('K'))}'",
+        )

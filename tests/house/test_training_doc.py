@@ -16,7 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -122,6 +122,47 @@ def test_keras(number: int, backend: str, table: maskstat.WeightTable, tmp_path:
         },
     )
     assert done.returncode == 0, done.stderr
+
+
+class StepTrainer:
+    """What the page uses of transformers.Trainer; the other process has the same labels."""
+
+    accelerator = SimpleNamespace(reduce=lambda tensor, reduction: 2 * tensor)
+
+    def __init__(self, train_dataset: Any) -> None:
+        self.train_dataset = train_dataset
+
+    def get_batch_samples(self, batches: Any, number: int, device: str) -> tuple[Any, int]:
+        """Its own number counts labels."""
+        taken = [next(batches) for _ in range(number)]
+        return taken, sum(int((batch["labels"] != -100).sum()) for batch in taken)
+
+
+def test_transformers(
+    table: maskstat.WeightTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The losses of a step's batches, on two processes, add up to the mean of all of them."""
+    interface = ModuleType("transformers")
+    interface.__dict__.update(Trainer=StepTrainer, TrainingArguments=dict)
+    monkeypatch.setitem(sys.modules, "transformers", interface)
+    with maskstat.scan(ROOT / "sample_masks", classes=31) as scan:
+        scan.sampling("repeat-factor", parameters={"threshold": 0.2}).save("sampling.csv")
+    ran: dict[str, Any] = {"__name__": "block"}
+    exec(block("Accelerate and transformers"), ran)
+    masks = sorted((ROOT / "sample_masks").rglob("mask_*"))
+    trainer = ran["SegmentationTrainer"](masks)
+    assert len(set(trainer._get_train_sampler())) == len(masks)
+    labels = torch.randint(0, 31, (3, 8, 12))
+    labels[0], labels[1, :5] = 255, 255
+    logits = torch.randn(3, 31, 2, 3)
+    step = iter([{"labels": part} for part in labels.split(1)])
+    batches, divisor = trainer.get_batch_samples(step, 3, "cpu")
+    parts = [
+        ran["compute_loss"]({"logits": logits[k : k + 1]}, batch["labels"], divisor)
+        for k, batch in enumerate(batches)
+    ]
+    whole = ran["compute_loss"]({"logits": logits}, labels)
+    torch.testing.assert_close(2 * sum(parts), whole)
 
 
 class Registry:

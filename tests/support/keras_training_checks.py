@@ -12,6 +12,7 @@ import numpy as np
 
 from maskstat import keras as adapter
 from maskstat.keras import functional
+from maskstat.weights.table import WeightTable
 from tests.support.keras_backends import check
 from tests.support.keras_gradients import numpy, tensor
 from tests.support.keras_loss_checks import agree, refused
@@ -139,11 +140,76 @@ def bad_settings_are_refused_at_construction() -> None:
         refused(lambda weight=weight: adapter.CrossEntropy(weight), "weight")
     refused(lambda: adapter.Focal(gamma=-1), "gamma")
     refused(lambda: adapter.ComplementCrossEntropy(gamma=np.nan), "gamma")
-    refused(lambda: adapter.LogitAdjusted([0, 0]), "prior is 0")
-    refused(lambda: adapter.LDAM([1, 2], scale=-1), "scale")
+    refused(lambda: adapter.LogitAdjusted(prior=[0, 0]), "prior is 0")
+    refused(lambda: adapter.LDAM(counts=[1, 2], scale=-1), "scale")
     refused(lambda: adapter.DistanceAware(alpha=-1), "alpha")
-    refused(lambda: adapter.CrossEntropy(ignore_index=1.5), "ignore_index")
+    for wrong in (1.5, "255", True, [0, None]):
+        refused(lambda wrong=wrong: adapter.CrossEntropy(ignore_index=wrong), "ignore_index")
+        refused(lambda wrong=wrong: adapter.metrics.MeanIoU(4, ignore_index=wrong), "ignore_index")
+        refused(lambda wrong=wrong: adapter.add_sample_weights([1, 2], wrong), "ignore_index")
     refused(lambda: adapter.CrossEntropy(reduction="median"), "median")
+
+
+@check()
+def words_that_no_loss_knows_are_refused() -> None:
+    for kind in CLASSES.values():
+        needed = class_options({v: k for k, v in CLASSES.items()}[kind], {}, 5)
+        for wrong in ("label_smoothing", "from_logits", "axis"):
+            refused(lambda kind=kind, given={**needed, wrong: 0}: kind(**given), wrong)
+
+
+@check()
+def weights_never_pass_for_counts() -> None:
+    counts = [4_000_000_000, 250_000, 30, 0, 7]
+    table = WeightTable(tuple("abcde"), weights_of(5).copy(), np.array(counts), "inverse")
+    logits, labels = drawn(4, (2, 3, 4), 5)
+    with tempfile.TemporaryDirectory() as folder:
+        path = table.save(Path(folder) / "weights.json")
+        for name, kind in (("prior", adapter.LogitAdjusted), ("counts", adapter.LDAM)):
+            function = functional.logit_adjusted if name == "prior" else functional.ldam
+            refused(lambda kind=kind: kind(weights_of(5)), "TypeError", name)
+            for wrong in (table, path, str(path), weights_of(5), [0.5, 1, 2, 4, 9]):
+                given = {name: wrong}
+                refused(lambda kind=kind, given=given: kind(**given), f"{name}=load_counts")
+                refused(
+                    lambda function=function, given=given: function(logits, labels, **given),
+                    f"{name}=load_counts",
+                )
+            found = numpy(kind(**{name: adapter.load_counts(path)})(labels, logits))
+            shares = np.array(counts) / np.sum(counts)
+            agree(found, numpy(kind(**{name: shares})(labels, logits)), 1e-6, name)
+            assert kind(path, **{name: counts}).weight == weights_of(5).tolist()
+        for source in (path, str(path), table):
+            assert adapter.CrossEntropy(source).weight == weights_of(5).tolist()
+        refused(lambda: functional.focal(logits, labels, weight=str(path)), "weight=load_weights")
+        found = numpy(functional.focal(logits, labels, weight=table))
+        agree(found, numpy(adapter.Focal(path)(labels, logits)), 1e-6, "a table")
+
+
+@check()
+def statistics_stay_as_they_are_in_half_precision() -> None:
+    weight = [1e-9, 3.0, 1e6, 2e-9, 1.0]
+    logits, labels = drawn(6, (2, 3, 4), 5)
+    large = np.where(np.arange(5) == 0, 1e5, logits)
+    for loss, target, z in (
+        (adapter.CrossEntropy(weight, reduction="sum"), np.zeros_like(labels), logits),
+        (adapter.LDAM(counts=[4_000_000, 70_000, 3, 2, 1]), labels, logits),
+        (adapter.CrossEntropy(), labels, large),
+    ):
+        wanted = numpy(loss(target, tensor(z, "float32")))
+        assert 0 < wanted < np.inf
+        for make in (
+            lambda: keras.config.set_dtype_policy("mixed_float16"),
+            lambda: keras.config.set_floatx("float16"),
+        ):
+            try:
+                make()
+                copy = type(loss).from_config(loss.get_config())
+                found = numpy(copy(target, tensor(z, "float32")))
+            finally:
+                keras.config.set_floatx("float32")
+                keras.config.set_dtype_policy("float32")
+            np.testing.assert_array_equal(found, wanted)
 
 
 @check()
@@ -268,7 +334,9 @@ def an_ignored_batch_trains_nothing() -> None:
 @check()
 def models_are_saved_with_their_loss() -> None:
     features, labels = images()
-    loss = adapter.LDAM([9, 3, 0, 1], weights_of(K), ignore_index=255, reduction="weighted-mean")
+    loss = adapter.LDAM(
+        weights_of(K), counts=[9, 3, 0, 1], ignore_index=255, reduction="weighted-mean"
+    )
     model = trained(loss, features, labels)
     wanted = model.evaluate(features, labels, verbose=0)
     with tempfile.TemporaryDirectory() as folder:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tests.support.loss_oracles import LABEL_LOSSES, Array, evaluate
+from tests.support.loss_oracles import LABEL_LOSSES, Array, Ignored, evaluate
 
 # Options under which every loss is tried; the first ones are the defaults of the adapters.
 OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
@@ -38,7 +38,7 @@ class LossCase:
         logits: float64[..., K]; every value fits float16.
         target: int64[...], or float64[..., K] for one-hot labels, soft labels and heat maps.
         weight: float64[K] or None.
-        ignore_index: inside or outside 0..K-1, or None.
+        ignore_index: one or several, inside or outside 0..K-1, or None.
         options: what only this loss takes; prior and counts are given as float64[K].
         extreme: whether logits are so large that less than float64 rounds their differences.
     """
@@ -48,7 +48,7 @@ class LossCase:
     logits: Array
     target: npt.NDArray[Any]
     weight: Array | None = None
-    ignore_index: int | None = None
+    ignore_index: Ignored = None
     options: dict[str, Any] = field(default_factory=dict)
     extreme: bool = False
 
@@ -115,7 +115,7 @@ class Batch:
     logits: Array
     target: npt.NDArray[Any]
     weight: Array | None = None
-    ignore_index: int | None = None
+    ignore_index: Ignored = None
     extreme: bool = False
 
 
@@ -165,6 +165,10 @@ def sparse_batches() -> Iterator[Batch]:
         ignored[:, 1] = index
         yield Batch(f"ignores {index}", logits, ignored, None, index)
         yield Batch(f"ignores {index}, weights", logits, ignored, weight, index)
+    two = labels.copy()
+    two[:, 1], two[:, 2, 0] = 255, 0
+    yield Batch("ignores 0 and 255", logits, two, None, [0, 255])
+    yield Batch("ignores 0 and 255, weights", logits, two, weight, [0, 255])
     for index in (3, 255):
         yield Batch(f"all ignored ({index})", logits, np.full(shape, index), weight, index)
     yield Batch("only a class of weight 0", logits, np.full(shape, 3), weight)
@@ -194,6 +198,9 @@ def soft_batches() -> Iterator[Batch]:
         yield Batch(f"{name}, weights", logits, labels, weights_of(classes))
         yield Batch(f"{name}, ignores 1", logits, labels, weights_of(classes), 1)
         yield Batch(f"{name}, ignores 255", logits, labels, None, 255)
+        yield Batch(
+            f"{name}, ignores 1, 3 and 255", logits, labels, weights_of(classes), [1, 3, 255]
+        )
     shape, classes = (2, 3, 4), 5
     labels = soft_labels(40, shape, classes)
     for lead in (18.0, 1000.0, 6e4):
@@ -216,6 +223,7 @@ def heat_batches() -> Iterator[Batch]:
         yield Batch(f"{name}, weights", logits, heat, weight)
         yield Batch(f"{name}, ignores channel 1", logits, heat, weight, 1)
         yield Batch(f"{name}, ignores none", logits, heat, weight, 255)
+        yield Batch(f"{name}, ignores channels 0 and 2", logits, heat, weight, [2, 0])
         holes = np.where(np.random.default_rng(70).random(heat.shape) < 0.3, -1.0, heat)
         yield Batch(f"{name}, left out", logits, holes, weight)
         yield Batch(f"{name}, all left out", logits, np.full_like(heat, -1.0), weight)

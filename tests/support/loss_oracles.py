@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+Ignored = int | list[int] | None
 
 LABEL_LOSSES = (
     "cross_entropy",
@@ -45,7 +46,7 @@ def evaluate(
     target: npt.ArrayLike,
     *,
     weight: npt.ArrayLike | None = None,
-    ignore_index: int | None = None,
+    ignore_index: Ignored = None,
     reduction: str = "mean",
     **options: Any,
 ) -> tuple[Array, Array]:
@@ -72,18 +73,25 @@ def evaluate(
     return _reduce(totals, gradient, counted, mass.sum(-1), reduction)
 
 
-def label_shares(target: npt.NDArray[Any], classes: int, ignore_index: int | None) -> Array:
+def label_shares(target: npt.NDArray[Any], classes: int, ignore_index: Ignored) -> Array:
     """[..., K]: how much of every element is of each class; all 0 where it is ignored."""
     if np.issubdtype(target.dtype, np.integer):
         shares = np.zeros((*target.shape, classes))
         for index in np.ndindex(target.shape):
-            if ignore_index is None or target[index] != ignore_index:
+            if target[index] not in several(ignore_index):
                 shares[(*index, target[index])] = 1
     else:
         shares = np.array(target, np.float64)
-    if ignore_index is not None and 0 <= ignore_index < classes:
-        shares[..., ignore_index] = 0
+    for label in several(ignore_index):
+        if 0 <= label < classes:
+            shares[..., label] = 0
     return shares
+
+
+def several(ignore_index: Ignored) -> list[int]:
+    if ignore_index is None:
+        return []
+    return ignore_index if isinstance(ignore_index, list) else [ignore_index]
 
 
 def _reduce(
@@ -184,15 +192,16 @@ def _distance_aware(
     z: Array,
     heat: npt.NDArray[Any],
     w: Array,
-    ignore_index: int | None,
+    ignore_index: Ignored,
     reduction: str,
     alpha: float = 2.0,
     beta: float = 4.0,
 ) -> tuple[Array, Array]:
     positive = heat == 1
     counted = heat >= 0
-    if ignore_index is not None and 0 <= ignore_index < z.shape[-1]:
-        counted[..., ignore_index] = False
+    for label in several(ignore_index):
+        if 0 <= label < z.shape[-1]:
+            counted[..., label] = False
     log_p, log_not_p = -softplus(-z), -softplus(z)
     p, not_p = sigmoid(z), sigmoid(-z)
     hit = -np.exp(alpha * log_not_p) * log_p

@@ -222,7 +222,7 @@ def test_what_a_device_could_not_say_at_once_is_said_by_compute(metrics):
         (torch.zeros(2, 3), torch.zeros(3, dtype=int), "do not fit a target"),
         (torch.zeros(2, 3, 4), torch.zeros(2, 4), "do not fit a target"),
         (torch.zeros(2, dtype=int), torch.zeros(2), "labels are integers"),
-        (torch.zeros(2, dtype=int), torch.zeros(2, 1, dtype=int), "do not fit a target"),
+        (torch.zeros(2, dtype=int), torch.zeros(2, 2, dtype=int), "do not fit a target"),
     ],
 )
 def test_shapes_that_do_not_fit_are_refused(preds, target, said):
@@ -281,3 +281,42 @@ def test_the_calibration_error_of_torchmetrics_is_close():
     expected = oracle(scores.softmax(1), target).item()
     metric = module_of("plain").CalibrationError(bins=15)
     assert metric(scores, target).item() == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_collection_keeps_metrics_apart_that_ignore_differently():
+    """Their states are equal after a first batch that has no ignored label, but not after more."""
+    module = module_of("torchmetrics")
+    from torchmetrics import MetricCollection
+
+    made = {
+        "void": module.MeanIoU(3, ignore_index=255),
+        "void again": module.ClassIoU(3, ignore_index=255),
+        "first": module.MeanIoU(3, ignore_index=0),
+        "both": module.MeanIoU(3, ignore_index=[0, 255]),
+        "none": module.MeanIoU(3, ignore_index=None),
+    }
+    collection = MetricCollection(copy.deepcopy(made))
+    generator = torch.Generator().manual_seed(0)
+    for labels in ([1, 2], [0, 1, 2]):
+        scores = torch.randn(60, 3, generator=generator)
+        target = torch.tensor(labels)[torch.randint(0, len(labels), (60,), generator=generator)]
+        collection.update(scores, target)
+        for metric in made.values():
+            metric.update(scores, target)
+    assert sorted(map(len, collection.compute_groups.values())) == [1, 1, 1, 2]
+    for name, value in collection.compute().items():
+        assert torch.equal(value, made[name].compute()), name
+
+
+def test_several_labels_may_be_ignored(metrics):
+    generator = np.random.default_rng(3)
+    scores = generator.normal(size=(4, 5, 6)).astype(np.float32)
+    target = generator.choice([0, 1, 2, 3, 4, 255], (4, 6))
+    metric = metrics.ConfusionMatrix(5, ignore_index=[1, 255])
+    metric.update(torch.from_numpy(scores), torch.from_numpy(target))
+    kept = ~np.isin(target, [1, 255])
+    exact = ConfusionMatrix.of(target[kept], scores.argmax(1)[kept], 5)
+    np.testing.assert_array_equal(metric.compute().numpy(), exact.counts)
+    assert metric.confusion() == ConfusionMatrix.of(
+        target, scores.argmax(1), 5, ignore_index=[1, 255]
+    )

@@ -5,7 +5,7 @@
 | `logits` | floating [N, ..., K], no probabilities; float16 and bfloat16 are computed in float32 |
 | `target` | integer labels [N, ...] or [N, ..., 1], or one-hot or soft labels [N, ..., K] |
 | `weight` | [K] class weights, or None for ones |
-| `ignore_index` | a label to leave out, inside or outside 0..K-1, or None |
+| `ignore_index` | labels to leave out, one or a list, inside or outside 0..K-1; or None |
 | `reduction` | "none", "sum", "mean" (by the number of labelled elements: Keras' own |
 |  | "sum_over_batch_size", which is another name for it), "weighted-mean" (by the sum of their |
 |  | weights: PyTorch's mean and Keras' "mean_with_sample_weight", another name for it) |

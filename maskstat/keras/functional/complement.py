@@ -10,6 +10,7 @@ from keras import ops
 from maskstat.keras.functional.cross_entropy import soft_log_loss
 from maskstat.keras.functional.elements import PerClass, Tensor, finite, label_loss
 from maskstat.keras.functional.odds import complement_of_all, log_odds_and_complement, softplus
+from maskstat.training.loss_arguments import IgnoreIndex
 
 
 def complement_entropy(
@@ -17,7 +18,7 @@ def complement_entropy(
     target: Tensor,
     *,
     weight: PerClass | None = None,
-    ignore_index: int | None = None,
+    ignore_index: IgnoreIndex = None,
     reduction: str | None = "mean",
     sample_weight: Tensor | None = None,
     mask: Tensor | None = None,
@@ -53,7 +54,7 @@ def complement_cross_entropy(
     *,
     gamma: float = -1.0,
     weight: PerClass | None = None,
-    ignore_index: int | None = None,
+    ignore_index: IgnoreIndex = None,
     reduction: str | None = "mean",
     sample_weight: Tensor | None = None,
     mask: Tensor | None = None,

@@ -7,6 +7,7 @@ from keras import ops
 
 from maskstat.keras.functional.elements import PerClass, Tensor, finite, label_loss
 from maskstat.keras.functional.odds import log_odds, softplus
+from maskstat.training.loss_arguments import IgnoreIndex
 
 SMALLEST = 1e-30
 """Below this cross entropy focal loss is 0, and its powers are not differentiated."""
@@ -17,7 +18,7 @@ def cross_entropy(
     target: Tensor,
     *,
     weight: PerClass | None = None,
-    ignore_index: int | None = None,
+    ignore_index: IgnoreIndex = None,
     reduction: str | None = "mean",
     sample_weight: Tensor | None = None,
     mask: Tensor | None = None,
@@ -49,7 +50,7 @@ def focal(
     *,
     gamma: float = 2.0,
     weight: PerClass | None = None,
-    ignore_index: int | None = None,
+    ignore_index: IgnoreIndex = None,
     reduction: str | None = "mean",
     sample_weight: Tensor | None = None,
     mask: Tensor | None = None,

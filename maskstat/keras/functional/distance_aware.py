@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from keras import ops
 
 from maskstat.errors import ParameterError
@@ -13,6 +12,7 @@ from maskstat.keras.functional.elements import (
     finite,
     fits,
     is_floating,
+    other_classes,
     per_class,
     quotient,
     refuse_probabilities,
@@ -20,6 +20,7 @@ from maskstat.keras.functional.elements import (
     widened,
 )
 from maskstat.keras.functional.odds import softplus
+from maskstat.training.loss_arguments import IgnoreIndex
 
 
 def distance_aware(
@@ -29,7 +30,7 @@ def distance_aware(
     alpha: float = 2.0,
     beta: float = 4.0,
     weight: PerClass | None = None,
-    ignore_index: int | None = None,
+    ignore_index: IgnoreIndex = None,
     reduction: str | None = "mean",
     sample_weight: Tensor | None = None,
     mask: Tensor | None = None,
@@ -45,7 +46,7 @@ def distance_aware(
             Negative values leave elements out.
         alpha, beta: at least 0.
         weight: [K].
-        ignore_index: a class whose channel is left out, where it is one of 0..K-1.
+        ignore_index: classes whose channels are left out, where they are of 0..K-1.
         reduction: "mean" divides by the number of elements with y = 1, "weighted-mean" by the sum
             of their weights; either by 1 where that is 0.
         sample_weight, mask: [N, ...] or its first axes, the same for every class.
@@ -67,9 +68,8 @@ def distance_aware(
     z = widened(given)
     y = ops.stop_gradient(ops.cast(heat, z.dtype))
     positive, counted = ops.equal(y, 1.0), y >= 0
-    if ignore_index is not None and 0 <= ignore_index < shape[-1]:
-        others = ops.convert_to_tensor(np.arange(shape[-1]) != ignore_index)
-        counted = ops.logical_and(counted, others)
+    if (others := other_classes(shape[-1], ignore_index)) is not None:
+        counted = ops.logical_and(counted, ops.convert_to_tensor(others))
     if mask is not None:
         kept = ops.cast(along_elements(mask, z, "mask"), "bool")
         counted = ops.logical_and(counted, ops.expand_dims(kept, -1))

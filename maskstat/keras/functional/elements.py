@@ -8,6 +8,7 @@ So integer labels never become one-hot ones, and soft labels get the same meanin
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -18,6 +19,8 @@ from keras.backend import standardize_dtype
 
 from maskstat.errors import ParameterError
 from maskstat.parameters import check_word
+from maskstat.training.loss_arguments import IgnoreIndex, check_amounts, ignored_labels
+from maskstat.weights.table import WeightTable
 
 Tensor: TypeAlias = Any
 """Of whatever backend Keras runs on, or what it makes tensors of."""
@@ -36,6 +39,8 @@ REDUCTIONS: dict[str | None, str] = {
     "mean_with_sample_weight": "weighted-mean",
 }
 """Keras' names beside ours."""
+SUM_ROUNDING = 0.01
+"""How far the sum of soft labels may be above 1, in half precision for instance."""
 
 
 def label_loss(
@@ -43,7 +48,7 @@ def label_loss(
     target: Tensor,
     *,
     weight: PerClass | None,
-    ignore_index: int | None,
+    ignore_index: IgnoreIndex,
     reduction: str | None,
     sample_weight: Tensor | None,
     mask: Tensor | None,
@@ -102,27 +107,39 @@ def checked_target(target: Tensor, z: Tensor) -> tuple[Tensor, bool]:
     if not (fits(shape, wanted) or fits(shape, wanted[:-1])):
         raise ParameterError(
             f"labels of shape {shape} do not fit logits of shape {wanted}",
-            remedy=f"integer labels are {wanted[:-1]}, soft ones {wanted}: the class axis is last",
+            remedy=_enlarged(wanted, shape)
+            or f"integer labels are {wanted[:-1]}, soft ones {wanted}: the class axis is last",
         )
     is_soft = len(shape) == len(wanted)
     if not is_soft and standardize_dtype(labels.dtype) not in ("int32", "int64"):
         if not is_floating(labels):
             labels = ops.cast(labels, "int32")
-        elif standardize_dtype(labels.dtype) in ("float16", "bfloat16"):
+        elif is_half(labels.dtype):
             labels = ops.cast(labels, "float32")
     return labels, is_soft
 
 
-def valid_labels(labels: Tensor, classes: int, ignore_index: int | None) -> tuple[Tensor, Tensor]:
+def _enlarged(logits: Sequence[int | None], labels: Sequence[int | None]) -> str | None:
+    """What to do where the model's output is smaller than the labels; None where it is not."""
+    if len(logits) != 4 or len(labels) not in (3, 4) or not fits(labels[:1], logits[:1]):
+        return None
+    size = tuple(labels[1:3])
+    if not all(s and t and s <= t for s, t in zip(logits[1:3], size, strict=True)):
+        return None
+    return f"enlarge the logits: logits = keras.ops.image.resize(logits, {size})"
+
+
+def valid_labels(labels: Tensor, classes: int, ignore_index: IgnoreIndex) -> tuple[Tensor, Tensor]:
     """int32 labels in 0..K-1, with 0 in place of all others, and which ones are counted."""
     counted = ops.logical_and(labels >= 0, labels < classes)
-    if ignore_index is not None and 0 <= ignore_index < classes:
-        counted = ops.logical_and(counted, ops.not_equal(labels, ignore_index))
+    for index in ignored_labels(ignore_index):
+        if 0 <= index < classes:
+            counted = ops.logical_and(counted, ops.not_equal(labels, index))
     return ops.cast(ops.where(counted, labels, ops.zeros_like(labels)), "int32"), counted
 
 
 def refuse_strange_labels(
-    labels: Tensor, classes: int, ignore_index: int | None, mask: Tensor | None
+    labels: Tensor, classes: int, ignore_index: IgnoreIndex, mask: Tensor | None
 ) -> None:
     """Raise ParameterError for labels neither of a class nor ignored, where looking is free."""
     values, kept = at_hand(labels), None if mask is None else at_hand(mask)
@@ -131,8 +148,8 @@ def refuse_strange_labels(
     strange = (values < 0) | (values >= classes)
     if values.dtype.kind == "f":
         strange |= values != np.floor(values)
-    if ignore_index is not None:
-        strange &= values != ignore_index
+    for index in ignored_labels(ignore_index):
+        strange &= values != index
     if kept is not None:
         strange &= np.reshape(kept, kept.shape + (1,) * (values.ndim - kept.ndim)).astype(bool)
     if strange.any():
@@ -143,13 +160,26 @@ def refuse_strange_labels(
         )
 
 
-def soft_mass(labels: Tensor, z: Tensor, ignore_index: int | None) -> tuple[Tensor, Tensor]:
+def soft_mass(labels: Tensor, z: Tensor, ignore_index: IgnoreIndex) -> tuple[Tensor, Tensor]:
     """Labels [..., K] without what is on the ignored class, and which elements have any left."""
     mass = ops.cast(labels, z.dtype)
-    if ignore_index is not None and 0 <= ignore_index < z.shape[-1]:
-        others = np.arange(z.shape[-1]) != ignore_index
+    if (others := other_classes(z.shape[-1], ignore_index)) is not None:
         mass = mass * ops.cast(ops.convert_to_tensor(others), z.dtype)
-    return mass, ops.sum(mass, axis=-1) > 0
+    total = ops.sum(mass, axis=-1)
+    if (sums := at_hand(total)) is not None and sums.max(initial=0.0) > 1 + SUM_ROUNDING:
+        raise ParameterError(
+            f"the labels of an element sum to {sums.max():g}: it is of several classes, but losses "
+            "over a softmax know one",
+            remedy="multi-hot labels go with keras.losses.BinaryCrossentropy(from_logits=True); of "
+            "soft ones take shares",
+        )
+    return mass, total > 0
+
+
+def other_classes(classes: int, ignore_index: IgnoreIndex) -> npt.NDArray[np.bool_] | None:
+    """bool[K], which classes are not ignored; None where all are."""
+    inside = [index for index in ignored_labels(ignore_index) if 0 <= index < classes]
+    return ~np.isin(np.arange(classes), inside) if inside else None
 
 
 def is_class(labels: Tensor, classes: int) -> Tensor:
@@ -162,6 +192,8 @@ def is_class(labels: Tensor, classes: int) -> Tensor:
 
 def at_hand(values: Any) -> npt.NDArray[Any] | None:
     """Values as NumPy where looking is free: no tracing, no wait for an accelerator; else None."""
+    if isinstance(values, WeightTable):
+        return values.weights
     if isinstance(values, (np.ndarray, np.generic, list, tuple, int, float)):
         return np.asarray(values)
     if "cpu" in str(getattr(values, "device", "")).lower():
@@ -217,8 +249,12 @@ def is_floating(tensor: Tensor) -> bool:
     return "float" in standardize_dtype(tensor.dtype)
 
 
+def is_half(dtype: Any) -> bool:
+    return standardize_dtype(dtype) in ("float16", "bfloat16")
+
+
 def widened(tensor: Tensor) -> Tensor:
-    if standardize_dtype(tensor.dtype) in ("float16", "bfloat16"):
+    if is_half(tensor.dtype):
         return ops.cast(tensor, "float32")
     return tensor
 
@@ -251,6 +287,7 @@ def along_elements(values: Tensor, z: Tensor, name: str) -> Tensor:
 
 def per_class(values: PerClass, classes: int, dtype: Any, name: str) -> Tensor:
     """[K] finite, not negative numbers as a tensor beside the logits."""
+    refuse_files(values, name)
     table = at_hand(values)
     if table is None:
         tensor = ops.cast(values, dtype)
@@ -260,16 +297,27 @@ def per_class(values: PerClass, classes: int, dtype: Any, name: str) -> Tensor:
     return ops.convert_to_tensor(check_per_class(table, name), dtype=dtype)
 
 
+def refuse_files(values: Any, name: str) -> None:
+    """Raise ParameterError for a file, and for a table of weights as anything but weights."""
+    is_table = isinstance(values, WeightTable)
+    if isinstance(values, (str, os.PathLike)) or (is_table and name != "weight"):
+        raise ParameterError(
+            f"{name} is numbers, one a class, not {'weights' if is_table else 'a file'}",
+            remedy=f"write {name}=load_{'weights' if name == 'weight' else 'counts'}(...) of"
+            " maskstat.keras",
+        )
+
+
 def numbers_per_class(values: PerClass, classes: int, name: str) -> npt.NDArray[np.float64]:
     """float64[K] finite, not negative numbers, with the smallest one above 0 in place of zeros."""
+    refuse_files(values, name)
     table = looked_at(values, name)
     check_length(table.shape, classes, name)
     return occurring(check_per_class(table, name), name)
 
 
 def occurring(table: npt.NDArray[np.float64], name: str) -> npt.NDArray[np.float64]:
-    if not (table > 0).any():
-        raise ParameterError(f"{name} is 0 for every class")
+    check_amounts(table, name)
     return np.where(table > 0, table, table[table > 0].min())
 
 

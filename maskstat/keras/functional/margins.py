@@ -15,6 +15,7 @@ from maskstat.keras.functional.elements import (
     numbers_per_class,
 )
 from maskstat.keras.functional.odds import log_odds, log_odds_of_all, softplus
+from maskstat.training.loss_arguments import IgnoreIndex
 
 
 def logit_adjusted(
@@ -24,7 +25,7 @@ def logit_adjusted(
     prior: PerClass,
     tau: float = 1.0,
     weight: PerClass | None = None,
-    ignore_index: int | None = None,
+    ignore_index: IgnoreIndex = None,
     reduction: str | None = "mean",
     sample_weight: Tensor | None = None,
     mask: Tensor | None = None,
@@ -34,8 +35,8 @@ def logit_adjusted(
     Only the loss adds the prior: predictions are made from the logits as they are.
 
     Args:
-        prior: [K], how frequent classes are, of any scale: pixel counts will do. A class of prior
-            0 is taken to be as frequent as the rarest class above 0.
+        prior: [K], how often classes occur: counts or shares (`load_counts` reads them), never
+            weights. A class of prior 0 is taken to be as frequent as the rarest class above 0.
         tau: 1 in theory; tuned in practice. 0 is cross entropy.
 
     Other arguments as in `maskstat.keras.functional`.
@@ -64,7 +65,7 @@ def ldam(
     max_margin: float = 0.5,
     scale: float = 30.0,
     weight: PerClass | None = None,
-    ignore_index: int | None = None,
+    ignore_index: IgnoreIndex = None,
     reduction: str | None = "mean",
     sample_weight: Tensor | None = None,
     mask: Tensor | None = None,
@@ -75,7 +76,8 @@ def ldam(
     `max_margin`. Made for logits in -1..1, cosines of normalised features and weights.
 
     Args:
-        counts: [K], how often classes occur. A class of count 0 gets `max_margin`.
+        counts: [K], how often classes occur, counts or shares, never weights. A class of count 0
+            gets `max_margin`.
         max_margin: at least 0.
         scale: at least 0.
 

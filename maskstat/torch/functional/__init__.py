@@ -3,17 +3,18 @@
 | argument | meaning |
 | --- | --- |
 | `logits` | floating [N, K, ...]; float16 and bfloat16 are computed in float32 |
-| `target` | integer labels [N, ...], or one-hot or soft labels [N, K, ...] |
+| `target` | integer labels [N, ...] or [N, 1, ...], or one-hot or soft labels [N, K, ...] |
 | `weight` | [K] class weights, or None for ones |
-| `ignore_index` | a label to leave out, inside or outside 0..K-1, or None |
+| `ignore_index` | labels to leave out, one or a list, inside or outside 0..K-1; or None |
 | `reduction` | "none", "sum", "mean" by the number of labelled elements (Keras' mean), or |
 |  | "weighted-mean" by the sum of their weights (the mean of torch's `CrossEntropyLoss`) |
 
 An element of soft labels y costs sum_k y_k w_k loss(k) and weighs sum_k y_k w_k; it is ignored
-where y is all zeros, and what y has on `ignore_index` is dropped. Both means are 0, with zero
-gradient, where nothing is left. Labels that are neither classes nor `ignore_index` raise
-`ParameterError` on the CPU; on accelerators and in compiled graphs, where looking would cost a
-wait, torch's own index checks stop the program. Weights are taken to the logits' device and type.
+where y is all zeros, what y has on `ignore_index` is dropped, and the rest sums to 1 at most. Both
+means are 0, with zero gradient, where nothing is left. Labels that are neither classes nor
+`ignore_index` raise `ParameterError` on the CPU; on accelerators, in compiled graphs and under
+`torch.func`, where looking would cost a wait or can't be done, torch's own index checks stop the
+program. Weights are taken to the logits' device and type.
 """
 
 from __future__ import annotations

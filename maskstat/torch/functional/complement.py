@@ -21,8 +21,10 @@ from maskstat.torch.functional.elements import (
     Reduction,
     along_classes,
     finite,
+    is_transformed,
     label_loss,
 )
+from maskstat.training.loss_arguments import IgnoreIndex
 
 
 def complement_entropy(
@@ -30,7 +32,7 @@ def complement_entropy(
     target: Tensor,
     *,
     weight: PerClass | None = None,
-    ignore_index: int | None = IGNORE_INDEX,
+    ignore_index: IgnoreIndex = IGNORE_INDEX,
     reduction: Reduction = "weighted-mean",
 ) -> Tensor:
     """C = -sum_{j != g} q_j ln q_j with q_j = p_j / (1 - p_g) (Chen et al. 2019, arXiv 1903.01182).
@@ -62,7 +64,7 @@ def complement_cross_entropy(
     *,
     gamma: float = -1.0,
     weight: PerClass | None = None,
-    ignore_index: int | None = IGNORE_INDEX,
+    ignore_index: IgnoreIndex = IGNORE_INDEX,
     reduction: Reduction = "weighted-mean",
 ) -> Tensor:
     """-ln p_g + gamma / (K - 1) C, C the complement entropy (Kim et al. 2020, arXiv 2009.02189).
@@ -109,7 +111,13 @@ def warn_of_two_classes(logits: Tensor) -> None:
 
 def of_labels(z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """(ln((1 - p_g) / p_g), C) of every element, from logits [N, K, ...] and labels [N, ...]."""
-    function = Masked if torch.compiler.is_compiling() else Indexed
+    if torch.compiler.is_compiling():
+        function: Any = Masked
+    elif is_transformed(z) or is_transformed(labels):
+        odds, complement, _ = masked(z, labels)
+        return odds, complement
+    else:
+        function = Indexed
     apply: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = function.apply
     return apply(z, labels)
 
@@ -196,7 +204,7 @@ def complements(z: Tensor) -> Tensor:
     With H the entropy of p, C_k = ln(1 - p_k) + (H + p_k ln p_k) / (1 - p_k). This is stable for
     all classes but the most likely one, which is taken out of the logits instead.
     """
-    top = torch.zeros_like(z, dtype=torch.bool).scatter_(1, z.argmax(1, keepdim=True), True)
+    top = is_label(z, z.argmax(1))
     logs = torch.log_softmax(z, 1)
     p = logs.exp()
     entropy = -(p * logs).sum(1, keepdim=True)

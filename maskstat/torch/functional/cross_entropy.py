@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from maskstat.torch.functional.elements import IGNORE_INDEX, PerClass, Reduction, finite, label_loss
+from maskstat.training.loss_arguments import IgnoreIndex
 
 SMALLEST = 1e-30
 """Least 1 - p_g whose power is differentiated: powers below 1 have no slope at 0."""
@@ -16,7 +17,7 @@ def cross_entropy(
     target: Tensor,
     *,
     weight: PerClass | None = None,
-    ignore_index: int | None = IGNORE_INDEX,
+    ignore_index: IgnoreIndex = IGNORE_INDEX,
     reduction: Reduction = "weighted-mean",
 ) -> Tensor:
     """-ln p_g, g the true class.
@@ -44,7 +45,7 @@ def focal(
     *,
     gamma: float = 2.0,
     weight: PerClass | None = None,
-    ignore_index: int | None = IGNORE_INDEX,
+    ignore_index: IgnoreIndex = IGNORE_INDEX,
     reduction: Reduction = "weighted-mean",
 ) -> Tensor:
     """-(1 - p_g)^gamma ln p_g (Lin et al. 2017, arXiv 1708.02002, with softmax for sigmoid).

@@ -18,6 +18,7 @@ from maskstat.torch.functional.elements import (
     per_class,
     widened,
 )
+from maskstat.training.loss_arguments import IgnoreIndex, ignored_labels
 
 
 def distance_aware(
@@ -27,7 +28,7 @@ def distance_aware(
     alpha: float = 2.0,
     beta: float = 4.0,
     weight: PerClass | None = None,
-    ignore_index: int | None = IGNORE_INDEX,
+    ignore_index: IgnoreIndex = IGNORE_INDEX,
     reduction: Reduction = "weighted-mean",
 ) -> Tensor:
     """The CornerNet heat-map loss (Law & Deng 2018, arXiv 1808.01244, equation 1), p = sigmoid(z).
@@ -41,7 +42,7 @@ def distance_aware(
             Negative values leave elements out.
         alpha, beta: at least 0.
         weight: [K].
-        ignore_index: a class whose channel is left out, where it is one of 0..K-1.
+        ignore_index: classes whose channels are left out, where they are of 0..K-1.
         reduction: "mean" divides by the number of elements with y = 1, "weighted-mean" by the sum
             of their weights; either by 1 where that is 0.
 
@@ -62,8 +63,9 @@ def distance_aware(
     z = widened(logits)
     positive = heatmap == 1
     counted = heatmap >= 0
-    if ignore_index is not None and 0 <= ignore_index < z.shape[1]:
-        counted.select(1, ignore_index).zero_()
+    for index in ignored_labels(ignore_index):
+        if 0 <= index < z.shape[1]:
+            counted.select(1, index).zero_()
     factor = torch.where(positive, 1.0, (1 - heatmap.to(z.dtype)).clamp(min=0).pow(beta))
     factor = factor.masked_fill(~counted, 0.0)
     weights = (positive & counted).to(z.dtype)

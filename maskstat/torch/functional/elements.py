@@ -8,6 +8,7 @@ So integer labels never become one-hot ones, and soft labels get the same meanin
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
@@ -18,6 +19,8 @@ from torch import Tensor
 
 from maskstat.errors import ParameterError
 from maskstat.parameters import check_word
+from maskstat.training.loss_arguments import IgnoreIndex, ignored_labels
+from maskstat.weights.table import WeightTable
 
 Reduction: TypeAlias = Literal["none", "sum", "mean", "weighted-mean"]
 PerClass: TypeAlias = Tensor | npt.ArrayLike | Sequence[float]
@@ -25,6 +28,8 @@ PerClass: TypeAlias = Tensor | npt.ArrayLike | Sequence[float]
 REDUCTIONS = ("none", "sum", "mean", "weighted-mean")
 IGNORE_INDEX = -100
 """torch's own default."""
+SUM_ROUNDING = 0.01
+"""How far the sum of soft labels may be above 1, in half precision for instance."""
 
 
 def label_loss(
@@ -32,7 +37,7 @@ def label_loss(
     target: Tensor,
     *,
     weight: PerClass | None,
-    ignore_index: int | None,
+    ignore_index: IgnoreIndex,
     reduction: str,
     sparse: Callable[[Tensor, Tensor], Tensor],
     soft: Callable[[Tensor, Tensor], Tensor],
@@ -40,16 +45,14 @@ def label_loss(
     """A weighted, reduced loss of labels; see `maskstat.torch.functional` for the arguments."""
     check_reduction(reduction)
     classes = check_logits(logits)
-    check_target(logits, target)
+    target = checked_target(logits, target)
     z = widened(logits)
     w = None if weight is None else per_class(weight, classes, z, "weight")
     if target.ndim == logits.ndim:
-        mass, counted = soft_mass(target, z, ignore_index)
-        weights = None
+        mass, weights = soft_mass(target, z.dtype, ignore_index)
+        counted = weights > 0
         if w is not None:
             mass = mass * along_classes(w, z)
-            weights = mass.sum(1)
-        elif reduction == "weighted-mean":
             weights = mass.sum(1)
         return reduced(soft(z, mass), counted, weights, reduction)
     labels, ignored = valid_labels(target, classes, ignore_index)
@@ -93,13 +96,12 @@ def reduced(
 
 
 def valid_labels(
-    target: Tensor, classes: int, ignore_index: int | None
+    target: Tensor, classes: int, ignore_index: IgnoreIndex
 ) -> tuple[Tensor, Tensor | None]:
     """int64 labels in 0..K-1 with ignored ones replaced by 0, and which those are (None: none)."""
     labels = target.long()
-    ignored = None
-    if ignore_index is not None:
-        ignored = labels == ignore_index
+    ignored = left_out(labels, ignore_index)
+    if ignored is not None:
         labels = labels.masked_fill(ignored, 0)
     if free_to_look(labels) and labels.numel() > 0:
         low, high = (int(end) for end in torch.aminmax(labels))
@@ -112,13 +114,33 @@ def valid_labels(
     return labels, ignored
 
 
-def soft_mass(target: Tensor, z: Tensor, ignore_index: int | None) -> tuple[Tensor, Tensor]:
-    """Labels [N, K, ...] without what is on the ignored class, and which elements have any left."""
-    mass = target.to(z.dtype)
-    if ignore_index is not None and 0 <= ignore_index < z.shape[1]:
+def left_out(labels: Tensor, ignore_index: IgnoreIndex) -> Tensor | None:
+    """Which integer labels are ignored; None where none can be."""
+    ignored = None
+    for index in ignored_labels(ignore_index):
+        these = labels == index
+        ignored = these if ignored is None else ignored | these
+    return ignored
+
+
+def soft_mass(
+    target: Tensor, dtype: torch.dtype, ignore_index: IgnoreIndex
+) -> tuple[Tensor, Tensor]:
+    """Labels [N, K, ...] without what is on ignored classes, and what is left of each element."""
+    mass = target.to(dtype)
+    inside = [index for index in ignored_labels(ignore_index) if 0 <= index < mass.shape[1]]
+    if inside:
         mass = mass.clone()
-        mass.select(1, ignore_index).zero_()
-    return mass, mass.sum(1) > 0
+        for index in inside:
+            mass.select(1, index).zero_()
+    total = mass.sum(1)
+    if free_to_look(total) and total.numel() > 0 and float(total.amax()) > 1 + SUM_ROUNDING:
+        raise ParameterError(
+            f"the labels of an element sum to {float(total.amax()):g}: it is of several classes, "
+            "but losses over a softmax know one",
+            remedy="multi-hot labels go with torch.nn.BCEWithLogitsLoss; of soft ones take shares",
+        )
+    return mass, total
 
 
 # --- arguments ----------------------------------------------------------------------------------
@@ -126,7 +148,16 @@ def soft_mass(target: Tensor, z: Tensor, ignore_index: int | None) -> tuple[Tens
 
 def free_to_look(tensor: Tensor) -> bool:
     """Whether looking at values costs no wait for an accelerator and breaks no compiled graph."""
-    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+    return (
+        tensor.device.type == "cpu"
+        and not torch.compiler.is_compiling()
+        and not is_transformed(tensor)
+    )
+
+
+def is_transformed(tensor: Tensor) -> bool:
+    """Whether `torch.func` (vmap, grad, jvp) stands in for it, whose values can't be looked at."""
+    return bool(torch._C._functorch.is_functorch_wrapped_tensor(tensor))
 
 
 def widened(logits: Tensor) -> Tensor:
@@ -152,8 +183,10 @@ def check_logits(logits: Tensor) -> int:
     return int(logits.shape[1])
 
 
-def check_target(logits: Tensor, target: Tensor) -> None:
+def checked_target(logits: Tensor, target: Tensor) -> Tensor:
+    """The target, without an axis of length 1 in the place of the class axis."""
     shape, labels = tuple(logits.shape), tuple(target.shape)
+    wanted = (shape[0], *shape[2:])
     if labels == shape:
         if target.requires_grad:
             raise ParameterError("labels are constants here", remedy="pass target.detach()")
@@ -161,22 +194,41 @@ def check_target(logits: Tensor, target: Tensor) -> None:
             low, high = (float(end) for end in torch.aminmax(target))
             if not 0 <= low <= high < math.inf:
                 raise ParameterError("soft labels must be finite and not negative")
-        return
-    if labels != (shape[0], *shape[2:]):
+        return target
+    if labels == (shape[0], 1, *shape[2:]):
+        target, labels = target.squeeze(1), wanted
+    if labels != wanted:
         raise ParameterError(
             f"labels of shape {labels} do not fit logits of shape {shape}",
-            remedy=f"integer labels are {(shape[0], *shape[2:])}, soft ones {shape}",
+            remedy=_enlarged(shape, labels)
+            or f"integer labels are {wanted}, soft ones {shape}: the class axis is 1",
         )
     if target.is_floating_point() or target.is_complex():
         raise ParameterError(
             f"labels of shape {labels} are {target.dtype}, not integers",
             remedy="pass target.long(), or soft labels of the logits' shape",
         )
+    return target
+
+
+def _enlarged(logits: tuple[int, ...], labels: tuple[int, ...]) -> str | None:
+    """What to do where the model's output is smaller than the labels; None where it is not."""
+    mode = {4: "bilinear", 5: "trilinear"}.get(len(logits))
+    if len(labels) > len(logits) - 1 and labels[1] == 1:
+        labels = (labels[0], *labels[2:])
+    if mode is None or len(labels) != len(logits) - 1 or labels[0] != logits[0]:
+        return None
+    if not all(small <= large for small, large in zip(logits[2:], labels[1:], strict=True)):
+        return None
+    return (
+        "enlarge the logits: logits = torch.nn.functional.interpolate("
+        f"logits, size={labels[1:]}, mode='{mode}', align_corners=False)"
+    )
 
 
 def per_class(values: PerClass, classes: int, z: Tensor, name: str) -> Tensor:
     """[K] finite, not negative numbers as a tensor beside the logits."""
-    table = as_tensor(values)
+    table = as_tensor(values, name)
     if tuple(table.shape) != (classes,):
         raise ParameterError(
             f"{name} of shape {tuple(table.shape)} does not fit logits of {classes} classes"
@@ -185,9 +237,19 @@ def per_class(values: PerClass, classes: int, z: Tensor, name: str) -> Tensor:
     return table.to(device=z.device, dtype=z.dtype)
 
 
-def as_tensor(values: PerClass) -> Tensor:
+def as_tensor(values: PerClass, name: str) -> Tensor:
     """Tensors as they are; anything else as float64 (copied: weights of files are read-only)."""
-    return values if isinstance(values, Tensor) else torch.tensor(np.array(values, np.float64))
+    if isinstance(values, Tensor):
+        return values
+    if isinstance(values, (str, os.PathLike)) or (
+        isinstance(values, WeightTable) and name != "weight"
+    ):
+        loader = "load_weights" if name == "weight" else "load_counts"
+        raise ParameterError(
+            f"{name} is numbers, one a class, not {'weights' if loader[5] == 'c' else 'a file'}",
+            remedy=f"write {name}={loader}(...) of maskstat.torch",
+        )
+    return torch.tensor(np.array(values, np.float64))
 
 
 def check_per_class(table: Tensor, name: str) -> None:

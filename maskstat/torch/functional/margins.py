@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from maskstat.errors import ParameterError
+from maskstat.torch.functional.complement import is_label
 from maskstat.torch.functional.cross_entropy import cross_entropy, log_loss
 from maskstat.torch.functional.elements import (
     IGNORE_INDEX,
@@ -20,6 +20,7 @@ from maskstat.torch.functional.elements import (
     per_class,
     widened,
 )
+from maskstat.training.loss_arguments import IgnoreIndex, check_amounts
 
 
 def logit_adjusted(
@@ -29,7 +30,7 @@ def logit_adjusted(
     prior: PerClass,
     tau: float = 1.0,
     weight: PerClass | None = None,
-    ignore_index: int | None = IGNORE_INDEX,
+    ignore_index: IgnoreIndex = IGNORE_INDEX,
     reduction: Reduction = "weighted-mean",
 ) -> Tensor:
     """Cross entropy of z + tau ln prior (Menon et al. 2021, arXiv 2007.07314, equation 10).
@@ -37,8 +38,8 @@ def logit_adjusted(
     Only the loss adds the prior: predictions are made from the logits as they are.
 
     Args:
-        prior: [K], how frequent classes are, of any scale: pixel counts will do. A class of prior
-            0 is taken to be as frequent as the rarest class above 0.
+        prior: [K], how often classes occur: counts or shares (`load_counts` reads them), never
+            weights. A class of prior 0 is taken to be as frequent as the rarest class above 0.
         tau: 1 in theory; tuned in practice. 0 is cross entropy.
 
     Other arguments as in `maskstat.torch.functional`.
@@ -63,7 +64,7 @@ def ldam(
     max_margin: float = 0.5,
     scale: float = 30.0,
     weight: PerClass | None = None,
-    ignore_index: int | None = IGNORE_INDEX,
+    ignore_index: IgnoreIndex = IGNORE_INDEX,
     reduction: Reduction = "weighted-mean",
 ) -> Tensor:
     """Label-distribution-aware margin loss (Cao et al. 2019, arXiv 1906.07413).
@@ -72,7 +73,8 @@ def ldam(
     `max_margin`. Made for logits in -1..1, cosines of normalised features and weights.
 
     Args:
-        counts: [K], how often classes occur. A class of count 0 gets `max_margin`.
+        counts: [K], how often classes occur, counts or shares, never weights. A class of count 0
+            gets `max_margin`.
         max_margin: at least 0.
         scale: at least 0.
 
@@ -88,7 +90,7 @@ def ldam(
 
     def sparse(z: Tensor, labels: Tensor) -> Tensor:
         margin = margins.index_select(0, labels.reshape(-1)).view(labels.shape)
-        moved = (scale * z).scatter_add_(1, labels.unsqueeze(1), -margin.unsqueeze(1))
+        moved = (scale * z).scatter_add(1, labels.unsqueeze(1), -margin.unsqueeze(1))
         return log_loss(moved, labels)
 
     def soft(z: Tensor, mass: Tensor) -> Tensor:
@@ -113,7 +115,7 @@ def centred(z: Tensor) -> Tensor:
 
 def log_odds(z: Tensor) -> Tensor:
     """[N, K, ...]: ln((1 - p_k) / p_k) of every class."""
-    top = torch.zeros_like(z, dtype=torch.bool).scatter_(1, z.argmax(1, keepdim=True), True)
+    top = is_label(z, z.argmax(1))
     logs = torch.log_softmax(z, 1)
     of_others = torch.log1p(-logs.exp().masked_fill(top, 0.0))
     without_top = z.masked_fill(top, -torch.inf).logsumexp(1, keepdim=True)
@@ -122,6 +124,6 @@ def log_odds(z: Tensor) -> Tensor:
 
 def occurring(table: Tensor, name: str) -> Tensor:
     """[K], with the smallest number above 0 in place of zeros."""
-    if free_to_look(table) and not bool((table > 0).any()):
-        raise ParameterError(f"{name} is 0 for every class")
+    if free_to_look(table):
+        check_amounts(table.detach().double().numpy(), name)
     return torch.where(table > 0, table, table.masked_fill(table <= 0, torch.inf).min())
