@@ -53,6 +53,8 @@ class SeenShare(NamedTuple):
         seen: its share in what came.
         standard_error: of the share among so many masks, where all is as expected.
         p_value: how likely such a difference is where all is as expected; not adjusted.
+        by_masks: whether that is of how many masks have the class, since too few do for how much
+            of it they have to tell anything.
     """
 
     name: str
@@ -60,15 +62,18 @@ class SeenShare(NamedTuple):
     seen: float
     standard_error: float
     p_value: float
+    by_masks: bool = False
 
     def __repr__(self) -> str:
         return one_line(self)
 
     @property
     def z(self) -> float | None:
-        """The difference in standard errors; None where the share can't vary."""
-        difference = self.seen - self.expected
-        return difference / self.standard_error if self.standard_error > 0 else None
+        """The difference in standard errors; None where it says nothing: the share can't vary, or
+        too few masks have the class."""
+        if self.by_masks or not self.standard_error > 0:
+            return None
+        return (self.seen - self.expected) / self.standard_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +197,10 @@ def check_loader(
 def _rows(
     names: Sequence[str], expected: NDArray[np.float64], shares: Shares
 ) -> tuple[SeenShare, ...]:
-    columns = (expected, shares.seen, shares.standard_error, shares.p_value)
+    columns = (
+        *(expected, shares.seen, shares.standard_error),
+        *(shares.p_value, shares.by_masks),
+    )
     numbers = zip(*(column.tolist() for column in columns), strict=True)
     return tuple(SeenShare(name, *row) for name, row in zip(names, numbers, strict=True))
 
@@ -270,7 +278,8 @@ def _other_void(ignored: SeenShare, rows: Sequence[SeenShare], differs: bool) ->
 
 
 def _came(row: SeenShare) -> str:
-    return f"{percent(row.seen)} came, {percent(row.expected)} ± {_digits(row)} expected"
+    error = "" if row.by_masks else f" ± {_digits(row)}"
+    return f"{percent(row.seen)} came, {percent(row.expected)}{error} expected"
 
 
 def _digits(row: SeenShare) -> str:
@@ -286,7 +295,8 @@ def _table(rows: Sequence[SeenShare]) -> Iterator[str]:
     for row in rows:
         z = "" if row.z is None else f"{row.z:+.1f}"
         shares = percent(row.expected), percent(row.seen)
-        cells.append((cut(row.name, 30), *shares, _digits(row), z))
+        error = "few masks" if row.by_masks else _digits(row)
+        cells.append((cut(row.name, 30), *shares, error, z))
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     for cell in cells:
         first = cell[0].ljust(widths[0])

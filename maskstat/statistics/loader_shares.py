@@ -66,12 +66,15 @@ class Shares(NamedTuple):
         standard_error: float64[K], of a share among so many crops where all is as expected.
         never: float64[K], the chance that none of so many crops has the class.
         p_value: float64[K], how likely a difference like this is where all is as expected.
+        by_masks: bool[K], whether that is of the crops with the class, since they are too few for
+            how its pixels vary; a difference in standard errors then means nothing.
     """
 
     seen: FloatArray
     standard_error: FloatArray
     never: FloatArray
     p_value: FloatArray
+    by_masks: NDArray[np.bool_]
 
     def __repr__(self) -> str:
         return one_line(self)
@@ -102,12 +105,13 @@ def compare_shares(expected: FloatArray, crops: ShareTable, seen: ShareTable) ->
     likely = np.isclose(shares, expected, rtol=1e-5, atol=1e-9)
     p_value = np.where(error > 0, p_value, np.where(likely, 1.0, 0.0))
     times = count * having / max(len(crops.whole), 1)
-    for k in np.flatnonzero((times < _FEWEST_SEEN) | (having < _FEWEST_ROWS)):
+    rare = (times < _FEWEST_SEEN) | (having < _FEWEST_ROWS)
+    for k in np.flatnonzero(rare):
         if not 0 < expected[k] < 1:
             p_value[k] = 1.0 if likely[k] else 0.0
         else:
             p_value[k] = _presence(int(came[k]), count, float(having[k]), len(crops.whole))
-    return Shares(shares, error, never, p_value)
+    return Shares(shares, error, never, p_value, rare & (expected > 0) & (expected < 1))
 
 
 def adjusted(p_values: FloatArray) -> FloatArray:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from maskstat.api.loader_check import SeenShare
 from maskstat.statistics.loader_shares import ShareTable, adjusted, compare_shares
 from tests.support.loops import at_least_one
 
@@ -90,3 +91,18 @@ def test_a_share_that_never_varies() -> None:
     one = np.full((30, 1), 64)
     found = compare_shares(np.ones(1), table(one), table(one[:4]))
     assert (found.seen[0], found.standard_error[0], found.p_value[0]) == (1, 0, 1)
+
+
+def test_a_class_in_hardly_a_mask_is_told_by_masks_and_not_by_standard_errors() -> None:
+    """One mask full of it is many standard errors, and says nothing."""
+    crops = population(7)[:400]
+    crops[:, 4] = 0
+    crops[0, 4] = 1  # of a few pixels
+    expected = crops.sum(0) / crops.sum()
+    seen = crops[1:41].copy()
+    seen[0] = [0] * 4 + [int(crops.sum(1).max())] + [0] * (CLASSES - 5)
+    found = compare_shares(expected, table(crops), table(seen))
+    assert (found.seen - expected)[4] > 100 * found.standard_error[4]
+    assert found.by_masks[4] and found.p_value[4] > 0.05
+    row = SeenShare("rare", *(float(x[4]) for x in (expected, found.seen)), 1e-9, 0.3, True)
+    assert row.z is None and row._replace(by_masks=False).z is not None
