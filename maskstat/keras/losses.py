@@ -31,6 +31,7 @@ from maskstat.keras.functional.elements import (
     occurring,
     refuse_files,
     refuse_probabilities,
+    share,
     standard_reduction,
 )
 from maskstat.keras.loading import load_weights
@@ -135,7 +136,10 @@ class WeightedLoss(keras.losses.Loss):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable(package="maskstat")
 class CrossEntropy(WeightedLoss):
-    """Cross entropy of logits and sparse, one-hot or soft labels; `functional.cross_entropy`."""
+    """Cross entropy of logits and sparse, one-hot or soft labels; `functional.cross_entropy`.
+
+    label_smoothing: from 0 to 1.
+    """
 
     function = staticmethod(functional.cross_entropy)
 
@@ -143,10 +147,12 @@ class CrossEntropy(WeightedLoss):
         self,
         weight: PerClass | str | Path | WeightTable | None = None,
         *,
+        label_smoothing: float = 0.0,
         name: str = "cross_entropy",
         **common: Any,
     ):
         super().__init__(weight, name=name, **common)
+        self._options = {"label_smoothing": share(label_smoothing, "label_smoothing")}
 
 
 @keras.saving.register_keras_serializable(package="maskstat")

@@ -29,6 +29,8 @@ from maskstat.torch.functional.elements import (
     check_reduction,
     finite,
     left_out,
+    quotient,
+    share,
     soft_mass,
     valid_labels,
 )
@@ -61,6 +63,8 @@ class ClassLoss(PreciseBuffers):
     function: ClassVar[Callable[..., Tensor]]
     settings: ClassVar[tuple[str, ...]] = ()
     """Attributes that the function takes besides."""
+    _needs_divisor: ClassVar[bool] = True
+    """Whether the mean is 0 where there is nothing to divide by, and not divided by 1."""
 
     weight: Tensor | None
 
@@ -108,7 +112,7 @@ class ClassLoss(PreciseBuffers):
         if divisor is None:
             return loss
         total = torch.as_tensor(divisor, device=loss.device).to(loss.dtype)
-        return loss / torch.where(total > 0, total, torch.ones_like(total))
+        return quotient(loss, total if self._needs_divisor else total.masked_fill(total <= 0, 1))
 
     def divisor(self, target: Tensor) -> Tensor:
         """What the mean of these labels divides by, a number that adds up over batches.
@@ -186,9 +190,21 @@ def checked(values: PerClass, name: str, *, some: bool = False) -> Tensor:
 
 
 class CrossEntropy(ClassLoss):
-    """-ln p_g; see `functional.cross_entropy` and, for the arguments, `ClassLoss`."""
+    """-ln p_g; see `functional.cross_entropy` and, for the other arguments, `ClassLoss`."""
 
     function = staticmethod(functional.cross_entropy)
+    settings = ("label_smoothing",)
+
+    def __init__(
+        self,
+        weight: PerClass | str | Path | WeightTable | None = None,
+        *,
+        label_smoothing: float = 0.0,
+        ignore_index: IgnoreIndex = IGNORE_INDEX,
+        reduction: Reduction = "weighted-mean",
+    ):
+        super().__init__(weight, ignore_index=ignore_index, reduction=reduction)
+        self.label_smoothing = share(label_smoothing, "label_smoothing")
 
 
 class Focal(ClassLoss):
@@ -308,6 +324,7 @@ class DistanceAware(ClassLoss):
 
     function = staticmethod(functional.distance_aware)
     settings = ("alpha", "beta")
+    _needs_divisor = False
 
     def __init__(
         self,

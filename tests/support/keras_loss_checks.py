@@ -461,6 +461,10 @@ def keras_own_losses_agree() -> None:
                 functional.cross_entropy(z, hot, reduction=reduction),
             ),
             (
+                own.CategoricalCrossentropy(label_smoothing=0.2, **settings)(hot, z),
+                functional.cross_entropy(z, labels, label_smoothing=0.2, reduction=reduction),
+            ),
+            (
                 own.CategoricalFocalCrossentropy(alpha=1.0, gamma=1.5, **settings)(hot, z),
                 functional.focal(z, hot, gamma=1.5, reduction=reduction),
             ),

@@ -31,6 +31,7 @@ CLASSES = {
     "distance_aware": adapter.DistanceAware,
 }
 SETTINGS: dict[str, dict[str, Any]] = {
+    "cross_entropy": {"label_smoothing": 0.2},
     "focal": {"gamma": 0.5},
     "complement_cross_entropy": {"gamma": 0.75},
     "logit_adjusted": {"tau": 0.5},
@@ -139,6 +140,7 @@ def bad_settings_are_refused_at_construction() -> None:
     for weight in ([1, -1], [1, np.nan], [[1, 2]]):
         refused(lambda weight=weight: adapter.CrossEntropy(weight), "weight")
     refused(lambda: adapter.Focal(gamma=-1), "gamma")
+    refused(lambda: adapter.CrossEntropy(label_smoothing=1.5), "from 0 to 1")
     refused(lambda: adapter.ComplementCrossEntropy(gamma=np.nan), "gamma")
     refused(lambda: adapter.LogitAdjusted(prior=[0, 0]), "prior is 0")
     refused(lambda: adapter.LDAM(counts=[1, 2], scale=-1), "scale")
@@ -154,7 +156,7 @@ def bad_settings_are_refused_at_construction() -> None:
 def words_that_no_loss_knows_are_refused() -> None:
     for kind in CLASSES.values():
         needed = class_options({v: k for k, v in CLASSES.items()}[kind], {}, 5)
-        for wrong in ("label_smoothing", "from_logits", "axis"):
+        for wrong in ("smoothing", "from_logits", "axis"):
             refused(lambda kind=kind, given={**needed, wrong: 0}: kind(**given), wrong)
 
 

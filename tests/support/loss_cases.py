@@ -18,7 +18,7 @@ from tests.support.loss_oracles import LABEL_LOSSES, Array, Ignored, evaluate
 
 # Options under which every loss is tried; the first ones are the defaults of the adapters.
 OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
-    "cross_entropy": ({},),
+    "cross_entropy": ({}, {"label_smoothing": 0.1}, {"label_smoothing": 1.0}),
     "focal": ({}, {"gamma": 0.0}, {"gamma": 0.5}, {"gamma": 1.0}, {"gamma": 3.7}),
     "complement_entropy": ({},),
     "complement_cross_entropy": ({}, {"gamma": 0.0}, {"gamma": 0.75}),

@@ -57,7 +57,8 @@ def evaluate(
         logits: [..., K].
         target: integer labels [...], one-hot or soft labels [..., K], or a heat map [..., K].
         weight: [K].
-        options: gamma, prior, tau, counts, max_margin, scale, alpha, beta, as the loss takes them.
+        options: label_smoothing, gamma, prior, tau, counts, max_margin, scale, alpha, beta, as the
+            loss takes them.
     """
     z = np.asarray(logits, np.float64)
     classes = z.shape[-1]
@@ -65,12 +66,15 @@ def evaluate(
     if loss == "distance_aware":
         return _distance_aware(z, np.asarray(target), w, ignore_index, reduction, **options)
     shares = label_shares(np.asarray(target), classes, ignore_index)
+    smoothing = options.pop("label_smoothing", 0.0)
     values, slopes = PER_LABEL[loss](z, **options)
-    mass = shares * w
+    weights = (shares * w).sum(-1)
+    # What is spread evenly also reaches ignored classes, as in PyTorch.
+    mass = ((1 - smoothing) * shares + smoothing / classes * shares.sum(-1, keepdims=True)) * w
     totals = (mass * values).sum(-1)
     gradient = (mass[..., None] * slopes).sum(-2)
     counted = shares.sum(-1) > 0
-    return _reduce(totals, gradient, counted, mass.sum(-1), reduction)
+    return _reduce(totals, gradient, counted, weights, reduction)
 
 
 def label_shares(target: npt.NDArray[Any], classes: int, ignore_index: Ignored) -> Array:

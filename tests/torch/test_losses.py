@@ -136,30 +136,36 @@ def test_autocast_gives_what_float32_gives(loss: str) -> None:
 torch_reductions = {"none": "none", "sum": "sum", "weighted-mean": "mean"}
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("ignored", [-100, 2, 255])
-def test_sparse_cross_entropy_is_torchs(weighted: bool, ignored: int) -> None:
+def test_sparse_cross_entropy_is_torchs(weighted: bool, ignored: int, smoothing: float) -> None:
     logits, labels = drawn(1, (3, 4, 5), 6)
     labels[:, 1] = ignored
     z, t = class_first(logits), torch.from_numpy(labels)
     weight = torch.from_numpy(weights_of(6)) if weighted else None
     for ours, theirs in torch_reductions.items():
         a, b = z.clone().requires_grad_(), z.clone().requires_grad_()
-        mine = functional.cross_entropy(a, t, weight=weight, ignore_index=ignored, reduction=ours)
-        other = own.cross_entropy(b, t, weight, ignore_index=ignored, reduction=theirs)
+        common: Any = {"ignore_index": ignored, "label_smoothing": smoothing}
+        mine = functional.cross_entropy(a, t, weight=weight, reduction=ours, **common)
+        other = own.cross_entropy(b, t, weight, reduction=theirs, **common)
         torch.testing.assert_close(mine, other, rtol=1e-13, atol=1e-13)
         mine.sum().backward()
         other.sum().backward()
         torch.testing.assert_close(a.grad, b.grad, rtol=1e-13, atol=1e-13)
 
 
-def test_soft_cross_entropy_is_torchs() -> None:
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_soft_cross_entropy_is_torchs(smoothing: float) -> None:
     logits, _ = drawn(2, (3, 4), 6)
     z, y = class_first(logits), class_first(soft_labels(3, (3, 4), 6))
+    if smoothing:  # torch smoothes labels of any sum alike, also those without any
+        y = z.flip(1).softmax(1)
     weight = torch.from_numpy(weights_of(6))
     for reduction in ("none", "sum"):
-        mine = functional.cross_entropy(z, y, weight=weight, reduction=reduction)
-        other = own.cross_entropy(z, y, weight, reduction=reduction)
+        common: Any = {"reduction": reduction, "label_smoothing": smoothing}
+        mine = functional.cross_entropy(z, y, weight=weight, **common)
+        other = own.cross_entropy(z, y, weight, **common)
         torch.testing.assert_close(mine, other, rtol=1e-13, atol=1e-13)
 
 

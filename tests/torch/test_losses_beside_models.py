@@ -221,6 +221,14 @@ def test_parts_of_a_step_add_up_to_the_whole(
         torch.testing.assert_close(criterion(z, target, divisor=float(divisor)), value.detach())
 
 
+def test_a_heat_map_without_key_points_is_divided_by_1() -> None:
+    z, heat = batch("distance_aware")
+    heat = heat.clamp(max=0.5)
+    criterion = module("distance_aware")
+    assert criterion.divisor(heat) == 0
+    assert criterion(z, heat, divisor=0) == criterion(z, heat) > 0
+
+
 def test_means_of_parts_are_not_the_mean() -> None:
     """What `divisor` is for: the usual average of batches has another gradient."""
     z, labels = batch("cross_entropy")
@@ -232,7 +240,7 @@ def test_means_of_parts_are_not_the_mean() -> None:
 def test_divisors_of_nothing_and_of_no_mean() -> None:
     z, labels = batch("cross_entropy")
     nothing = torch.full_like(labels, 2)
-    criterion = module("cross_entropy")
+    criterion = module("cross_entropy", label_smoothing=0.1)
     assert criterion.divisor(nothing) == 0
     assert criterion(z, nothing, divisor=criterion.divisor(nothing)) == 0
     for reduction in ("sum", "none"):

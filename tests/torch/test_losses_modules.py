@@ -127,7 +127,9 @@ def test_a_module_says_what_it_is() -> None:
     assert repr(mt.Focal(torch.ones(4), gamma=0.5, ignore_index=255)) == (
         "Focal(4 weights, ignore_index=255, reduction='weighted-mean', gamma=0.5)"
     )
-    assert repr(mt.CrossEntropy()) == ("CrossEntropy(ignore_index=-100, reduction='weighted-mean')")
+    assert repr(mt.CrossEntropy()) == (
+        "CrossEntropy(ignore_index=-100, reduction='weighted-mean', label_smoothing=0.0)"
+    )
 
 
 def test_weights_are_copied_and_may_be_set_later() -> None:
@@ -170,11 +172,13 @@ def test_what_means_nothing_is_refused_at_construction(make: Any) -> None:
 
 @DYNAMO_WARNS
 @pytest.mark.parametrize("soft", [False, True])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", [*LOSSES, "smoothed"])
 def test_compiles_into_one_graph(loss: str, soft: bool) -> None:
     """aot_eager traces forward and backward as every compiler's front end does."""
     torch._dynamo.reset()
-    made = module(loss)
+    smoothed = {"label_smoothing": 0.1, "ignore_index": [2, 255]} if loss == "smoothed" else {}
+    loss = "cross_entropy" if smoothed else loss
+    made = module(loss, **smoothed)
     z, target = batch(loss, soft=soft)
     compiled = torch.compile(made, fullgraph=True, backend="aot_eager")
     for found, wanted in zip(

@@ -69,6 +69,8 @@ def test_refused(loss: str, why: str) -> None:
     [
         ("focal", {"gamma": -0.5}, "gamma is -0.5"),
         ("focal", {"gamma": np.nan}, "gamma is nan"),
+        ("cross_entropy", {"label_smoothing": 1.1}, "from 0 to 1"),
+        ("cross_entropy", {"label_smoothing": np.nan}, "from 0 to 1"),
         ("complement_cross_entropy", {"gamma": np.inf}, "gamma is inf"),
         ("logit_adjusted", {"prior": [0, 0, 0]}, "prior is 0 for every class"),
         ("logit_adjusted", {"prior": [1, 1]}, "does not fit"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from maskstat.keras.functional.elements import PerClass, Tensor, finite, label_loss
+from maskstat.keras.functional.elements import PerClass, Tensor, finite, label_loss, share
 from maskstat.keras.functional.odds import log_odds, softplus
 from maskstat.training.loss_arguments import IgnoreIndex
 
@@ -17,6 +17,7 @@ def cross_entropy(
     logits: Tensor,
     target: Tensor,
     *,
+    label_smoothing: float = 0.0,
     weight: PerClass | None = None,
     ignore_index: IgnoreIndex = None,
     reduction: str | None = "mean",
@@ -25,7 +26,12 @@ def cross_entropy(
 ) -> Tensor:
     """-ln p_g, g the true class.
 
-    Arguments as in `maskstat.keras.functional`. With the defaults this is Keras' sparse or
+    Args:
+        label_smoothing: from 0 to 1; this share of every label is spread evenly over all classes
+            (Szegedy et al. 2016, arXiv 1512.00567). With weights each class's part has its own,
+            and an element weighs in a mean what its label does.
+
+    Other arguments as in `maskstat.keras.functional`. With the defaults this is Keras' sparse or
     categorical cross entropy with `from_logits=True`, but soft labels need not add up to 1.
 
     Raises:
@@ -39,6 +45,7 @@ def cross_entropy(
         reduction=reduction,
         sample_weight=sample_weight,
         mask=mask,
+        label_smoothing=share(label_smoothing, "label_smoothing"),
         sparse=log_loss,
         soft=soft_log_loss,
     )

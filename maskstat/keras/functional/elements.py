@@ -54,6 +54,7 @@ def label_loss(
     mask: Tensor | None,
     sparse: Callable[[Tensor, Tensor], Tensor],
     soft: Callable[[Tensor, Tensor], Tensor],
+    label_smoothing: float = 0.0,
 ) -> Tensor:
     """A weighted, reduced loss of labels; see `maskstat.keras.functional` for the arguments."""
     reduction = standard_reduction(reduction)
@@ -64,8 +65,11 @@ def label_loss(
     kept = None if mask is None else ops.cast(along_elements(mask, z, "mask"), "bool")
     if is_soft:
         mass, counted = soft_mass(labels, z, ignore_index)
-        mass = mass if w is None else mass * w
-        losses, weights = soft(z, mass), ops.sum(mass, axis=-1)
+        weights = ops.sum(mass if w is None else mass * w, axis=-1)
+        if label_smoothing:
+            evenly = ops.sum(mass, axis=-1, keepdims=True) * (label_smoothing / classes)
+            mass = mass * (1 - label_smoothing) + evenly
+        losses = soft(z, mass if w is None else mass * w)
     else:
         refuse_strange_labels(labels, classes, ignore_index, mask)
         indices, counted = valid_labels(labels, classes, ignore_index)
@@ -73,6 +77,11 @@ def label_loss(
         if w is not None:
             weights = ops.take(w, indices, axis=0)
             losses = losses * weights
+        if label_smoothing:
+            # As in PyTorch, an element weighs what its own label does.
+            evenly = ops.ones((classes,), dtype=z.dtype) if w is None else w
+            losses = (1 - label_smoothing) * losses
+            losses = losses + soft(z, evenly * (label_smoothing / classes))
     if sample_weight is not None:
         factor = ops.cast(along_elements(sample_weight, z, "sample_weight"), z.dtype)
         losses = losses * factor
@@ -84,10 +93,10 @@ def label_loss(
     if reduction == "none" or reduction == "sum":
         return losses if reduction == "none" else ops.sum(losses)
     ones = ops.cast(counted, z.dtype)
-    return quotient(
-        ops.sum(losses),
-        ops.sum(ones * weights if reduction == "weighted-mean" and weights is not None else ones),
+    divisor = ops.sum(
+        ones * weights if reduction == "weighted-mean" and weights is not None else ones
     )
+    return quotient(ops.sum(losses) * ops.cast(divisor > 0, z.dtype), divisor)
 
 
 def quotient(total: Tensor, divisor: Tensor) -> Tensor:
@@ -332,6 +341,12 @@ def check_per_class(values: PerClass, name: str) -> npt.NDArray[np.float64]:
     if not (np.abs(table) <= np.finfo(np.float32).max).all() or (table < 0).any():
         raise ParameterError(f"{name} must be finite and not negative")
     return table
+
+
+def share(value: float, name: str) -> float:
+    if not 0 <= value <= 1:
+        raise ParameterError(f"{name} is {value}, but must be from 0 to 1")
+    return float(value)
 
 
 def finite(value: float, name: str, least: float = -math.inf) -> float:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from maskstat.torch.functional.elements import IGNORE_INDEX, PerClass, Reduction, finite, label_loss
+from maskstat.torch.functional.elements import (
+    IGNORE_INDEX,
+    PerClass,
+    Reduction,
+    finite,
+    label_loss,
+    share,
+)
 from maskstat.training.loss_arguments import IgnoreIndex
 
 SMALLEST = 1e-30
@@ -16,13 +23,19 @@ def cross_entropy(
     logits: Tensor,
     target: Tensor,
     *,
+    label_smoothing: float = 0.0,
     weight: PerClass | None = None,
     ignore_index: IgnoreIndex = IGNORE_INDEX,
     reduction: Reduction = "weighted-mean",
 ) -> Tensor:
     """-ln p_g, g the true class.
 
-    Arguments as in `maskstat.torch.functional`. With integer labels and the defaults this is
+    Args:
+        label_smoothing: from 0 to 1; this share of every label is spread evenly over all classes
+            (Szegedy et al. 2016, arXiv 1512.00567). With weights each class's part has its own,
+            and an element weighs in a mean what its label does.
+
+    Other arguments as in `maskstat.torch.functional`. With integer labels and the defaults this is
     `torch.nn.functional.cross_entropy`, but 0 and not NaN where nothing is labelled.
 
     Raises:
@@ -34,6 +47,7 @@ def cross_entropy(
         weight=weight,
         ignore_index=ignore_index,
         reduction=reduction,
+        label_smoothing=share(label_smoothing, "label_smoothing"),
         sparse=log_loss,
         soft=lambda z, mass: -(mass * torch.log_softmax(z, 1)).sum(1),
     )

@@ -41,6 +41,7 @@ def label_loss(
     reduction: str,
     sparse: Callable[[Tensor, Tensor], Tensor],
     soft: Callable[[Tensor, Tensor], Tensor],
+    label_smoothing: float = 0.0,
 ) -> Tensor:
     """A weighted, reduced loss of labels; see `maskstat.torch.functional` for the arguments."""
     check_reduction(reduction)
@@ -50,13 +51,18 @@ def label_loss(
     w = None if weight is None else per_class(weight, classes, z, "weight")
     if target.ndim == logits.ndim:
         mass, weights = soft_mass(target, z.dtype, ignore_index)
-        counted = weights > 0
+        counted, total = weights > 0, weights.unsqueeze(1)
+        if w is not None:
+            weights = (mass * along_classes(w, z)).sum(1)
+        if label_smoothing:
+            mass = mass * (1 - label_smoothing) + total * (label_smoothing / classes)
         if w is not None:
             mass = mass * along_classes(w, z)
-            weights = mass.sum(1)
         return reduced(soft(z, mass), counted, weights, reduction)
     labels, ignored = valid_labels(target, classes, ignore_index)
     losses = sparse(z, labels)
+    if label_smoothing:
+        return reduced(*_smoothed(losses, z, labels, ignored, w, soft, label_smoothing), reduction)
     if w is None:
         if ignored is not None:
             losses = losses.masked_fill(ignored, 0.0)
@@ -66,6 +72,25 @@ def label_loss(
         return reduced(losses * weights, None, weights, reduction)
     weights = weights.masked_fill(ignored, 0.0)
     return reduced(losses * weights, ~ignored, weights, reduction)
+
+
+def _smoothed(
+    losses: Tensor,
+    z: Tensor,
+    labels: Tensor,
+    ignored: Tensor | None,
+    w: Tensor | None,
+    soft: Callable[[Tensor, Tensor], Tensor],
+    label_smoothing: float,
+) -> tuple[Tensor, Tensor | None, Tensor]:
+    """What `reduced` takes; as torch does, an element weighs what its own label does."""
+    every = z.new_ones(z.shape[1]) if w is None else w
+    weights = every.index_select(0, labels.reshape(-1)).view(labels.shape)
+    evenly = soft(z, along_classes(every * (label_smoothing / z.shape[1]), z))
+    losses = (1 - label_smoothing) * losses * weights + evenly
+    if ignored is None:
+        return losses, None, weights
+    return losses.masked_fill(ignored, 0.0), ~ignored, weights.masked_fill(ignored, 0.0)
 
 
 def reduced(
@@ -88,8 +113,13 @@ def reduced(
         divisor = counted.sum().to(total.dtype)
     else:
         return total / max(losses.numel(), 1)
-    # Where nothing is left the total is 0, and so is its gradient.
-    return total / torch.where(divisor > 0, divisor, torch.ones_like(divisor))
+    return quotient(total, divisor)
+
+
+def quotient(total: Tensor, divisor: Tensor) -> Tensor:
+    """total / divisor, and 0 with gradient 0 where nothing is left to divide by."""
+    left = divisor > 0
+    return total * left / torch.where(left, divisor, torch.ones_like(divisor))
 
 
 # --- labels -------------------------------------------------------------------------------------
@@ -261,6 +291,12 @@ def check_per_class(table: Tensor, name: str) -> None:
 def along_classes(values: Tensor, z: Tensor) -> Tensor:
     """[K] as [1, K, 1, ...]."""
     return values.view(1, -1, *[1] * (z.ndim - 2))
+
+
+def share(value: float, name: str) -> float:
+    if not 0 <= value <= 1:
+        raise ParameterError(f"{name} is {value}, but must be from 0 to 1")
+    return value
 
 
 def finite(value: float, name: str, least: float = -math.inf) -> float:
