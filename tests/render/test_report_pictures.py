@@ -190,3 +190,18 @@ def test_the_explorer_of_a_hundred_thousand_masks_stays_small() -> None:
         ledger.pixels,
     )
     assert "100,000 masks" in explorer.too_large(more)
+
+
+@given(st.integers(1, 400), st.integers(1, 400), st.integers(1, 300))
+def test_previews_are_small_and_upright(height: int, width: int, side: int) -> None:
+    """No pixel is made up, and a map from left to right and from top to bottom stays one."""
+    places = np.arange(height)[:, None] * 1000 + np.arange(width)
+    small = previews._resized(places, side)
+    assert max(small.shape) <= max(side, 1) and min(small.shape) >= 1
+    if max(height, width) <= side:
+        assert np.array_equal(small, places)
+    rows, columns = small[:, 0] // 1000, small[0] % 1000
+    assert np.array_equal(small, rows[:, None] * 1000 + columns)
+    for chosen, size in at_least_one(((rows, height), (columns, width))):
+        assert (np.diff(chosen) > 0).all() and chosen[0] >= 0 and chosen[-1] < size
+        assert abs(chosen[0] - (size - 1 - chosen[-1])) <= 1  # as far from both edges

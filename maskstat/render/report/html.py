@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from maskstat.scanning.stored_scan import StoredScan
 
 EXAMPLES = 8
-_PREVIEW_BYTES = 560_000  # deflated
+_PREVIEW_BYTES = 620_000  # deflated
 _MOST_BYTES = 5_900_000  # of a page with previews; without them it is what it is
 _THUMB_SIDE, _SMALL_THUMB_SIDE = 120, 88
 _SCRIPTS = ("page.js", "classes.js", "weights.js", "together.js", "explorer.js")

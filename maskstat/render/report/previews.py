@@ -175,7 +175,7 @@ def draw(
             return None
         classes = read[0]
         count, name = ledger.class_count, printable(entry.name)
-        small = _middles(classes, SIDE)
+        small = _resized(classes, SIDE)
         thumbs = [
             (k, Thumb(title, percent(share), name, thumbnail(classes, k, colours[k], side)))
             for k, title, share in shown.get(row, ())
@@ -206,18 +206,18 @@ def fitted(previews: Previews, budget: int) -> tuple[Previews, bytes]:
     side, maps = SIDE, list(previews.maps)
     rows = previews.rows
     while True:
-        packed = zlib.compress(b"".join(m.astype(_stored(m)).tobytes() for m in maps), 6)
+        packed = zlib.compress(b"".join(m.astype(_stored(m)).tobytes() for m in maps), 9)
         if len(packed) <= budget or not maps:
             return Previews(rows, maps, previews.thumbs), packed
         if side > _SMALLEST_SIDE:
-            side = max(_SMALLEST_SIDE, min(side - 20, int(side * (budget / len(packed)) ** 0.4)))
-            maps = [_middles(m, side) for m in previews.maps]
+            side = max(_SMALLEST_SIDE, min(side - 8, int(side * (budget / len(packed)) ** 0.55)))
+            maps = [_resized(m, side) for m in previews.maps]
         else:
             keep = np.arange(len(maps) * 3 // 4) * 4 // 3
             previews = Previews(
                 previews.rows[keep], [previews.maps[at] for at in keep.tolist()], previews.thumbs
             )
-            rows, maps = previews.rows, [_middles(m, side) for m in previews.maps]
+            rows, maps = previews.rows, [_resized(m, side) for m in previews.maps]
 
 
 def _stored(small: NDArray[Any]) -> str:
@@ -257,6 +257,20 @@ def _as_counted(ledger: MaskLedger, row: int, size: int, counts: IntArray) -> bo
         and np.array_equal(occurs, ledger.classes[start:stop])
         and np.array_equal(counts[occurs], ledger.pixels[start:stop])
     )
+
+
+def _resized(classes: NDArray[Any], side: int) -> NDArray[Any]:
+    """[h, w], at most `side` high and wide, by the nearest pixel."""
+    height, width = classes.shape
+    longest = max(height, width)
+    if longest <= side:
+        return classes
+    rows, columns = (
+        (np.arange(count) * 2 + 1) * size // (2 * count)
+        for size in (height, width)
+        for count in (max(1, round(size * side / longest)),)
+    )
+    return classes[np.ix_(rows, columns)]
 
 
 def _middles(classes: NDArray[Any], side: int) -> NDArray[Any]:

@@ -18,7 +18,9 @@ from maskstat.naming import percent
 STRIP_HEIGHT = 34
 _MERGED_SHARE = 0.0035
 _MERGING_CLASSES = 40
-_LETTER = 0.56  # percent of a strip of 1,300 px that a letter takes
+_LETTER = 7.4  # px
+# How wide strips are at least, in px, in windows of any width, from 761, from 1,081 and from 1,400.
+_FITS = {"fits-any": 310, "fits-761": 585, "fits-1081": 905, "fits-1400": 1225}
 _LOWEST_AXIS = 1e-7
 
 
@@ -106,12 +108,14 @@ class ShareAxis:
         decades = self.decades
         every = 1 if len(decades) < 4 else 2
         shown = decades[::-1][::every]
+        far = ' class="far"'
         return Markup('<svg class="axis" height="12" aria-hidden="true">{}</svg>').format(
             Markup("").join(
-                Markup(f'<text x="{self.place(share):.1f}%" y="9" text-anchor="middle">')
+                Markup(f'<text{"" if place < 2 else far} x="{self.place(share):.1f}%" y="9"')
+                + Markup(' text-anchor="middle">')
                 + f"{100 * share:.6g}%"
                 + Markup("</text>")
-                for share in shown
+                for place, share in enumerate(shown)
             )
         )
 
@@ -163,10 +167,11 @@ def strip(parts: Sequence[StripPart], identity: str, label: str) -> Markup:
 
 
 def _strip_label(part: StripPart, at: float, width: float) -> Markup:
-    """The part's name, marked by how narrow it is: a phone shows those of wide parts only."""
-    if width < 2.2 or len(part.name) * _LETTER + 0.6 > width:
+    """The part's name, marked by how wide the strip must be for it; none where no strip is."""
+    needed = (len(part.name) * _LETTER + 6) / max(width / 100, 1e-9)
+    kind = next((kind for kind, pixels in _FITS.items() if needed <= pixels), None)
+    if kind is None:
         return Markup("")
-    kind = "wide" if width >= 16 else "middle" if width > 7 else "narrow"
     ink = "" if part.colour is None else f' fill="{ink_on(part.colour)}"'
     kind += "" if part.colour else " of-rest"
     return Markup(
