@@ -53,22 +53,10 @@ def check_scan(
     min_masks: int = 10,
     min_components: int | None = None,
 ) -> tuple[Finding, ...]:
-    """Everything that is wrong with a scan, errors first.
-
-    Args:
-        scan: the scan, under the catalogue to check it with.
-        against: scans of other splits, to find masks that are in both.
-        images: folder of the images, searched recursively; None leaves images out.
-        image_suffix, mask_suffix: what stems of images and masks end in besides what they share
-            ("_leftImg8bit", "_gtFine_labelIds").
-        min_masks: classes in fewer masks are reported.
-        min_components: classes in fewer components are reported, which needs a pixel profile; None
-            is 10 where there is one.
+    """Everything that is wrong with a scan, errors first; see `maskstat.api.scan.Scan.check`.
 
     Raises:
-        ParameterError: a least number is negative, or `against` names the scan itself or one twice.
-        ProfileError: `min_components` is given and the scan has no profile.
-        SourceError: `images` holds no image.
+        ParameterError, ProfileError, SourceError: as it does.
     """
     for parameter, least in (("min_masks", min_masks), ("min_components", min_components)):
         if least is not None and least < 0:

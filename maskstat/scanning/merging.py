@@ -58,15 +58,7 @@ class MergedShard(NamedTuple):
 
 
 class Merged(StoredScan):
-    """A scan that `merge` made.
-
-    Attributes:
-        shards: the scans that it is the sum of.
-        mask_count: masks counted.
-        overlapping: how many masks more the shards have, because some were in several.
-        profiles_left: whether a pixel profile stayed behind.
-        groups_left: whether a rule that groups masks did.
-    """
+    """A scan that `merge` made; its attributes are those of `maskstat.api.merging.MergedScan`."""
 
     shards: tuple[MergedShard, ...] = ()
     mask_count: int = 0

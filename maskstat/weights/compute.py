@@ -55,13 +55,7 @@ def compute(
     Args:
         histogram: counts of K classes.
         scheme: one of `SCHEMES`.
-        parameters: the scheme's parameters.
-        normalize: one of `choices.NORMALISATIONS`, over all K classes.
-        clip: lowest and highest weight, applied last; what `absent` sets to zero stays zero.
-        absent: the weight of classes that never occur, before normalisation: "zero", "one",
-            "max" (the largest of the others) or "error". None means "one" where only the number
-            of classes was declared or they were inferred, "error" where they were named.
-        unlisted: "ignore" computes weights although some pixels belong to no class.
+        parameters, normalize, clip, absent, unlisted: as in `maskstat.api.scan.Scan.weights`.
         source: provenance.
         components: gives int64[K], connected components, where a scheme is asked to count them.
 
