@@ -57,7 +57,11 @@ BEHIND = {
     "weights.any_scheme.weigh_all": "`Scan.all_weights`",
     "weights.compute.finish": "`compute`",
     "weights.compute.heed_unlisted": "checks it",
+    "weights.batch_intervals.with_batch_intervals": "what `resolve_absent` gave",
     "weights.compute.resolve_absent": "checks it",
+    "weights.compute.scaled": "what `resolve_absent` gave; `normalise` checks the other",
+    "weights.weight_intervals.log_weights": "what `resolve_absent` gave",
+    "weights.weight_intervals.with_intervals": "what `resolve_absent` gave",
     "weights.schemes.effective_number": "a scheme's own",
     "weights.schemes.median_frequency": "a scheme's own",
 }
