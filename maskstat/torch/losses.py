@@ -24,6 +24,7 @@ from maskstat.torch.functional.elements import (
     IGNORE_INDEX,
     PerClass,
     Reduction,
+    along_elements,
     as_tensor,
     check_per_class,
     check_reduction,
@@ -85,11 +86,17 @@ class ClassLoss(PreciseBuffers):
         self.reduction: Reduction = reduction
 
     def forward(
-        self, logits: Tensor, target: Tensor, *, divisor: Tensor | float | None = None
+        self,
+        logits: Tensor,
+        target: Tensor,
+        *,
+        sample_weight: Tensor | None = None,
+        divisor: Tensor | float | None = None,
     ) -> Tensor:
         """The loss of logits [N, K, ...].
 
         Args:
+            sample_weight: further factors of the weights, [N, ...] or one an image; not negative.
             divisor: what to divide by instead of what this batch weighs: the sum of `divisor` of
                 all batches of an optimiser step, or of all processes. The losses of the parts then
                 add up to the exact mean of the whole.
@@ -107,6 +114,7 @@ class ClassLoss(PreciseBuffers):
             weight=self.weight,
             ignore_index=self.ignore_index,
             reduction=self.reduction if divisor is None else "sum",
+            sample_weight=sample_weight,
             **settings,
         )
         if divisor is None:
@@ -114,30 +122,37 @@ class ClassLoss(PreciseBuffers):
         total = torch.as_tensor(divisor, device=loss.device).to(loss.dtype)
         return quotient(loss, total if self._needs_divisor else total.masked_fill(total <= 0, 1))
 
-    def divisor(self, target: Tensor) -> Tensor:
+    def divisor(self, target: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """What the mean of these labels divides by, a number that adds up over batches.
 
         Args:
             target: integer labels, or soft labels [N, K, ...], which are floating.
+            sample_weight: as the loss gets it.
 
         Raises:
             ParameterError: the reduction is no mean, or labels that mean nothing.
         """
         self._check_mean("only means divide by something")
-        by_weight = self.reduction == "weighted-mean"
+        w = self.weight
         if target.is_floating_point():
-            kind = torch.float32 if self.weight is None else self.weight.dtype
-            mass, total = soft_mass(target, kind, self.ignore_index)
-            if not by_weight:
-                return (total > 0).sum().to(torch.float32)
-            return total.sum() if self.weight is None else (mass.movedim(1, -1) @ self.weight).sum()
-        if self.weight is not None and by_weight:
-            labels, ignored = valid_labels(target, len(self.weight), self.ignore_index)
-            weights = self.weight.index_select(0, labels.reshape(-1)).view(labels.shape)
-            return (weights if ignored is None else weights.masked_fill(ignored, 0.0)).sum()
-        ignored = left_out(target, self.ignore_index)
-        count = torch.full_like(target, 1) if ignored is None else ~ignored
-        return count.sum().to(torch.float32)
+            kind = torch.float32 if w is None else w.dtype
+            mass, weights = soft_mass(target, kind, self.ignore_index)
+            kept = weights > 0
+            weights = weights if w is None else mass.movedim(1, -1) @ w
+        else:
+            if sample_weight is not None and target.shape == sample_weight.unsqueeze(1).shape:
+                target = target.squeeze(1)
+            ignored = left_out(target, self.ignore_index)
+            kept = torch.ones_like(target, dtype=torch.bool) if ignored is None else ~ignored
+            weights = kept.to(torch.float32)
+            if w is not None:
+                labels, _ = valid_labels(target, len(w), self.ignore_index)
+                weights = w.index_select(0, labels.reshape(-1)).view(labels.shape) * kept
+        if self.reduction == "mean":
+            return kept.sum().to(weights.dtype)
+        if sample_weight is not None:
+            weights = weights * along_elements(sample_weight, weights.unsqueeze(1))
+        return weights.sum()
 
     def _check_mean(self, said: str) -> None:
         if "mean" not in self.reduction:
@@ -339,13 +354,16 @@ class DistanceAware(ClassLoss):
         self.alpha = finite(alpha, "alpha", 0.0)
         self.beta = finite(beta, "beta", 0.0)
 
-    def divisor(self, target: Tensor) -> Tensor:
+    def divisor(self, target: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """What the mean of a heat map divides by: its key points, or the sum of their weights."""
         self._check_mean("only means divide by something")
         keys = (target == 1).to(torch.float32 if self.weight is None else self.weight.dtype)
         for index in ignored_labels(self.ignore_index):
             if 0 <= index < keys.shape[1]:
                 keys.select(1, index).zero_()
-        if self.weight is None or self.reduction == "mean":
+        if self.reduction == "mean":
             return keys.sum()
-        return (keys.movedim(1, -1) @ self.weight).sum()
+        weights = keys.sum(1) if self.weight is None else keys.movedim(1, -1) @ self.weight
+        if sample_weight is not None:
+            weights = weights * along_elements(sample_weight, keys)
+        return weights.sum()

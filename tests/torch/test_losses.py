@@ -322,6 +322,70 @@ def test_complement_entropy_is_between_0_and_its_maximum(seed: int, classes: int
     assert value[0] == pytest.approx(np.log(classes - 1))
 
 
+# --- weights of elements -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["sparse", "one-hot"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("loss", LABEL_LOSSES)
+def test_sample_weights_join_the_weights(loss: str, weighted: bool, kind: str) -> None:
+    logits, labels = drawn(7, (3, 2, 4), 5)
+    labels[:, 1, 1] = 255
+    weight = weights_of(5) if weighted else np.ones(5)
+    factors = np.random.default_rng(1).uniform(0, 2, (3, 2, 4))
+    factors[0, 0, 0] = 0
+    options = class_options(loss, {}, 5)
+    case = LossCase("plain", loss, logits, labels, weight, 255, options)
+    plain, slopes = expected(case, "none")
+    counted = labels != 255
+    of_labels = weight[np.where(counted, labels, 0)] * counted
+    divisors = {"sum": 1.0, "mean": counted.sum(), "weighted-mean": (of_labels * factors).sum()}
+    target = torch.from_numpy(labels) if kind == "sparse" else class_first(one_hot(case).target)
+    settings: dict[str, Any] = {"ignore_index": 255, **options}
+    if weighted:
+        settings["weight"] = weight
+    function = getattr(functional, loss)
+    for reduction in REDUCTIONS:
+        divisor = divisors.get(reduction, 1.0)
+        for form in (factors, factors[:, None]):
+            z = class_first(logits).requires_grad_()
+            found = function(
+                z, target, reduction=reduction, sample_weight=torch.from_numpy(form), **settings
+            )
+            found.sum().backward()
+            wanted = plain * factors / divisor
+            total = wanted if reduction == "none" else np.asarray(wanted.sum())
+            assert apart(found.detach().numpy(), total) < 1e-12
+            assert z.grad is not None
+            gradient = np.moveaxis(z.grad.numpy(), 1, -1)
+            assert apart(gradient, slopes * factors[..., None] / divisor) < 1e-11
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_sample_weights_may_be_one_number_an_image(loss: str, reduction: str) -> None:
+    logits, labels = drawn(8, (3, 2, 4), 5)
+    z, factors = class_first(logits), torch.tensor([0.5, 0.0, 3.0])
+    heat = (z.softmax(1) * 4).round() / 4
+    heat[0, :, 0, 0] = 1
+    target = heat if loss == "distance_aware" else torch.from_numpy(labels)
+    options = {**class_options(loss, {}, 5), "weight": weights_of(5), "reduction": reduction}
+    whole = factors.view(3, 1, 1).expand(3, 2, 4)
+    function = getattr(functional, loss)
+    wanted = function(z, target, sample_weight=whole, **options)
+    torch.testing.assert_close(function(z, target, sample_weight=factors, **options), wanted)
+    ones = torch.ones(3, 2, 4)
+    plain = function(z, target, **options)
+    torch.testing.assert_close(function(z, target, sample_weight=ones, **options), plain)
+    if reduction == "none":
+        along = whole.unsqueeze(1) if loss == "distance_aware" else whole
+        torch.testing.assert_close(wanted, plain * along)
+    if reduction == "weighted-mean" and loss == "distance_aware":
+        keys = (heat == 1) * whole.unsqueeze(1) * torch.tensor(weights_of(5)).view(1, 5, 1, 1)
+        total = function(z, target, sample_weight=whole, **{**options, "reduction": "sum"})
+        torch.testing.assert_close(wanted, total / keys.sum())
+
+
 # --- nothing to learn from ----------------------------------------------------------------------
 
 

@@ -219,6 +219,14 @@ def test_parts_of_a_step_add_up_to_the_whole(
         torch.testing.assert_close(total, value.detach(), rtol=1e-6, atol=1e-9)
         torch.testing.assert_close(pieces.grad, whole.grad, rtol=1e-6, atol=1e-9)
         torch.testing.assert_close(criterion(z, target, divisor=float(divisor)), value.detach())
+        factors = torch.rand(7, 2, 3, dtype=torch.float64)
+        divisor = sum(criterion.divisor(target[part], factors[part]) for part in parts)
+        total = sum(
+            criterion(z[part], target[part], sample_weight=factors[part], divisor=divisor)
+            for part in parts
+        )
+        wanted = criterion(z, target, sample_weight=factors)
+        torch.testing.assert_close(total, wanted, rtol=1e-6, atol=1e-9)
 
 
 def test_a_heat_map_without_key_points_is_divided_by_1() -> None:

@@ -185,6 +185,10 @@ def test_compiles_into_one_graph(loss: str, soft: bool) -> None:
         gradient_of(compiled, z, target), gradient_of(made, z, target), strict=True
     ):
         torch.testing.assert_close(found, wanted)
+    factors = torch.linspace(0, 2, len(z))
+    torch.testing.assert_close(
+        compiled(z, target, sample_weight=factors), made(z, target, sample_weight=factors)
+    )
     if loss != "distance_aware" and not soft:
         with pytest.raises((RuntimeError, IndexError), match="out of"):
             compiled(z, target + CLASSES)

@@ -32,6 +32,18 @@ REFUSED: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
         {},
         r"interpolate\(logits, size=\(16, 20\), mode='bilinear', align_corners=False\)",
     ),
+    "other sample weights": (
+        logits34,
+        labels4,
+        {"sample_weight": torch.ones(4)},
+        r"sample_weight of shape \(4,\)",
+    ),
+    "negative sample weights": (
+        logits34,
+        labels4,
+        {"sample_weight": -torch.ones(2, 4)},
+        "sample_weight must be finite",
+    ),
     "text to ignore": (logits34, labels4, {"ignore_index": "255"}, "'255' is no integer"),
     "truth to ignore": (logits34, labels4, {"ignore_index": True}, "True is no integer"),
     "halves to ignore": (logits34, labels4, {"ignore_index": [0, 1.5]}, "1.5 is no integer"),

@@ -8,6 +8,7 @@
 | `ignore_index` | labels to leave out, one or a list, inside or outside 0..K-1; or None |
 | `reduction` | "none", "sum", "mean" by the number of labelled elements (Keras' mean), or |
 |  | "weighted-mean" by the sum of their weights (the mean of torch's `CrossEntropyLoss`) |
+| `sample_weight` | [N, ...] or its first axes: further factors of the weights, or None |
 
 An element of soft labels y costs sum_k y_k w_k loss(k) and weighs sum_k y_k w_k; it is ignored
 where y is all zeros, what y has on `ignore_index` is dropped, and the rest sums to 1 at most. Both

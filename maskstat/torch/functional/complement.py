@@ -34,6 +34,7 @@ def complement_entropy(
     weight: PerClass | None = None,
     ignore_index: IgnoreIndex = IGNORE_INDEX,
     reduction: Reduction = "weighted-mean",
+    sample_weight: Tensor | None = None,
 ) -> Tensor:
     """C = -sum_{j != g} q_j ln q_j with q_j = p_j / (1 - p_g) (Chen et al. 2019, arXiv 1903.01182).
 
@@ -53,6 +54,7 @@ def complement_entropy(
         weight=weight,
         ignore_index=ignore_index,
         reduction=reduction,
+        sample_weight=sample_weight,
         sparse=lambda z, labels: of_labels(z, labels)[1],
         soft=lambda z, mass: (mass * complements(z)).sum(1),
     )
@@ -66,6 +68,7 @@ def complement_cross_entropy(
     weight: PerClass | None = None,
     ignore_index: IgnoreIndex = IGNORE_INDEX,
     reduction: Reduction = "weighted-mean",
+    sample_weight: Tensor | None = None,
 ) -> Tensor:
     """-ln p_g + gamma / (K - 1) C, C the complement entropy (Kim et al. 2020, arXiv 2009.02189).
 
@@ -94,6 +97,7 @@ def complement_cross_entropy(
         weight=weight,
         ignore_index=ignore_index,
         reduction=reduction,
+        sample_weight=sample_weight,
         sparse=sparse,
         soft=soft,
     )

@@ -27,6 +27,7 @@ def cross_entropy(
     weight: PerClass | None = None,
     ignore_index: IgnoreIndex = IGNORE_INDEX,
     reduction: Reduction = "weighted-mean",
+    sample_weight: Tensor | None = None,
 ) -> Tensor:
     """-ln p_g, g the true class.
 
@@ -47,6 +48,7 @@ def cross_entropy(
         weight=weight,
         ignore_index=ignore_index,
         reduction=reduction,
+        sample_weight=sample_weight,
         label_smoothing=share(label_smoothing, "label_smoothing"),
         sparse=log_loss,
         soft=lambda z, mass: -(mass * torch.log_softmax(z, 1)).sum(1),
@@ -61,6 +63,7 @@ def focal(
     weight: PerClass | None = None,
     ignore_index: IgnoreIndex = IGNORE_INDEX,
     reduction: Reduction = "weighted-mean",
+    sample_weight: Tensor | None = None,
 ) -> Tensor:
     """-(1 - p_g)^gamma ln p_g (Lin et al. 2017, arXiv 1708.02002, with softmax for sigmoid).
 
@@ -79,6 +82,7 @@ def focal(
         weight=weight,
         ignore_index=ignore_index,
         reduction=reduction,
+        sample_weight=sample_weight,
         sparse=lambda z, labels: focused(log_loss(z, labels), gamma),
         soft=lambda z, mass: (mass * focused(-torch.log_softmax(z, 1), gamma)).sum(1),
     )

@@ -12,6 +12,7 @@ from maskstat.torch.functional.elements import (
     PerClass,
     Reduction,
     along_classes,
+    along_elements,
     check_reduction,
     finite,
     free_to_look,
@@ -30,6 +31,7 @@ def distance_aware(
     weight: PerClass | None = None,
     ignore_index: IgnoreIndex = IGNORE_INDEX,
     reduction: Reduction = "weighted-mean",
+    sample_weight: Tensor | None = None,
 ) -> Tensor:
     """The CornerNet heat-map loss (Law & Deng 2018, arXiv 1808.01244, equation 1), p = sigmoid(z).
 
@@ -45,6 +47,7 @@ def distance_aware(
         ignore_index: classes whose channels are left out, where they are of 0..K-1.
         reduction: "mean" divides by the number of elements with y = 1, "weighted-mean" by the sum
             of their weights; either by 1 where that is 0.
+        sample_weight: [N, ...] or its first axes, the same for every class.
 
     Raises:
         ParameterError: shapes, types or values of arguments that mean nothing.
@@ -74,6 +77,11 @@ def distance_aware(
         factor = factor * w
         if reduction == "weighted-mean":
             weights = weights * w
+    if sample_weight is not None:
+        of_elements = along_elements(sample_weight, z).unsqueeze(1)
+        factor = factor * of_elements
+        if reduction == "weighted-mean":
+            weights = weights * of_elements
     # Both cases are one function of the logit towards the right answer.
     right = torch.where(positive, z, -z)
     losses = factor * torch.exp(alpha * logsigmoid(-right)) * -logsigmoid(right)

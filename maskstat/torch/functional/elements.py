@@ -41,6 +41,7 @@ def label_loss(
     reduction: str,
     sparse: Callable[[Tensor, Tensor], Tensor],
     soft: Callable[[Tensor, Tensor], Tensor],
+    sample_weight: Tensor | None,
     label_smoothing: float = 0.0,
 ) -> Tensor:
     """A weighted, reduced loss of labels; see `maskstat.torch.functional` for the arguments."""
@@ -49,48 +50,40 @@ def label_loss(
     target = checked_target(logits, target)
     z = widened(logits)
     w = None if weight is None else per_class(weight, classes, z, "weight")
+    weights: Tensor | None
+    kept: Tensor | None
     if target.ndim == logits.ndim:
-        mass, weights = soft_mass(target, z.dtype, ignore_index)
-        counted, total = weights > 0, weights.unsqueeze(1)
-        if w is not None:
-            weights = (mass * along_classes(w, z)).sum(1)
+        mass, left = soft_mass(target, z.dtype, ignore_index)
+        kept, total = left > 0, left.unsqueeze(1)
+        weights = left if w is None else (mass * along_classes(w, z)).sum(1)
         if label_smoothing:
             mass = mass * (1 - label_smoothing) + total * (label_smoothing / classes)
         if w is not None:
             mass = mass * along_classes(w, z)
-        return reduced(soft(z, mass), counted, weights, reduction)
-    labels, ignored = valid_labels(target, classes, ignore_index)
-    losses = sparse(z, labels)
-    if label_smoothing:
-        return reduced(*_smoothed(losses, z, labels, ignored, w, soft, label_smoothing), reduction)
-    if w is None:
+        losses = soft(z, mass)
+    else:
+        labels, ignored = valid_labels(target, classes, ignore_index)
+        losses, weights = sparse(z, labels), None
+        if w is not None or label_smoothing:
+            every = z.new_ones(classes) if w is None else w
+            weights = every.index_select(0, labels.reshape(-1)).view(labels.shape)
+            losses = losses * weights
+        if label_smoothing:
+            # As in torch, an element weighs what its own label does.
+            evenly = soft(z, along_classes(every * (label_smoothing / classes), z))
+            losses = (1 - label_smoothing) * losses + evenly
+        kept = None if ignored is None else ~ignored
         if ignored is not None:
             losses = losses.masked_fill(ignored, 0.0)
-        return reduced(losses, None if ignored is None else ~ignored, None, reduction)
-    weights = w.index_select(0, labels.reshape(-1)).view(labels.shape)
-    if ignored is None:
-        return reduced(losses * weights, None, weights, reduction)
-    weights = weights.masked_fill(ignored, 0.0)
-    return reduced(losses * weights, ~ignored, weights, reduction)
-
-
-def _smoothed(
-    losses: Tensor,
-    z: Tensor,
-    labels: Tensor,
-    ignored: Tensor | None,
-    w: Tensor | None,
-    soft: Callable[[Tensor, Tensor], Tensor],
-    label_smoothing: float,
-) -> tuple[Tensor, Tensor | None, Tensor]:
-    """What `reduced` takes; as torch does, an element weighs what its own label does."""
-    every = z.new_ones(z.shape[1]) if w is None else w
-    weights = every.index_select(0, labels.reshape(-1)).view(labels.shape)
-    evenly = soft(z, along_classes(every * (label_smoothing / z.shape[1]), z))
-    losses = (1 - label_smoothing) * losses * weights + evenly
-    if ignored is None:
-        return losses, None, weights
-    return losses.masked_fill(ignored, 0.0), ~ignored, weights.masked_fill(ignored, 0.0)
+            weights = None if weights is None else weights.masked_fill(ignored, 0.0)
+    if sample_weight is not None:
+        factor = along_elements(sample_weight, z).expand_as(losses)
+        losses = losses * factor
+        if weights is None:
+            weights = factor if kept is None else factor * kept
+        else:
+            weights = weights * factor
+    return reduced(losses, kept, weights, reduction)
 
 
 def reduced(
@@ -286,6 +279,21 @@ def check_per_class(table: Tensor, name: str) -> None:
     """Refuse negative and non-finite numbers, where looking is free."""
     if free_to_look(table) and not bool((torch.isfinite(table) & (table >= 0)).all()):
         raise ParameterError(f"{name} must be finite and not negative")
+
+
+def along_elements(sample_weight: Tensor, z: Tensor) -> Tensor:
+    """[N, ...] factors, or those of the first axes with 1 for the others, beside the logits."""
+    factor, wanted = sample_weight, (z.shape[0], *z.shape[2:])
+    if factor.ndim == z.ndim and factor.shape[1] == 1:
+        factor = factor.squeeze(1)
+    if factor.ndim < 1 or tuple(factor.shape) != wanted[: factor.ndim]:
+        raise ParameterError(
+            f"sample_weight of shape {tuple(sample_weight.shape)} does not fit logits of shape "
+            f"{tuple(z.shape)}",
+            remedy=f"it is {wanted}, or its first axes",
+        )
+    check_per_class(factor, "sample_weight")
+    return factor.to(z).reshape(factor.shape + (1,) * (len(wanted) - factor.ndim))
 
 
 def along_classes(values: Tensor, z: Tensor) -> Tensor:

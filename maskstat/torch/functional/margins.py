@@ -32,6 +32,7 @@ def logit_adjusted(
     weight: PerClass | None = None,
     ignore_index: IgnoreIndex = IGNORE_INDEX,
     reduction: Reduction = "weighted-mean",
+    sample_weight: Tensor | None = None,
 ) -> Tensor:
     """Cross entropy of z + tau ln prior (Menon et al. 2021, arXiv 2007.07314, equation 10).
 
@@ -52,7 +53,12 @@ def logit_adjusted(
     shares = occurring(per_class(prior, check_logits(logits), z, "prior"), "prior")
     moved = z + along_classes(tau * shares.log(), z)
     return cross_entropy(
-        moved, target, weight=weight, ignore_index=ignore_index, reduction=reduction
+        moved,
+        target,
+        weight=weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        sample_weight=sample_weight,
     )
 
 
@@ -66,6 +72,7 @@ def ldam(
     weight: PerClass | None = None,
     ignore_index: IgnoreIndex = IGNORE_INDEX,
     reduction: Reduction = "weighted-mean",
+    sample_weight: Tensor | None = None,
 ) -> Tensor:
     """Label-distribution-aware margin loss (Cao et al. 2019, arXiv 1906.07413).
 
@@ -103,6 +110,7 @@ def ldam(
         weight=weight,
         ignore_index=ignore_index,
         reduction=reduction,
+        sample_weight=sample_weight,
         sparse=sparse,
         soft=soft,
     )
