@@ -30,6 +30,7 @@ from maskstat.cli import (
     scans,
     schemes,
     show,
+    split,
     weights,
 )
 from maskstat.cli.commands import add
@@ -64,6 +65,7 @@ _COMMANDS = (
     sampling,
     check,
     compare,
+    split,
     plot,
     report,
     merge,

@@ -35,12 +35,17 @@ class GroupedCommand(TyperCommand):
         """Arguments, the command's own options, then the groups that it has."""
         sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
         sections |= {heading: [] for heading in _GROUPS}
-        for parameter in self.get_params(ctx):
+        parameters = self.get_params(ctx)
+        averages = any(parameter.name == "average" for parameter in parameters)
+        for parameter in parameters:
             of_argument = parameter.param_type_name == "argument"
             own = "Arguments" if of_argument else "Options"
             record = parameter.get_help_record(ctx)
+            heading = _HEADINGS.get(parameter.name or "", own)
+            if parameter.name == "seed" and not averages:  # not one of a loss
+                heading = own
             if record is not None:
-                sections[_HEADINGS.get(parameter.name or "", own)].append(record)
+                sections[heading].append(record)
         for heading, records in sections.items():
             if records:
                 with formatter.section(heading):

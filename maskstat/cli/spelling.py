@@ -11,12 +11,14 @@ from maskstat.naming import printable
 # Options and commands that are not called as their parameters, functions and methods are.
 _OPTIONS = {
     "epsilon": "--predictor-confidence",
+    "files": "FILE",
     "kind": "KIND",
     "methods": "--method",
     "others": "--scan",
     "out": "-o",
     "output": "-o",
     "parameters": "--param",
+    "parts": "--certify",
     "path": "-o",
     "scans": "--scan",
     "schemes": "--scheme",

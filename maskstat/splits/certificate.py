@@ -36,8 +36,9 @@ class Certificate:
         pixel_floor_met, presence_floor_met: bool[K], whether some split of this class alone has
             it.
         js: largest Jensen-Shannon distance of two parts' class frequencies, 0 to 1.
-        js_random, share_random: float64[R], that of random splits of the same groups and targets,
-            and their largest share error of a common class.
+        js_random, share_random: float64[R], that of random splits of the same groups, and their
+            largest share error of a common class: of those of 200 whose sizes miss their targets
+            by no more than this one's, which may be none.
         search: "enumerated": every assignment was looked at, and none is better; "exhausted": no
             move and no exchange of two units is; "stopped": the search ended before it had tried
             them all; "random": a random split was better than what the search found; "given".
@@ -110,13 +111,13 @@ class Certificate:
             "missing": {"pairs": self.missing, "unavoidable": int(self.unavoidable.sum())},
             "js": {
                 "distance": self.js,
-                "random_median": float(np.median(self.js_random)),
-                "random_best": float(self.js_random.min()),
+                "random_median": middle(self.js_random),
+                "random_best": least(self.js_random),
             },
             "random_share_error": {
                 "splits": len(self.share_random),
-                "median": float(np.median(self.share_random)),
-                "best": float(self.share_random.min()),
+                "median": middle(self.share_random),
+                "best": least(self.share_random),
             },
             "classes": [
                 {
@@ -192,6 +193,16 @@ def certified(
         *random,
         search,
     )
+
+
+def middle(values: FloatArray) -> float | None:
+    """The median, where there is any."""
+    return float(np.median(values)) if values.size else None
+
+
+def least(values: FloatArray) -> float | None:
+    """The smallest, where there is any."""
+    return float(values.min()) if values.size else None
 
 
 def common_classes(groups_with: IntArray, parts: int) -> NDArray[np.bool_]:

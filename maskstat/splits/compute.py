@@ -13,7 +13,7 @@ from maskstat.showing import cut
 from maskstat.splits.certificate import certified
 from maskstat.splits.features import UnitCounts, in_fixed_order, units_of
 from maskstat.splits.plan import SplitPlan
-from maskstat.splits.search import best_split, random_draws, targets_of
+from maskstat.splits.search import best_split, beyond, random_draws, targets_of
 from maskstat.values.groups import MaskGroups
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import IntArray
@@ -85,7 +85,9 @@ def split_masks(
     task = Task(ratio, target, slack, held)
     part, search, draws = best_split(units_of(masks, of, ratio), counts, task, seed, on_search)
     certificate = certified(
-        counts, part, ratio, names, tuple(classes), held, (draws.js, draws.share), search
+        *(counts, part, ratio, names, tuple(classes), held),
+        draws.alike(beyond(counts, task, part)),
+        search,
     )
     return SplitPlan(
         ledger.names,

@@ -49,4 +49,4 @@ def _of_equal(count: int, ratio: FloatArray) -> float:
             high = error
         else:
             low = error
-    return low
+    return round(high, 12)

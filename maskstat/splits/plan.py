@@ -11,6 +11,7 @@ from maskstat.frames import data_frame
 from maskstat.naming import counted
 from maskstat.showing import one_line
 from maskstat.splits.certificate import Certificate
+from maskstat.splits.wording import verdict
 from maskstat.values.tally import IntArray
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class SplitPlan:
         return {
             "format": FORMAT,
             "schema": SCHEMA,
+            "verdict": verdict(self),
             "provenance": dict(self.provenance),
             "groups": {
                 "rule": self.group_rule,

@@ -17,7 +17,6 @@ from maskstat.kernels.split_search import (
     dealt,
     descended,
     enumerated,
-    measured,
 )
 from maskstat.splits.certificate import (
     RANDOM_SPLITS,
@@ -38,12 +37,25 @@ class RandomDraws(NamedTuple):
 
     Attributes:
         parts: of each, small integers [U].
+        over: int64[R], masks by which sizes miss their targets beyond the slack.
+        gap: int64[R], pairs of a class and a part without it.
         js, share: float64[R], largest JS distance of two parts, and largest share error.
     """
 
     parts: list[NDArray[Any]]
+    over: IntArray
+    gap: IntArray
     js: FloatArray
     share: FloatArray
+
+    def key(self, at: int) -> tuple[int, int, float]:
+        """What one is compared by: the least is the most even."""
+        return int(self.over[at]), int(self.gap[at]), float(self.share[at])
+
+    def alike(self, over: int) -> tuple[FloatArray, FloatArray]:
+        """JS and share errors of those whose sizes miss their targets by no more than so much."""
+        kept = self.over <= over
+        return self.js[kept], self.share[kept]
 
 
 def targets_of(masks: int, ratio: FloatArray) -> IntArray:
@@ -65,14 +77,27 @@ def random_draws(counts: UnitCounts, task: Task, seed: int) -> RandomDraws:
     """200 random splits: free units in random order go where most masks are lacking."""
     random = np.random.default_rng([seed, 1])
     free = np.flatnonzero(task.fixed < 0)
-    parts, js, share = [], np.empty(RANDOM_SPLITS), np.empty(RANDOM_SPLITS)
-    common = common_classes(counts.groups_with, len(task.ratio))
+    count, small = len(task.ratio), np.int8 if len(task.ratio) < 128 else np.int16
+    present = counts.groups_with > 0
+    common = common_classes(counts.groups_with, count)
+    parts: list[NDArray[Any]] = []
+    over, gap = np.empty(RANDOM_SPLITS, np.int64), np.empty(RANDOM_SPLITS, np.int64)
+    js, share = np.empty(RANDOM_SPLITS), np.empty(RANDOM_SPLITS)
     for at in range(RANDOM_SPLITS):
         part = dealt(counts.size, task, random.permutation(free))
-        pixels = counts.tables(part, len(task.ratio))[0]
+        pixels = counts.tables(part, count)[0]
+        over[at] = beyond(counts, task, part)
+        gap[at] = (pixels[:, present] == 0).sum()
         js[at], share[at] = js_between(pixels), largest(share_errors(pixels), common)
-        parts.append(part.astype(np.int8 if len(task.ratio) < 128 else np.int16))
-    return RandomDraws(parts, js, share)
+        parts.append(part.astype(small))
+    return RandomDraws(parts, over, gap, js, share)
+
+
+def beyond(counts: UnitCounts, task: Task, part: IntArray) -> int:
+    """Masks by which the sizes of an assignment int64[U] miss their targets beyond the slack."""
+    held = np.zeros(len(task.ratio), np.int64)
+    np.add.at(held, part, counts.size)
+    return int(np.maximum(np.abs(held - task.target) - task.slack, 0).sum())
 
 
 def best_split(
@@ -93,9 +118,8 @@ def best_split(
         if every is not None:
             return every.part, "enumerated", draws
     restarts = 60 if len(units.size) <= 200 else 10 if len(units.size) <= 4_000 else 1
-    of_random = [_key(measured(units, task, part)) for part in draws.parts]
-    order = sorted(range(len(of_random)), key=of_random.__getitem__)
-    starts = [draws.parts[at] for at in order[: max(1, restarts // 8)]]
+    order = sorted(range(len(draws.parts)), key=draws.key)
+    starts = [draws.parts[at] for at in order[: restarts // 8]]  # none where one search is long
     searches = []
     for at in range(restarts + len(starts)):
         on_search(at, restarts + len(starts))
@@ -115,11 +139,8 @@ def best_split(
         if _key(found)[:2] == least[:2] and found.cost <= _NEARLY * least[2]
     ]
     best = min(rivals, key=lambda found: (worst_share(counts, found.part, parts), found.cost))
-    ranked = min(
-        (over, gap, float(draws.share[at]), at) for at, (over, gap, _) in enumerate(of_random)
-    )
-    if ranked[:3] < (best.over, best.gap, worst_share(counts, best.part, parts)):
-        return draws.parts[ranked[3]].astype(np.int64), "random", draws
+    if draws.key(order[0]) < (best.over, best.gap, worst_share(counts, best.part, parts)):
+        return draws.parts[order[0]].astype(np.int64), "random", draws
     return best.part, "exhausted" if best.exhausted else "stopped", draws
 
 

@@ -24,6 +24,7 @@ from maskstat.readers.choices import CHANNELS
 from maskstat.readers.options import ReadOptions
 from maskstat.render.plots.choices import ORDERS
 from maskstat.render.plots.style import order_of
+from maskstat.splits.plan import SplitPlan
 from maskstat.weights.choices import ABSENT, AVERAGES, NORMALISATIONS, UNLISTED
 from tests.support.paths import SAMPLES
 
@@ -53,6 +54,7 @@ FACE: dict[str, tuple[Callable[..., object], ...]] = {
     "exposure": (ms.open_scan, Scan.exposure),
     "check": (ms.open_scan, Scan.check, ms.Check.failing),
     "compare": (ms.open_scan, Scan.compare, ms.Comparison.above, ms.Comparison.below),
+    "split": (ms.open_scan, Scan.split, Scan.certify, SplitPlan.save),
     "plot": (ms.open_scan, Scan.plot, Scan.exposure),
     "report": (ms.open_scan, Scan.report, Scan.exposure),
     "merge": (ms.merge,),
@@ -80,6 +82,8 @@ ELSEWHERE = {
     ("sampling", "--methods"): "`sampling_methods`",
     ("scan", "--split"): "`scan_splits`",
     ("scans", "--remove"): "`remove_scan`",
+    ("split", "FILES"): "`parts` of `certify`",
+    ("split", "--certify"): "`certify` in place of `split`",
     ("compare", "SCANS"): "`name` of `open_scan` and `others` of `compare`",
 }
 
@@ -178,6 +182,7 @@ CALLS = {
     "exposure": "exposure --crop 64 --crops 2",
     "check": "check",
     "compare": "compare street park",
+    "split": "split --folds 2 -o folds.csv",
     "plot": "plot lorenz -o p.svg",
     "report": "report --format json",
     "merge": "merge maskstat.db -o merged.db",

@@ -149,10 +149,11 @@ def test_a_spelling_ends_with_its_block() -> None:
 # --- no text below the command line knows options ---------------------------------------------
 
 COMMANDS = (
-    "scan|show|weights|costs|sampling|exposure|check|compare|plot|report|merge|export|presets|scans"
+    "scan|show|weights|costs|sampling|exposure|check|compare|split|plot|report|merge|export"
+    "|presets|scans"
 )
 OPTION = re.compile(rf"(?<![\w-])--[a-z]|(?<!\w)-o\b|\bmaskstat ({COMMANDS})\b")
-FORMATS = {"maskstat weights", "maskstat sampling"}  # what files say they are
+FORMATS = {"maskstat weights", "maskstat sampling", "maskstat split"}  # what files say they are
 
 
 def literals(tree: ast.AST) -> Iterator[tuple[int, str]]:

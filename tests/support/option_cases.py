@@ -170,6 +170,7 @@ BEGINNINGS = {
     "exposure": "exposure --crop 2",
     "check": "check",
     "compare": "compare masks fine",
+    "split": "split --folds 2",
     "plot": "plot classes -o x.png",
     "report": "report --format md",
     "schemes": "schemes",

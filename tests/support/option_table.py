@@ -515,7 +515,50 @@ EXPORT: dict[str, tuple[Case, ...]] = {
     ),
 }
 
+SPLIT: dict[str, tuple[Case, ...]] = {
+    "FILES": (
+        usage("split list.txt", "FILE", "goes with --certify"),
+        usage("split --certify", "--certify", "two parts or more"),
+        usage("split --certify nowhere.txt other.txt", "--certify nowhere.txt", "can't be read"),
+    ),
+    "--ratios": (
+        usage("split", "--ratios", "is it ratios or folds", "--folds 5"),
+        usage("split --ratios 0.5,0.5 --folds 2", "--ratios", "is it ratios or folds"),
+        usage("split --ratios 0.8,0.1", "--ratios", "add up to 0.9, not to 1"),
+        usage("split --ratios 8,1", "--ratios train", "8.0 is no share between 0 and 1"),
+        usage("split --ratios ''", "--ratios", "'' is no number"),
+        usage("split --ratios 0.4,0.3,0.2,0.1", "--ratios", "4 numbers without names"),
+        usage("split --ratios a/b=0.5,c=0.5", "--ratios", "'a/b' is no name of a part"),
+    ),
+    "--folds": (
+        *wholes("--folds", "from 2 on", 1),
+        usage("split --folds 50", "--folds", "can't fill 50 parts"),
+    ),
+    "--fixed": (
+        usage("--fixed nowhere.txt", "--fixed", "there is no part 'nowhere'"),
+        usage("--fixed 0.txt", "--fixed 0.txt", "can't be read"),
+        usage("--fixed ''", "--fixed", "an empty text is no file's name"),
+    ),
+    "--tolerance": (
+        *numbers("--tolerance"),
+        usage("--tolerance 1.5", "--tolerance", "1.5 is no share from 0 to 1"),
+    ),
+    "--seed": wholes("--seed", "from 0 on", -1),
+    "--certify": (usage("--certify a.txt b.txt", "--folds", "goes with a split that is made"),),
+    "--output": (
+        failure("-o x.xls", "x.xls", ".xls is no format of splits", "or a folder"),
+        usage("-o ''", "-o", "an empty text is no file's name"),
+    ),
+    "--scan": (
+        failure("--scan nothing", "no scan called 'nothing'"),
+        usage("--scan masks --scan masks", "--scan", "is in two of the scans"),
+        failure("--scan masks --scan colours", "different classes"),
+        failure("--scan void", "no mask has a labelled pixel"),
+    ),
+}
+
 TABLE = {
+    "split": SPLIT,
     "merge": MERGE,
     "export": EXPORT,
     "scan": SCAN,
@@ -539,6 +582,7 @@ OWN_ROWS_ONLY = {
     ("scan", "--db"),
     ("merge", "--scan"),
     ("plot", "--order"),
+    ("split", "--seed"),
 }
 
 # Flags that are never wrong, alone or beside others. (A value is: every flag refuses one.)
@@ -546,6 +590,7 @@ HARMLESS = {
     ("", "--version"): "prints the version, whatever else is said",
     ("", "--install-completion"): "writes into the settings of the shell",
     ("", "--show-completion"): "prints what the shell takes",
+    ("split", "--allow-incomplete"): "where the scan is complete it changes nothing",
     ("exposure", "--allow-incomplete"): "where the scan is complete it changes nothing",
     ("exposure", "--presence"): "more is known then",
     ("merge", "--allow-incomplete"): "where all scans are complete it changes nothing",
