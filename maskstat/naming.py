@@ -77,6 +77,11 @@ def between(low: float, high: float) -> str:
     return f"{percent(low).removesuffix('%')}–{percent(high)}"
 
 
+def factor(number: float) -> str:
+    """How many times as many, as text: 3.04, 109, 32,721."""
+    return f"{number:,.0f}" if number >= 10 else f"{number:.3g}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A question for an error message, with a blank behind it, or nothing where none is near."""
     from difflib import get_close_matches

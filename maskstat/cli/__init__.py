@@ -112,7 +112,7 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code. No exception leaves it."""
-    with speaking(AsCommands()):
+    with speaking(AsCommands(arguments)):
         return _run(arguments)
 
 

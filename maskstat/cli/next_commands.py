@@ -27,7 +27,7 @@ def say_next(*commands: str) -> None:
     if not reads_along():
         return
     for place, command in enumerate(commands):
-        say(("Next:  " if place == 0 else "       ") + printable(command))
+        say(("\nNext:  " if place == 0 else "       ") + printable(command))
 
 
 def after_counts(scan: Scan, options: str, *, weights_only: bool = False) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,30 +19,35 @@ def progress_bar(doing: str) -> Iterator[Callable[[Progress], None] | None]:
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bar
 
-    columns = (
-        TextColumn(doing),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("masks{task.fields[rate]}"),
-        TimeRemainingColumn(compact=True),
-        TextColumn("left"),
-    )
+    columns = (TextColumn(doing), BarColumn(), TextColumn("{task.fields[far]}"))
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(doing, total=None, rate="")
+        task = bar.add_task(doing, total=None, far="looking for masks")
 
         def show(progress: Progress) -> None:
             if progress.done < bar.tasks[task].completed:  # the next split
-                bar.reset(task, rate="")
-            elapsed = bar.tasks[task].elapsed or 0
-            rate = ""
-            if elapsed > 0.2:
-                megapixels = progress.pixels / elapsed / 1e6
-                rate = f", {progress.done / elapsed:,.0f} masks/s, {megapixels:,.0f} MPix/s"
-            if progress.failed:
-                rate += f", {progress.failed:,} failed"
-            bar.update(task, total=progress.total, completed=progress.done, rate=rate)
+                bar.reset(task)
+            bar.update(task, total=progress.total, completed=progress.done)
+            now = bar.tasks[task]
+            bar.update(task, far=how_far(progress, now.elapsed or 0, now.time_remaining))
 
         yield show
+
+
+def how_far(progress: Progress, elapsed: float, left: float | None) -> str:
+    """Masks, how fast they are, failures, and the seconds that are left where that is known."""
+    of = "" if progress.total is None else f"/{progress.total:,}"
+    parts = [f"{progress.done:,}{of} masks"]
+    if elapsed > 0.2 and progress.done:
+        rate = progress.done / elapsed
+        parts.append(f"{f'{rate:,.0f}' if rate >= 10 else f'{rate:.2g}'} masks/s")
+    if progress.failed:
+        parts.append(f"{progress.failed:,} failed")
+    if left is not None and progress.done != progress.total:
+        minutes, seconds = divmod(math.ceil(left), 60)
+        hours, minutes = divmod(minutes, 60)
+        clock = f"{minutes:02}:{seconds:02}"
+        parts.append(f"{f'{hours}:{clock}' if hours else clock} left")
+    return ", ".join(parts)

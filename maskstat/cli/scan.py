@@ -240,8 +240,9 @@ def _grouped(scans: Iterable[Scan]) -> Iterator[str]:
         if one.info.group_by in {None, "mask"}:
             continue
         try:
-            groups = counted(len(one.groups), "group")
-            yield f"{groups} of masks in {printable(one.name)}, by {cut(one.info.group_by)}"
+            groups = counted(number := len(one.groups), "group")
+            alone = "; one group tells nothing of others" if number == 1 else ""
+            yield f"{groups} of masks in {printable(one.name)}, by {cut(one.info.group_by)}{alone}"
         except ParameterError as error:
             yield f"{printable(one.name)} is counted, and has no groups: {error}"
 

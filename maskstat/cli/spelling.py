@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from maskstat.errors import Blank
 from maskstat.naming import printable
@@ -30,7 +31,20 @@ _COMMANDS = {"open_scan": "show"}
 
 
 class AsCommands:
-    """`--batch-size 8`, `--rescan`, `maskstat scan masks --profile`."""
+    """`--batch-size 8`, `--rescan`, `maskstat scan masks --profile`.
+
+    Commands are of the store that was typed with --db, so that they run as they are printed.
+    """
+
+    def __init__(self, typed: Sequence[str] = ()) -> None:
+        self._store: str | None = None
+        for word, following in pairwise([*typed, ""]):
+            if word == "--":
+                break
+            if word == "--db" and following:
+                self._store = following
+            elif word.startswith("--db="):
+                self._store = word.removeprefix("--db=")
 
     def argument(self, parameter: str, value: object, /) -> str:
         """An option, with its value where one is named that is no flag.
@@ -49,6 +63,8 @@ class AsCommands:
         options = [
             word for key, value in flat.items() if key != "seen" for word in _words(key, value)
         ]
+        if self._store is not None and "db" not in named:
+            options += _words("db", self._store)
         return " ".join(["maskstat", _COMMANDS.get(name, name), *map(_word, positional), *options])
 
 

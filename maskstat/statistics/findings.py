@@ -31,7 +31,8 @@ class FindingKind:
         name: what it is called by.
         severity: "error" (counts are wrong or training would be), "warning" or "info".
         noun: what its number counts.
-        meaning: the rule, for people; as `advice` a text for `errors.spelled`.
+        meaning: the rule, for people, with {} where its limit belongs; as `advice` a text for
+            `errors.spelled`.
         advice: what to do.
     """
 
@@ -149,14 +150,14 @@ KINDS: dict[str, FindingKind] = {
             "few-masks",
             "warning",
             "class",
-            f"in fewer masks than {argument('min_masks')}",
+            f"in fewer than {{}} masks ({argument('min_masks')})",
             f"annotate more, merge it with a related class, or oversample: {call('Scan.sampling')}",
         ),
         FindingKind(
             "few-components",
             "warning",
             "class",
-            f"in fewer components than {argument('min_components')}",
+            f"in fewer than {{}} components ({argument('min_components')})",
             "annotate more, or expect its metrics to depend on a handful of objects",
         ),
         FindingKind(
@@ -307,12 +308,14 @@ class Finding:
         count: how many, in the kind's noun.
         files: every mask or image concerned, in natural order.
         details: one JSON-ready record for each thing counted; empty where the names say it all.
+        limit: what the kind's number had to reach, where it has one.
     """
 
     kind: str
     count: int
     files: tuple[str, ...] = ()
     details: tuple[Mapping[str, Any], ...] = ()
+    limit: int | None = None
 
     __repr__ = one_line
 
@@ -320,6 +323,12 @@ class Finding:
     def severity(self) -> Severity:
         """How bad it is."""
         return KINDS[self.kind].severity
+
+    @property
+    def meaning(self) -> str:
+        """The rule that it is found by."""
+        meaning = KINDS[self.kind].meaning
+        return spelled(meaning if self.limit is None else meaning.replace("{}", f"{self.limit:,}"))
 
     @property
     def advice(self) -> str:
@@ -333,7 +342,7 @@ class Finding:
             "severity": self.severity,
             "count": self.count,
             "what": KINDS[self.kind].noun,
-            "meaning": spelled(KINDS[self.kind].meaning),
+            "meaning": self.meaning,
             "advice": self.advice,
             "files": list(self.files),
             "details": [dict(detail) for detail in self.details],

@@ -19,6 +19,7 @@ from maskstat.values.tally import IntArray
 FloatArray = NDArray[np.float64]
 
 HEAD_SHARE, TAIL_SHARE = 0.80, 0.95
+_DEGREES = ((3, "balanced classes"), (10, "mild imbalance"), (100, "strong imbalance"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,11 @@ def imbalance(counts: IntArray) -> Imbalance:
         kl_uniform=max(0.0, math.log(counts.size) - entropy),
         majority_accuracy=float(shares.max()),
     )
+
+
+def degree_of(ratio: float) -> str:
+    """A ratio of the largest to the smallest class in words: "strong imbalance"."""
+    return next((name for most, name in _DEGREES if ratio < most), "severe imbalance")
 
 
 def lorenz_curve(counts: IntArray) -> tuple[FloatArray, FloatArray]:

@@ -127,7 +127,7 @@ def check_ledger(catalog: ClassCatalog, ledger: MaskLedger, *, min_masks: int) -
         details = tuple({"class": classes[k], "masks": int(masks[k])} for k in rare)
         holders = np.unique(rows[np.isin(ledger.classes, rare)])
         files = sorted(names[holders], key=natural_key)
-        findings.append(Finding("few-masks", int(rare.size), tuple(files), details))
+        findings.append(Finding("few-masks", int(rare.size), tuple(files), details, min_masks))
     if found := outliers(ledger):
         details = tuple(
             {"mask": o.mask, "distance": o.distance, "robust_z": o.robust_z} for o in found
@@ -150,7 +150,9 @@ def check_profile(
         rows = np.repeat(np.arange(len(ledger)), ledger.class_counts)
         holders = np.unique(rows[np.isin(ledger.classes, few)])
         files = sorted((ledger.names[row] for row in holders), key=natural_key)
-        findings.append(Finding("few-components", int(few.size), tuple(files), details))
+        findings.append(
+            Finding("few-components", int(few.size), tuple(files), details, min_components)
+        )
     widths = profile.width
     thin = np.flatnonzero((components > 0) & (widths <= THIN_WIDTH))
     if thin.size:

@@ -168,7 +168,7 @@ def equal_cost(counts: ClassCounts) -> FloatArray:
 @scheme(
     "balanced",
     formula="N / (K n_c)",
-    source='King & Zeng 2001; scikit-learn class_weight="balanced"',
+    source='King & Zeng 2001; scikit-learn "balanced"',
 )
 def balanced(counts: ClassCounts) -> FloatArray:
     """Every class contributes the same total weight, the average pixel weighs 1."""

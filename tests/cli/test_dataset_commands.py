@@ -285,7 +285,7 @@ def test_sampling_writes_a_row_a_mask(splits: Run, method: str, suffix: str) -> 
     path = f"sampling{suffix}"
     found = splits("sampling", "--scan", "val", "--method", method, "-o", path)
     assert (found.code, found.err) == (0, f"wrote {path}\n")
-    assert "Effectively" in found.out
+    assert "Effectively" in found.out or "an epoch stays as it is" in found.out
     table = load_sampling(path)
     assert len(table) == 2
     if suffix != ".npy":

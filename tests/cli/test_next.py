@@ -145,6 +145,20 @@ def test_a_check_of_a_split_goes_on_with_the_other(
     assert said(following, capsys, monkeypatch) == after(" --scan 'a train'", REPORT)
 
 
+@pytest.mark.parametrize("db", ["--db 'an other.db'", "--db='an other.db'"])
+def test_remedies_name_the_store_that_was_typed(
+    db: str, masks: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said(f"maskstat scan masks --classes 3 {db}", capsys, monkeypatch)
+    approximate = f"maskstat exposure --crop 1 --approximate {db}"
+    assert run(shlex.split(approximate)[1:]) == 1
+    remedy = capsys.readouterr().err.partition("type: ")[2].strip()
+    assert remedy.endswith("--profile --classes 3 --db 'an other.db'")
+    said(remedy, capsys, monkeypatch)
+    said(approximate, capsys, monkeypatch)
+    assert not Path("maskstat.db").exists()
+
+
 def test_weights_are_not_offered_where_they_would_be_refused(
     masks: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -354,7 +354,7 @@ def test_scan_and_show_say_what_the_profile_shows(run: Run) -> None:
     first = run("scan", "masks", "--classes", "3", "--profile", "--grid", "8")
     assert first.code == 0
     for words in (
-        "Pixel profile of 3 masks: 12 components, imbalance ratio 2, as diverse as 2.8 equal",
+        "Pixel profile of 3 masks: 12 components, up to 2 times as many of one class as of another",
         "Thin (typical width up to 4 px): class_2 (0.5 px), class_1 (1.0 px)",
         "In fewer than 10 components: class_1 (3), class_2 (3), class_0 (6)",
         "Smallest by their median component: class_2 (1 px), class_1 (20 px)",

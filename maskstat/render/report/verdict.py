@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from maskstat.errors import spelled
-from maskstat.naming import counted, percent, printable
+from maskstat.naming import counted, factor, percent, printable
 from maskstat.render.report import wording
 from maskstat.render.report.calls import can_be_typed, compare_call, scan_call
 from maskstat.render.report.pasting import Pasted
 from maskstat.render.report.subject import Subject
+from maskstat.statistics.imbalance import degree_of
 
-_DEGREES = ((3, "balanced classes"), (10, "mild imbalance"), (100, "strong imbalance"))
 BALANCED = 3
 _STEPS = 4
 _OF_SPLITS = frozenset({"leakage", "shared-group"})
@@ -31,10 +31,7 @@ def heading(subject: Subject, findings: Sequence[Mapping[str, Any]], *, looked: 
     """The verdict in a few words. Masks are called sound only where files were looked at."""
     severities = [finding["severity"] for finding in findings]
     ratio = subject.document["imbalance"]["ratio"]
-    if ratio is None:
-        degree = "nothing to weigh"
-    else:
-        degree = next((name for most, name in _DEGREES if ratio < most), "severe imbalance")
+    degree = "nothing to weigh" if ratio is None else degree_of(ratio)
     errors = {finding["kind"] for finding in findings if finding["severity"] == "error"}
     if errors - _OF_SPLITS or subject.document["failures"]:
         return f"Masks to repair, {degree}"
@@ -55,7 +52,7 @@ def lede(subject: Subject) -> str:
     if top == rare:
         return f"All labelled pixels are of class {subject.names[top]}."
     ratio = subject.document["imbalance"]["ratio"]
-    times = f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.3g}"
+    times = factor(ratio)
     text = (
         f"Class {subject.names[top]} has {times} times the pixels of class {subject.names[rare]}."
         f" Answering “{subject.names[top]}” everywhere is right on {share} of the pixels"

@@ -13,7 +13,9 @@ from maskstat.render.terminal.failures import failure_lines
 from maskstat.render.terminal.fitting import LAST, Fitted, TableColumn
 
 _SHOWN = 3
-_STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+# As of GCC: yellow and cyan words are hard to read on white.
+_STYLES = {"error": "bold red", "warning": "magenta", "info": ""}
+_NAMES = {"info": "note"}  # as the verdict calls them
 
 
 def check_tables(document: Mapping[str, Any], *, note: str = "") -> RenderableType:
@@ -30,7 +32,7 @@ def check_tables(document: Mapping[str, Any], *, note: str = "") -> RenderableTy
     columns = [
         TableColumn(
             "severity",
-            [Text(found["severity"], style=_STYLES[found["severity"]]) for found in findings],
+            [_severity(found["severity"]) for found in findings],
             "text",
         ),
         TableColumn("kind", [found["kind"] for found in findings], "text", LAST),
@@ -43,6 +45,10 @@ def check_tables(document: Mapping[str, Any], *, note: str = "") -> RenderableTy
     ]
     parts: list[RenderableType] = [Text(f"{verdict}\n"), Fitted(columns)]
     return Group(*parts, *(Text(line) for line in (*document["notes"], note) if line))
+
+
+def _severity(name: str) -> Text:
+    return Text(_NAMES.get(name, name), style=_STYLES[name])
 
 
 def _lines(finding: Mapping[str, Any]) -> Iterable[str]:

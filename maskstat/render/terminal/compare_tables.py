@@ -146,8 +146,11 @@ def compare_tables(document: Mapping[str, Any], rows: RowChoice = ALL) -> Render
     """The verdict, metrics, then classes, what differs most first, and what needs attention."""
     rule = document["pairs"][0]["chance"]["group_by"]
     dealt = "masks" if rule == "mask" else f"groups ({cut(rule)})"
+    one_pair = len(document["pairs"]) == 1
+    usual = f"usual: 95% of random splits of the {dealt} have at most this; p: the share of them"
+    alone = f"p: the share of random splits of the {dealt}"
     note = (
-        f"usual: 95% of random splits of the {dealt} have at most this; p: the share of them that"
+        f"{usual if one_pair else alone} that"
         f" differ as much. V: effect size of being in masks, Cramér's V. *: more than chance, by"
         f" pixels or in masks (Holm: {SIGNIFICANT:.0%} at most of pairs that differ in nothing have"
         " any)"
@@ -159,7 +162,7 @@ def compare_tables(document: Mapping[str, Any], rows: RowChoice = ALL) -> Render
         Text(note),
     ]
     if attention := list(_attention(document)):
-        parts.append(Text("\nNeeds attention", style="bold yellow"))
+        parts.append(Text("\nNeeds attention", style="bold"))
         parts.append(Text("\n".join(attention)))
     return Group(*parts)
 
@@ -173,29 +176,34 @@ def _pair_table(document: Mapping[str, Any]) -> Fitted:
     for place, pair in enumerate(document["pairs"]):
         sizes = f"{masks[pair['first']]:,} : {masks[pair['second']]:,}"
         values = (_number(pair[metric.name]) for metric in metrics)
-        heading = f"{printable(pair['first'])} : {printable(pair['second'])}"
-        columns.append(TableColumn(heading, [sizes, *values], goes=place))
+        first, second = printable(pair["first"]), printable(pair["second"])
         nulls = [pair["chance"]["metrics"].get(metric.name) for metric in metrics]
         if pair["chance"]["random_splits"] == 1:  # there is no other way to deal out the groups
             nulls = [None] * len(nulls)
+        ps = ["" if null is None else _p(null["p_value"]) for null in nulls]
+        if len(document["pairs"]) > 1:
+            # In one cell, so that no p stays behind where its pair has no room.
+            cells = [f"{one}  {p:>7}" for one, p in zip([sizes, *values], ["", *ps], strict=True)]
+            columns.append(TableColumn(f"{first} :\n{second}\np", cells, goes=place))
+            continue
+        columns.append(TableColumn(f"{first} : {second}", [sizes, *values]))
         usual = [
             "" if null is None else _number(type(pair[metric.name])(null["usual"]))
             for metric, null in zip(metrics, nulls, strict=True)
         ]
-        columns.append(TableColumn("usual", ["", *usual], goes=LAST + place))
-        ps = ["" if null is None else _p(null["p_value"]) for null in nulls]
-        columns.append(TableColumn("p", ["", *ps], goes=place))
+        columns.append(TableColumn("usual", ["", *usual], goes=LAST))
+        columns.append(TableColumn("p", ["", *ps]))
     meanings = ["", *(metric.meaning for metric in metrics)]
     columns.append(TableColumn("what it says", meanings, "words", len(columns) + LAST))
     return Fitted(columns)
 
 
 def _p(value: float) -> str:
-    return "<0.0001" if value < 1e-4 else f"{value:.4f}"
+    return "<0.0001" if value < 1e-4 else "1" if value == 1 else f"{value:.4f}"
 
 
 def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}" if value else "0"
 
 
 def _class_table(document: Mapping[str, Any], rows: RowChoice) -> Fitted:

@@ -53,8 +53,8 @@ def cost_table(document: dict[str, Any], rows: RowChoice = ALL) -> RenderableTyp
     ]
 
     def say(left: Sequence[int]) -> str:
-        costs = [classes[k]["cost"] for k in left]
-        return f", costs from {min(costs):.5g} to {max(costs):.5g}"
+        costs = [classes[k]["cost_unweighted"] for k in left]
+        return f", costs without weights from {min(costs):.5g} to {max(costs):.5g}"
 
     table = Fitted(columns, shown.gaps(frequency, say))
     return Group(table, Text("\n".join(_cost_notes(document))))

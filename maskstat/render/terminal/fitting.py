@@ -213,9 +213,15 @@ def _padded(column: TableColumn, size: int, console: Console) -> Iterator[list[S
 
 def _row(cells: Sequence[Sequence[Segment]], widths: Sequence[int]) -> Iterator[Segment]:
     for line in range(max(map(len, cells))):
+        parts: list[Segment] = []
         for place, (cell, size) in enumerate(zip(cells, widths, strict=True)):
-            yield Segment(_GAP if place else _EDGE)
-            yield cell[line] if line < len(cell) else Segment(" " * size)
+            parts.append(Segment(_GAP if place else _EDGE))
+            parts.append(cell[line] if line < len(cell) else Segment(" " * size))
+        while parts and not parts[-1].text.strip():
+            parts.pop()
+        if parts:
+            parts[-1] = Segment(parts[-1].text.rstrip(), parts[-1].style)
+        yield from parts
         yield Segment.line()
 
 

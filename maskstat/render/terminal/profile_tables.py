@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from maskstat.errors import argument, spelled
-from maskstat.naming import counted, printable
+from maskstat.naming import counted, factor, printable
 from maskstat.statistics.findings import MIN_COMPONENTS, THIN_WIDTH
 
 _SHOWN = 5
@@ -22,10 +22,7 @@ def profile_lines(profile: Mapping[str, Any]) -> Iterable[str]:
         f" {counted(profile['components'], 'component')}"
     )
     if measures["ratio"] is not None:
-        line += (
-            f", imbalance ratio {measures['ratio']:,.6g}, as diverse as"
-            f" {measures['effective_classes']:.1f} equal classes"
-        )
+        line += f", up to {factor(measures['ratio'])} times as many of one class as of another"
     yield line
     rows = [row for row in profile["classes"] if row["components"]]
     thin = sorted((row for row in rows if row["width"] <= THIN_WIDTH), key=lambda row: row["width"])

@@ -57,18 +57,17 @@ def _notes(sampling: SamplingTable) -> Iterable[str]:
     weights = sampling.weights
     favour = float(weights.max() / weights.mean())
     most = f"; the most favoured is drawn {favour:.4g} times as often as on average"
-    yield (
-        f"Effectively {sampling.effective_masks:,.1f} of {len(sampling):,} masks"
-        f"{most if favour > 1 else ''}"
-    )
+    if favour > 1:
+        yield f"Effectively {sampling.effective_masks:,.1f} of {len(sampling):,} masks{most}"
     if unlisted := sampling.provenance.get("unlisted_pixels"):
         check = spelled(call("Scan.check"))
         yield f"{unlisted:,} unlisted pixels are left out: '{check}' says which"
     if sampling.unit == "repeat factor":
-        yield f"An epoch grows from {len(sampling):,} to {sampling.epoch_masks:,.1f} masks"
-        if (weights == 1.0).all():
+        if not (weights == 1.0).all():
+            yield f"An epoch grows from {len(sampling):,} to {sampling.epoch_masks:,.1f} masks"
+        else:
             yield (
-                "Every factor is 1, since no class is rare enough: raise"
-                f" {spelled(argument('parameters', {'threshold': None}))} to the share of masks"
-                " below which a class counts as rare"
+                "Every factor is 1, and an epoch stays as it is, since no class is rare enough:"
+                f" raise {spelled(argument('parameters', {'threshold': None}))} to the share of"
+                " masks below which a class counts as rare"
             )

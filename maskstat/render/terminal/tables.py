@@ -12,11 +12,12 @@ from rich.text import Text
 from maskstat.errors import argument, call, spelled
 from maskstat.exposure.asking import asked_again
 from maskstat.exposure.recipe import Recipe
-from maskstat.naming import between, counted, percent, printable
+from maskstat.naming import between, counted, factor, percent, printable
 from maskstat.render.terminal.failures import failure_lines
 from maskstat.render.terminal.fitting import BAR, LAST, Cell, Fitted, Kind, TableColumn
 from maskstat.render.terminal.profile_tables import profile_lines, unmeasured_lines
 from maskstat.render.terminal.rows import ALL, RowChoice, Shown
+from maskstat.statistics.imbalance import degree_of
 from maskstat.statistics.soft_masks import SoftMasks
 from maskstat.values.catalog import DEFAULT_IGNORE, ClassCatalog
 from maskstat.values.readings import (
@@ -45,7 +46,7 @@ def scan_tables(document: Mapping[str, Any], rows: RowChoice = ALL) -> Renderabl
         parts.append(class_table(document["classes"], document["masks"], rows, measured, about))
     parts.append(_totals(document))
     if attention := _attention(document):
-        parts.append(Text("\nNeeds attention", style="bold yellow"))
+        parts.append(Text("\nNeeds attention", style="bold"))
         parts.extend(attention)
     return Group(*parts)
 
@@ -206,7 +207,7 @@ def _totals(document: Mapping[str, Any]) -> Text:
     known = [
         None if masks is None else counted(masks, "mask"),
         None if total is None else counted(total, "pixel"),
-        None if labelled is None else f"{labelled:,} labelled",
+        _labelled(labelled, total),
     ]
     for what in ("ignored", "unlisted"):
         if pixels := sum((document[what] or {}).values()):
@@ -216,18 +217,39 @@ def _totals(document: Mapping[str, Any]) -> Text:
     if not lines[0]:
         lines.clear()
     if measures["ratio"] is not None:
-        line = f"Imbalance ratio {measures['ratio']:,.6g} (largest / smallest class that occurs)"
-        if measures["normalised_entropy"] is not None:
-            line += (
-                f", normalised entropy {measures['normalised_entropy']:.4f}, as diverse as"
-                f" {measures['effective_classes']:.1f} equal classes"
-            )
-        lines.append(line)
+        lines.append(_imbalance_line(document["classes"], measures))
     lines += interval_lines(document)
     if document["profile"] is not None:
         lines += profile_lines(document["profile"])
     notes = list(_notes(document))
     return Text("\n".join(lines + notes))
+
+
+def _labelled(labelled: int | None, total: int | None) -> str | None:
+    if labelled is None:
+        return None
+    return "all labelled" if labelled == total and labelled else f"{labelled:,} labelled"
+
+
+def _imbalance_line(classes: Sequence[Mapping[str, Any]], measures: Mapping[str, Any]) -> str:
+    """The verdict: how far the classes that occur are apart, and by how many it is as diverse."""
+    occurring = [row for row in classes if row["frequency"]]
+    most, least = (
+        printable(choose(occurring, key=lambda row: row["frequency"])["name"])
+        for choose in (max, min)
+    )
+    if most == least:
+        return f"All labelled pixels are of one class: {most}"
+    line = (
+        f"{degree_of(measures['ratio']).capitalize()}: {most} is {factor(measures['ratio'])}"
+        f" times as frequent as {least}"
+    )
+    if measures["normalised_entropy"] is None:
+        return line
+    return (
+        f"{line}; as diverse as {measures['effective_classes']:.1f} equal classes of"
+        f" {len(classes):,} (normalised entropy {measures['normalised_entropy']:.3f})"
+    )
 
 
 def _notes(document: Mapping[str, Any]) -> Iterable[str]:
