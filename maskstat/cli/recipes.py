@@ -119,7 +119,10 @@ class AskedRecipe:
             )
         except ExposureError as error:
             part = " --allow-incomplete" if allow_incomplete and not folder.info.complete else ""
-            error.remedy = f"{error.remedy}{part}{about}"
+            words = shlex.split(about)
+            rest = words[2:] if words[:1] == ["--db"] else words  # the call names its store
+            more = "".join(f" {shlex.quote(word)}" for word in rest)
+            error.remedy = f"{error.remedy}{part}{more}"
             raise
 
 
