@@ -22,6 +22,7 @@ from benchmarks import (
     profile_cost,
     rescan_and_memory,
     scan_speed,
+    splits,
     user_loops,
 )
 from maskstat.kernels.compiled_engine import CompiledEngine
@@ -42,6 +43,17 @@ def test_every_contender_counts_the_same(tmp_path: Path) -> None:
         for name, loop in at_least_one(loops.items()):
             if "2 " not in name and name != scan_speed.FLOOR:
                 assert np.array_equal(loop(masks.paths), reference), (masks.name, name)
+
+
+def test_contenders_for_splits_keep_the_sizes() -> None:
+    masks = splits.long_tailed(60, 4)
+    found = {}
+    for name, contender in at_least_one(splits.CONTENDERS.items()):
+        part = contender(masks, 0)
+        assert np.bincount(part).tolist() == [12] * 5, name
+        found[name] = splits.errors(masks, part)[0]
+    assert min(found, key=found.__getitem__) == "maskstat"
+    assert len(splits.compare(masks, 1)) == len(splits.CONTENDERS)
 
 
 def test_measure_and_table(tmp_path: Path) -> None:
