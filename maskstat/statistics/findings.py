@@ -13,6 +13,8 @@ from maskstat.showing import one_line
 
 Severity = Literal["error", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
+# As people are told of them.
+CALLED: dict[str, str] = {"error": "error", "warning": "warning", "info": "note"}
 
 THIN_SIDE = 0.25
 UNLISTED_THIN_VALUES = 3

@@ -33,8 +33,9 @@ from maskstat.render.report.pasting import Pasted, pasted
 from maskstat.render.report.prices import loss_strip, scheme_rows, trade_off
 from maskstat.render.report.splits import said_of_splits
 from maskstat.render.report.subject import Subject
-from maskstat.render.report.templating import environment
+from maskstat.render.report.templating import environment, said_of_findings
 from maskstat.render.terminal.tables import from_to
+from maskstat.statistics.findings import CALLED
 
 if TYPE_CHECKING:
     from maskstat.scanning.stored_scan import StoredScan
@@ -152,7 +153,7 @@ def render(
         "heading": verdict.heading(subject, checks.findings, looked=checks.looked),
         "lede": verdict.lede(subject),
         "checks": checks,
-        "findings": _findings(checks.findings),
+        "findings": said_of_findings(checks.findings),
         "chips": _chips(checks),
         "steps": verdict.steps(subject, checks.findings, choices, comparison),
         "choices": choices,
@@ -231,22 +232,10 @@ def _short(count: int) -> str:
     return str(count)
 
 
-def _findings(findings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        {
-            "severity": finding["severity"],
-            "title": wording.finding_title(finding),
-            "listed": wording.finding_items(finding),
-            "advice": wording.sentence(finding["advice"]),
-        }
-        for finding in findings
-    ]
-
-
 def _chips(checks: Checks) -> list[tuple[str, str]]:
     """(severity, text) of the first screen: what is fine, and how much is not."""
     chips = [("ok", text) for text in checks.fine[:3]]
-    for severity, noun in (("error", "error"), ("warning", "warning"), ("info", "note")):
+    for severity, noun in CALLED.items():
         number = sum(1 for one in checks.findings if one["severity"] == severity)
         if number:
             chips.append((severity, counted(number, noun)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -12,6 +12,7 @@ from maskstat.render.report import wording
 from maskstat.render.report.snippets import snippets
 from maskstat.render.report.splits import said_of_splits
 from maskstat.render.terminal.tables import interval_lines
+from maskstat.statistics.findings import CALLED
 
 
 def environment(finalize: Callable[[object], object] | None = None) -> Environment:
@@ -36,21 +37,27 @@ def environment(finalize: Callable[[object], object] | None = None) -> Environme
     return made
 
 
+def said_of_findings(findings: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What both forms say of each finding."""
+    return [
+        {
+            "severity": finding["severity"],
+            "called": CALLED[finding["severity"]],
+            "title": wording.finding_title(finding),
+            "listed": wording.finding_items(finding),
+            "advice": wording.sentence(finding["advice"]),
+        }
+        for finding in findings
+    ]
+
+
 def said_of(document: Mapping[str, Any]) -> dict[str, Any]:
     """What both forms say of a report document, as the names of their templates."""
     schemes = _schemes(document)
     return {
         "doc": document,
         "facts": wording.headline(document),
-        "findings": [
-            {
-                "severity": finding["severity"],
-                "title": wording.finding_title(finding),
-                "listed": wording.finding_items(finding),
-                "advice": wording.sentence(finding["advice"]),
-            }
-            for finding in document["findings"] or ()
-        ],
+        "findings": said_of_findings(document["findings"] or ()),
         "no_findings": wording.no_findings(document),
         "place": wording.place(document),
         "class_columns": wording.class_columns(document),

@@ -11,11 +11,11 @@ from rich.text import Text
 from maskstat.naming import counted, printable
 from maskstat.render.terminal.failures import failure_lines
 from maskstat.render.terminal.fitting import LAST, Fitted, TableColumn
+from maskstat.statistics.findings import CALLED
 
 _SHOWN = 3
 # As of GCC: yellow and cyan words are hard to read on white.
 _STYLES = {"error": "bold red", "warning": "magenta", "info": ""}
-_NAMES = {"info": "note"}  # as the verdict calls them
 
 
 def check_tables(document: Mapping[str, Any], *, note: str = "") -> RenderableType:
@@ -48,7 +48,7 @@ def check_tables(document: Mapping[str, Any], *, note: str = "") -> RenderableTy
 
 
 def _severity(name: str) -> Text:
-    return Text(_NAMES.get(name, name), style=_STYLES[name])
+    return Text(CALLED[name], style=_STYLES[name])
 
 
 def _lines(finding: Mapping[str, Any]) -> Iterable[str]:
