@@ -43,10 +43,12 @@ if TYPE_CHECKING:
     from maskstat.sampling.methods import Method
     from maskstat.sampling.table import SamplingTable, load_sampling
     from maskstat.scanning.recording import Progress
+    from maskstat.splits.plan import SplitPlan
     from maskstat.statistics.comparison import Comparison
     from maskstat.training.metrics import ConfidenceHistogram, ConfusionMatrix
     from maskstat.values.catalog import ClassCatalog, ClassInfo
     from maskstat.values.catalog_files import load_catalog
+    from maskstat.values.error_bars import Intervals
     from maskstat.values.histogram import ClassHistogram
     from maskstat.values.ledger import MaskLedger
     from maskstat.values.tally import Encoding, MaskTally
@@ -65,6 +67,7 @@ __all__ = [
     "Drawing",
     "Encoding",
     "Exposure",
+    "Intervals",
     "LoaderCheck",
     "MaskCounter",
     "MaskLedger",
@@ -80,6 +83,7 @@ __all__ = [
     "Scan",
     "ScanRecord",
     "Scheme",
+    "SplitPlan",
     "Splits",
     "Watch",
     "WeightTable",
@@ -115,6 +119,7 @@ _HOMES = {
     "Drawing": "render.plots.drawing",
     "Encoding": "values.tally",
     "Exposure": "api.scan",
+    "Intervals": "values.error_bars",
     "LoaderCheck": "api.loader_check",
     "MaskCounter": "api.counting",
     "MaskLedger": "values.ledger",
@@ -130,6 +135,7 @@ _HOMES = {
     "Scan": "api.scan",
     "ScanRecord": "api.stores",
     "Scheme": "weights.schemes",
+    "SplitPlan": "splits.plan",
     "Splits": "api.making",
     "Watch": "api.watching",
     "WeightTable": "weights.table",

@@ -69,11 +69,11 @@ def _flat(command: Callable[..., int]) -> Callable[..., int]:
     """The command with the fields of its dataclasses as parameters."""
     shared: dict[str, Any] = {}
     flat: list[inspect.Parameter] = []
-    hints = get_type_hints(command, include_extras=True)
-    for parameter in inspect.signature(command).parameters.values():
-        kind = hints[parameter.name]
+    # Not the function's type hints: before Python 3.11 a default of None hides options in them.
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        kind = parameter.annotation
         if not is_dataclass(kind):
-            flat.append(parameter.replace(annotation=kind, kind=parameter.KEYWORD_ONLY))
+            flat.append(parameter.replace(kind=parameter.KEYWORD_ONLY))
             continue
         shared[parameter.name] = kind
         kinds = get_type_hints(kind, include_extras=True)

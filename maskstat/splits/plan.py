@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from maskstat.frames import data_frame
 from maskstat.naming import counted
-from maskstat.showing import one_line
+from maskstat.showing import cut, one_line
 from maskstat.splits.certificate import Certificate
 from maskstat.splits.wording import verdict
 from maskstat.values.tally import IntArray
@@ -61,7 +61,7 @@ class SplitPlan:
         return one_line(
             self,
             counted(len(self.names), "mask"),
-            ", ".join(f"{name} {size:,}" for name, size in sizes),
+            ", ".join(f"{cut(name, 20)} {size:,}" for name, size in sizes),
             f"largest share error {self.certificate.worst_share:.3g}",
         )
 

@@ -349,6 +349,8 @@ def test_everything_public_of_a_scan_works_or_says_what_is_unknown() -> None:
         "plot": lambda: scan.plot("cooccurrence"),
         "report": lambda: scan.report(examples=2),
         "export": lambda: scan.export("x.csv"),
+        "split": lambda: scan.split(folds=2),
+        "certify": lambda: scan.certify({"train": ["a"], "val": ["b"]}),
         "under": lambda: scan.under(nearest_colour=2),
         "tables": scan.tables,
         "entries": scan.entries,

@@ -128,6 +128,17 @@ def sampling(scan: ms.Scan, work: Path) -> None:
     assert method.unit == table.unit
 
 
+def splitting(scan: ms.Scan, work: Path) -> None:
+    """Parts in which every class has its share, and the certificate of some that there are."""
+    plan: ms.SplitPlan = scan.split(ratios="0.5,0.5")
+    assert sorted(plan.names) == sorted(scan.ledger.names)
+    assert [path.suffix for path in plan.save(work / "splits.csv")] == [".csv"]
+    again = scan.certify({part: plan.names_of(part) for part in plan.parts})
+    assert again.certificate.worst_share == plan.certificate.worst_share
+    shares: ms.Intervals = scan.intervals
+    assert shares.group_count == len(scan.groups)
+
+
 def exposing(scan: ms.Scan) -> None:
     """What training sees of it."""
     seen: ms.Exposure = scan.exposure(crop=(48, 64), scale="0.5:2", crops=4, batch_size=2)
@@ -229,6 +240,7 @@ def main(masks: Path, work: Path) -> None:
         holding(scan)
         weighing(scan, work)
         sampling(scan, work)
+        splitting(scan, work)
         exposing(scan)
         looking(scan, work)
         watching(scan)

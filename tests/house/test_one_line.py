@@ -25,6 +25,8 @@ from maskstat.regions.profile import PixelProfile
 from maskstat.sampling.table import ClassMix, SamplingTable
 from maskstat.scanning.stored_scan import StoredScan
 from maskstat.showing import LINE, cut, one_line
+from maskstat.splits.compute import certify_split
+from maskstat.splits.plan import SplitPlan
 from maskstat.statistics.comparison import Comparison
 from maskstat.statistics.findings import Finding
 from maskstat.statistics.intervals import frequency_intervals
@@ -124,6 +126,13 @@ LARGE: dict[type, object] = {
     TallyTable: table,
     WeightTable: WeightTable(catalog.names, floats, counts[:CLASSES], HOSTILE, {HOSTILE: HOSTILE}),
     PriceList: price_list,
+    SplitPlan: certify_split(
+        ledger.take(range(40)),
+        catalog.names,
+        GroupRule().groups(ledger.names[:40]),
+        [f"{HOSTILE}{number}" for number in range(40)],
+        np.arange(40),
+    ),
     SamplingTable: SamplingTable(
         names, np.ones(MANY), HOSTILE, HOSTILE, mix=(ClassMix(HOSTILE, 1, 1, None, 1, 1),)
     ),

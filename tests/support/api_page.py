@@ -42,6 +42,7 @@ SECTIONS = (
     ("Weights", "One number a class.", ("weights",)),
     ("Costs", "What constant predictions cost under weights.", ("api.costs",)),
     ("Sampling", "How often to draw each mask.", ("sampling",)),
+    ("Splits", "Parts in which every class has its share: `Scan.split`.", ("splits",)),
     (
         "Exposure",
         "What lies between masks and the loss: `Scan.exposure` takes it.",

@@ -146,8 +146,8 @@ def _cells(
         "pixels": _count(row["pixels"]),
         "masks": _count(row["masks"]),
     }
-    if row["masks"] is not None and masks:
-        presence = row["masks"] / masks
+    if row["masks"] is not None and masks is not None:
+        presence = row["masks"] / max(masks, 1)
         cells["presence"] = Cell(presence, svg.bar(presence, "thin"))
     if row["image_pixels"] is not None:
         there = row["pixels"] / row["image_pixels"] if row["image_pixels"] else 0.0

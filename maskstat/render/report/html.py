@@ -72,7 +72,11 @@ def report_html(
 def _previews(subject: Subject, examples: int | None) -> tuple[previews.Previews | None, str]:
     """Pictures of masks, or why there are none."""
     ledger = subject.files.ledger if examples else subject.ledger  # unknown: said where asked for
-    if ledger is None or not len(ledger) or not subject.files.has_files:
+    if ledger is None or not len(ledger):
+        return None, ""
+    if not subject.files.has_files:
+        if examples:
+            next(subject.files.entries())  # says so
         return None, ""
     if examples == 0:
         return None, "No file was opened for pictures."
