@@ -588,9 +588,7 @@ class Scan(StoredScan):
         with ExitStack() as stack:
             scans: list[StoredScan] = [self]
             for other in others:
-                found = stack.enter_context(self._other(other))
-                named = not isinstance(other, StoredScan)
-                scans.append(found.under(self.catalog) if named else found)
+                scans.append(stack.enter_context(self._read_alike(other)))
             for scan in scans:
                 if not allow_incomplete:
                     scan._need_complete()
@@ -735,13 +733,19 @@ class Scan(StoredScan):
 
     @contextmanager
     def _split(self, scan: Scan | str) -> Iterator[StoredScan]:
-        """Another split, read under the classes of this one where it is named."""
-        with self._other(scan) as other:
+        """Another split, for a report. Raises ParameterError where it is this scan."""
+        with self._read_alike(scan) as other:
             if other.name == self.name:
                 raise ParameterError(
                     f"{printable(other.name)!r} is the scan that the report is about",
                     parameter="against",
                 )
+            yield other
+
+    @contextmanager
+    def _read_alike(self, scan: Scan | str) -> Iterator[StoredScan]:
+        """Another scan, read under the classes of this one where it is named."""
+        with self._other(scan) as other:
             same = isinstance(scan, StoredScan) or other.catalog.digest == self.catalog.digest
             yield other if same else other.under(self.catalog)
 
