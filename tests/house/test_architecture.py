@@ -34,7 +34,7 @@ LEVELS: dict[int, set[str]] = {
     2: {"files", "kernels", "executors", "regions"},
     3: {
         *("sources", "readers", "store", "weights", "statistics"),
-        *("sampling", "training", "exposure", "splits"),
+        *("sampling", "training", "exposure", "splits", "crops"),
     },
     4: {"scanning", "arrays"},
     5: {"render", "torch", "keras"},
@@ -312,6 +312,7 @@ SHARED_NAMES = {
     "compute": "a room's own computation, by a registered scheme or method",
     "table": "what that computation gives",
     "store": "the room, and in it the class",
+    "crops": "the room, and the kernels that count what crops hold",
 }
 
 

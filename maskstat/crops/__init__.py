@@ -1,0 +1,1 @@
+"""Crops that find rare classes: an index of where each class is."""

@@ -1,0 +1,228 @@
+"""`ClassIndex`: where each class is in every mask, to draw pixels of it without opening one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from maskstat.crops.class_runs import ClassRuns
+from maskstat.errors import ParameterError
+from maskstat.naming import counted
+from maskstat.showing import cut, one_line
+from maskstat.values.catalog import DEFAULT_IGNORE, ClassCatalog
+from maskstat.values.tally import IntArray
+
+
+class Pixels(NamedTuple):
+    """Pixels of masks: numbers, or arrays of one shape.
+
+    Attributes:
+        mask: position of the mask in `ClassIndex.names`.
+        row, column: of the pixel in its mask.
+    """
+
+    mask: int | IntArray
+    row: int | IntArray
+    column: int | IntArray
+
+
+class ClassIndex:
+    """The runs of every class in every mask.
+
+    Pixels of a class have ranks: those of the first mask in raster order, then those of the next.
+    So the pixels 0 to n - 1 of a class are all n of it, and a rank drawn uniformly is a pixel drawn
+    uniformly.
+
+    Attributes:
+        names: of the B masks.
+        sizes: int64[B, 2], height and width of each.
+        catalog: the K classes.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        sizes: IntArray,
+        catalog: ClassCatalog,
+        runs: ClassRuns,
+    ):
+        self.names, self.sizes, self.catalog = tuple(names), sizes, catalog
+        self._runs = runs
+        entries = np.searchsorted(runs.classes, np.arange(len(catalog) + 1))
+        self._entries = entries.astype(np.int64)
+        keys = runs.classes * len(names) + runs.masks
+        self._keys = np.append(keys, np.iinfo(np.int64).max)
+
+    @classmethod
+    def of_labels(
+        cls,
+        names: Iterable[str],
+        labels: Iterable[ArrayLike],
+        catalog: ClassCatalog | int,
+    ) -> ClassIndex:
+        """The index of masks in memory.
+
+        Args:
+            names: of the masks, each once.
+            labels: integers (H, W) a mask: class indices. Negative ones and 255 (where there are
+                fewer classes) are pixels of no class.
+            catalog: the classes, or how many there are.
+
+        Raises:
+            ParameterError: an array is of another kind, a label is no class, or names are not
+                unique or of another number than masks.
+        """
+        catalog = ClassCatalog.numbered(catalog) if isinstance(catalog, int) else catalog
+        kept = tuple(names)
+        if len(set(kept)) < len(kept):
+            raise ParameterError("has a name twice", parameter="names")
+        arrays = [_checked(label, len(catalog)) for label in labels]
+        if len(arrays) != len(kept):
+            raise ParameterError(
+                f"{counted(len(arrays), 'mask')}, and {counted(len(kept), 'name')}",
+                parameter="labels",
+            )
+        sizes = np.array([array.shape for array in arrays], np.int64).reshape(-1, 2)
+        return cls(kept, sizes, catalog, ClassRuns.of(arrays))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __repr__(self) -> str:
+        return one_line(
+            self,
+            counted(len(self), "mask"),
+            counted(len(self.catalog), "class"),
+            counted(self._runs.count, "run"),
+        )
+
+    @property
+    def class_pixels(self) -> IntArray:
+        """int64[K], pixels of each class in all masks."""
+        return np.diff(self._runs.before[self._entries])
+
+    def pixels(self, class_index: int, mask: int | None = None) -> int:
+        """How many pixels of a class there are, in all masks or in one.
+
+        Raises:
+            ParameterError: there is no such class or mask.
+        """
+        self._check_class(class_index)
+        if mask is None:
+            return int(self.class_pixels[class_index])
+        self._check_mask(mask)
+        entry, there = self._entry(np.asarray(class_index), np.asarray(mask))
+        return int(np.diff(self._runs.before[entry : entry + 2])[0]) if there else 0
+
+    def masks_with(self, class_index: int, least_pixels: int = 1) -> IntArray:
+        """int64[n], positions of the masks with so many pixels of a class or more, ascending.
+
+        Raises:
+            ParameterError: there is no such class.
+        """
+        self._check_class(class_index)
+        first, behind = self._entries[class_index : class_index + 2]
+        enough = np.diff(self._runs.before[first : behind + 1]) >= least_pixels
+        return self._runs.masks[first:behind][enough]
+
+    def pixel(self, class_index: ArrayLike, u: ArrayLike, mask: ArrayLike | None = None) -> Pixels:
+        """A pixel of a class, of the whole data set or of one mask.
+
+        Arguments are numbers, or arrays that broadcast: then so many pixels.
+
+        Args:
+            class_index: the class.
+            u: where among its pixels: a float, a share in [0, 1), or an integer, a rank from 0. The
+                pixel of a share drawn uniformly is one drawn uniformly.
+            mask: position of the mask; without, a pixel of all masks.
+
+        Raises:
+            ParameterError: there is no such class or mask, the class has no pixel there, or `u` is
+                out of range.
+        """
+        classes, places = np.asarray(class_index), np.asarray(u)
+        self._check_class(classes)
+        before = self._runs.before
+        if mask is None:
+            first, behind = self._entries[classes], self._entries[classes + 1]
+        else:
+            masks = np.asarray(mask)
+            self._check_mask(masks)
+            first, there = self._entry(classes, masks)
+            behind = first + there
+        first, count = before[first], before[behind] - before[first]
+        classes, first, count, places = np.broadcast_arrays(classes, first, count, places)
+        if not count.all():
+            name = self.catalog.names[int(classes[count == 0].flat[0])]
+            where = "in any mask" if mask is None else "in the mask"
+            raise ParameterError(f"class {cut(name)} has no pixel {where}", parameter="class_index")
+        place = first + _ranks(places, count)
+        entry = np.searchsorted(before, place, side="right") - 1
+        found = self._runs.masks[entry]
+        row, column = np.divmod(self._runs.find(entry, place - before[entry]), self.sizes[found, 1])
+        if not place.ndim:
+            return Pixels(int(found), int(row), int(column))
+        return Pixels(found, row, column)
+
+    def _entry(
+        self, classes: NDArray[np.integer], masks: NDArray[np.integer]
+    ) -> tuple[IntArray, NDArray[np.bool_]]:
+        """Where the runs of classes in masks are, or would be, and whether there are any."""
+        keys = classes.astype(np.int64) * len(self) + masks
+        at = np.searchsorted(self._keys, keys)
+        return at, self._keys[at] == keys
+
+    def _check_class(self, class_index: ArrayLike) -> None:
+        _check_positions(class_index, len(self.catalog), "class", "class_index")
+
+    def _check_mask(self, mask: ArrayLike) -> None:
+        _check_positions(mask, len(self), "mask", "mask")
+
+
+def _check_positions(given: ArrayLike, count: int, noun: str, parameter: str) -> None:
+    """Raise ParameterError where integers are no positions among so many things."""
+    positions = np.asarray(given)
+    if positions.dtype.kind not in "iu":
+        raise ParameterError("is a position, counted from 0", parameter=parameter)
+    off = (positions < 0) | (positions >= count)
+    if off.any():
+        raise ParameterError(
+            f"there is no {noun} {int(positions[off].flat[0])}, only {counted(count, noun)}",
+            parameter=parameter,
+        )
+
+
+def _ranks(places: NDArray[Any], count: IntArray) -> IntArray:
+    """Ranks below `count` that shares in [0, 1), or ranks, stand for. Raises ParameterError."""
+    if places.dtype.kind == "f":
+        if not ((places >= 0) & (places < 1)).all():
+            raise ParameterError("a share of pixels is from 0 to below 1", parameter="u")
+        # The product may be rounded up to `count` itself.
+        return np.minimum((places.astype(np.float64) * count).astype(np.int64), count - 1)
+    if places.dtype.kind not in "iu":
+        raise ParameterError("is a share in [0, 1) or a rank", parameter="u")
+    off = (places < 0) | (places >= count)
+    if off.any():
+        raise ParameterError(
+            f"has the rank {places[off].flat[0]} of {counted(int(count[off].flat[0]), 'pixel')}",
+            parameter="u",
+        )
+    return places.astype(np.int64)
+
+
+def _checked(label: ArrayLike, classes: int) -> IntArray:
+    """Class indices (H, W), -1 for no class. Raises ParameterError."""
+    array = np.asarray(label)
+    if array.ndim != 2 or not array.size or array.dtype.kind not in "iu":
+        raise ParameterError(
+            f"masks are integers (H, W), not {array.dtype} {array.shape}", parameter="labels"
+        )
+    array = np.where(array == DEFAULT_IGNORE, -1, array) if classes <= DEFAULT_IGNORE else array
+    if (array >= classes).any():
+        raise ParameterError(
+            f"the label {int(array.max())} is no class: there are {classes}", parameter="labels"
+        )
+    return np.maximum(array.astype(np.int64, copy=False), -1)
