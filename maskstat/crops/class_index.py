@@ -13,6 +13,7 @@ from maskstat.errors import ParameterError
 from maskstat.naming import counted
 from maskstat.showing import cut, one_line
 from maskstat.values.catalog import DEFAULT_IGNORE, ClassCatalog
+from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import IntArray
 
 
@@ -103,6 +104,21 @@ class ClassIndex:
     def class_pixels(self) -> IntArray:
         """int64[K], pixels of each class in all masks."""
         return np.diff(self._runs.before[self._entries])
+
+    @property
+    def ledger(self) -> MaskLedger:
+        """How many pixels of each class each mask has."""
+        runs = self._runs
+        order = np.lexsort((runs.classes, runs.masks))
+        of_masks = np.bincount(runs.masks, minlength=len(self))
+        return MaskLedger(
+            len(self.catalog),
+            self.names,
+            self.sizes.prod(axis=1),
+            np.concatenate([[0], np.cumsum(of_masks, dtype=np.int64)]),
+            runs.classes[order],
+            np.diff(runs.before)[order],
+        )
 
     def pixels(self, class_index: int, mask: int | None = None) -> int:
         """How many pixels of a class there are, in all masks or in one.
@@ -220,9 +236,11 @@ def _checked(label: ArrayLike, classes: int) -> IntArray:
         raise ParameterError(
             f"masks are integers (H, W), not {array.dtype} {array.shape}", parameter="labels"
         )
-    array = np.where(array == DEFAULT_IGNORE, -1, array) if classes <= DEFAULT_IGNORE else array
-    if (array >= classes).any():
+    ignored = (array == DEFAULT_IGNORE) & (classes <= DEFAULT_IGNORE)
+    off = (array >= classes) & ~ignored
+    if off.any():
         raise ParameterError(
-            f"the label {int(array.max())} is no class: there are {classes}", parameter="labels"
+            f"the label {int(array[off].max())} is no class: there are {classes}",
+            parameter="labels",
         )
-    return np.maximum(array.astype(np.int64, copy=False), -1)
+    return np.where(ignored, -1, np.maximum(array.astype(np.int64), -1))

@@ -26,12 +26,35 @@ Place = TypeVar("Place", int, IntArray)
 
 
 class CropBox(NamedTuple):
-    """A crop of a mask, in pixels of the mask. What lies beyond the mask's edge is padding."""
+    """A crop, in pixels of its mask. What lies below the mask, or right of it, is padding.
+
+    Attributes:
+        top, left: the first row and column.
+        height, width: of the crop, padding included.
+        mask: (height, width) of the mask.
+    """
 
     top: int
     left: int
     height: int
     width: int
+    mask: tuple[int, int]
+
+    @property
+    def rows(self) -> slice:
+        """The rows of the mask that it has."""
+        return slice(self.top, min(self.top + self.height, self.mask[0]))
+
+    @property
+    def columns(self) -> slice:
+        """The columns of the mask that it has."""
+        return slice(self.left, min(self.left + self.width, self.mask[1]))
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether the mask does not fill it."""
+        bottom, right = self.top + self.height, self.left + self.width
+        return bottom > self.mask[0] or right > self.mask[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +67,7 @@ class CropDraws:
     Attributes:
         classes: the law of c. "rare": in proportion to exp((1 - f_c) / temperature), f_c the share
             of the labelled pixels (Hoyer et al. 2022, DAFormer, arXiv 2111.14887). "uniform". Or K
-            numbers, which the chances are in proportion to: weights, say.
+            numbers, which the chances are in proportion to; a WeightTable is such numbers.
         temperature: of "rare". The smaller, the more only the rarest classes are drawn.
         chance: share of the draws that are left to chance: any mask, uniformly, and any crop of it,
             uniformly. The share with a class is 1 - chance: nnU-Net's oversample_foreground_percent
@@ -198,7 +221,9 @@ def crop_start(at: Place, size: Place, side: int, jitter: Place) -> Place:
 
 
 def _numbers(given: object) -> tuple[float, ...]:
-    """Chances in any scale, none negative, some above 0."""
+    """Chances in any scale, none negative, some above 0; a table of weights is an array."""
+    if hasattr(given, "__array__"):
+        given = np.asarray(given).tolist()
     try:
         numbers = tuple(float(one) for one in given)  # type: ignore[attr-defined]
     except (TypeError, ValueError, OverflowError):

@@ -126,3 +126,25 @@ def test_what_can_not_be_drawn(asked: tuple[float, ...], message: str) -> None:
 def test_what_is_no_mask(names: list[str], labels: Masks, message: str) -> None:
     with pytest.raises(ParameterError, match=message):
         ClassIndex.of_labels(names, labels, CLASSES)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "uint64"])
+def test_the_type_of_labels_does_not_matter(dtype: str) -> None:
+    wide = np.array([[0, 1, 1], [2, 0, -1 if dtype.startswith("i") else 0]])
+    if dtype != "int8":
+        wide[0, 0] = 255
+    index = ClassIndex.of_labels(["a"], [wide.astype(dtype)], 3)
+    counts = [int((wide == k).sum()) for k in range(3)]
+    assert index.class_pixels.tolist() == counts
+
+
+@given(label_sets())
+def test_the_ledger_is_a_plain_count(masks: Masks) -> None:
+    index = indexed(masks)
+    ledger = index.ledger
+    expected = [[int((mask == k).sum()) for k in range(CLASSES)] for mask in masks]
+    assert ledger.dense().tolist() == expected
+    assert ledger.names == index.names
+    assert ledger.areas.tolist() == [mask.size for mask in masks]
+    rows = np.repeat(np.arange(len(ledger)), ledger.class_counts)
+    assert (np.diff(rows * CLASSES + ledger.classes) > 0).all()
