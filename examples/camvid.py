@@ -1,7 +1,7 @@
 """Class weights and losses compared on CamVid: a small U-Net, trained many times, one CSV.
 
     python examples/camvid.py ../data/camvid --csv results.csv
-    python examples/camvid.py ../data/camvid --csv results.csv --schemes sqrt enet --losses focal
+    python examples/camvid.py ../data/camvid --csv results.csv --schemes sqrt power:0.75
     python examples/camvid_report.py results.csv --plot results.png
 
 DATA holds `train` and `val`, each with `masks/*.png` (values 0..10, 11 is void) and `images/*.jpg`
@@ -171,8 +171,28 @@ class UNet(nn.Module):
         return self.head(features)
 
 
+def scheme_of(text: str) -> str:
+    """A registered scheme, `power:ALPHA` or the PyTorch form of equal cost.
+
+    Raises:
+        argparse.ArgumentTypeError: another text.
+    """
+    name, colon, alpha = text.partition(":")
+    if text in (*SCHEMES, TORCH_FORM) or (name == "power" and colon and _is_power(alpha)):
+        return text
+    known = ", ".join((*SCHEMES, TORCH_FORM))
+    raise argparse.ArgumentTypeError(f"{text!r} is none of {known}, power:0.75")
+
+
+def _is_power(text: str) -> bool:
+    try:
+        return 0 <= float(text) < float("inf")
+    except ValueError:
+        return False
+
+
 def class_weights(scan: Scan, scheme: str, batch_size: int) -> WeightTable:
-    """Weights of a registered scheme, or of the PyTorch form of equal cost; mean pixel weight 1."""
+    """Weights of what `scheme_of` knows, of a mean pixel weight of 1."""
     if scheme == TORCH_FORM:
         return scan.weights(
             "equal-cost",
@@ -181,7 +201,9 @@ def class_weights(scan: Scan, scheme: str, batch_size: int) -> WeightTable:
             drop_last=True,  # as `batches` does
             normalize="pixel",
         )
-    return scan.weights(scheme, normalize="pixel")
+    name, _, alpha = scheme.partition(":")
+    parameters = {"alpha": float(alpha)} if alpha else {}
+    return scan.weights(name, parameters=parameters, normalize="pixel")
 
 
 def build_loss(name: str, table: WeightTable) -> nn.Module:
@@ -442,7 +464,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("data", type=Path, help="folder with train and val")
     parser.add_argument("--csv", type=Path, required=True, help="results; what it has is skipped")
-    parser.add_argument("--schemes", nargs="+", choices=[*SCHEMES, TORCH_FORM], metavar="SCHEME")
+    parser.add_argument("--schemes", nargs="+", type=scheme_of, metavar="SCHEME")
     parser.add_argument("--losses", nargs="+", choices=LOSSES, metavar="LOSS")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--device", default="cpu", help="cpu or cuda; cpu repeats to the bit")

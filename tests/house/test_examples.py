@@ -145,6 +145,20 @@ def test_reduction_is_the_one_that_the_weights_are_for(data: Path) -> None:
     }
 
 
+def test_power_of_every_alpha(data: Path, tmp_path: Path) -> None:
+    with maskstat.scan(data / "train" / "masks", classes=camvid.CATALOG) as scan:
+        for power, scheme in (
+            ("power:0", "uniform"),
+            ("power:0.5", "sqrt"),
+            ("power:1", "max-count"),
+        ):
+            found = camvid.class_weights(scan, power, 4).weights
+            np.testing.assert_allclose(found, camvid.class_weights(scan, scheme, 4).weights)
+    for wrong in ("power:", "power:-1", "power:x", "power:nan", "sqrt:1", "nothing"):
+        with pytest.raises(SystemExit):
+            run(data, tmp_path / "none.csv", "--schemes", wrong)
+
+
 def test_masks_are_the_centres_of_their_blocks(data: Path) -> None:
     split = camvid.load_split(data / "val", Settings(width=12, height=9))
     with Image.open(data / "val" / "masks" / "m1.png") as mask:
