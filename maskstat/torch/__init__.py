@@ -1,8 +1,10 @@
 """Class weights and losses for PyTorch (`pip install "maskstat[torch]"`).
 
 Losses take raw logits with the class axis at 1, (N, K), (N, K, H, W) or (N, K, D, H, W), and
-integer, one-hot or soft labels. `functional` has them as functions; the classes hold weights as
-registered buffers. Metrics are in `maskstat.torch.metrics`, which loads torchmetrics if installed.
+integer, one-hot or soft labels; the binary ones one logit an element, (N, H, W), or a channel a
+label, (N, L, H, W), and targets of that shape. `functional` has them as functions; the classes hold
+weights as registered buffers. Metrics are in `maskstat.torch.metrics`, which loads torchmetrics if
+installed.
 """
 
 from __future__ import annotations
@@ -18,10 +20,13 @@ if find_spec("torch") is None:
     )
 
 from maskstat.torch import functional
+from maskstat.torch.binary_losses import BinaryCrossEntropy, BinaryFocal
 from maskstat.torch.calibration import UnweightLogits, unweight_logits
 from maskstat.torch.complement_objective import ComplementObjectiveTraining
 from maskstat.torch.data import MaskSampler, sampler
 from maskstat.torch.functional import (
+    binary_cross_entropy,
+    binary_focal,
     complement_cross_entropy,
     complement_entropy,
     cross_entropy,
@@ -30,7 +35,7 @@ from maskstat.torch.functional import (
     ldam,
     logit_adjusted,
 )
-from maskstat.torch.loading import load_counts, load_weights
+from maskstat.torch.loading import load_counts, load_pos_weight, load_weights
 from maskstat.torch.losses import (
     LDAM,
     ComplementCrossEntropy,
@@ -44,6 +49,8 @@ from maskstat.training.keypoint_heatmaps import gaussian_heatmap, mask_distance_
 
 __all__ = [
     "LDAM",
+    "BinaryCrossEntropy",
+    "BinaryFocal",
     "ComplementCrossEntropy",
     "ComplementEntropy",
     "ComplementObjectiveTraining",
@@ -53,6 +60,8 @@ __all__ = [
     "LogitAdjusted",
     "MaskSampler",
     "UnweightLogits",
+    "binary_cross_entropy",
+    "binary_focal",
     "complement_cross_entropy",
     "complement_entropy",
     "cross_entropy",
@@ -62,6 +71,7 @@ __all__ = [
     "gaussian_heatmap",
     "ldam",
     "load_counts",
+    "load_pos_weight",
     "load_weights",
     "logit_adjusted",
     "mask_distance_heatmap",

@@ -10,6 +10,7 @@ from maskstat.errors import WeightError
 from maskstat.naming import printable
 from maskstat.torch.precise_buffers import least_precise
 from maskstat.weights.fit import Reduction, class_counts, fitting_table
+from maskstat.weights.pos_weight import pos_weight_of
 from maskstat.weights.table import WeightTable
 
 
@@ -75,3 +76,26 @@ def load_counts(
     """
     counts = class_counts(source, class_count=class_count)
     return torch.tensor(counts.tolist(), dtype=least_precise(), device=device)
+
+
+def load_pos_weight(
+    source: str | Path | WeightTable, *, device: torch.device | str | None = None
+) -> torch.Tensor:
+    """`pos_weight` of binary losses, w1 / w0 of two classes, as a tensor without axes.
+
+    Class 0 is what is not there, class 1 what is. For `torch.nn.BCEWithLogitsLoss(pos_weight)` and
+    the binary losses of this package, whose mean divides by pixels.
+
+    Args:
+        source: a file that `maskstat weights -o` wrote, of two classes or of the layout
+            "pos-weight", or a table.
+        device: where the tensor is to be.
+
+    Raises:
+        FileFormatError: the file holds no weights.
+        WeightError: other than two classes, or one that never occurs.
+
+    Warns:
+        UserWarning: the weights were made for another average.
+    """
+    return torch.tensor(pos_weight_of(source), dtype=least_precise(), device=device)

@@ -10,10 +10,9 @@ What belongs to classes (weights, priors, counts) is a registered buffer: it mov
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -37,12 +36,13 @@ from maskstat.torch.functional.elements import (
 )
 from maskstat.torch.functional.margins import occurring
 from maskstat.torch.loading import load_weights
-from maskstat.torch.precise_buffers import PreciseBuffers, least_precise, wide
+from maskstat.torch.precise_buffers import least_precise, wide
+from maskstat.torch.saved_statistics import SavedStatistics
 from maskstat.training.loss_arguments import IgnoreIndex, ignored_labels
 from maskstat.weights.table import WeightTable
 
 
-class ClassLoss(PreciseBuffers):
+class ClassLoss(SavedStatistics):
     """What all losses have.
 
     A checkpoint's weights, priors and counts take the place of those given here, with a warning
@@ -64,6 +64,7 @@ class ClassLoss(PreciseBuffers):
     function: ClassVar[Callable[..., Tensor]]
     settings: ClassVar[tuple[str, ...]] = ()
     """Attributes that the function takes besides."""
+    optional = "weight"
     _needs_divisor: ClassVar[bool] = True
     """Whether the mean is 0 where there is nothing to divide by, and not divided by 1."""
 
@@ -157,39 +158,6 @@ class ClassLoss(PreciseBuffers):
     def _check_mean(self, said: str) -> None:
         if "mean" not in self.reduction:
             raise ParameterError(f"{said}, and reduction is {self.reduction!r}")
-
-    def _load_from_state_dict(
-        self, state_dict: Any, prefix: str, local_metadata: Any, strict: bool, *lists: Any
-    ) -> None:
-        given = {name: None if b is None else b.clone() for name, b in self._buffers.items()}
-        saved = state_dict.get(f"{prefix}weight")
-        if saved is not None and self.weight is None:
-            self.weight = wide(torch.zeros_like(saved))
-        super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, *lists)
-        if saved is None and self.weight is not None:
-            missing: list[str] = lists[0]
-            missing[:] = [key for key in missing if key != f"{prefix}weight"]
-        for name, table in self._buffers.items():
-            if table is None or f"{prefix}{name}" not in state_dict:
-                continue
-            self._buffers[name] = wide(table)
-            before = given[name]
-            if before is None:
-                said = "comes from the checkpoint: this loss was made without"
-            elif not table.is_meta and not torch.equal(before.to(table), table):
-                said = "of the checkpoint takes the place of another one"
-            else:
-                continue
-            warnings.warn(f"{prefix}{name} {said}", UserWarning, stacklevel=2)
-
-    def extra_repr(self) -> str:
-        numbers = [
-            f"{name}={value!r}"
-            for name, value in vars(self).items()
-            if not name.startswith("_") and name != "training"
-        ]
-        weighted = [] if self.weight is None else [f"{len(self.weight)} weights"]
-        return ", ".join([*weighted, *numbers])
 
 
 def checked(values: PerClass, name: str, *, some: bool = False) -> Tensor:

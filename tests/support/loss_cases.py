@@ -14,7 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tests.support.loss_oracles import LABEL_LOSSES, Array, Ignored, evaluate
+from tests.support.loss_oracles import (
+    BINARY_LOSSES,
+    LABEL_LOSSES,
+    Array,
+    Ignored,
+    evaluate,
+)
 
 # Options under which every loss is tried; the first ones are the defaults of the adapters.
 OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
@@ -25,6 +31,8 @@ OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
     "logit_adjusted": ({}, {"tau": 0.5}),
     "ldam": ({}, {"max_margin": 0.3, "scale": 1.0}),
     "distance_aware": ({}, {"alpha": 0.0, "beta": 0.0}, {"alpha": 1.5, "beta": 2.5}),
+    "binary_cross_entropy": ({}, {"label_smoothing": 0.1}, {"label_smoothing": 1.0}),
+    "binary_focal": ({}, {"gamma": 0.0}, {"gamma": 0.5, "alpha": 0.25}, {"gamma": 3.7}),
 }
 
 
@@ -36,7 +44,8 @@ class LossCase:
         name: unique; the id of the test.
         loss: the function's name in every framework.
         logits: float64[..., K]; every value fits float16.
-        target: int64[...], or float64[..., K] for one-hot labels, soft labels and heat maps.
+        target: int64[...], or float64[..., K] for one-hot labels, soft labels and heat maps;
+            [..., K] of either type for binary losses.
         weight: float64[K] or None.
         ignore_index: one or several, inside or outside 0..K-1, or None.
         options: what only this loss takes; prior and counts are given as float64[K].
@@ -63,7 +72,9 @@ class LossCase:
     @property
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments besides the reduction; ignore_index is left out where it is None."""
-        given = {"weight": self.weight, **self.options}
+        given = {**self.options}
+        if self.loss not in BINARY_LOSSES:
+            given["weight"] = self.weight
         if self.ignore_index is not None:
             given["ignore_index"] = self.ignore_index
         return given
@@ -233,6 +244,51 @@ def heat_batches() -> Iterator[Batch]:
             yield Batch(f"{name}, ±{size:g}", signs, heat, weight, extreme=True)
 
 
+def binary_batches() -> Iterator[Batch]:
+    """Channels of labels; what would be weights is pos_weight."""
+    for shape, labels in (((7,), 3), ((2, 3, 4), 1), ((2, 3, 4), 3), ((1, 2, 2, 3), 2)):
+        logits, _ = drawn(80 + len(shape) + labels, shape, labels)
+        hard = np.random.default_rng(90 + labels).integers(0, 2, logits.shape)
+        each = np.array([3.5, 0.25, 40.0])[:labels]
+        name = f"binary, {len(shape) - 1}-D, {labels} labels"
+        yield Batch(name, logits, hard)
+        yield Batch(f"{name}, pos_weight", logits, hard, each)
+        yield Batch(f"{name}, a pos_weight of 0", logits, hard, each * 0)
+        soft = np.random.default_rng(91).random(logits.shape).round(2)
+        soft[soft > 0.8] = 1
+        yield Batch(f"{name}, soft", logits, soft, each)
+        void = np.where(soft < 0.3, 255.0, soft)
+        yield Batch(f"{name}, soft, ignores 255", logits, void, each, 255)
+    logits, _ = drawn(95, (2, 3, 4), 3)
+    hard = np.random.default_rng(96).integers(0, 2, logits.shape)
+    each = np.array([0.5, 2.0, 7.0])
+    for index in (255, -1, -100, 0, 1):
+        marked = np.where(np.random.default_rng(97).random(hard.shape) < 0.3, index, hard)
+        yield Batch(f"binary, ignores {index}", logits, marked, each, index)
+    two = hard.copy()
+    two[0, 0], two[1, 1, :, 1] = 255, 7
+    yield Batch("binary, ignores 255 and 7", logits, two, each, [255, 7])
+    yield Batch("binary, all ignored", logits, np.full_like(hard, 255), each, 255)
+    yield Batch("binary, all positive", logits, np.ones_like(hard), each)
+    yield Batch("binary, logits of 0", np.zeros_like(logits), hard, each)
+    for size in (30.0, 1e4, 6e4):
+        signs = np.where(logits > 0, size, -size)
+        yield Batch(f"binary, ±{size:g}", signs, hard, each, extreme=True)
+        yield Batch(f"binary, soft, ±{size:g}", signs, hard * 0.75, each, extreme=True)
+
+
+def _binary_cases() -> Iterator[LossCase]:
+    for loss in BINARY_LOSSES:
+        for options in OPTIONS[loss]:
+            for batch in binary_batches():
+                weighed = batch.weight is not None and "alpha" not in options
+                given = {"pos_weight": batch.weight} if weighed else {}
+                yield replace(
+                    _case(loss, options, replace(batch, weight=None)),
+                    options={**options, **given},
+                )
+
+
 def _cases() -> Iterator[LossCase]:
     batches = [*sparse_batches(), *soft_batches()]
     for loss in LABEL_LOSSES:
@@ -261,4 +317,5 @@ def _case(loss: str, options: dict[str, Any], batch: Batch) -> LossCase:
 
 
 CASES: tuple[LossCase, ...] = tuple(_cases())
+BINARY_CASES: tuple[LossCase, ...] = tuple(_binary_cases())
 SPARSE_CASES: tuple[LossCase, ...] = tuple(case for case in CASES if case.sparse)

@@ -38,6 +38,9 @@ LABEL_LOSSES = (
 )
 LOSSES = (*LABEL_LOSSES, "distance_aware")
 REDUCTIONS = ("none", "sum", "mean", "weighted-mean")
+BINARY_LOSSES = ("binary_cross_entropy", "binary_focal")
+"""With targets of the logits' shape, and `pos_weight` in place of weights."""
+BINARY_REDUCTIONS = ("none", "sum", "mean")
 
 
 def evaluate(
@@ -53,14 +56,17 @@ def evaluate(
     """Value, and the gradient of the sum of its entries with respect to the logits.
 
     Args:
-        loss: one of LOSSES.
+        loss: one of LOSSES or BINARY_LOSSES.
         logits: [..., K].
-        target: integer labels [...], one-hot or soft labels [..., K], or a heat map [..., K].
+        target: integer labels [...], one-hot or soft labels [..., K], or a heat map [..., K];
+            [..., K] in 0..1 of binary losses.
         weight: [K].
-        options: label_smoothing, gamma, prior, tau, counts, max_margin, scale, alpha, beta, as the
-            loss takes them.
+        options: label_smoothing, gamma, prior, tau, counts, max_margin, scale, alpha, beta,
+            pos_weight, as the loss takes them.
     """
     z = np.asarray(logits, np.float64)
+    if loss in BINARY_LOSSES:
+        return _binary(loss, z, np.asarray(target), ignore_index, reduction, **options)
     classes = z.shape[-1]
     w = np.ones(classes) if weight is None else np.asarray(weight, np.float64)
     if loss == "distance_aware":
@@ -225,6 +231,43 @@ def _distance_aware(
     }[reduction]
     divisor = divisor or 1.0
     return np.asarray(values.sum() / divisor), gradient / divisor
+
+
+# --- sigmoids -----------------------------------------------------------------------------------
+
+
+def _binary(
+    loss: str,
+    z: Array,
+    target: npt.NDArray[Any],
+    ignore_index: Ignored,
+    reduction: str,
+    gamma: float = 2.0,
+    alpha: float | None = None,
+    pos_weight: npt.ArrayLike = 1.0,
+    label_smoothing: float = 0.0,
+) -> tuple[Array, Array]:
+    """torchvision's sigmoid focal loss, with cross entropy as gamma = 0; pos_weight is [K] or 1.
+
+    With ce = -ln p_t, p_t what sigmoids give the outcome: alpha_t (1 - p_t)^gamma ce, for both
+    outcomes of every element, which y and 1 - y share.
+    """
+    if loss == "binary_cross_entropy":
+        gamma = 0.0
+    counted = ~np.isin(target, several(ignore_index))
+    y = np.where(counted, target, 0).astype(np.float64)
+    y = y + label_smoothing * (0.5 - y)
+    values, gradient = np.zeros_like(z), np.zeros_like(z)
+    of_positives, of_negatives = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
+    for sign, mass in ((1, y * of_positives * pos_weight), (-1, (1 - y) * of_negatives)):
+        right = sign * z
+        cross_entropy, left = softplus(-right), np.exp(-gamma * softplus(right))
+        values += mass * left * cross_entropy
+        slope = -left * (sigmoid(-right) + gamma * sigmoid(right) * cross_entropy)
+        gradient += mass * sign * slope
+    return _reduce(
+        np.where(counted, values, 0.0), np.where(counted, gradient, 0.0), counted, y, reduction
+    )
 
 
 # --- a second route to gradients ----------------------------------------------------------------

@@ -24,7 +24,8 @@ def tensors(
     case: LossCase, dtype: torch.dtype = torch.float64
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits that want a gradient, and the target."""
-    target = torch.from_numpy(case.target) if case.sparse else class_first(case.target)
+    whole = case.target.ndim == case.logits.ndim
+    target = class_first(case.target) if whole else torch.from_numpy(case.target)
     return class_first(case.logits).to(dtype).requires_grad_(), target
 
 
@@ -43,7 +44,7 @@ def value_and_gradient(
     assert logits.grad.dtype == dtype
     assert value.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
     numbers = value.detach().double().numpy()
-    if case.loss == "distance_aware" and reduction == "none":
+    if numbers.ndim == logits.ndim:
         numbers = np.moveaxis(numbers, 1, -1)
     return numbers, np.moveaxis(logits.grad.double().numpy(), 1, -1)
 

@@ -24,7 +24,7 @@ REFUSED: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
     "255 as uint8": (logits34, (labels4 + 255).byte(), {}, "label 255"),
     "floating labels": (logits34, labels4.float(), {}, "not integers"),
     "a channel axis of several": (logits34, labels4[:, None].expand(2, 2, 4), {}, "do not fit"),
-    "several classes at once": (logits34, logits34 + 1, {}, "sum to 3.*BCEWithLogitsLoss"),
+    "several classes at once": (logits34, logits34 + 1, {}, "sum to 3.*BinaryCrossEntropy"),
     "several classes, integers": (logits34, logits34.long() + 1, {}, "sum to 3"),
     "labels of larger images": (
         torch.zeros(2, 3, 4, 5),

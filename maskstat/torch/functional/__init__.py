@@ -16,10 +16,18 @@ means are 0, with zero gradient, where nothing is left. Labels that are neither 
 `ignore_index` raise `ParameterError` on the CPU; on accelerators, in compiled graphs and under
 `torch.func`, where looking would cost a wait or can't be done, torch's own index checks stop the
 program. Weights are taken to the logits' device and type.
+
+`binary_cross_entropy` and `binary_focal` have targets of the logits' shape and `pos_weight`; what
+differs is said there.
 """
 
 from __future__ import annotations
 
+from maskstat.torch.functional.binary import (
+    BinaryReduction,
+    binary_cross_entropy,
+    binary_focal,
+)
 from maskstat.torch.functional.complement import complement_cross_entropy, complement_entropy
 from maskstat.torch.functional.cross_entropy import cross_entropy, focal
 from maskstat.torch.functional.distance_aware import distance_aware
@@ -28,7 +36,10 @@ from maskstat.torch.functional.margins import ldam, logit_adjusted
 
 __all__ = [
     "IGNORE_INDEX",
+    "BinaryReduction",
     "Reduction",
+    "binary_cross_entropy",
+    "binary_focal",
     "complement_cross_entropy",
     "complement_entropy",
     "cross_entropy",

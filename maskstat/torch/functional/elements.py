@@ -161,7 +161,8 @@ def soft_mass(
         raise ParameterError(
             f"the labels of an element sum to {float(total.amax()):g}: it is of several classes, "
             "but losses over a softmax know one",
-            remedy="multi-hot labels go with torch.nn.BCEWithLogitsLoss; of soft ones take shares",
+            remedy="multi-hot labels go with BinaryCrossEntropy or BinaryFocal; of soft ones take"
+            " shares",
         )
     return mass, total
 
@@ -201,7 +202,7 @@ def check_logits(logits: Tensor) -> int:
     if logits.shape[1] < 2:
         raise ParameterError(
             "a softmax over 1 class is always 1",
-            remedy="use two logits, or torch.nn.functional.binary_cross_entropy_with_logits",
+            remedy="use BinaryCrossEntropy or BinaryFocal, or two logits",
         )
     return int(logits.shape[1])
 
@@ -223,7 +224,7 @@ def checked_target(logits: Tensor, target: Tensor) -> Tensor:
     if labels != wanted:
         raise ParameterError(
             f"labels of shape {labels} do not fit logits of shape {shape}",
-            remedy=_enlarged(shape, labels)
+            remedy=enlarged(shape, labels)
             or f"integer labels are {wanted}, soft ones {shape}: the class axis is 1",
         )
     if target.is_floating_point() or target.is_complex():
@@ -234,7 +235,7 @@ def checked_target(logits: Tensor, target: Tensor) -> Tensor:
     return target
 
 
-def _enlarged(logits: tuple[int, ...], labels: tuple[int, ...]) -> str | None:
+def enlarged(logits: tuple[int, ...], labels: tuple[int, ...]) -> str | None:
     """What to do where the model's output is smaller than the labels; None where it is not."""
     mode = {4: "bilinear", 5: "trilinear"}.get(len(logits))
     if len(labels) > len(logits) - 1 and labels[1] == 1:

@@ -1,0 +1,107 @@
+"""pos_weight of binary losses: what a positive pixel weighs, where a negative one weighs 1.
+
+Binary cross entropy with pos_weight p is cross entropy on the logits (0, z) with weights (1, p), so
+two weights become p = w1 / w0. It holds under the plain mean, which divides by pixels: that of
+BCEWithLogitsLoss and of Keras' BinaryCrossentropy.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maskstat.errors import FileFormatError, WeightError, call, spelled
+from maskstat.files.documents.numbers import read_number
+from maskstat.naming import printable
+
+if TYPE_CHECKING:
+    from maskstat.weights.table import WeightTable
+
+LINEAR = "linear"
+
+
+def ratio(table: WeightTable) -> float:
+    """w1 / w0, finite and above 0, whatever average the weights are for.
+
+    Raises:
+        WeightError: other than two classes, one that never occurs, or one that weighs 0.
+    """
+    if len(table) != 2:
+        raise WeightError(
+            f"pos_weight is w1 / w0 of two classes, and these are {len(table)}",
+            remedy="for a channel a label give pos_weight one number a label, negatives over"
+            " positives: with n = load_counts(...) it is (n.sum() - n) / n where every pixel has"
+            " one label",
+        )
+    known = bool(table.pixels.any())
+    for name, pixels, weight in zip(table.names, table.pixels, table.weights, strict=True):
+        if weight == 0 or (known and pixels == 0):
+            raise WeightError(
+                f"{printable(name)} {'never occurs' if known and pixels == 0 else 'weighs 0'}, and"
+                " pos_weight is w1 / w0 of two classes that both count",
+                remedy="count masks in which both occur",
+            )
+    found = float(table.weights[1]) / float(table.weights[0])
+    if not 0 < found < math.inf:
+        raise WeightError("w1 / w0 is beyond what numbers hold")
+    return found
+
+
+def plain_ratio(table: WeightTable) -> float:
+    """w1 / w0 of weights for a plain mean.
+
+    Raises:
+        WeightError: as `ratio`, or weights for a mean that divides every batch by its own weights.
+    """
+    if table.reduction not in (None, LINEAR):
+        raise WeightError(
+            "pos_weight is for a plain mean, and these weights are for one that divides every batch"
+            " by its own sum of weights",
+            remedy=f"take weights from '{call('Scan.weights', average='pixel')}'",
+        )
+    return ratio(table)
+
+
+def pos_weight_of(source: str | Path | WeightTable, *, stacklevel: int = 3) -> float:
+    """pos_weight from a table, a file of two weights, or a file of the layout "pos-weight".
+
+    Args:
+        source: where from.
+        stacklevel: whose line a warning names; 3 is the caller's caller.
+
+    Raises:
+        FileFormatError: the file holds none of these.
+        WeightError: as `ratio`.
+
+    Warns:
+        UserWarning: the weights were made for another average.
+    """
+    from maskstat.weights.table import WeightTable, load_weights
+
+    if isinstance(source, WeightTable):
+        table, where = source, None
+    else:
+        where = printable(str(source))
+        number = read_number(Path(source))
+        if number is not None:
+            if not 0 <= number < math.inf:
+                raise FileFormatError("holds no finite number of at least 0", where=where)
+            return number
+        table = load_weights(source)
+    try:
+        found = ratio(table)
+    except WeightError as error:
+        raise WeightError(error.problem, where=where, remedy=error.remedy) from error
+    if table.reduction not in (None, LINEAR):
+        warnings.warn(
+            spelled(
+                f"{where or 'weights'}: made for a mean that divides every batch by its own sum of"
+                " weights, but pos_weight is for a plain mean; take weights from"
+                f" '{call('Scan.weights', average='pixel')}'"
+            ),
+            UserWarning,
+            stacklevel=stacklevel,
+        )
+    return found
