@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from maskstat.crops.class_runs import ClassRuns
-from maskstat.errors import ParameterError
+from maskstat.crops.class_runs import ClassRuns, MaskTables
+from maskstat.errors import FileFormatError, ParameterError
 from maskstat.naming import counted
 from maskstat.showing import cut, one_line
 from maskstat.values.catalog import DEFAULT_IGNORE, ClassCatalog
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import IntArray
+
+if TYPE_CHECKING:
+    from maskstat.kernels.coded_runs import CodedRuns
 
 
 class Pixels(NamedTuple):
@@ -46,12 +51,12 @@ class ClassIndex:
     def __init__(
         self,
         names: Sequence[str],
-        sizes: IntArray,
         catalog: ClassCatalog,
         runs: ClassRuns,
     ):
-        self.names, self.sizes, self.catalog = tuple(names), sizes, catalog
-        self._runs = runs
+        self.names, self.catalog, self._runs = tuple(names), catalog, runs
+        self.sizes = runs.tables.sizes
+        self._path: Path | None = None
         entries = np.searchsorted(runs.classes, np.arange(len(catalog) + 1))
         self._entries = entries.astype(np.int64)
         keys = runs.classes * len(names) + runs.masks
@@ -80,14 +85,55 @@ class ClassIndex:
         kept = tuple(names)
         if len(set(kept)) < len(kept):
             raise ParameterError("has a name twice", parameter="names")
-        arrays = [_checked(label, len(catalog)) for label in labels]
-        if len(arrays) != len(kept):
+        data = io.BytesIO()
+        tables = MaskTables.of((_coded(label, len(catalog)) for label in labels), data)
+        if len(tables.sizes) != len(kept):
             raise ParameterError(
-                f"{counted(len(arrays), 'mask')}, and {counted(len(kept), 'name')}",
+                f"{counted(len(tables.sizes), 'mask')}, and {counted(len(kept), 'name')}",
                 parameter="labels",
             )
-        sizes = np.array([array.shape for array in arrays], np.int64).reshape(-1, 2)
-        return cls(kept, sizes, catalog, ClassRuns.of(arrays))
+        return cls(kept, catalog, ClassRuns.of(tables, np.frombuffer(data.getvalue(), np.uint8)))
+
+    @classmethod
+    def load(cls, path: str | Path) -> ClassIndex:
+        """The index that a file holds. Its runs stay on the disk, and are read where they are.
+
+        Raises:
+            FileFormatError: it can't be read, is no class index, of a version to come, or damaged.
+        """
+        from maskstat.crops.index_files import load_index
+
+        names, catalog, runs = load_index(Path(path))
+        index = cls(names, catalog, runs)
+        index._path = Path(path)
+        return index
+
+    def save(self, path: str | Path) -> Path:
+        """Write the index as a .npz that `load` reads, and NumPy too; returns the path.
+
+        Raises:
+            FileFormatError: it can't be written, or is to be called otherwise.
+        """
+        from maskstat.crops.index_files import save_index
+
+        save_index(Path(path), self.names, self.catalog, self._runs)
+        return Path(path)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """One that was loaded is loaded again where it comes to: its bytes stay where they are."""
+        if self._path is not None:
+            return type(self).load, (self._path.absolute(),)
+        return type(self)._of, (self.names, self.catalog, self._runs.tables, self._runs.data)
+
+    @classmethod
+    def _of(
+        cls,
+        names: tuple[str, ...],
+        catalog: ClassCatalog,
+        tables: MaskTables,
+        data: NDArray[np.uint8],
+    ) -> ClassIndex:
+        return cls(names, catalog, ClassRuns.of(tables, data))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -97,7 +143,7 @@ class ClassIndex:
             self,
             counted(len(self), "mask"),
             counted(len(self.catalog), "class"),
-            counted(self._runs.count, "run"),
+            counted(int(self._runs.before[-1]), "pixel"),
         )
 
     @property
@@ -159,6 +205,10 @@ class ClassIndex:
             ParameterError: there is no such class or mask, the class has no pixel there, or `u` is
                 out of range.
         """
+        if _is_number(class_index) and _is_number(u) and (mask is None or _is_number(mask)):
+            one = self._one(class_index, u, mask)
+            if one is not None:
+                return one
         classes, places = np.asarray(class_index), np.asarray(u)
         self._check_class(classes)
         before = self._runs.before
@@ -176,12 +226,45 @@ class ClassIndex:
             where = "in any mask" if mask is None else "in the mask"
             raise ParameterError(f"class {cut(name)} has no pixel {where}", parameter="class_index")
         place = first + _ranks(places, count)
-        entry = np.searchsorted(before, place, side="right") - 1
+        entry = np.asarray(np.searchsorted(before, place, side="right") - 1)
+        rank = np.asarray(place - before[entry])
         found = self._runs.masks[entry]
-        row, column = np.divmod(self._runs.find(entry, place - before[entry]), self.sizes[found, 1])
+        at = self._runs.coded.find(*(np.ascontiguousarray(one.ravel()) for one in (entry, rank)))
+        if (at < 0).any():
+            raise _damaged(self.names[int(found.ravel()[at < 0][0])])
+        row, column = np.divmod(at.reshape(place.shape), self.sizes[found, 1])
         if not place.ndim:
             return Pixels(int(found), int(row), int(column))
         return Pixels(found, row, column)
+
+    def _one(self, class_index: Any, u: Any, mask: Any) -> Pixels | None:
+        """What `pixel` gives for numbers, sooner; None where it has something to say about them."""
+        runs = self._runs
+        if isinstance(class_index, float) or not 0 <= class_index < len(self.catalog):
+            return None
+        if mask is None:
+            entry, behind = int(self._entries[class_index]), int(self._entries[class_index + 1])
+        elif isinstance(mask, int) and 0 <= mask < len(self):
+            key = class_index * len(self) + mask
+            entry = int(self._keys.searchsorted(key))
+            behind = entry + int(self._keys[entry] == key)
+        else:
+            return None
+        first = int(runs.before[entry])
+        count = int(runs.before[behind]) - first
+        share = isinstance(u, float)
+        if not 0 <= u < (1 if share else count) or not count:
+            return None
+        rank = min(int(u * count), count - 1) if share else u
+        if mask is None:
+            place = first + rank
+            entry = int(runs.before.searchsorted(place, side="right")) - 1
+            rank = place - int(runs.before[entry])
+            mask = int(runs.masks[entry])
+        at = int(runs.coded.find(np.array([entry]), np.array([rank]))[0])
+        if at < 0:
+            raise _damaged(self.names[mask])
+        return Pixels(mask, *divmod(at, int(self.sizes[mask, 1])))
 
     def _entry(
         self, classes: NDArray[np.integer], masks: NDArray[np.integer]
@@ -196,6 +279,18 @@ class ClassIndex:
 
     def _check_mask(self, mask: ArrayLike) -> None:
         _check_positions(mask, len(self), "mask", "mask")
+
+
+def _damaged(name: str) -> FileFormatError:
+    return FileFormatError(
+        f"damaged: its bytes of the mask {cut(name)} are no runs",
+        where="class index",
+        remedy="make it anew",
+    )
+
+
+def _is_number(given: object) -> bool:
+    return isinstance(given, (int, float))
 
 
 def _check_positions(given: ArrayLike, count: int, noun: str, parameter: str) -> None:
@@ -229,18 +324,22 @@ def _ranks(places: NDArray[Any], count: IntArray) -> IntArray:
     return places.astype(np.int64)
 
 
-def _checked(label: ArrayLike, classes: int) -> IntArray:
-    """Class indices (H, W), -1 for no class. Raises ParameterError."""
+def _coded(label: ArrayLike, classes: int) -> CodedRuns:
+    """The runs of a mask of class indices. Raises ParameterError."""
+    from maskstat.kernels.coded_runs import CodedRuns
+    from maskstat.kernels.crops import runs_of
+
     array = np.asarray(label)
     if array.ndim != 2 or not array.size or array.dtype.kind not in "iu":
         raise ParameterError(
             f"masks are integers (H, W), not {array.dtype} {array.shape}", parameter="labels"
         )
-    ignored = (array == DEFAULT_IGNORE) & (classes <= DEFAULT_IGNORE)
-    off = (array >= classes) & ~ignored
+    values = np.unique(array)
+    ignored = (values == DEFAULT_IGNORE) & (classes <= DEFAULT_IGNORE)
+    off = (values >= classes) & ~ignored
     if off.any():
         raise ParameterError(
-            f"the label {int(array[off].max())} is no class: there are {classes}",
-            parameter="labels",
+            f"the label {values[off].max()} is no class: there are {classes}", parameter="labels"
         )
-    return np.where(ignored, -1, np.maximum(array.astype(np.int64), -1))
+    some = values[(values >= 0) & ~ignored].astype(np.int64)
+    return CodedRuns.of(*runs_of(array, some, some))

@@ -26,6 +26,8 @@ def label_sets(draw: st.DrawFn) -> Masks:
         pixels = rng.choice(pool, shape)
         if draw(st.booleans()):  # long runs
             pixels = np.repeat(np.repeat(pixels, 4, axis=1), 2, axis=0)
+        if draw(st.integers(0, 9)) == 0:  # more runs than a block has
+            pixels = rng.choice(pool, (draw(st.integers(20, 40)), draw(st.integers(20, 200))))
         masks.append(pixels.astype(np.int64))
     return masks
 
