@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -14,6 +15,9 @@ from keras import ops
 
 from maskstat.errors import ParameterError
 from maskstat.training.calibration import logit_shift
+from maskstat.weights.table import WeightTable, load_weights
+
+Weights: TypeAlias = npt.ArrayLike | str | Path | WeightTable
 
 
 @keras.saving.register_keras_serializable(package="maskstat")
@@ -24,16 +28,17 @@ class UnweightLogits(keras.layers.Layer):  # type: ignore[misc, unused-ignore]
     unless told otherwise, also under mixed precision.
 
     Args:
-        weight: [K], the class weights of training; any scale.
+        weight: [K], the class weights of training; any scale; a table or a file of weights.
         axis: the class axis.
 
     Raises:
+        FileFormatError: the file holds no weights.
         ParameterError: weights that are negative, not finite or all 0.
     """
 
-    def __init__(self, weight: npt.ArrayLike, axis: int = -1, **kwargs: Any):
+    def __init__(self, weight: Weights, axis: int = -1, **kwargs: Any):
         super().__init__(**{"dtype": "float32", **kwargs})
-        self.weight = np.asarray(weight, np.float64).tolist()
+        self.weight = _numbers(weight).tolist()
         self.axis = axis
         self._shift = logit_shift(self.weight)
 
@@ -55,14 +60,19 @@ class UnweightLogits(keras.layers.Layer):  # type: ignore[misc, unused-ignore]
         return {**super().get_config(), "weight": self.weight, "axis": self.axis}
 
 
-def unweight_logits(logits: Any, weight: npt.ArrayLike, *, axis: int = -1) -> Any:
+def unweight_logits(logits: Any, weight: Weights, *, axis: int = -1) -> Any:
     """Logits z - ln w along `axis`, in float32 at least; errors as `UnweightLogits`."""
-    shift = logit_shift(weight)
+    shift = logit_shift(_numbers(weight))
     logits = ops.convert_to_tensor(logits)
     if keras.backend.standardize_dtype(logits.dtype) not in {"float32", "float64"}:
         logits = ops.cast(logits, "float32")
     _check_axis(logits.shape, axis, shift.size)
     return _shifted(logits, shift, axis)
+
+
+def _numbers(weight: Weights) -> npt.NDArray[np.float64]:
+    given = load_weights(weight) if isinstance(weight, (str, Path)) else weight
+    return np.asarray(given, np.float64)
 
 
 def _check_axis(shape: Any, axis: int, class_count: int) -> None:

@@ -5,12 +5,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TypeAlias
+
 import numpy.typing as npt
 import torch
 
 from maskstat.errors import ParameterError
 from maskstat.torch.precise_buffers import PreciseBuffers
 from maskstat.training.calibration import logit_shift
+from maskstat.weights.table import WeightTable, load_weights
+
+Weights: TypeAlias = torch.Tensor | npt.ArrayLike | str | Path | WeightTable
 
 
 class UnweightLogits(PreciseBuffers):
@@ -24,16 +30,17 @@ class UnweightLogits(PreciseBuffers):
     give float32, as the losses do.
 
     Args:
-        weight: [K], the class weights of training; any scale.
+        weight: [K], the class weights of training; any scale; a table or a file of weights.
         dim: the class axis.
 
     Raises:
+        FileFormatError: the file holds no weights.
         ParameterError: weights that are negative, not finite or all 0.
     """
 
     shift: torch.Tensor
 
-    def __init__(self, weight: torch.Tensor | npt.ArrayLike, dim: int = 1):
+    def __init__(self, weight: Weights, dim: int = 1):
         super().__init__()
         self.dim = dim
         self.register_buffer("shift", _shift(weight).float())
@@ -47,14 +54,14 @@ class UnweightLogits(PreciseBuffers):
         return f"{len(self.shift)} classes, dim={self.dim}"
 
 
-def unweight_logits(
-    logits: torch.Tensor, weight: torch.Tensor | npt.ArrayLike, *, dim: int = 1
-) -> torch.Tensor:
+def unweight_logits(logits: torch.Tensor, weight: Weights, *, dim: int = 1) -> torch.Tensor:
     """Logits z - ln w along `dim`, differentiable; arguments and errors as `UnweightLogits`."""
     return _shifted(logits, _shift(weight), dim)
 
 
-def _shift(weight: torch.Tensor | npt.ArrayLike) -> torch.Tensor:
+def _shift(weight: Weights) -> torch.Tensor:
+    if isinstance(weight, (str, Path)):
+        weight = load_weights(weight)
     if isinstance(weight, torch.Tensor):
         weight = weight.detach().double().cpu().numpy()
     return torch.from_numpy(logit_shift(weight))

@@ -18,12 +18,15 @@ A class of weight 0 was never trained, and nothing about it can be recovered: it
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from maskstat.errors import ParameterError
+from maskstat.naming import printable
+from maskstat.showing import cut
 
 FloatingArray = npt.NDArray[np.floating[Any]]
 
@@ -99,6 +102,7 @@ def logit_shift(weights: npt.ArrayLike) -> npt.NDArray[np.float64]:
     Raises:
         ParameterError: weights that are not one number a class, negative, not finite or all 0.
     """
+    _check_numbers(weights)
     table = np.asarray(weights, np.float64)
     if table.ndim != 1:
         raise ParameterError(f"weights are one number a class, not of shape {table.shape}")
@@ -107,6 +111,15 @@ def logit_shift(weights: npt.ArrayLike) -> npt.NDArray[np.float64]:
     with np.errstate(divide="ignore"):
         logs = np.log(table) - np.log(table.max())
     return np.asarray(np.where(table > 0, -logs, -np.inf))
+
+
+def _check_numbers(weights: npt.ArrayLike) -> None:
+    if isinstance(weights, (str, os.PathLike)):
+        name = cut(printable(repr(os.fspath(weights))), 60)
+        raise ParameterError(
+            "weights are one number a class, not the name of a file",
+            remedy=f"maskstat.load_weights({name}) reads it",
+        )
 
 
 def _floating(values: npt.ArrayLike) -> FloatingArray:
@@ -122,6 +135,7 @@ def _shift_along(
     """`logit_shift`, shaped to broadcast along the class axis."""
     if not -given.ndim <= axis < given.ndim:
         raise ParameterError(f"there is no axis {axis} in an array of shape {given.shape}")
+    _check_numbers(weights)
     if (found := np.shape(weights)) != (given.shape[axis],):
         raise ParameterError(
             f"weights of shape {found} do not fit {given.shape[axis]} classes on axis {axis}"

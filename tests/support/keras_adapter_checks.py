@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -192,6 +194,44 @@ def sample_weights_are_those_of_the_labels() -> None:
     assert refuses(lambda: add_sample_weights([1.0, -1.0]))
 
 
+@check()
+def sample_weights_of_one_hot_labels_and_of_whole_floats_are_those_of_classes() -> None:
+    labels, scores = batch(7, (3, 5, 6))
+    weigh = add_sample_weights([0.5, 1.0, 2.0, 4.0])
+    _, changed, expected = weigh(scores, labels)
+    for kind in ("uint8", "bool", "float32"):
+        one_hot = (labels[..., None] == np.arange(K)).astype(kind)  # zeros where ignored
+        _, label, weight = weigh(scores, one_hot)
+        np.testing.assert_array_equal(weight, expected)
+        np.testing.assert_array_equal(label, one_hot)
+        assert label.dtype == kind and weight.dtype == np.float32
+        without = add_sample_weights([0.5, 1.0, 2.0, 4.0], [1, IGNORE])(scores, one_hot)[2]
+        np.testing.assert_array_equal(without, np.where(labels == 1, 0, expected))
+    _, label, weight = weigh(scores, labels.astype(np.float32))
+    np.testing.assert_array_equal(weight, expected)
+    np.testing.assert_array_equal(label, changed)
+    assert label.dtype == np.float32
+    for wrong in (0.5, np.nan, np.inf):
+        assert refuses(lambda wrong=wrong: weigh(scores, labels + np.float32(wrong)))
+
+
+@check()
+def labels_of_two_readings_are_refused() -> None:
+    _, scores = batch(7, (3, 5, 6))
+    weigh = add_sample_weights([0.5, 1.0, 2.0, 4.0])
+    soft = np.full(scores.shape, 1 / K)
+    for wrong in (soft, scores > -9, np.full(scores.shape, 3)):
+        with pytest.raises(ParameterError, match=r"CrossEntropy\(weights\)"):
+            weigh(scores, wrong)
+    wide = np.ones((3, 5, K), int)
+    np.testing.assert_array_equal(weigh(wide[..., None], wide)[2], np.ones((3, 5, K)))
+    with pytest.raises(ParameterError, match="may be one-hot or not"):
+        weigh({"an": "image"}, wide)
+    with pytest.raises(ParameterError, match="are not one-hot"):
+        weigh(wide, wide * 3)
+    np.testing.assert_array_equal(weigh(wide, wide[..., None])[2], np.ones((3, 5, K, 1)))
+
+
 @check("tensorflow")
 def sample_weights_within_a_pipeline() -> None:
     import tensorflow as tf
@@ -202,9 +242,32 @@ def sample_weights_within_a_pipeline() -> None:
     (found,) = pipeline.as_numpy_iterator()
     for one, expected in zip(found, weigh(scores, labels), strict=True):
         np.testing.assert_array_equal(one, expected)
-    wrong = tf.data.Dataset.from_tensor_slices((scores, labels * 0 + 9)).map(weigh)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="neither a class"):
-        list(wrong)
+    one_hot = labels[..., None] == np.arange(K)
+    for given in (labels.astype(np.float32), one_hot.astype(np.uint8), one_hot):
+        pipeline = tf.data.Dataset.from_tensor_slices((scores, given)).map(weigh).batch(3)
+        (found,) = pipeline.as_numpy_iterator()
+        for one, expected in zip(found, weigh(scores, given), strict=True):
+            np.testing.assert_array_equal(one, expected)
+            assert one.dtype == expected.dtype
+    for given, said in (
+        (labels * 0 + 9, "neither a class"),
+        (labels + np.float32(0.5), "not whole"),
+        (labels + np.float32(np.nan), "not whole"),
+        (labels + np.float32(np.inf), "not whole"),
+        (one_hot * 1.0 / 2, "not one-hot"),
+        (one_hot * 0 + 1, "not one-hot"),
+    ):
+        wrong = tf.data.Dataset.from_tensor_slices((scores, given)).map(weigh)
+        with pytest.raises(tf.errors.InvalidArgumentError, match=said):
+            list(wrong)
+
+    def pipeline_without_a_shape(given):
+        data = tf.data.Dataset.from_tensor_slices((scores, given))
+        return data.map(lambda x, y: weigh(x, tf.py_function(lambda a: a, [y], tf.int32)))
+
+    # TensorFlow makes an error of its own of it.
+    with pytest.raises(Exception, match="set_shape"):
+        pipeline_without_a_shape(labels)
 
 
 @check()
@@ -223,6 +286,14 @@ def undoing_weights_is_what_numpy_does() -> None:
         ops.convert_to_numpy(again(given)), ops.convert_to_numpy(layer(given))
     )
     assert refuses(lambda: unweight_logits(given, [1.0, 2.0]))
+    table = WeightTable(tuple("abcd"), np.array(weights), np.ones(K, int), "equal-cost")
+    with tempfile.TemporaryDirectory() as folder:
+        path = table.save(Path(folder) / "weights.json")
+        for source in (table, path, str(path)):
+            np.testing.assert_allclose(
+                ops.convert_to_numpy(unweight_logits(given, source)), expected, rtol=1e-6
+            )
+            assert UnweightLogits(source).weight == layer.weight
 
 
 @check()

@@ -80,6 +80,15 @@ def test_undoing_weights_is_what_numpy_does(shape: tuple[int, ...]) -> None:
     assert module(logits.half()).dtype == torch.float32
 
 
+def test_weights_to_undo_may_be_a_table_or_its_file(tmp_path: Path) -> None:
+    logits = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
+    expected = unweight_logits(logits, WEIGHTS)
+    path = table().save(tmp_path / "weights.json")
+    for source in (table(), path, str(path)):
+        assert torch.equal(unweight_logits(logits, source), expected)
+        assert torch.equal(UnweightLogits(source)(logits), UnweightLogits(WEIGHTS)(logits))
+
+
 @pytest.mark.parametrize(("batch_size", "said"), [(1, 0.8), (6, 0.613)])
 def test_what_undoing_gives_of_the_optimum_of_the_real_loss(batch_size: int, said: float) -> None:
     """The example of docs/equal-cost.md, trained: what looks the same has the same logits."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,6 +116,13 @@ def test_floating_types_are_kept_and_inputs_untouched(kind):
 def test_weights_that_do_not_fit_are_refused(function, weights):
     with pytest.raises(ParameterError, match="weights"):
         function([[0.5, 0.5]], weights)
+
+
+@pytest.mark.parametrize("function", [unweight_probabilities, unweight_logits])
+@pytest.mark.parametrize("name", ["weights.json", Path("weights.json")])
+def test_a_file_is_no_weights_and_the_message_says_how_to_read_it(function, name):
+    with pytest.raises(ParameterError, match=r"maskstat\.load_weights\('weights\.json'\) reads"):
+        function([[0.5, 0.5]], name)
 
 
 @pytest.mark.parametrize("function", [unweight_probabilities, unweight_logits])
