@@ -35,7 +35,12 @@ from maskstat.keras.functional.elements import (
     standard_reduction,
 )
 from maskstat.keras.loading import load_weights
-from maskstat.training.loss_arguments import IgnoreIndex, ignored_labels, one_or_several
+from maskstat.training.loss_arguments import (
+    IgnoreIndex,
+    check_mining,
+    ignored_labels,
+    one_or_several,
+)
 from maskstat.weights.table import WeightTable
 
 KERAS_REDUCTIONS = {
@@ -138,7 +143,10 @@ class WeightedLoss(keras.losses.Loss):  # type: ignore[misc]
 class CrossEntropy(WeightedLoss):
     """Cross entropy of logits and sparse, one-hot or soft labels; `functional.cross_entropy`.
 
-    label_smoothing: from 0 to 1.
+    Args:
+        label_smoothing: from 0 to 1.
+        top_k: above 0, at most 1: the share of labelled elements that count, the hardest.
+        threshold: above 0, at most 1: elements whose true class is less likely count.
     """
 
     function = staticmethod(functional.cross_entropy)
@@ -148,11 +156,18 @@ class CrossEntropy(WeightedLoss):
         weight: PerClass | str | Path | WeightTable | None = None,
         *,
         label_smoothing: float = 0.0,
+        top_k: float | None = None,
+        threshold: float | None = None,
         name: str = "cross_entropy",
         **common: Any,
     ):
         super().__init__(weight, name=name, **common)
-        self._options = {"label_smoothing": share(label_smoothing, "label_smoothing")}
+        check_mining(top_k, threshold)
+        self._options = {
+            "label_smoothing": share(label_smoothing, "label_smoothing"),
+            "top_k": top_k,
+            "threshold": threshold,
+        }
 
 
 @keras.saving.register_keras_serializable(package="maskstat")

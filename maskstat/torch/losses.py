@@ -38,7 +38,7 @@ from maskstat.torch.functional.margins import occurring
 from maskstat.torch.loading import load_weights
 from maskstat.torch.precise_buffers import least_precise, wide
 from maskstat.torch.saved_statistics import SavedStatistics
-from maskstat.training.loss_arguments import IgnoreIndex, ignored_labels
+from maskstat.training.loss_arguments import IgnoreIndex, check_mining, ignored_labels
 from maskstat.weights.table import WeightTable
 
 
@@ -158,6 +158,11 @@ class ClassLoss(SavedStatistics):
     def _check_mean(self, said: str) -> None:
         if "mean" not in self.reduction:
             raise ParameterError(f"{said}, and reduction is {self.reduction!r}")
+        if any(getattr(self, name, None) is not None for name in ("top_k", "threshold")):
+            raise ParameterError(
+                "which elements are hard depends on logits, so labels alone have no divisor",
+                remedy="leave out top_k= and threshold=, or average the means of batches",
+            )
 
 
 def checked(values: PerClass, name: str, *, some: bool = False) -> Tensor:
@@ -173,21 +178,30 @@ def checked(values: PerClass, name: str, *, some: bool = False) -> Tensor:
 
 
 class CrossEntropy(ClassLoss):
-    """-ln p_g; see `functional.cross_entropy` and, for the other arguments, `ClassLoss`."""
+    """-ln p_g, of all elements or of hard ones.
+
+        criterion = CrossEntropy("weights.json", threshold=0.7, top_k=0.05, ignore_index=255)
+
+    See `functional.cross_entropy` and, for the other arguments, `ClassLoss`.
+    """
 
     function = staticmethod(functional.cross_entropy)
-    settings = ("label_smoothing",)
+    settings = ("label_smoothing", "top_k", "threshold")
 
     def __init__(
         self,
         weight: PerClass | str | Path | WeightTable | None = None,
         *,
         label_smoothing: float = 0.0,
+        top_k: float | None = None,
+        threshold: float | None = None,
         ignore_index: IgnoreIndex = IGNORE_INDEX,
         reduction: Reduction = "weighted-mean",
     ):
         super().__init__(weight, ignore_index=ignore_index, reduction=reduction)
         self.label_smoothing = share(label_smoothing, "label_smoothing")
+        check_mining(top_k, threshold)
+        self.top_k, self.threshold = top_k, threshold
 
 
 class Focal(ClassLoss):

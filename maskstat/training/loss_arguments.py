@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -61,3 +62,29 @@ def check_amounts(table: npt.NDArray[np.float64], name: str) -> None:
             remedy=f"weights are of no use here: {name}=load_counts('weights.json') has what the"
             " weights were made from",
         )
+
+
+def check_mining(top_k: float | None, threshold: float | None) -> None:
+    """Refuse shares of hard elements and probabilities that mean nothing.
+
+    Raises:
+        ParameterError: one of them is not above 0 and at most 1.
+    """
+    for name, value, remedy in (
+        (
+            "top_k",
+            top_k,
+            "it is a share of the labelled elements: 20% is 0.2, and 100,000 of 512 x 1,024 are "
+            "0.19",
+        ),
+        ("threshold", threshold, "it is a probability of the true class, 0.7 for instance"),
+    ):
+        if value is not None and not 0 < value <= 1:
+            raise ParameterError(
+                f"{name} is {value}, but must be above 0 and at most 1", remedy=remedy
+            )
+
+
+def least_loss(threshold: float) -> float:
+    """-ln threshold: the loss from which the true class's probability is below it."""
+    return -math.log(threshold)

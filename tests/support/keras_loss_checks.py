@@ -303,6 +303,46 @@ def compiled_losses_are_eager_ones() -> None:
                 agree(numpy(one), other, 2e-5 if loss == "ldam" else 3e-6, f"{loss}, {name}")
 
 
+@check()
+def hard_examples_are_the_oracles_and_chosen_without_weights() -> None:
+    logits, labels = drawn(23, (2, 3, 4), 5)
+    labels[0, 1] = 255
+    logits[1, 0], labels[1, 0] = logits[1, 0, 0], 2  # four that are equally hard
+    factors = np.random.default_rng(11).uniform(0, 2, (2, 3, 4))
+    mask = np.random.default_rng(12).random((2, 3, 4)) < 0.7
+    hidden = np.where(mask, labels, 255)
+    for mining in ({"top_k": 0.3}, {"threshold": 0.2}, {"top_k": 0.7, "threshold": 0.05}):
+        common = {"weight": weights_of(5), "ignore_index": 255, **mining}
+        plain = evaluate("cross_entropy", logits, hidden, reduction="none", **common)[0]
+        each = evaluate("cross_entropy", logits, hidden, **mining, ignore_index=255)
+        hard = evaluate(
+            "cross_entropy", logits, hidden, **mining, ignore_index=255, reduction="none"
+        )
+        kept = hard[0].sum() / each[0]
+        known = np.where(hidden == 255, 0, hidden)
+        total = (plain * factors).sum()
+        assert 0 < kept < mask.sum()
+        for reduction, wanted in (("none", plain * factors), ("mean", total / kept)):
+            found = functional.cross_entropy(
+                tensor(logits, "float64"),
+                labels,
+                sample_weight=factors,
+                mask=mask,
+                reduction=reduction,
+                **common,
+            )
+            agree(numpy(found), np.asarray(wanted), 1e-12, f"{mining}, {reduction}")
+
+        def both(z: Any, y: Any, common: Any = common) -> Any:
+            return value_and_gradient(lambda z: functional.cross_entropy(z, y, **common), z)
+
+        wanted = evaluate("cross_entropy", logits, known, **common)
+        for name, function in {"eager": both, **compiled(both)}.items():
+            found = function(tensor(logits, "float32"), tensor(known, "int32"))
+            for one, other in zip(found, wanted, strict=True):
+                agree(numpy(one), other, 3e-6, f"{mining}, {name}")
+
+
 @check("tensorflow")
 def sparse_labels_become_no_one_hot_ones() -> None:
     import tensorflow as tf
@@ -395,6 +435,7 @@ def arguments_that_mean_nothing_are_refused() -> None:
     refused(lambda: ce(logits, labels, reduction="median"), "median", "weighted-mean")
     refused(lambda: ce(logits, labels, sample_weight=np.ones((2, 4))), "sample_weight", "(2, 4)")
     refused(lambda: ce(logits, labels, mask=np.ones((2, 3, 4, 5))), "mask")
+    refused(lambda: ce(logits, labels, top_k=20), "top_k is 20", "20% is 0.2")
     refused(lambda: functional.focal(logits, labels, gamma=-0.5), "gamma")
     refused(lambda: functional.complement_cross_entropy(logits, labels, gamma=np.inf), "gamma")
     refused(lambda: functional.logit_adjusted(logits, labels, prior=[0] * 5), "prior is 0")

@@ -31,7 +31,7 @@ CLASSES = {
     "distance_aware": adapter.DistanceAware,
 }
 SETTINGS: dict[str, dict[str, Any]] = {
-    "cross_entropy": {"label_smoothing": 0.2},
+    "cross_entropy": {"label_smoothing": 0.2, "top_k": 0.25, "threshold": 0.1},
     "focal": {"gamma": 0.5},
     "complement_cross_entropy": {"gamma": 0.75},
     "logit_adjusted": {"tau": 0.5},
@@ -141,6 +141,8 @@ def bad_settings_are_refused_at_construction() -> None:
         refused(lambda weight=weight: adapter.CrossEntropy(weight), "weight")
     refused(lambda: adapter.Focal(gamma=-1), "gamma")
     refused(lambda: adapter.CrossEntropy(label_smoothing=1.5), "from 0 to 1")
+    refused(lambda: adapter.CrossEntropy(top_k=20), "top_k is 20", "20% is 0.2")
+    refused(lambda: adapter.CrossEntropy(threshold=0), "threshold is 0", "probability")
     refused(lambda: adapter.ComplementCrossEntropy(gamma=np.nan), "gamma")
     refused(lambda: adapter.LogitAdjusted(prior=[0, 0]), "prior is 0")
     refused(lambda: adapter.LDAM(counts=[1, 2], scale=-1), "scale")

@@ -24,7 +24,14 @@ from tests.support.loss_oracles import (
 
 # Options under which every loss is tried; the first ones are the defaults of the adapters.
 OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
-    "cross_entropy": ({}, {"label_smoothing": 0.1}, {"label_smoothing": 1.0}),
+    "cross_entropy": (
+        {},
+        {"label_smoothing": 0.1},
+        {"label_smoothing": 1.0},
+        {"top_k": 0.3},
+        {"threshold": 0.5},
+        {"top_k": 0.45, "threshold": 0.02, "label_smoothing": 0.1},
+    ),
     "focal": ({}, {"gamma": 0.0}, {"gamma": 0.5}, {"gamma": 1.0}, {"gamma": 3.7}),
     "complement_entropy": ({},),
     "complement_cross_entropy": ({}, {"gamma": 0.0}, {"gamma": 0.75}),

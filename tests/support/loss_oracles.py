@@ -14,6 +14,8 @@ Rules that no paper states:
 - logit adjustment takes a prior of any scale; a class of prior 0 gets the smallest prior above 0;
 - LDAM margins are max_margin (n_min / n_k)^(1/4), n_min the smallest count above 0; a class of
   count 0 gets max_margin;
+- hard examples are those of a large cross entropy before weights and smoothing; elements of one
+  loss are hard together, and where only some of them are wanted each counts as much as the others;
 - a heat map below 0 leaves its element out; `ignore_index` leaves out the channel of that class.
 """
 
@@ -61,8 +63,8 @@ def evaluate(
         target: integer labels [...], one-hot or soft labels [..., K], or a heat map [..., K];
             [..., K] in 0..1 of binary losses.
         weight: [K].
-        options: label_smoothing, gamma, prior, tau, counts, max_margin, scale, alpha, beta,
-            pos_weight, as the loss takes them.
+        options: label_smoothing, top_k, threshold, gamma, prior, tau, counts, max_margin, scale,
+            alpha, beta, pos_weight, as the loss takes them.
     """
     z = np.asarray(logits, np.float64)
     if loss in BINARY_LOSSES:
@@ -73,6 +75,7 @@ def evaluate(
         return _distance_aware(z, np.asarray(target), w, ignore_index, reduction, **options)
     shares = label_shares(np.asarray(target), classes, ignore_index)
     smoothing = options.pop("label_smoothing", 0.0)
+    mining = {name: options.pop(name, None) for name in ("top_k", "threshold")}
     values, slopes = PER_LABEL[loss](z, **options)
     weights = (shares * w).sum(-1)
     # What is spread evenly also reaches ignored classes, as in PyTorch.
@@ -80,7 +83,29 @@ def evaluate(
     totals = (mass * values).sum(-1)
     gradient = (mass[..., None] * slopes).sum(-2)
     counted = shares.sum(-1) > 0
-    return _reduce(totals, gradient, counted, weights, reduction)
+    hard = hard_shares((shares * values).sum(-1), counted, **mining)
+    return _reduce(totals * hard, gradient * hard[..., None], hard, weights * hard, reduction)
+
+
+def hard_shares(
+    difficulty: Array,
+    counted: npt.NDArray[np.bool_],
+    top_k: float | None = None,
+    threshold: float | None = None,
+) -> Array:
+    """How much of every element is kept: one group of equally hard ones after the other."""
+    hard = np.zeros_like(difficulty)
+    if top_k is None and threshold is None:
+        hard[counted] = 1
+    if threshold is not None:
+        hard[counted & (np.exp(-difficulty) < threshold)] = 1
+    if top_k is not None:
+        left = top_k * counted.sum()
+        for value in np.unique(difficulty[counted])[::-1]:
+            group = counted & (difficulty == value)
+            hard[group] = np.maximum(hard[group], min(1.0, left / group.sum()))
+            left = max(0.0, left - group.sum())
+    return hard
 
 
 def label_shares(target: npt.NDArray[Any], classes: int, ignore_index: Ignored) -> Array:
@@ -105,7 +130,7 @@ def several(ignore_index: Ignored) -> list[int]:
 
 
 def _reduce(
-    totals: Array, gradient: Array, counted: npt.NDArray[np.bool_], weights: Array, reduction: str
+    totals: Array, gradient: Array, counted: Array, weights: Array, reduction: str
 ) -> tuple[Array, Array]:
     if reduction == "none":
         return totals, gradient

@@ -128,7 +128,8 @@ def test_a_module_says_what_it_is() -> None:
         "Focal(4 weights, ignore_index=255, reduction='weighted-mean', gamma=0.5)"
     )
     assert repr(mt.CrossEntropy()) == (
-        "CrossEntropy(ignore_index=-100, reduction='weighted-mean', label_smoothing=0.0)"
+        "CrossEntropy(ignore_index=-100, reduction='weighted-mean', label_smoothing=0.0, "
+        "top_k=None, threshold=None)"
     )
 
 

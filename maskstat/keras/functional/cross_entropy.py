@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from maskstat.keras.functional.elements import PerClass, Tensor, finite, label_loss, share
+from maskstat.keras.functional.hard_examples import hard_examples
 from maskstat.keras.functional.odds import log_odds, softplus
 from maskstat.training.loss_arguments import IgnoreIndex
 
@@ -18,6 +19,8 @@ def cross_entropy(
     target: Tensor,
     *,
     label_smoothing: float = 0.0,
+    top_k: float | None = None,
+    threshold: float | None = None,
     weight: PerClass | None = None,
     ignore_index: IgnoreIndex = None,
     reduction: str | None = "mean",
@@ -30,6 +33,15 @@ def cross_entropy(
         label_smoothing: from 0 to 1; this share of every label is spread evenly over all classes
             (Szegedy et al. 2016, arXiv 1512.00567). With weights each class's part has its own,
             and an element weighs in a mean what its label does.
+        top_k: above 0, at most 1: only this share of the batch's labelled elements counts, those
+            whose true class is least likely (Wu et al. 2016, arXiv 1605.06885). Elements that are
+            as hard as the last of them share what is left, so that no order matters.
+        threshold: above 0, at most 1: only elements whose true class is less likely count, and at
+            least the share `top_k`, if given (Shrivastava et al. 2016, arXiv 1604.03540, as HRNet
+            and MMSegmentation have it).
+
+    Neither weights nor smoothing say what is hard. What is not is left out as if it was ignored:
+    "mean" divides by the number of hard elements, "weighted-mean" by the sum of their weights.
 
     Other arguments as in `maskstat.keras.functional`. With the defaults this is Keras' sparse or
     categorical cross entropy with `from_logits=True`, but soft labels need not add up to 1.
@@ -46,6 +58,7 @@ def cross_entropy(
         sample_weight=sample_weight,
         mask=mask,
         label_smoothing=share(label_smoothing, "label_smoothing"),
+        hardness=hard_examples(top_k, threshold),
         sparse=log_loss,
         soft=soft_log_loss,
     )

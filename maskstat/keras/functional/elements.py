@@ -55,8 +55,13 @@ def label_loss(
     sparse: Callable[[Tensor, Tensor], Tensor],
     soft: Callable[[Tensor, Tensor], Tensor],
     label_smoothing: float = 0.0,
+    hardness: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """A weighted, reduced loss of labels; see `maskstat.keras.functional` for the arguments."""
+    """A weighted, reduced loss of labels; see `maskstat.keras.functional` for the arguments.
+
+    Args:
+        hardness: (losses without weights, which are labelled) -> how much of each is kept.
+    """
     reduction = standard_reduction(reduction)
     z = checked_logits(logits)
     classes = int(z.shape[-1])
@@ -66,6 +71,7 @@ def label_loss(
     if is_soft:
         mass, counted = soft_mass(labels, z, ignore_index)
         weights = ops.sum(mass if w is None else mass * w, axis=-1)
+        plain = None if hardness is None else soft(z, mass)
         if label_smoothing:
             evenly = ops.sum(mass, axis=-1, keepdims=True) * (label_smoothing / classes)
             mass = mass * (1 - label_smoothing) + evenly
@@ -74,6 +80,7 @@ def label_loss(
         refuse_strange_labels(labels, classes, ignore_index, mask)
         indices, counted = valid_labels(labels, classes, ignore_index)
         losses, weights = sparse(z, indices), None
+        plain = losses
         if w is not None:
             weights = ops.take(w, indices, axis=0)
             losses = losses * weights
@@ -90,9 +97,12 @@ def label_loss(
         )
     counted = counted if kept is None else ops.logical_and(counted, kept)
     losses = ops.where(counted, losses, ops.zeros_like(losses))
+    ones = ops.cast(counted, z.dtype)
+    if hardness is not None:
+        ones = hardness(plain, counted)
+        losses = losses * ones
     if reduction == "none" or reduction == "sum":
         return losses if reduction == "none" else ops.sum(losses)
-    ones = ops.cast(counted, z.dtype)
     divisor = ops.sum(
         ones * weights if reduction == "weighted-mean" and weights is not None else ones
     )

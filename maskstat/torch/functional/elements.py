@@ -43,8 +43,13 @@ def label_loss(
     soft: Callable[[Tensor, Tensor], Tensor],
     sample_weight: Tensor | None,
     label_smoothing: float = 0.0,
+    hardness: Callable[[Tensor, Tensor | None], Tensor] | None = None,
 ) -> Tensor:
-    """A weighted, reduced loss of labels; see `maskstat.torch.functional` for the arguments."""
+    """A weighted, reduced loss of labels; see `maskstat.torch.functional` for the arguments.
+
+    Args:
+        hardness: (losses without weights, which are labelled) -> how much of each is kept.
+    """
     check_reduction(reduction)
     classes = check_logits(logits)
     target = checked_target(logits, target)
@@ -52,9 +57,12 @@ def label_loss(
     w = None if weight is None else per_class(weight, classes, z, "weight")
     weights: Tensor | None
     kept: Tensor | None
+    hard: Tensor | None = None
     if target.ndim == logits.ndim:
         mass, left = soft_mass(target, z.dtype, ignore_index)
         kept, total = left > 0, left.unsqueeze(1)
+        if hardness is not None:
+            kept = hard = hardness(soft(z, mass), kept)
         weights = left if w is None else (mass * along_classes(w, z)).sum(1)
         if label_smoothing:
             mass = mass * (1 - label_smoothing) + total * (label_smoothing / classes)
@@ -64,6 +72,9 @@ def label_loss(
     else:
         labels, ignored = valid_labels(target, classes, ignore_index)
         losses, weights = sparse(z, labels), None
+        kept = None if ignored is None else ~ignored
+        if hardness is not None:
+            kept = hard = hardness(losses, kept)
         if w is not None or label_smoothing:
             every = z.new_ones(classes) if w is None else w
             weights = every.index_select(0, labels.reshape(-1)).view(labels.shape)
@@ -72,10 +83,12 @@ def label_loss(
             # As in torch, an element weighs what its own label does.
             evenly = soft(z, along_classes(every * (label_smoothing / classes), z))
             losses = (1 - label_smoothing) * losses + evenly
-        kept = None if ignored is None else ~ignored
         if ignored is not None:
             losses = losses.masked_fill(ignored, 0.0)
             weights = None if weights is None else weights.masked_fill(ignored, 0.0)
+    if hard is not None:
+        losses = losses * hard
+        weights = None if weights is None else weights * hard
     if sample_weight is not None:
         factor = along_elements(sample_weight, z).expand_as(losses)
         losses = losses * factor
@@ -92,7 +105,7 @@ def reduced(
     """Losses that are weighted already, and 0 where they are ignored, reduced.
 
     Args:
-        counted: bool, which elements are labelled; None for all.
+        counted: which elements are labelled, or how much of each counts; None for all.
         weights: of every element; None for ones.
     """
     if reduction == "none":
