@@ -68,12 +68,14 @@ def certify_scans(scans: Sequence[StoredScan], parts: Lists) -> SplitPlan:
         raise ParameterError("a split has two parts or more", parameter="parts")
     part = _positions(lists, NamesOfMasks(ledger.names), tuple(lists), "parts")
     chosen = np.flatnonzero(part >= 0)
+    folds = set(lists) == {str(fold) for fold in range(len(lists))}
     return certify_split(
         ledger.take(chosen.tolist()),
         scans[0].catalog.names,
         groups.take(chosen.tolist()),
         tuple(lists),
         part[chosen],
+        column="fold" if folds else "split",
         provenance=_provenance(scans) | {"in_no_part": len(ledger) - chosen.size},
     )
 

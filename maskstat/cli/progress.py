@@ -1,4 +1,4 @@
-"""How far a command is, on a terminal."""
+"""How far a command is, on a terminal; pipes and logs are told nothing."""
 
 from __future__ import annotations
 
@@ -32,6 +32,32 @@ def progress_bar(doing: str) -> Iterator[Callable[[Progress], None] | None]:
             bar.update(task, total=progress.total, completed=progress.done)
             now = bar.tasks[task]
             bar.update(task, far=how_far(progress, now.elapsed or 0, now.time_remaining))
+
+        yield show
+
+
+@contextmanager
+def search_bar() -> Iterator[Callable[[int, int], None] | None]:
+    """As `progress_bar`, of searches; before the first one on a machine, that it compiles."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    from maskstat.api.splitting import starts_at_once
+    from maskstat.cli.options import say
+
+    if not starts_at_once():
+        say("compiling the search, once on this machine: some ten seconds")
+    columns = (TextColumn("searching"), BarColumn(), TextColumn("{task.fields[far]}"))
+    with Bar(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("searching", total=None, far="")
+
+        def show(done: int, of: int) -> None:
+            if of > 1:  # one has no middle that is known
+                bar.update(task, total=of, completed=done, far=f"{done:,}/{of:,} searches")
 
         yield show
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -26,10 +25,10 @@ from maskstat.cli.options import (
     output_file,
     print_json,
     rows_of,
-    say,
     stored_names,
     typed,
 )
+from maskstat.cli.progress import search_bar
 from maskstat.cli.values import file, number, whole
 
 EXAMPLES = (
@@ -151,16 +150,17 @@ def command(
         if certify:
             plan = first.certify(files or [], *others, allow_incomplete=allow_incomplete)
         else:
-            _say_compiling()
-            plan = first.split(
-                *others,
-                ratios=ratios,
-                folds=folds,
-                fixed=fixed or None,
-                tolerance=tolerance,
-                seed=seed,
-                allow_incomplete=allow_incomplete,
-            )
+            with search_bar() as on_search:
+                plan = first.split(
+                    *others,
+                    ratios=ratios,
+                    folds=folds,
+                    fixed=fixed or None,
+                    tolerance=tolerance,
+                    seed=seed,
+                    allow_incomplete=allow_incomplete,
+                    on_search=on_search,
+                )
         catalog = first.catalog
         for path in [] if out is None else plan.save(out):
             announce_written(path)
@@ -175,11 +175,3 @@ def command(
             if not certify and out is None:
                 say_next(f"{typed()} -o {'folds' if folds else 'split'}.csv")
     return 0
-
-
-def _say_compiling() -> None:
-    """The first search on a machine waits some seconds for its compiler: who sees that is told."""
-    from maskstat.api.splitting import starts_at_once
-
-    if sys.stderr.isatty() and not starts_at_once():
-        say("compiling the search, once on this machine: some ten seconds")

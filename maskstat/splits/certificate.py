@@ -42,6 +42,7 @@ class Certificate:
         search: "enumerated": every assignment was looked at, and none is better; "exhausted": no
             move and no exchange of two units is; "stopped": the search ended before it had tried
             them all; "random": a random split was better than what the search found; "given".
+        assignments: where all were looked at, how many there are; 0 elsewhere.
     """
 
     classes: tuple[str, ...]
@@ -60,6 +61,7 @@ class Certificate:
     js_random: FloatArray
     share_random: FloatArray
     search: Search
+    assignments: int = 0
 
     __repr__ = one_line
 
@@ -106,6 +108,7 @@ class Certificate:
         share, pixel, presence = self.share_error, self.pixel_error, self.presence_error
         return {
             "search": self.search,
+            "assignments": self.assignments,
             "worst_share_error": self.worst_share,
             "worst_presence_error": self.worst_presence,
             "missing": {"pairs": self.missing, "unavoidable": int(self.unavoidable.sum())},
@@ -192,6 +195,7 @@ def certified(
         js_between(pixels),
         *random,
         search,
+        len(ratio) ** int((fixed < 0).sum()) if search == "enumerated" else 0,
     )
 
 

@@ -112,12 +112,13 @@ def certify_split(
     parts: Sequence[str],
     part: IntArray,
     *,
+    column: str = "split",
     provenance: Mapping[str, object] | None = None,
 ) -> SplitPlan:
     """The certificate of a split that there is; its ratios are the sizes that it has.
 
     Args:
-        ledger, classes, groups, provenance: as of `split_masks`.
+        ledger, classes, groups, column, provenance: as of `split_masks`.
         parts: names of the F parts.
         part: int64[B], the part of each mask. Random splits are of the same groups; a group in
             several parts is one of each there.
@@ -156,7 +157,7 @@ def certify_split(
         0.0,
         groups.rule,
         len(groups),
-        "split",
+        column,
         (),
         tuple(groups.names[group] for group in torn.tolist()),
         dict(provenance or {}),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from maskstat.errors import ParameterError
 from maskstat.frames import data_frame
-from maskstat.naming import counted
+from maskstat.naming import counted, printable
 from maskstat.showing import cut, one_line
 from maskstat.splits.certificate import Certificate
 from maskstat.splits.wording import verdict
@@ -23,7 +26,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SplitPlan:
-    """B masks in F parts.
+    """B masks in F parts. Of folds, it is a splitter for scikit-learn's `cv=`.
 
     Attributes:
         names: names of the masks, in the order of the scan.
@@ -72,8 +75,75 @@ class SplitPlan:
 
     def names_of(self, part: str) -> tuple[str, ...]:
         """Names of the masks of a part, in the order of the scan. Raises ValueError for no part."""
-        at = self.parts.index(part)
-        return tuple(name for name, own in zip(self.names, self.part, strict=True) if own == at)
+        return tuple(self.names[at] for at in self.indices_of(part).tolist())
+
+    def indices_of(self, part: str) -> IntArray:
+        """int64[N], which of `names` are in a part, ascending. Raises ValueError for no part."""
+        return np.flatnonzero(self.part == self.parts.index(part))
+
+    def split(
+        self,
+        X: Any = None,  # noqa: N803
+        y: object = None,
+        groups: Sequence[object] | None = None,
+    ) -> Iterator[tuple[IntArray, IntArray]]:
+        """As a splitter of scikit-learn: each fold to test on once, all others to train on.
+
+        Args:
+            X: B rows, those of `names` in their order; None is them.
+            y: not looked at.
+            groups: B labels of what must not be in two folds, which is checked.
+
+        Returns:
+            Indices to train and to test on, int64, fold by fold.
+
+        Raises:
+            ParameterError: the parts are no folds, `X` or `groups` are of another number of rows,
+                or a group is in several folds.
+        """
+        if self.column != "fold":
+            first, second = (f"plan.indices_of({part!r})" for part in self.parts[:2])
+            raise ParameterError(
+                f"{', '.join(map(printable, self.parts))} are no folds to go round",
+                parameter="cv",
+                remedy=f"cv=[({first}, {second})] trains on one part and tests on another",
+            )
+        self._check_rows(X, groups)
+        tests = [self.part == fold for fold in range(len(self.parts))]
+        return iter([(np.flatnonzero(~test), np.flatnonzero(test)) for test in tests])
+
+    def get_n_splits(
+        self,
+        X: object = None,  # noqa: N803
+        y: object = None,
+        groups: object = None,
+    ) -> int:
+        """How many pairs `split` gives: as many as there are parts."""
+        return len(self.parts)
+
+    def _check_rows(self, data: Any, groups: Sequence[object] | None) -> None:
+        """Raise ParameterError where they are of other rows, or a group is in several parts."""
+        masks = len(self.names)
+        for name, rows in {"X": data, "groups": groups}.items():
+            if rows is None:
+                continue
+            given = rows.shape[0] if hasattr(rows, "shape") else len(rows)
+            if given != masks:
+                raise ParameterError(
+                    f"has {counted(given, 'row')}, and the plan {counted(masks, 'mask')}",
+                    parameter=name,
+                    remedy="a row a mask, in the order of plan.names",
+                )
+        if groups is None:
+            return
+        part_of: dict[object, int] = {}
+        for label, part in zip(groups, self.part.tolist(), strict=True):
+            if part_of.setdefault(label, part) != part:
+                raise ParameterError(
+                    f"{cut(str(label))} is in several folds",
+                    parameter="groups",
+                    remedy="scan.grouped(...).split(folds=...) keeps groups whole",
+                )
 
     def save(self, path: str | Path) -> list[Path]:
         """Write what loaders take, and return the files.

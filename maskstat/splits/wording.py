@@ -30,7 +30,10 @@ def verdict(plan: SplitPlan) -> str:
         else (f"each of the {common:,} common classes")
     )
     parts = "both parts" if len(plan.parts) == 2 else f"all {len(plan.parts)} parts"
-    text = f"In {parts} the share of {which} is within {percent(found.worst_share)} of what it is"
+    text = ""
+    if found.search == "enumerated":
+        text = f"Of all {found.assignments:,} ways to deal out the {_noun(plan)}s none costs less. "
+    text += f"In {parts} the share of {which} is within {percent(found.worst_share)} of what it is"
     text += f" among all masks, and the masks that have it within {percent(found.worst_presence)}."
     best, median = least(found.share_random), middle(found.share_random)
     if best is None or median is None:
@@ -70,7 +73,7 @@ def scarcities(found: Certificate, noun: str) -> list[str]:
 def notes(plan: SplitPlan) -> list[str]:
     """Sizes that were not kept, torn groups, rare classes, and how the split was found."""
     found = plan.certificate
-    noun = "mask" if plan.group_rule == "mask" else "group"
+    noun = _noun(plan)
     lines = []
     for at in np.flatnonzero(plan.excess).tolist():
         size, target = int(found.sizes[at]), int(plan.target[at])
@@ -98,11 +101,15 @@ def notes(plan: SplitPlan) -> list[str]:
         js += f"; of random splits {middle(found.js_random):.4f} in the median,"
         js += f" {least(found.js_random):.4f} at best"
     lines.append(js)
-    if found.search != "given":
+    if found.search in _SEARCHES:
         lines.append(_SEARCHES[found.search].format(noun=noun))
     if plan.group_rule == "mask" and found.search != "given":
         lines.append("Each mask is a group of its own: frames of one video may be in several parts")
     return lines
+
+
+def _noun(plan: SplitPlan) -> str:
+    return "mask" if plan.group_rule == "mask" else "group"
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -112,7 +119,6 @@ def _listed(names: Iterable[str]) -> str:
 
 
 _SEARCHES = {
-    "enumerated": "Every way to deal out the {noun}s was looked at: none costs less",
     "exhausted": "No move and no exchange of two {noun}s makes it better; others may be",
     "stopped": "The search ended before every exchange of two {noun}s was tried",
     "random": "A random split was more even than those that were searched for, and was taken",

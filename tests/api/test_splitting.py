@@ -77,6 +77,9 @@ def test_voc_has_names_without_suffix(scan: ms.Scan, tmp_path: Path) -> None:
     assert sorted(lines) == sorted(name.removesuffix(".png") for name in scan.ledger.names)
     again = scan.certify(written)
     assert again.parts == plan.parts
+    assert [test.tolist() for _, test in again.split()] == [
+        test.tolist() for _, test in plan.split()
+    ]
     assert again.certificate.masks.tolist() == plan.certificate.masks.tolist()
 
 

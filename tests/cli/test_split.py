@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +14,10 @@ import pytest
 from PIL import Image
 
 import maskstat as ms
+from maskstat.api.splitting import starts_at_once
 from maskstat.cli import run
 from tests.support.loops import at_least_one
+from tests.support.paths import ROOT
 
 Say = Callable[..., tuple[int, str, str]]
 
@@ -92,3 +97,56 @@ def test_what_cannot_be_is_one_line_with_what_can(say: Say) -> None:
         "maskstat: --folds: 3 groups can't fill 5 parts, since a group goes into one; --folds 3; or"
         " a finer rule of groups (--group-by mask keeps nothing together)\n"
     )
+
+
+def test_what_is_decided_stays_and_the_rest_goes_around_it(say: Say) -> None:
+    Path("val.txt").write_text("# decided\na/0\nb/1.png\n", "utf-8")
+    options = ("--ratios", "0.8,0.2", "--fixed", "val.txt", "--json")
+    code, out, _ = say("split", *options)
+    parts = {part["name"]: part["masks"] for part in json.loads(out)["parts"]}
+    assert code == 0
+    assert {"a/0.png", "b/1.png"} <= set(parts["val"])
+    assert [len(parts[name]) for name in ("train", "val")] == [24, 6]
+    Path("val.txt").rename("dev.txt")
+    code, out, err = say("split", "--ratios", "0.8,0.2", "--fixed", "dev.txt")
+    assert (code, out) == (2, "")
+    assert err == (
+        "maskstat: --fixed: there is no part 'dev': a list is called like its part; the parts are"
+        " train, val\n"
+    )
+
+
+def test_a_verdict_on_all_there_are_says_so_first(say: Say) -> None:
+    code, out, _ = say("split", "--folds", "3", "--group-by", "folder")
+    assert code == 0
+    text = " ".join(out.split())
+    assert "Of all 27 ways to deal out the groups none costs less. In all 3 parts" in text
+
+
+@pytest.mark.parametrize(("terminal", "cold"), [(True, True), (True, False), (False, True)])
+def test_a_terminal_is_told_that_the_search_compiles(
+    say: Say, monkeypatch: pytest.MonkeyPatch, terminal: bool, cold: bool
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
+    monkeypatch.setattr("maskstat.api.splitting.starts_at_once", lambda: not cold)
+    code, out, err = say("split", "--folds", "3")
+    assert code == 0
+    assert ("compiling the search, once on this machine" in err) == (terminal and cold)
+    assert "compiling" not in out
+    if not terminal:
+        assert err == ""
+
+
+def test_the_first_search_on_a_machine_is_known_beforehand(say: Say, tmp_path: Path) -> None:
+    """A cache that is empty, and then the one of these tests, which a search has filled."""
+    ask = "from maskstat.api.splitting import starts_at_once; print(starts_at_once())"
+    cold = subprocess.run(
+        [sys.executable, "-c", ask],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert cold.stdout == "False\n"
+    assert say("split", "--folds", "3")[0] == 0
+    assert starts_at_once()
