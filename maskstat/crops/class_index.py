@@ -46,6 +46,7 @@ class ClassIndex:
         names: of the B masks.
         sizes: int64[B, 2], height and width of each.
         catalog: the K classes.
+        runs: what is kept of the masks.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class ClassIndex:
         catalog: ClassCatalog,
         runs: ClassRuns,
     ):
-        self.names, self.catalog, self._runs = tuple(names), catalog, runs
+        self.names, self.catalog, self.runs = tuple(names), catalog, runs
         self.sizes = runs.tables.sizes
         self._path: Path | None = None
         entries = np.searchsorted(runs.classes, np.arange(len(catalog) + 1))
@@ -116,14 +117,14 @@ class ClassIndex:
         """
         from maskstat.crops.index_files import save_index
 
-        save_index(Path(path), self.names, self.catalog, self._runs)
+        save_index(Path(path), self)
         return Path(path)
 
     def __reduce__(self) -> tuple[object, ...]:
         """One that was loaded is loaded again where it comes to: its bytes stay where they are."""
         if self._path is not None:
             return type(self).load, (self._path.absolute(),)
-        return type(self)._of, (self.names, self.catalog, self._runs.tables, self._runs.data)
+        return type(self)._of, (self.names, self.catalog, self.runs.tables, self.runs.data)
 
     @classmethod
     def _of(
@@ -143,18 +144,18 @@ class ClassIndex:
             self,
             counted(len(self), "mask"),
             counted(len(self.catalog), "class"),
-            counted(int(self._runs.before[-1]), "pixel"),
+            counted(int(self.runs.before[-1]), "pixel"),
         )
 
     @property
     def class_pixels(self) -> IntArray:
         """int64[K], pixels of each class in all masks."""
-        return np.diff(self._runs.before[self._entries])
+        return np.diff(self.runs.before[self._entries])
 
     @property
     def ledger(self) -> MaskLedger:
         """How many pixels of each class each mask has."""
-        runs = self._runs
+        runs = self.runs
         order = np.lexsort((runs.classes, runs.masks))
         of_masks = np.bincount(runs.masks, minlength=len(self))
         return MaskLedger(
@@ -177,7 +178,7 @@ class ClassIndex:
             return int(self.class_pixels[class_index])
         self._check_mask(mask)
         entry, there = self._entry(np.asarray(class_index), np.asarray(mask))
-        return int(np.diff(self._runs.before[entry : entry + 2])[0]) if there else 0
+        return int(np.diff(self.runs.before[entry : entry + 2])[0]) if there else 0
 
     def masks_with(self, class_index: int, least_pixels: int = 1) -> IntArray:
         """int64[n], positions of the masks with so many pixels of a class or more, ascending.
@@ -187,8 +188,8 @@ class ClassIndex:
         """
         self._check_class(class_index)
         first, behind = self._entries[class_index : class_index + 2]
-        enough = np.diff(self._runs.before[first : behind + 1]) >= least_pixels
-        return self._runs.masks[first:behind][enough]
+        enough = np.diff(self.runs.before[first : behind + 1]) >= least_pixels
+        return self.runs.masks[first:behind][enough]
 
     def pixel(self, class_index: ArrayLike, u: ArrayLike, mask: ArrayLike | None = None) -> Pixels:
         """A pixel of a class, of the whole data set or of one mask.
@@ -211,7 +212,7 @@ class ClassIndex:
                 return one
         classes, places = np.asarray(class_index), np.asarray(u)
         self._check_class(classes)
-        before = self._runs.before
+        before = self.runs.before
         if mask is None:
             first, behind = self._entries[classes], self._entries[classes + 1]
         else:
@@ -228,8 +229,8 @@ class ClassIndex:
         place = first + _ranks(places, count)
         entry = np.asarray(np.searchsorted(before, place, side="right") - 1)
         rank = np.asarray(place - before[entry])
-        found = self._runs.masks[entry]
-        at = self._runs.coded.find(*(np.ascontiguousarray(one.ravel()) for one in (entry, rank)))
+        found = self.runs.masks[entry]
+        at = self.runs.coded.find(*(np.ascontiguousarray(one.ravel()) for one in (entry, rank)))
         if (at < 0).any():
             raise _damaged(self.names[int(found.ravel()[at < 0][0])])
         row, column = np.divmod(at.reshape(place.shape), self.sizes[found, 1])
@@ -239,7 +240,7 @@ class ClassIndex:
 
     def _one(self, class_index: Any, u: Any, mask: Any) -> Pixels | None:
         """What `pixel` gives for numbers, sooner; None where it has something to say about them."""
-        runs = self._runs
+        runs = self.runs
         if isinstance(class_index, float) or not 0 <= class_index < len(self.catalog):
             return None
         if mask is None:

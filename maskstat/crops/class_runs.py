@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ class MaskTables(NamedTuple):
     lengths: IntArray
 
     @classmethod
-    def of(cls, masks: Iterable[CodedRuns], data: BinaryIO) -> MaskTables:
+    def of(cls, masks: Iterable[CodedRuns], data: IO[bytes]) -> MaskTables:
         """Of these masks, whose bytes are written to `data`."""
         none = np.empty(0, np.int64)
         sizes: list[tuple[int, int]] = []

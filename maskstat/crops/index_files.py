@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from struct import Struct
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
@@ -32,6 +32,9 @@ from maskstat.memory import ask_memory
 from maskstat.naming import printable
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.catalog_mapping import catalog_from_mapping
+
+if TYPE_CHECKING:
+    from maskstat.crops.class_index import ClassIndex
 
 FORMAT = "maskstat class index"
 SCHEMA = 1
@@ -56,16 +59,17 @@ def check_output(path: Path) -> None:
     check_place(path)
 
 
-def save_index(path: Path, names: tuple[str, ...], catalog: ClassCatalog, runs: ClassRuns) -> None:
+def save_index(path: Path, index: ClassIndex) -> None:
     """Write an index. Raises FileFormatError where it can't be."""
     check_output(path)
-    about = {"format": FORMAT, "schema": SCHEMA, "catalog": catalog.to_dict(), "names": names}
+    catalog = index.catalog.to_dict()
+    about = {"format": FORMAT, "schema": SCHEMA, "catalog": catalog, "names": index.names}
     text = json.dumps(about, ensure_ascii=True).encode()
     with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
         _write(archive, "about", np.frombuffer(text, np.uint8))
-        for name, array in zip(_TABLES, runs.tables, strict=True):
+        for name, array in zip(_TABLES, index.runs.tables, strict=True):
             _write(archive, name, array.astype(_TABLES[name]), zipfile.ZIP_DEFLATED)
-        _write(archive, "data", runs.data)
+        _write(archive, "data", index.runs.data)
 
 
 def _write(

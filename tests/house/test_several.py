@@ -41,6 +41,8 @@ PACKAGE = ROOT / "maskstat"
 INNER = {"cli", "executors", "files", "kernels", "readers", "sources", "store"}
 # Functions of the other rooms that only maskstat calls, with lists and tuples that it makes.
 OWN_LISTS = {
+    "crops.class_index.ClassIndex": "names of masks that are indexed",
+    "crops.class_index.ClassIndex.of_labels": "a name a mask",
     "exposure.counts.CropNames": "names of the masks of an exposure",
     "naming.did_you_mean": "words of a table",
     "parameters.assignments": "repeated options of the command line",
@@ -57,8 +59,8 @@ OWN_LISTS = {
     "sampling.matching.match_names": "names that `sampler` made a list of",
     "scanning.duplicates.entries_of": "names of a scan",
     "scanning.duplicates.find_duplicates": "a function of names",
-    "scanning.exposing.Exposer.of_masks": "names of a scan",
-    "scanning.exposing.Exposer.without": "a file's mark",
+    "scanning.kept_rows.RowMaker.of_masks": "names of a scan",
+    "scanning.kept_rows.RowMaker.without": "a file's mark",
     "scanning.measuring.Consumer.of_masks": "names of a scan",
     "scanning.measuring.Measurer.of_masks": "names of a scan",
     "scanning.measuring.Profiler.of_masks": "names of a scan",
