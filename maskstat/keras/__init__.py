@@ -2,8 +2,9 @@
 
 `pip install "maskstat[keras]"` brings Keras; the backend (tensorflow, jax or torch) is yours to
 choose and install. Losses take raw logits with the class axis last, (N, K), (N, H, W, K) or
-(N, D, H, W, K), and integer, one-hot or soft labels. `functional` has them as functions; the
-classes are `keras.losses.Loss` for `model.compile`, and are saved with the model.
+(N, D, H, W, K), and integer, one-hot or soft labels; the binary ones one logit an element,
+(N, H, W), or a channel a label, (N, H, W, L), and targets of that shape. `functional` has them as
+functions; the classes are `keras.losses.Loss` for `model.compile`, and are saved with the model.
 """
 
 from __future__ import annotations
@@ -27,10 +28,13 @@ except ImportError as error:
     ) from None
 
 from maskstat.keras import functional, metrics
+from maskstat.keras.binary_losses import BinaryCrossEntropy, BinaryFocal
 from maskstat.keras.calibration import UnweightLogits, unweight_logits
 from maskstat.keras.complement_objective import ComplementObjectiveTraining
 from maskstat.keras.data import add_sample_weights
 from maskstat.keras.functional import (
+    binary_cross_entropy,
+    binary_focal,
     complement_cross_entropy,
     complement_entropy,
     cross_entropy,
@@ -39,7 +43,7 @@ from maskstat.keras.functional import (
     ldam,
     logit_adjusted,
 )
-from maskstat.keras.loading import class_weight, load_counts, load_weights
+from maskstat.keras.loading import class_weight, load_counts, load_pos_weight, load_weights
 from maskstat.keras.losses import (
     LDAM,
     ComplementCrossEntropy,
@@ -53,6 +57,8 @@ from maskstat.training.keypoint_heatmaps import gaussian_heatmap, mask_distance_
 
 __all__ = [
     "LDAM",
+    "BinaryCrossEntropy",
+    "BinaryFocal",
     "ComplementCrossEntropy",
     "ComplementEntropy",
     "ComplementObjectiveTraining",
@@ -62,6 +68,8 @@ __all__ = [
     "LogitAdjusted",
     "UnweightLogits",
     "add_sample_weights",
+    "binary_cross_entropy",
+    "binary_focal",
     "class_weight",
     "complement_cross_entropy",
     "complement_entropy",
@@ -72,6 +80,7 @@ __all__ = [
     "gaussian_heatmap",
     "ldam",
     "load_counts",
+    "load_pos_weight",
     "load_weights",
     "logit_adjusted",
     "mask_distance_heatmap",

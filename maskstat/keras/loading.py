@@ -10,6 +10,7 @@ import numpy.typing as npt
 from maskstat.errors import ParameterError, WeightError
 from maskstat.naming import printable
 from maskstat.weights.fit import Reduction, class_counts, fitting_table
+from maskstat.weights.pos_weight import pos_weight_of
 from maskstat.weights.table import WeightTable
 
 
@@ -62,6 +63,23 @@ def load_counts(
         WeightError: another number of classes than the model's, or a file that holds numbers alone.
     """
     return class_counts(source, class_count=class_count)
+
+
+def load_pos_weight(source: str | Path | WeightTable) -> float:
+    """`pos_weight` of binary losses: w1 / w0 of two classes, 0 what is not there, 1 what is.
+
+    Args:
+        source: a file that `maskstat weights -o` wrote, of two classes or of the layout
+            "pos-weight", or a table.
+
+    Raises:
+        FileFormatError: the file holds no weights.
+        WeightError: other than two classes, or one that never occurs.
+
+    Warns:
+        UserWarning: the weights were made for another average.
+    """
+    return pos_weight_of(source)
 
 
 def class_weight(

@@ -23,35 +23,20 @@ from maskstat.errors import ParameterError
 from maskstat.keras import functional
 from maskstat.keras.functional.elements import (
     PerClass,
-    Tensor,
     check_per_class,
     finite,
-    is_half,
     looked_at,
     occurring,
     refuse_files,
-    refuse_probabilities,
     share,
-    standard_reduction,
 )
 from maskstat.keras.loading import load_weights
-from maskstat.training.loss_arguments import (
-    IgnoreIndex,
-    check_mining,
-    ignored_labels,
-    one_or_several,
-)
+from maskstat.keras.reduced_loss import ReducedLoss
+from maskstat.training.loss_arguments import IgnoreIndex, check_mining
 from maskstat.weights.table import WeightTable
 
-KERAS_REDUCTIONS = {
-    "none": "none",
-    "sum": "sum",
-    "mean": "sum_over_batch_size",
-    "weighted-mean": "mean_with_sample_weight",
-}
 
-
-class WeightedLoss(keras.losses.Loss):  # type: ignore[misc]
+class WeightedLoss(ReducedLoss):
     """What all have in common: weights, an ignored label, a reduction, their form in files.
 
     Args:
@@ -68,9 +53,6 @@ class WeightedLoss(keras.losses.Loss):  # type: ignore[misc]
         FileFormatError, WeightError: as `load_weights`.
     """
 
-    function: Any = None
-    """The loss as a function of logits and target."""
-
     def __init__(
         self,
         weight: PerClass | str | Path | WeightTable | None = None,
@@ -80,63 +62,14 @@ class WeightedLoss(keras.losses.Loss):  # type: ignore[misc]
         name: str | None = None,
         dtype: Any = None,
     ):
-        own = standard_reduction(reduction)
-        super().__init__(name=name, dtype=dtype)
-        self.reduction = KERAS_REDUCTIONS[own]  # of which older versions of Keras know fewer
+        super().__init__(ignore_index=ignore_index, reduction=reduction, name=name, dtype=dtype)
         if isinstance(weight, (str, os.PathLike, WeightTable)):
+            own = self._own_reduction
             weight = load_weights(weight, reduction=own, dtype="float64")  # type: ignore[arg-type]
         self.weight = None if weight is None else listed(weight, "weight")
-        self.ignore_index = one_or_several(ignored_labels(ignore_index))
-        self._own_reduction = own
-        self._given_dtype = None if dtype is None else self.dtype
-        self._options: dict[str, Any] = {}
 
-    def __call__(
-        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
-    ) -> Tensor:
-        """The loss of logits `y_pred`, reduced; a mask that Keras attached to them is obeyed."""
-        loss = self._evaluate(
-            y_true, y_pred, self._own_reduction, sample_weight, getattr(y_pred, "_keras_mask", None)
-        )
-        return per_replica(loss) if "mean" in self._own_reduction else loss
-
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """The weighted loss of every element, 0 where it is ignored."""
-        return self._evaluate(y_true, y_pred, "none", None, None)
-
-    def _evaluate(
-        self,
-        y_true: Tensor,
-        y_pred: Tensor,
-        reduction: str,
-        sample_weight: Tensor | None,
-        mask: Tensor | None,
-    ) -> Tensor:
-        refuse_probabilities(y_pred)
-        with keras.name_scope(self.name):
-            return type(self).function(
-                keras.ops.convert_to_tensor(
-                    y_pred, dtype=None if is_half(self.dtype) else self.dtype
-                ),
-                y_true,
-                weight=self.weight,
-                ignore_index=self.ignore_index,
-                reduction=reduction,
-                sample_weight=sample_weight,
-                mask=mask,
-                **self._options,
-            )
-
-    def get_config(self) -> dict[str, Any]:
-        """Everything that `from_config` needs, as numbers, texts and lists."""
-        return {
-            "name": self.name,
-            "reduction": self._own_reduction,
-            "dtype": self._given_dtype,
-            "weight": self.weight,
-            "ignore_index": self.ignore_index,
-            **self._options,
-        }
+    def _statistics(self) -> dict[str, Any]:
+        return {"weight": self.weight}
 
 
 @keras.saving.register_keras_serializable(package="maskstat")
@@ -316,13 +249,3 @@ def amounts(values: PerClass, name: str) -> list[float]:
     numbers = listed(values, name)
     occurring(np.asarray(numbers), name)
     return numbers
-
-
-def per_replica(loss: Tensor) -> Tensor:
-    """A mean divided by the number of replicas of `tf.distribute`, which adds gradients up."""
-    if keras.config.backend() != "tensorflow":
-        return loss
-    import tensorflow
-
-    replicas = tensorflow.distribute.get_strategy().num_replicas_in_sync
-    return loss if replicas == 1 else loss / replicas

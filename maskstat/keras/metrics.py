@@ -341,7 +341,8 @@ def _labels(
     soft = len(y_true.shape) == rank + 1 and _is_floating(y_pred) and y_true.shape[-1] != 1
     if soft:
         mass = ops.cast(y_true, "float32")
-        if (others := other_classes(class_count, ignore_index)) is not None:
+        others = other_classes(class_count, ignore_index)
+        if others is not None:
             mass = mass * ops.cast(ops.convert_to_tensor(others), "float32")
         labels = ops.cast(ops.argmax(mass, axis=-1), "int32")
         left_out = ops.max(mass, axis=-1) <= 0

@@ -26,7 +26,12 @@ import pytest
 from tests.support.paths import ROOT, SUPPORT
 
 BACKENDS = ("tensorflow", "torch", "jax")
-MODULES = ("keras_loss_checks", "keras_training_checks", "keras_adapter_checks")
+MODULES = (
+    "keras_loss_checks",
+    "keras_training_checks",
+    "keras_adapter_checks",
+    "keras_binary_checks",
+)
 SKIPPED = "skipped: "
 
 Check = Callable[[], None]

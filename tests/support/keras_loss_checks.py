@@ -421,7 +421,7 @@ def arguments_that_mean_nothing_are_refused() -> None:
     ce = functional.cross_entropy
     refused(lambda: ce(logits, labels[:, :2]), "(2, 2, 4)", "the class axis is last")
     refused(lambda: ce(np.moveaxis(logits, -1, 1), labels), "(2, 5, 3, 4)")
-    refused(lambda: ce(logits, np.ones(logits.shape)), "sum to 5", "BinaryCrossentropy")
+    refused(lambda: ce(logits, np.ones(logits.shape)), "sum to 5", "BinaryCrossEntropy")
     refused(lambda: ce(logits, np.zeros((2, 12, 16))), "image.resize(logits, (12, 16))")
     refused(lambda: ce(logits, np.zeros((2, 12, 16, 1))), "image.resize(logits, (12, 16))")
     for wrong in ("255", True, [0, 1.5]):

@@ -22,10 +22,14 @@ depends on is gone. Leave the last softmax out of the model, and put it behind f
 A label that is neither a class nor `ignore_index` is an error where looking is free: values at hand
 on the CPU, outside compiled functions. Elsewhere (`tf.function`, `jax.jit`, accelerators) nothing
 can be raised: such an element is left out, as if it were ignored, and never gathered.
+
+`binary_cross_entropy` and `binary_focal` have targets of the logits' shape and `pos_weight`; what
+differs is said there.
 """
 
 from __future__ import annotations
 
+from maskstat.keras.functional.binary import binary_cross_entropy, binary_focal
 from maskstat.keras.functional.complement import complement_cross_entropy, complement_entropy
 from maskstat.keras.functional.cross_entropy import cross_entropy, focal
 from maskstat.keras.functional.distance_aware import distance_aware
@@ -34,6 +38,8 @@ from maskstat.keras.functional.margins import ldam, logit_adjusted
 
 __all__ = [
     "Reduction",
+    "binary_cross_entropy",
+    "binary_focal",
     "complement_cross_entropy",
     "complement_entropy",
     "cross_entropy",

@@ -68,7 +68,8 @@ def distance_aware(
     z = widened(given)
     y = ops.stop_gradient(ops.cast(heat, z.dtype))
     positive, counted = ops.equal(y, 1.0), y >= 0
-    if (others := other_classes(shape[-1], ignore_index)) is not None:
+    others = other_classes(shape[-1], ignore_index)
+    if others is not None:
         counted = ops.logical_and(counted, ops.convert_to_tensor(others))
     if mask is not None:
         kept = ops.cast(along_elements(mask, z, "mask"), "bool")

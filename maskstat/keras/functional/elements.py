@@ -126,7 +126,7 @@ def checked_target(target: Tensor, z: Tensor) -> tuple[Tensor, bool]:
     if not (fits(shape, wanted) or fits(shape, wanted[:-1])):
         raise ParameterError(
             f"labels of shape {shape} do not fit logits of shape {wanted}",
-            remedy=_enlarged(wanted, shape)
+            remedy=enlarged(wanted, shape)
             or f"integer labels are {wanted[:-1]}, soft ones {wanted}: the class axis is last",
         )
     is_soft = len(shape) == len(wanted)
@@ -138,7 +138,7 @@ def checked_target(target: Tensor, z: Tensor) -> tuple[Tensor, bool]:
     return labels, is_soft
 
 
-def _enlarged(logits: Sequence[int | None], labels: Sequence[int | None]) -> str | None:
+def enlarged(logits: Sequence[int | None], labels: Sequence[int | None]) -> str | None:
     """What to do where the model's output is smaller than the labels; None where it is not."""
     if len(logits) != 4 or len(labels) not in (3, 4) or not fits(labels[:1], logits[:1]):
         return None
@@ -182,15 +182,17 @@ def refuse_strange_labels(
 def soft_mass(labels: Tensor, z: Tensor, ignore_index: IgnoreIndex) -> tuple[Tensor, Tensor]:
     """Labels [..., K] without what is on the ignored class, and which elements have any left."""
     mass = ops.cast(labels, z.dtype)
-    if (others := other_classes(z.shape[-1], ignore_index)) is not None:
+    others = other_classes(z.shape[-1], ignore_index)
+    if others is not None:
         mass = mass * ops.cast(ops.convert_to_tensor(others), z.dtype)
     total = ops.sum(mass, axis=-1)
-    if (sums := at_hand(total)) is not None and sums.max(initial=0.0) > 1 + SUM_ROUNDING:
+    sums = at_hand(total)
+    if sums is not None and sums.max(initial=0.0) > 1 + SUM_ROUNDING:
         raise ParameterError(
             f"the labels of an element sum to {sums.max():g}: it is of several classes, but losses "
             "over a softmax know one",
-            remedy="multi-hot labels go with keras.losses.BinaryCrossentropy(from_logits=True); of "
-            "soft ones take shares",
+            remedy="multi-hot labels go with BinaryCrossEntropy or BinaryFocal; of soft ones take"
+            " shares",
         )
     return mass, total > 0
 
@@ -245,7 +247,7 @@ def checked_logits(logits: Tensor) -> Tensor:
     if z.shape[-1] < 2:
         raise ParameterError(
             "a softmax over 1 class is always 1",
-            remedy="use two logits, or keras.losses.BinaryCrossentropy",
+            remedy="use BinaryCrossEntropy or BinaryFocal, or two logits",
         )
     return widened(z)
 
@@ -260,7 +262,7 @@ def refuse_probabilities(logits: Tensor) -> None:
     if hasattr(logits, "_keras_logits") or operation in ("Softmax", "Sigmoid"):
         raise ParameterError(
             "the model ends in a softmax or sigmoid, but losses take logits",
-            remedy='give its last layer activation="linear", and predictions a softmax',
+            remedy='give its last layer activation="linear", and predictions what it had',
         )
 
 
