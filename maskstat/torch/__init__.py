@@ -24,6 +24,7 @@ from maskstat.torch.binary_losses import BinaryCrossEntropy, BinaryFocal
 from maskstat.torch.calibration import UnweightLogits, unweight_logits
 from maskstat.torch.complement_objective import ComplementObjectiveTraining
 from maskstat.torch.data import MaskSampler, sampler
+from maskstat.torch.deferred_reweighting import DeferredReweighting
 from maskstat.torch.functional import (
     binary_cross_entropy,
     binary_focal,
@@ -55,6 +56,7 @@ __all__ = [
     "ComplementEntropy",
     "ComplementObjectiveTraining",
     "CrossEntropy",
+    "DeferredReweighting",
     "DistanceAware",
     "Focal",
     "LogitAdjusted",

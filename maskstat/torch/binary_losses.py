@@ -20,7 +20,7 @@ from maskstat.torch.functional.binary import BinaryReduction, PosWeight, pos_wei
 from maskstat.torch.functional.elements import IGNORE_INDEX, finite, left_out, quotient, share
 from maskstat.torch.loading import load_pos_weight
 from maskstat.torch.precise_buffers import least_precise, wide
-from maskstat.torch.saved_statistics import SavedStatistics
+from maskstat.torch.saved_statistics import SavedStatistics, in_force
 from maskstat.training.binary_arguments import check_binary_reduction, one_weight_of_positives
 from maskstat.training.loss_arguments import IgnoreIndex, ignored_labels
 from maskstat.weights.table import WeightTable
@@ -85,7 +85,7 @@ class BinaryLoss(SavedStatistics):
         loss = type(self).function(
             logits,
             target,
-            pos_weight=self.pos_weight,
+            pos_weight=in_force(self),
             ignore_index=self.ignore_index,
             reduction=self.reduction if divisor is None else "sum",
             sample_weight=sample_weight,

@@ -37,7 +37,7 @@ from maskstat.torch.functional.elements import (
 from maskstat.torch.functional.margins import occurring
 from maskstat.torch.loading import load_weights
 from maskstat.torch.precise_buffers import least_precise, wide
-from maskstat.torch.saved_statistics import SavedStatistics
+from maskstat.torch.saved_statistics import SavedStatistics, in_force
 from maskstat.training.loss_arguments import IgnoreIndex, check_mining, ignored_labels
 from maskstat.weights.table import WeightTable
 
@@ -112,7 +112,7 @@ class ClassLoss(SavedStatistics):
         loss = type(self).function(
             logits,
             target,
-            weight=self.weight,
+            weight=in_force(self),
             ignore_index=self.ignore_index,
             reduction=self.reduction if divisor is None else "sum",
             sample_weight=sample_weight,
@@ -134,7 +134,7 @@ class ClassLoss(SavedStatistics):
             ParameterError: the reduction is no mean, or labels that mean nothing.
         """
         self._check_mean("only means divide by something")
-        w = self.weight
+        w = in_force(self)
         if target.is_floating_point():
             kind = torch.float32 if w is None else w.dtype
             mass, weights = soft_mass(target, kind, self.ignore_index)
@@ -284,8 +284,10 @@ class LDAM(ClassLoss):
 
         criterion = LDAM(counts=load_counts("weights.json"), scale=1.0)
 
-    For deferred re-weighting (Cao et al. 2019, section 3.3) assign `criterion.weight` when the time
-    has come; a checkpoint of either phase loads into a criterion of the other.
+    The paper trains without weights until the last learning rate, and with them from then on:
+
+        criterion = LDAM("weights.json", counts=load_counts("weights.json"), scale=1.0)
+        schedule = DeferredReweighting(criterion, start=160)
 
     Args:
         counts: [K], how often classes occur: counts or shares, never weights.
@@ -339,13 +341,14 @@ class DistanceAware(ClassLoss):
     def divisor(self, target: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """What the mean of a heat map divides by: its key points, or the sum of their weights."""
         self._check_mean("only means divide by something")
-        keys = (target == 1).to(torch.float32 if self.weight is None else self.weight.dtype)
+        w = in_force(self)
+        keys = (target == 1).to(torch.float32 if w is None else w.dtype)
         for index in ignored_labels(self.ignore_index):
             if 0 <= index < keys.shape[1]:
                 keys.select(1, index).zero_()
         if self.reduction == "mean":
             return keys.sum()
-        weights = keys.sum(1) if self.weight is None else keys.movedim(1, -1) @ self.weight
+        weights = keys.sum(1) if w is None else keys.movedim(1, -1) @ w
         if sample_weight is not None:
             weights = weights * along_elements(sample_weight, keys)
         return weights.sum()

@@ -1,4 +1,4 @@
-"""What checkpoints do to the weights, priors and counts of losses."""
+"""The weights, priors and counts of losses: what checkpoints do to them, and when they hold."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import warnings
 from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 
 from maskstat.torch.precise_buffers import PreciseBuffers, wide
 
@@ -18,6 +19,12 @@ class SavedStatistics(PreciseBuffers):
     """
 
     optional: ClassVar[str]
+    _deferred: Tensor | None
+    """Whether ones stand in for the optional buffer; a buffer too, for compiled graphs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("_deferred", None, persistent=False)
 
     def _load_from_state_dict(
         self, state_dict: Any, prefix: str, local_metadata: Any, strict: bool, *lists: Any
@@ -60,3 +67,20 @@ class SavedStatistics(PreciseBuffers):
         if table.ndim == 0 and not table.is_meta:
             return [f"{self.optional}={float(table):g}"]
         return [f"{table.numel()} {self.optional}s"]
+
+
+def in_force(criterion: SavedStatistics) -> Tensor | None:
+    """The optional buffer as the loss takes it: ones while it is deferred."""
+    table: Tensor | None = getattr(criterion, criterion.optional)
+    if table is None or criterion._deferred is None:
+        return table
+    return torch.where(criterion._deferred, torch.ones_like(table), table)
+
+
+def defer(criterion: SavedStatistics, deferred: bool) -> None:
+    """Let ones stand in for the optional buffer, or no longer."""
+    table: Tensor | None = getattr(criterion, criterion.optional)
+    if criterion._deferred is not None:
+        criterion._deferred.fill_(deferred)
+    elif table is not None:
+        criterion._deferred = torch.tensor(deferred, device=table.device)

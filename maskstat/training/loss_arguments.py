@@ -88,3 +88,13 @@ def check_mining(top_k: float | None, threshold: float | None) -> None:
 def least_loss(threshold: float) -> float:
     """-ln threshold: the loss from which the true class's probability is below it."""
     return -math.log(threshold)
+
+
+def check_start(start: int) -> int:
+    """The first epoch with weights. Raises ParameterError unless it is a whole number from 0 on."""
+    if isinstance(start, bool) or not isinstance(start, (int, np.integer)) or start < 0:
+        raise ParameterError(
+            f"start is {cut(printable(repr(start)), 40)}, but must be a whole number of at least 0",
+            remedy="it is the first epoch with weights",
+        )
+    return int(start)
