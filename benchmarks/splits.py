@@ -1,13 +1,13 @@
-"""How even splits are: `scan.split` against random splits and stratification by presence.
+"""How even splits are: `scan.split` against random splits and published ways.
 
     python -m benchmarks.splits [--masks FOLDER_OF_REAL_MASKS] [--classes camvid-11] [--seeds 20]
-                                [--large]
+                                [--generations 50] [--large]
 
-All contenders deal out the same masks to five parts of the same sizes, in one run. Errors are of
-the classes' shares of a part's labelled pixels and of masks that have them, the largest over parts
-and classes. The label Wasserstein distance is the mean over parts and classes of that of pixels a
-mask (arXiv 2509.21056). Times are of the CPU, after compiling. `--large` adds 100,000 masks of 150
-classes.
+All contenders deal out the same masks to five parts, in one run; those of
+`benchmarks/split_contenders.py` that don't hold sizes have them printed. Errors are of the classes'
+shares of a part's labelled pixels and of masks that have them, the largest over parts and classes.
+The label Wasserstein distance is the mean over parts and classes of that of pixels a mask (arXiv
+2509.21056). Times are of the CPU, after compiling. `--large` adds 100,000 masks of 150 classes.
 """
 
 from __future__ import annotations
@@ -15,20 +15,26 @@ from __future__ import annotations
 import argparse
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import wasserstein_distance
 
 import maskstat
+from benchmarks.split_contenders import (
+    FOLDS,
+    Distances,
+    Parts,
+    evolved,
+    pixel_stratified,
+    stratified,
+)
 from maskstat.splits.compute import split_masks
 from maskstat.splits.search import targets_of
 from maskstat.values.groups import MaskGroups
 from maskstat.values.ledger import MaskLedger
 
-FOLDS = 5
-Parts = NDArray[np.int64]
 RATIO = np.full(FOLDS, 1 / FOLDS)
 
 
@@ -55,35 +61,16 @@ def best_of_random(ledger: MaskLedger, seed: int, draws: int = 1000) -> Parts:
     return min(every, key=lambda part: errors(ledger, part)[0])
 
 
-def stratified(ledger: MaskLedger, seed: int) -> Parts:
-    """Iterative stratification in one pass (Sechidis et al. 2011), by presence, sizes kept.
-
-    Masks of the rarest class first; each goes to the part that still wants most of it.
-    """
-    order = np.random.default_rng(seed).permutation(len(ledger))
-    presence = np.bincount(ledger.classes, minlength=ledger.class_count)
-    rarest = np.full(len(ledger), ledger.class_count)
-    place = np.argsort(np.argsort(presence, kind="stable"))
-    row = np.repeat(np.arange(len(ledger)), ledger.class_counts)
-    np.minimum.at(rarest, row, place[ledger.classes])
-    by_place = np.append(np.argsort(presence, kind="stable"), 0)
-    want = np.outer(RATIO, presence)
-    room = targets_of(len(ledger), RATIO)
-    part = np.zeros(len(ledger), np.int64)
-    for mask in order[np.argsort(rarest[order], kind="stable")].tolist():
-        wanted = np.where(room > 0, want[:, by_place[rarest[mask]]], -np.inf)
-        part[mask] = best = int(wanted.argmax())
-        room[best] -= 1
-        want[best, ledger.classes[ledger.indptr[mask] : ledger.indptr[mask + 1]]] -= 1
-    return part
-
-
 CONTENDERS: dict[str, Callable[[MaskLedger, int], Parts]] = {
     "maskstat": ours,
     "random": random,
     "best of 1,000 random": best_of_random,
-    "stratified by presence": stratified,
+    "iterative stratification": stratified,
+    "IPS": pixel_stratified,
+    "WDES": evolved,
 }
+LARGE = ("maskstat", "random", "IPS")  # the others take hours, or gigabytes
+EQUAL_SIZES = ("maskstat", "random", "best of 1,000 random", "WDES")
 
 
 def errors(ledger: MaskLedger, part: Parts) -> tuple[float, float]:
@@ -99,20 +86,6 @@ def errors(ledger: MaskLedger, part: Parts) -> tuple[float, float]:
     return (
         float(np.abs(share / frequency - 1).max()),
         float(np.abs(masks[:, own] / wanted - 1).max()),
-    )
-
-
-def wasserstein(ledger: MaskLedger, part: Parts) -> float:
-    """Label Wasserstein distance, px."""
-    table = ledger.dense()
-    return float(
-        np.mean(
-            [
-                wasserstein_distance(table[part == fold, k], table[:, k])
-                for fold in range(FOLDS)
-                for k in range(table.shape[1])
-            ]
-        )
     )
 
 
@@ -138,23 +111,54 @@ def long_tailed(masks: int, classes: int, seed: int = 0) -> MaskLedger:
     return MaskLedger(classes, names, areas, indptr, column.astype(np.int64), pixels)
 
 
-def compare(ledger: MaskLedger, seeds: int, skip: tuple[str, ...] = ()) -> list[str]:
-    """A line a contender: errors, distance and seconds, the worst over the seeds."""
-    lines = []
-    for name, contender in CONTENDERS.items():
-        if name in skip:
+class Measured(NamedTuple):
+    """The worst over the seeds: errors, label Wasserstein distance (px), sizes, seconds of CPU."""
+
+    share: float
+    presence: float
+    distance: float
+    smallest: int
+    largest: int
+    seconds: float
+
+
+def measure(
+    ledger: MaskLedger, contender: Callable[[MaskLedger, int], Parts], seeds: int
+) -> Measured:
+    """One contender. The distance is that of a table of all masks, so 0 where there are many."""
+    distances = Distances(ledger.dense()) if len(ledger) <= 10_000 else None
+    rows = []
+    for seed in range(seeds):
+        start = time.process_time()
+        part = contender(ledger, seed)
+        seconds = time.process_time() - start
+        sizes = np.bincount(part, minlength=FOLDS)
+        far = 0.0 if distances is None else distances.of(part)
+        rows.append((*errors(ledger, part), far, -sizes.min(), sizes.max(), seconds))
+    share, presence, far, smallest, largest, seconds = np.max(rows, axis=0).tolist()
+    return Measured(share, presence, far, -int(smallest), int(largest), seconds)
+
+
+def compare(ledger: MaskLedger, seeds: int, names: Iterable[str] = CONTENDERS) -> list[str]:
+    """A line a contender; behind each error how many times ours it is."""
+    lines, reference = [], None
+    for name in names:
+        try:
+            found = measure(ledger, CONTENDERS[name], seeds)
+        except ImportError as error:
+            lines.append(f"{name:24} left out: {error}")
             continue
-        worst, seconds = np.zeros(3), 0.0
-        for seed in range(seeds):
-            start = time.process_time()
-            part = contender(ledger, seed)
-            seconds = max(seconds, time.process_time() - start)
-            far = wasserstein(ledger, part) if len(ledger) <= 10_000 else 0.0
-            worst = np.maximum(worst, [*errors(ledger, part), far])
-        lines.append(
-            f"{name:24} share {100 * worst[0]:7.2f}%  presence {100 * worst[1]:6.2f}%"
-            f"  Wasserstein {worst[2]:6.0f} px  {seconds:6.2f} s CPU"
-        )
+        reference = reference or found  # ours comes first
+        cells = [
+            f"share {100 * found.share:6.2f}% ({found.share / reference.share:5.1f}x)",
+            f"presence {100 * found.presence:6.2f}% ({found.presence / reference.presence:4.1f}x)",
+            f"masks {found.smallest:,} to {found.largest:,}",
+            f"{found.seconds:.2f} s CPU",
+        ]
+        if reference.distance:
+            times = found.distance / reference.distance
+            cells.insert(2, f"Wasserstein {found.distance:5.0f} px ({times:.1f}x)")
+        lines.append(f"{name:24} {'  '.join(cells)}")
     return lines
 
 
@@ -163,15 +167,18 @@ def main() -> None:
     parser.add_argument("--masks", default="sample_masks", help="a folder, or a pattern in quotes")
     parser.add_argument("--classes", default="sample_masks/classes.yaml")
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--generations", type=int, default=50, help="of WDES; its paper's are 50")
     parser.add_argument("--large", action="store_true")
     asked = parser.parse_args()
+    CONTENDERS["WDES"] = partial(evolved, generations=asked.generations)
     ours(long_tailed(50, 3), 0)  # compiles
     with maskstat.scan(asked.masks, classes=asked.classes) as scan:
         print(f"{len(scan.ledger):,} masks, {FOLDS} folds; the worst of {asked.seeds} seeds")
+        print(f"WDES of {asked.generations} generations of 100")
         print("\n".join(compare(scan.ledger, asked.seeds)))
     if asked.large:
         print("100,000 masks, 150 classes; one seed")
-        print("\n".join(compare(long_tailed(100_000, 150), 1, ("best of 1,000 random",))))
+        print("\n".join(compare(long_tailed(100_000, 150), 1, LARGE)))
         print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024:,} MB at most")
 
 
