@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from maskstat.api.scan import Exposure, Scan
     from maskstat.api.stores import ScanRecord, remove_scan, scans
     from maskstat.api.watching import Watch, watch
+    from maskstat.crops.class_index import ClassIndex
     from maskstat.errors import MaskstatError
     from maskstat.exposure.recipe import Recipe
     from maskstat.exposure.rescaling import Rescaling
@@ -59,6 +60,7 @@ __all__ = [
     "Check",
     "ClassCatalog",
     "ClassHistogram",
+    "ClassIndex",
     "ClassInfo",
     "Comparison",
     "ConfidenceHistogram",
@@ -111,6 +113,7 @@ _HOMES = {
     "Check": "api.check",
     "ClassCatalog": "values.catalog",
     "ClassHistogram": "values.histogram",
+    "ClassIndex": "crops.class_index",
     "ClassInfo": "values.catalog",
     "Comparison": "statistics.comparison",
     "ConfidenceHistogram": "training.metrics",

@@ -119,6 +119,10 @@ class GivenScan(Scan):
         """There is no heat map. Raises UnknownCountsError."""
         self._refuse("the place and form of classes")
 
+    def class_index(self, *_: object, **__: object) -> NoReturn:
+        """There is no mask to index. Raises UnknownCountsError."""
+        self._refuse("the content of each mask")
+
     def export(self, *_: object, **__: object) -> NoReturn:
         """There is no mask to export. Raises UnknownCountsError."""
         self._refuse("the content of each mask")

@@ -54,6 +54,7 @@ def scan(
     scale: Scale | None = None,
     cat_max_ratio: float | None = None,
     presence: bool = False,
+    index: bool = False,
     timeout: float | None = None,
     workers: int | None = None,
     memory: int | str | None = None,
@@ -106,6 +107,7 @@ def scan(
             the scan; None leaves what is kept. "mask" makes each a group of its own.
         recipe, crop, scale, cat_max_ratio, presence: what training sees, as `Scan.exposure` takes
             them, is worked out and kept as well: pixels are decoded once for all of it.
+        index: so is where each class is in every mask, for `Scan.class_index`.
         timeout: seconds that a mask may take over a network, tries and pauses included, or a piece
             of a file of many masks; 600 by default.
         workers: threads; by default one a usable CPU, more where reading waits for a network.
@@ -160,6 +162,7 @@ def scan(
         scale=scale,
         cat_max_ratio=cat_max_ratio,
         presence=presence,
+        index=index,
         timeout=timeout,
         workers=workers,
         memory=memory,
@@ -240,6 +243,7 @@ def scan_splits(
     scale: Scale | None = None,
     cat_max_ratio: float | None = None,
     presence: bool = False,
+    index: bool = False,
     timeout: float | None = None,
     workers: int | None = None,
     memory: int | str | None = None,
@@ -298,6 +302,7 @@ def scan_splits(
                 scale=scale,
                 cat_max_ratio=cat_max_ratio,
                 presence=presence,
+                index=index,
                 timeout=timeout,
                 workers=workers,
                 memory=memory,

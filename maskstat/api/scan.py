@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from maskstat.api.check import Check
     from maskstat.api.costs import Costs, GivenWeights
     from maskstat.api.splitting import Lists, SearchProgress
+    from maskstat.crops.class_index import ClassIndex
     from maskstat.executors.choices import ExecutorName
     from maskstat.exposure.asking import Asked, Crop, Scale
     from maskstat.exposure.counts import ExposureCounts
@@ -422,6 +423,50 @@ class Scan(StoredScan):
         self._need_classes()
         asked = {"recipe": recipe, "crop": crop, "scale": scale, "cat_max_ratio": cat_max_ratio}
         return approximated(self, asked, unlisted=unlisted)
+
+    def class_index(
+        self,
+        *,
+        stored: bool = False,
+        unlisted: Unlisted = "refuse",
+        allow_incomplete: bool = False,
+        executor: ExecutorName = "threads",
+        scheduler: str | None = None,
+        workers: int | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> ClassIndex:
+        """Where each class is in every mask: to draw its pixels, or crops, without opening one.
+
+        Masks that were not indexed under these classes are decoded once more, and the result is
+        kept in the store. See docs/crops.md.
+
+        Args:
+            stored: decode nothing: what is not indexed is an error.
+            unlisted: "ignore" leaves pixels that belong to no class out, as ignored ones are.
+            allow_incomplete: of a scan that was interrupted, what was counted; and without masks
+                that could not be indexed.
+            executor, scheduler, workers, on_progress: as in `maskstat.scan`.
+
+        Raises:
+            ExposureError: `stored`, and masks lack; or masks changed since they were scanned.
+            UnlistedValuesError: pixels have values that are neither classes nor ignored.
+            IncompleteScanError: the scan was interrupted, or is still going on, or masks could not
+                be indexed: those whose files are too large to be read whole, say.
+            SourceError: masks are to be decoded and the source is gone.
+        """
+        from maskstat.api.indexing import indexed
+        from maskstat.executors.opening import ExecutorChoice
+
+        if not allow_incomplete:
+            self._need_complete()
+        self._need_classes()
+        return indexed(
+            self,
+            unlisted=unlisted,
+            allow_incomplete=allow_incomplete,
+            make=None if stored else ExecutorChoice(executor, scheduler, workers),
+            on_progress=on_progress,
+        )
 
     def check(
         self,
@@ -827,8 +872,12 @@ class Exposure(Scan):
         """The same. Raises ExposureError."""
         self._refuse("certify")
 
-    def export(self, *args: object, **named: object) -> NoReturn:
+    def class_index(self, *args: object, **named: object) -> NoReturn:
         """Masks are the folder's. Raises ExposureError."""
+        self._refuse("class_index")
+
+    def export(self, *args: object, **named: object) -> NoReturn:
+        """The same. Raises ExposureError."""
         self._refuse("export")
 
     def under(self, *args: object, **named: object) -> NoReturn:

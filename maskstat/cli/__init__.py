@@ -17,6 +17,7 @@ import typer
 
 from maskstat.cli import (
     check,
+    class_index,
     compare,
     costs,
     export,
@@ -66,6 +67,7 @@ _COMMANDS = (
     check,
     compare,
     split,
+    class_index,
     plot,
     report,
     merge,

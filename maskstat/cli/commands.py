@@ -60,7 +60,7 @@ class GroupedCommand(TyperCommand):
 
 def add(app: typer.Typer, module: ModuleType) -> None:
     """Add the command of a module: its function `command`, its `EXAMPLES`, its own name."""
-    name = module.__name__.rpartition(".")[2]
+    name = module.__name__.rpartition(".")[2].replace("_", "-")
     register = app.command(name, cls=GroupedCommand, epilog="\n".join(module.EXAMPLES))
     register(_flat(module.command))
 

@@ -141,6 +141,10 @@ def command(
     group_by: GroupByOption = None,
     asked: AskedRecipe,
     presence: PresenceOption = False,
+    index: Annotated[
+        bool,
+        typer.Option("--index", help="Find where each class is, too, for 'maskstat class-index'."),
+    ] = False,
     timeout: Annotated[
         int | None,
         typer.Option(
@@ -168,9 +172,9 @@ def command(
     """Count every mask of a source, exactly.
 
     The counts go into the store, where the other commands find them. Scanning the same source
-    again decodes only what is new or changed. With --profile and a recipe, pixels are looked at as
-    well, in the same pass. Exit code 3 means that some masks could not be counted; they are listed
-    with their reasons.
+    again decodes only what is new or changed. With --profile, a recipe and --index, pixels are
+    looked at as well, in the same pass. Exit code 3 means that some masks could not
+    be counted; they are listed with their reasons.
     """
     from maskstat.api.making import Splits, scan, scan_splits
     from maskstat.render.documents.scan import scan_document
@@ -197,6 +201,7 @@ def command(
             group_by=group_by,
             **vars(asked),
             presence=presence,
+            index=index,
             timeout=timeout,
             **vars(running),
             memory=memory,

@@ -65,7 +65,8 @@ class AsCommands:
         ]
         if self._store is not None and "db" not in named:
             options += _words("db", self._store)
-        return " ".join(["maskstat", _COMMANDS.get(name, name), *map(_word, positional), *options])
+        command = _COMMANDS.get(name, name).replace("_", "-")
+        return " ".join(["maskstat", command, *map(_word, positional), *options])
 
 
 def _words(parameter: str, value: object) -> list[str]:

@@ -26,7 +26,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from maskstat.crops.class_runs import ClassRuns, MaskTables
-from maskstat.errors import CatalogError, FileFormatError
+from maskstat.errors import CatalogError, FileFormatError, call
 from maskstat.files.writing import replacing
 from maskstat.memory import ask_memory
 from maskstat.naming import printable
@@ -111,7 +111,7 @@ def _explained(path: Path) -> Iterator[None]:
         raise FileFormatError("is no class index", where=where, remedy=_REMEDY) from error
 
 
-_REMEDY = "make one: 'maskstat class-index'"
+_REMEDY = f"make one: {call('Scan.class_index')}"
 
 
 class _WrongIndex(ValueError):

@@ -1,4 +1,4 @@
-"""Looking at the pixels of masks, on the threads that decode them: for a profile, and for recipes.
+"""Looking at the pixels of masks, on the threads that decode them: for profiles, recipes, indices.
 
 In come entries; out come their counts, and parts of what each consumer makes of the pixels, which
 are decoded once for all of them. Threads add up what they find in parts, and hand these over with

@@ -11,7 +11,8 @@
     recording      committed as they come                       -> the scan's record
 
 What threads and workers do with a mask is `counting`, by a `mask_reader`, and `measuring` where
-somebody looks at its pixels: for a profile, and for recipes (`exposing`), in the same pass.
+somebody looks at its pixels: for a profile, for recipes (`exposing`) and for an index (`indexing`),
+in the same pass.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from maskstat.scanning.changes import Changes, Pending
 from maskstat.scanning.counting import Counter
 from maskstat.scanning.exposing import ExposureShelf
 from maskstat.scanning.grouping import keep_groups
+from maskstat.scanning.indexing import IndexShelf
 from maskstat.scanning.listing import Listing
 from maskstat.scanning.measuring import Measurer
 from maskstat.scanning.plane_entries import by_plane
@@ -101,6 +103,8 @@ def _shelves(
     for recipe in asked.recipes:
         recipe.check_padding(len(catalog))
         shelves.append(ExposureShelf(store, scan, catalog, recipe, presence=asked.presence))
+    if asked.index:
+        shelves.append(IndexShelf(store, scan, catalog))
     return shelves
 
 
@@ -110,7 +114,7 @@ def _lacks_some(asked: ScanRequest, scan: StoredScan) -> bool:
     Only now the classes are known where they are inferred, and only now the masks that shared a
     block of the profile with one that changed.
     """
-    looks = asked.grid is not None or asked.recipes
+    looks = asked.grid is not None or asked.recipes or asked.index
     return bool(looks) and any(
         shelf.lacks_some for shelf in _shelves(asked, scan._store, scan.info, scan.catalog)
     )

@@ -57,6 +57,7 @@ class ScanRequest:
         group_by: which masks belong together; None where nothing is said of it.
         recipes: what training does to masks, to be worked out for each.
         presence: whether the exact chances of classes to be in crops are wanted.
+        index: whether a class index is wanted.
         on_progress: called after every chunk of masks.
     """
 
@@ -75,6 +76,7 @@ class ScanRequest:
     group_by: GroupRule | None = None
     recipes: tuple[Recipe, ...] = ()
     presence: bool = False
+    index: bool = False
     on_progress: Callable[[Progress], None] | None = None
 
     @property
@@ -113,6 +115,7 @@ class ScanRequest:
         scale: Scale | None = None,
         cat_max_ratio: float | None = None,
         presence: bool = False,
+        index: bool = False,
         workers: int | None = None,
         memory: int | str | None = None,
         column: str | None = None,
@@ -194,6 +197,7 @@ class ScanRequest:
             group_by=rule,
             recipes=recipes,
             presence=presence,
+            index=index,
             on_progress=on_progress,
         )
 

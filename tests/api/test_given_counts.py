@@ -344,6 +344,7 @@ def test_everything_public_of_a_scan_works_or_says_what_is_unknown() -> None:
         "sampling": scan.sampling,
         "approximate_exposure": scan.approximate_exposure,
         "exposure": lambda: scan.exposure(crop=2),
+        "class_index": scan.class_index,
         "check": scan.check,
         "compare": lambda: scan.compare(ms.from_counts(COUNTS, name="other")),
         "plot": lambda: scan.plot("cooccurrence"),

@@ -139,6 +139,15 @@ def splitting(scan: ms.Scan, work: Path) -> None:
     assert shares.group_count == len(scan.groups)
 
 
+def indexing(scan: ms.Scan, work: Path) -> None:
+    """Where classes are."""
+    index: ms.ClassIndex = ms.ClassIndex.load(scan.class_index().save(work / "index.npz"))
+    assert sorted(index.names) == sorted(scan.ledger.names)
+    mask, row, column = index.pixel(0, 0.5)
+    assert index.pixels(0, mask) > 0
+    assert row >= 0 <= column
+
+
 def exposing(scan: ms.Scan) -> None:
     """What training sees of it."""
     seen: ms.Exposure = scan.exposure(crop=(48, 64), scale="0.5:2", crops=4, batch_size=2)
@@ -241,6 +250,7 @@ def main(masks: Path, work: Path) -> None:
         weighing(scan, work)
         sampling(scan, work)
         splitting(scan, work)
+        indexing(scan, work)
         exposing(scan)
         looking(scan, work)
         watching(scan)

@@ -58,6 +58,7 @@ LINES = {
     "check": [ONE, f"{ONE} --json", f"{STORE} --scan two --fail-on error --images masks{ANY}"],
     "compare": [f"one{ANY} two {STORE}", f"one{ANY} two {STORE} --json"],
     "split": [f"--folds 2 {ONE} -o s{ANY}.csv", f"--folds 2 {ONE} --json"],
+    "class-index": [f"{STORE} --scan again -o i{ANY}.npz"],
     "plot": [f"lorenz {ONE} -o p{ANY}.svg", f"rank {STORE} --scan again --crop 2 -o p{ANY}.svg"],
     "report": [f"{ONE} -o r{ANY}.json"],
     "merge": [f"s{ANY}.db --scan one{ANY} --scan two -o n{ANY}.db --force --separate"],

@@ -121,6 +121,8 @@ def test_every_command_with_one_next_thing_says_it(
         f"maskstat report{read_so} -o r.html": after(read_so, WEIGHTS),
         f"maskstat report{of_masks} --format md": [],
         f"maskstat export{of_masks} -o t.csv": [],
+        f"maskstat class-index{of_masks}": [f"maskstat class-index{of_masks} -o index.npz"],
+        f"maskstat class-index{of_masks} -o i.npz": [],
         "maskstat merge 'an other.db' -o merged.db": after(
             " --db merged.db", WEIGHTS, CHECK, REPORT
         ),

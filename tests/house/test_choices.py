@@ -48,6 +48,7 @@ BEHIND = {
     "api.costs.price": "`Scan.costs`",
     "api.exposing.approximated": "`Scan.approximate_exposure`",
     "api.exposing.exposed": "`Scan.exposure`",
+    "api.indexing.indexed": "`Scan.class_index`",
     "sampling.methods.method": "registers a method",
     "sampling.methods.target_mix": "a method's own: see `test_words_of_schemes_and_methods`",
     "sampling.methods.target_shares": "a method's own",
@@ -135,6 +136,7 @@ CASES: dict[tuple[str, str], Callable[[Any, Any], object]] = {
             "costs": ("average",),
             "exposure": ("unlisted", "executor"),
             "approximate_exposure": ("unlisted",),
+            "class_index": ("unlisted", "executor"),
         }.items()
         for parameter in parameters
     },

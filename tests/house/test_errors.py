@@ -149,8 +149,8 @@ def test_a_spelling_ends_with_its_block() -> None:
 # --- no text below the command line knows options ---------------------------------------------
 
 COMMANDS = (
-    "scan|show|weights|costs|sampling|exposure|check|compare|split|plot|report|merge|export"
-    "|presets|scans"
+    "scan|show|weights|costs|sampling|exposure|check|compare|split|class-index|plot|report|merge"
+    "|export|presets|scans"
 )
 OPTION = re.compile(rf"(?<![\w-])--[a-z]|(?<!\w)-o\b|\bmaskstat ({COMMANDS})\b")
 FORMATS = {"maskstat weights", "maskstat sampling", "maskstat split"}  # what files say they are

@@ -48,6 +48,7 @@ SECTIONS = (
         "What lies between masks and the loss: `Scan.exposure` takes it.",
         ("exposure.recipe", "exposure.rescaling"),
     ),
+    ("Crops", "Where each class is in every mask: `Scan.class_index`.", ("crops",)),
     (
         "Findings and comparisons",
         "What is wrong with a set of masks, and how sets differ.",

@@ -171,6 +171,7 @@ BEGINNINGS = {
     "check": "check",
     "compare": "compare masks fine",
     "split": "split --folds 2",
+    "class-index": "class-index",
     "plot": "plot classes -o x.png",
     "report": "report --format md",
     "schemes": "schemes",

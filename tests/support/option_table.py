@@ -387,6 +387,26 @@ REPORT: dict[str, tuple[Case, ...]] = {
     ),
 }
 
+_RUNNING: dict[str, tuple[Case, ...]] = {
+    "--workers": (
+        *wholes("--workers", "from 1 on", 0, -1),
+        usage("--workers 5000", "--workers", "at most 1,024"),
+    ),
+    "--executor": (
+        usage("--executor spark", "--executor", "'spark' is not one of threads, dask"),
+        usage("--executor ''", "--executor", "'' is not one of"),
+    ),
+    "--scheduler": (
+        usage("--scheduler tcp://a:1", "--scheduler", "goes with --executor dask"),
+        usage("--scheduler ''", "--scheduler", "'' is no name"),
+    ),
+    "--unlisted": (
+        usage("--unlisted maybe", "--unlisted", "'maybe' is not one of refuse, ignore"),
+        usage("--unlisted ''", "--unlisted", "'' is not one of"),
+        failure("--scan odd", "neither classes nor ignored", "--ignore 9 --ignore 200"),
+    ),
+}
+
 EXPOSURE: dict[str, tuple[Case, ...]] = {
     "--recipe": (
         usage("exposure", "--recipe", "none is given", "--crop 512", "--recipe FILE"),
@@ -410,23 +430,7 @@ EXPOSURE: dict[str, tuple[Case, ...]] = {
             )
         ),
     ),
-    "--workers": (
-        *wholes("--workers", "from 1 on", 0, -1),
-        usage("--workers 5000", "--workers", "at most 1,024"),
-    ),
-    "--executor": (
-        usage("--executor spark", "--executor", "'spark' is not one of threads, dask"),
-        usage("--executor ''", "--executor", "'' is not one of"),
-    ),
-    "--scheduler": (
-        usage("--scheduler tcp://a:1", "--scheduler", "goes with --executor dask"),
-        usage("--scheduler ''", "--scheduler", "'' is no name"),
-    ),
-    "--unlisted": (
-        usage("--unlisted maybe", "--unlisted", "'maybe' is not one of refuse, ignore"),
-        usage("--unlisted ''", "--unlisted", "'' is not one of"),
-        failure("--scan odd", "neither classes nor ignored", "--ignore 9 --ignore 200"),
-    ),
+    **_RUNNING,
 }
 
 PRESETS: dict[str, tuple[Case, ...]] = {
@@ -557,7 +561,17 @@ SPLIT: dict[str, tuple[Case, ...]] = {
     ),
 }
 
+CLASS_INDEX: dict[str, tuple[Case, ...]] = {
+    "--output": (
+        failure("-o x.json", "x.json", "a class index is a .npz", "call it x.npz"),
+        failure("-o nowhere/x.npz", "nowhere/x.npz", "there is no folder nowhere"),
+        usage("-o ''", "-o", "an empty text is no file's name"),
+    ),
+    **_RUNNING,
+}
+
 TABLE = {
+    "class-index": CLASS_INDEX,
     "split": SPLIT,
     "merge": MERGE,
     "export": EXPORT,
@@ -591,13 +605,15 @@ HARMLESS = {
     ("", "--install-completion"): "writes into the settings of the shell",
     ("", "--show-completion"): "prints what the shell takes",
     ("split", "--allow-incomplete"): "where the scan is complete it changes nothing",
+    ("class-index", "--allow-incomplete"): "where the scan is complete it changes nothing",
     ("exposure", "--allow-incomplete"): "where the scan is complete it changes nothing",
     ("exposure", "--presence"): "more is known then",
     ("merge", "--allow-incomplete"): "where all scans are complete it changes nothing",
+    ("scan", "--index"): "more is known then",
     ("scan", "--rescan"): "where nothing was counted before it changes nothing",
     **{
         (command, "--json"): "says how to print what is printed anyhow"
         for command in BEGINNINGS
-        if command not in {"plot", "report", "scans", "export"}
+        if command not in {"plot", "report", "scans", "export", "class-index"}
     },
 }
