@@ -28,10 +28,12 @@ except ImportError as error:
     ) from None
 
 from maskstat.keras import functional, metrics
+from maskstat.keras.accumulation import accumulated
 from maskstat.keras.binary_losses import BinaryCrossEntropy, BinaryFocal
 from maskstat.keras.calibration import UnweightLogits, unweight_logits
 from maskstat.keras.complement_objective import ComplementObjectiveTraining
 from maskstat.keras.data import add_sample_weights
+from maskstat.keras.deferred_reweighting import DeferredReweighting
 from maskstat.keras.functional import (
     binary_cross_entropy,
     binary_focal,
@@ -63,10 +65,12 @@ __all__ = [
     "ComplementEntropy",
     "ComplementObjectiveTraining",
     "CrossEntropy",
+    "DeferredReweighting",
     "DistanceAware",
     "Focal",
     "LogitAdjusted",
     "UnweightLogits",
+    "accumulated",
     "add_sample_weights",
     "binary_cross_entropy",
     "binary_focal",

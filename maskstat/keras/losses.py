@@ -187,6 +187,8 @@ class LogitAdjusted(WeightedLoss):
 class LDAM(WeightedLoss):
     """Label-distribution-aware margin loss (Cao et al. 2019); `functional.ldam`.
 
+    The paper trains without weights until the last learning rate: `DeferredReweighting`.
+
     Args:
         counts: [K], how often classes occur: counts or shares (`load_counts`), never weights.
         max_margin: of the rarest class, at least 0.

@@ -27,6 +27,8 @@ class ReducedLoss(keras.losses.Loss):  # type: ignore[misc]
 
     function: Any = None
     """The loss as a function of logits and target."""
+    deferred: bool
+    """Whether it goes without weights for now; `DeferredReweighting` says so."""
 
     def __init__(
         self,
@@ -43,6 +45,7 @@ class ReducedLoss(keras.losses.Loss):  # type: ignore[misc]
         self._own_reduction = own
         self._given_dtype = None if dtype is None else self.dtype
         self._options: dict[str, Any] = {}
+        self.deferred = False
 
     def __call__(
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
@@ -61,6 +64,11 @@ class ReducedLoss(keras.losses.Loss):  # type: ignore[misc]
         """What is known of the classes, by the name of the function's argument."""
         raise NotImplementedError
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether it was made with weights, or pos_weight."""
+        return any(value is not None for value in self._statistics().values())
+
     def _evaluate(
         self,
         y_true: Tensor,
@@ -70,6 +78,7 @@ class ReducedLoss(keras.losses.Loss):  # type: ignore[misc]
         mask: Tensor | None,
     ) -> Tensor:
         refuse_probabilities(y_pred)
+        statistics = {} if self.deferred else self._statistics()
         with keras.name_scope(self.name):
             return type(self).function(
                 keras.ops.convert_to_tensor(
@@ -80,7 +89,7 @@ class ReducedLoss(keras.losses.Loss):  # type: ignore[misc]
                 reduction=reduction,
                 sample_weight=sample_weight,
                 mask=mask,
-                **self._statistics(),
+                **statistics,
                 **self._options,
             )
 

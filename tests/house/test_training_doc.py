@@ -98,7 +98,7 @@ def test_lightning(
     assert "criterion.weight" in module.state_dict()
 
 
-@pytest.mark.parametrize(("number", "backend"), [(0, "torch"), (1, "tensorflow")])
+@pytest.mark.parametrize(("number", "backend"), [(0, "torch"), (1, "tensorflow"), (2, "torch")])
 def test_keras(number: int, backend: str, table: maskstat.WeightTable, tmp_path: Path) -> None:
     """Each block asserts by itself; Keras chooses its backend once a process, so here is one."""
     for name in ("keras", backend):

@@ -9,7 +9,7 @@ from tests.support.keras_backends import checks_of, require
 from tests.support.packages import needs
 
 FUNCTIONS, TRAINING = "keras_loss_checks", "keras_training_checks"
-BINARY = "keras_binary_checks"
+BINARY, SCHEDULE = "keras_binary_checks", "keras_schedule_checks"
 
 pytestmark = needs("keras", "needs maskstat[keras]")
 
@@ -27,6 +27,11 @@ def test_training(backend: str, name: str) -> None:
 @pytest.mark.parametrize(("backend", "name"), checks_of(BINARY))
 def test_binary_losses(backend: str, name: str) -> None:
     require(backend, BINARY, name)
+
+
+@pytest.mark.parametrize(("backend", "name"), checks_of(SCHEDULE))
+def test_several_steps(backend: str, name: str) -> None:
+    require(backend, SCHEDULE, name)
 
 
 def test_without_keras_it_says_how_to_get_it() -> None:

@@ -31,6 +31,7 @@ MODULES = (
     "keras_training_checks",
     "keras_adapter_checks",
     "keras_binary_checks",
+    "keras_schedule_checks",
 )
 SKIPPED = "skipped: "
 
