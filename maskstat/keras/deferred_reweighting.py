@@ -39,7 +39,7 @@ class DeferredReweighting(keras.callbacks.Callback):  # type: ignore[misc]
         self.start = check_start(start)
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Look for losses with weights."""
+        """Look for losses with weights. Raises ParameterError where there are none."""
         if not self._losses():
             raise ParameterError(
                 "the model has no loss of maskstat.keras with weights, so there is nothing to defer"
