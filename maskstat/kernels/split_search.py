@@ -22,8 +22,10 @@ IntArray = NDArray[np.int64]
 Int32Array = NDArray[np.int32]
 
 _ALL_PAIRS = 4_000  # free units, up to which every move and exchange is tried at the end
-_VISITS = 3_000_000  # of units, in the sweeps of one search
+_VISITS = 3_000_000  # of units, in the sweeps of one search; of many there are 50
 _ROUNDS = 200  # of all moves and exchanges at the end, at most
+_MENDINGS = 6  # rounds at the end of a search that can't try every exchange
+_PRESENCE_ERROR = 0.2  # what one counts there beside an error of pixels
 
 _NUMBER, _RATIO = types.int64, types.float64
 _INT32, _INT64 = types.Array(types.int32, 1, "C"), types.Array(types.int64, 1, "C")
@@ -65,7 +67,9 @@ def is_compiled() -> bool:
 
 
 class Units(NamedTuple):
-    """U units in compressed sparse rows of D features; the first K features are classes.
+    """U units in compressed sparse rows of D features.
+
+    The first K features are pixels of the K classes, the next K masks that have them.
 
     Attributes:
         indptr: int64[U + 1].
@@ -151,6 +155,15 @@ class _Sums:
         units, ratio = self.units, self.task.ratio
         self.cost = float(_kernel("sums")(*units[:5], self.part, units.root, ratio, *self.arrays))
 
+    def worst_classes(self, common: IntArray) -> tuple[IntArray, float]:
+        """Of some classes the eighth with the largest errors, and the mean of these errors."""
+        k = self.units.class_count
+        error = np.abs(self.pull * self.task.ratio).max(1)
+        relative = [error[of] / self.units.root[of] for of in (common, k + common)]
+        missed = np.maximum(relative[0], _PRESENCE_ERROR * relative[1])
+        worst = np.argsort(-missed, kind="stable")[: max(1, common.size // 8)]
+        return common[worst], float(missed[worst].mean())
+
     def found(self, *, exhausted: bool = False) -> Found:
         beyond = np.abs(self.held - self.task.target) - self.task.slack
         gap = int((self.seen[self.present] == 0).sum())
@@ -203,31 +216,56 @@ def descended(units: Units, task: Task, part: IntArray, seed: int, *, hot: bool 
     rank[alike] = np.arange(alike.size)
     scratch = np.zeros(len(units.root))
 
-    def sweep(tries: int, temperature: float = 0.0) -> int:
+    def sweep(tries: int, temperature: float = 0.0, visited: IntArray = free) -> int:
         steps = _kernel("sweep")(
-            *(*units[:5], square, sums.part, task.ratio, task.target, task.slack, *sums.arrays),
-            *(free, member, place, count, alike, rank, tries, temperature, state, scratch),
+            *(*sums.units[:5], square, sums.part, task.ratio, task.target, task.slack),
+            *(*sums.arrays, visited, member, place, count, alike, rank, tries, temperature),
+            *(state, scratch),
         )
         sums.renew()
         return int(steps)
 
-    sweeps = int(np.clip(_VISITS // free.size, 16, 400))
+    few = free.size <= _ALL_PAIRS
+    often = np.bincount(units.index, minlength=len(units.root)) >= 4 * parts
+    sweeps = int(np.clip(_VISITS // free.size, 50, 400))
     for _ in range(8):
         sweep(8)
-    if hot and sweeps >= 50:  # few enough units to cool slowly
-        often = np.bincount(units.index, minlength=len(units.root)) >= 4 * parts
+    if hot:
         errors = (sums.pull * task.ratio)[often]
-        start = 2.0 * float((errors * errors).sum()) / free.size
+        # heat that all units, or where they are many all features, share
+        start = 2.0 * float((errors * errors).sum()) / (free.size if few else len(units.root))
         for at in range(sweeps):
             sweep(2, start * 1e-4 ** (at / (sweeps - 1)))
     else:
         for _ in range(sweeps):
-            if sweep(8) == 0 and free.size <= _ALL_PAIRS:
+            if sweep(8) == 0 and few:
                 break
-    exhausted = False
-    if free.size <= _ALL_PAIRS:
-        exhausted = any(sweep(-1) == 0 for _ in range(_ROUNDS))
-    return sums.found(exhausted=exhausted)
+    if few:
+        return sums.found(exhausted=any(sweep(-1) == 0 for _ in range(_ROUNDS)))
+    common = np.flatnonzero(often[: units.class_count])
+    least, best = np.inf, sums.part.copy()
+    for _ in range(_MENDINGS if common.size else 0):
+        worst, missed = sums.worst_classes(common)
+        if missed < least:
+            least, best = missed, sums.part.copy()
+        grown = np.zeros(len(units.root), bool)
+        grown[worst] = grown[units.class_count + worst] = True
+        sums.units = _grown(sums.units, grown)
+        square = np.bincount(row, sums.units.value**2, len(units.size))
+        own = np.zeros(len(units.size), bool)
+        own[row[grown[units.index]]] = True
+        sums.renew()
+        for _ in range(3):
+            sweep(32, visited=free[own[free]])
+    if common.size and sums.worst_classes(common)[1] < least:
+        best = sums.part
+    return measured(units, task, best)
+
+
+def _grown(units: Units, grown: NDArray[np.bool_]) -> Units:
+    """With twice the weight of some features, so that what holds them back gives way."""
+    scale = np.where(grown, np.sqrt(2.0), 1.0)
+    return units._replace(value=units.value * scale[units.index], root=units.root * scale)
 
 
 def _likeness(units: Units) -> IntArray:

@@ -74,13 +74,18 @@ class UnitCounts:
             part: int64[U], the part of each unit; below 0 it is in none.
             parts: F.
         """
-        shape = (parts, self.class_count)
-        pixels, masks = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-        where = part[self.unit]
+        return self._table(part, parts, self.pixels), self._table(part, parts, self.masks)
+
+    def pixel_table(self, part: IntArray, parts: int) -> IntArray:
+        """The first of `tables` alone, which is half the work."""
+        return self._table(part, parts, self.pixels)
+
+    def _table(self, part: IntArray, parts: int, amounts: IntArray) -> IntArray:
+        where = part[self.unit].astype(np.int64)
         used = where >= 0
-        np.add.at(pixels, (where[used], self.classes[used]), self.pixels[used])
-        np.add.at(masks, (where[used], self.classes[used]), self.masks[used])
-        return pixels, masks
+        table = np.zeros(parts * self.class_count, np.int64)
+        np.add.at(table, where[used] * self.class_count + self.classes[used], amounts[used])
+        return table.reshape(parts, self.class_count)
 
 
 def in_fixed_order(ledger: MaskLedger, groups: MaskGroups) -> tuple[MaskLedger, IntArray, IntArray]:

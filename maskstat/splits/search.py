@@ -69,7 +69,7 @@ def targets_of(masks: int, ratio: FloatArray) -> IntArray:
 
 def worst_share(counts: UnitCounts, part: IntArray, parts: int) -> float:
     """The largest share error of a common class of an assignment int64[U]."""
-    errors = share_errors(counts.tables(part, parts)[0])
+    errors = share_errors(counts.pixel_table(part, parts))
     return largest(errors, common_classes(counts.groups_with, parts))
 
 
@@ -85,7 +85,7 @@ def random_draws(counts: UnitCounts, task: Task, seed: int) -> RandomDraws:
     js, share = np.empty(RANDOM_SPLITS), np.empty(RANDOM_SPLITS)
     for at in range(RANDOM_SPLITS):
         part = dealt(counts.size, task, random.permutation(free))
-        pixels = counts.tables(part, count)[0]
+        pixels = counts.pixel_table(part, count)
         over[at] = beyond(counts, task, part)
         gap[at] = (pixels[:, present] == 0).sum()
         js[at], share[at] = js_between(pixels), largest(share_errors(pixels), common)

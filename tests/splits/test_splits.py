@@ -229,6 +229,29 @@ def test_a_search_never_makes_anything_worse(seed: int, together: int) -> None:
         assert (after.over, after.gap, after.cost + 1e-9) >= (found.over, found.gap, found.cost)
 
 
+def test_many_masks_are_mended_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of too many to try every exchange: classes that miss most are nearer then, sizes are kept."""
+    table = table_of(4_200, 12, 0)
+    ratio = np.array([0.8, 0.1, 0.1])
+    target = targets_of(len(table), ratio)
+    units = units_of(ledger_of(table), np.arange(len(table)), ratio)
+    task = Task(ratio, target, np.zeros_like(target), np.full(len(table), -1))
+    task.fixed[:90] = np.arange(90) % 3
+    start = dealt(units.size, task, np.random.default_rng(0).permutation(np.arange(90, 4_200)))
+    mended = descended(units, task, start, 0)
+    monkeypatch.setattr("maskstat.kernels.split_search._MENDINGS", 0)
+    plain = descended(units, task, start, 0)
+    worst = []
+    for found in at_least_one([plain, mended]):
+        assert found.over == found.gap == 0
+        assert not found.exhausted
+        assert found.part[:90].tolist() == task.fixed[:90].tolist()
+        assert found.cost == pytest.approx(measured(units, task, found.part).cost)
+        pixels = np.stack([table[found.part == f].sum(0) for f in range(3)])
+        worst.append(np.abs(pixels / (ratio[:, None] * table.sum(0)) - 1).max())
+    assert worst[1] < worst[0] < 0.05
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("together", [1, 5])
 def test_never_worse_than_random_splits(seed: int, together: int) -> None:
