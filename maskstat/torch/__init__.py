@@ -23,6 +23,7 @@ from maskstat.torch import functional
 from maskstat.torch.binary_losses import BinaryCrossEntropy, BinaryFocal
 from maskstat.torch.calibration import UnweightLogits, unweight_logits
 from maskstat.torch.complement_objective import ComplementObjectiveTraining
+from maskstat.torch.crops import LoaderCropSampler, crop_sampler
 from maskstat.torch.data import MaskSampler, sampler
 from maskstat.torch.deferred_reweighting import DeferredReweighting
 from maskstat.torch.functional import (
@@ -59,6 +60,7 @@ __all__ = [
     "DeferredReweighting",
     "DistanceAware",
     "Focal",
+    "LoaderCropSampler",
     "LogitAdjusted",
     "MaskSampler",
     "UnweightLogits",
@@ -66,6 +68,7 @@ __all__ = [
     "binary_focal",
     "complement_cross_entropy",
     "complement_entropy",
+    "crop_sampler",
     "cross_entropy",
     "distance_aware",
     "focal",

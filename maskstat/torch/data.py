@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from torch import distributed
 from torch.utils.data import ConcatDataset, DistributedSampler, Subset
 
+from maskstat.arrays.crop_dataset import CropDataset
 from maskstat.errors import ParameterError
 from maskstat.naming import printable
 from maskstat.parameters import check_word, several
@@ -123,12 +124,7 @@ class MaskSampler(DistributedSampler[int]):
         return np.resize(order[_permutation(random, order.size)], self.total_size)
 
     def __iter__(self) -> Iterator[int]:
-        if self.num_replicas > 1 and _asked_by_accelerate():
-            raise ParameterError(
-                f"Accelerate divides an epoch among processes, and this sampler has kept 1 of"
-                f" {self.num_replicas} parts already",
-                remedy="make it with sampler(..., rank=0, world_size=1)",
-            )
+        refuse_second_division(self.num_replicas, "sampler")
         epoch = self.epoch
         yield from self.epoch_order(epoch)[self.rank :: self.num_replicas].tolist()
         if self.epoch == epoch:
@@ -175,13 +171,7 @@ def sampler(
     """
     table = source if isinstance(source, SamplingTable) else load_sampling(source)
     where = None if isinstance(source, SamplingTable) else printable(str(source))
-    if rank is None and world_size is None:
-        if distributed.is_available() and distributed.is_initialized():
-            rank, world_size = distributed.get_rank(), distributed.get_world_size()
-        else:
-            rank, world_size = 0, 1
-    if rank is None or world_size is None:
-        raise ParameterError("rank and world_size go together")
+    rank, world_size = process_of(rank, world_size)
     try:
         weights = table.weights[_rows(table, dataset, names, key)]
         return MaskSampler(
@@ -199,6 +189,32 @@ def sampler(
         ) from error
 
 
+def process_of(rank: int | None, world_size: int | None) -> tuple[int, int]:
+    """This process and how many there are: those given, torch.distributed's, or one alone."""
+    if rank is None and world_size is None:
+        if distributed.is_available() and distributed.is_initialized():
+            return distributed.get_rank(), distributed.get_world_size()
+        return 0, 1
+    if rank is None or world_size is None:
+        raise ParameterError("rank and world_size go together")
+    return rank, world_size
+
+
+def refuse_second_division(world_size: int, function: str) -> None:
+    """Raise ParameterError where Accelerate asks a sampler for draws that has divided them.
+
+    Args:
+        world_size: processes that it divides them among.
+        function: what it was made by.
+    """
+    if world_size > 1 and _asked_by_accelerate():
+        raise ParameterError(
+            f"Accelerate divides an epoch among processes, and this sampler has kept 1 of"
+            f" {world_size} parts already",
+            remedy=f"make it with {function}(..., rank=0, world_size=1)",
+        )
+
+
 def _asked_by_accelerate() -> bool:
     """Whether a loader that Accelerate prepared for several processes is asking for draws.
 
@@ -214,6 +230,8 @@ def _asked_by_accelerate() -> bool:
 
 def item_names(dataset: Any) -> list[str] | None:
     """The name of every item, where the data set lists them; see `sampler`."""
+    if isinstance(dataset, CropDataset):
+        return item_names(dataset.dataset)
     if isinstance(dataset, Subset):
         inner = item_names(dataset.dataset)
         return None if inner is None else [inner[index] for index in dataset.indices]
@@ -247,6 +265,17 @@ def _rows(
                 remedy="use the full layout of .csv or .json, which names the masks",
             )
         return np.arange(items)
+    return rows_of_items(dataset, table.names, names, key)
+
+
+def rows_of_items(
+    dataset: Any,
+    masks: Sequence[str],
+    names: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None,
+    key: Callable[[str], str] | None,
+) -> IntArray:
+    """Which of these masks the mask of every item is, by name. Raises ParameterError."""
+    items = len(dataset)
     known = (
         item_names(dataset) if names is None else [str(os.fspath(name)) for name in several(names)]
     )
@@ -257,7 +286,7 @@ def _rows(
         )
     if len(known) != items:
         raise ParameterError(f"there are {len(known)} names for {items} items")
-    return match_names(known if key is None else [key(name) for name in known], table.names)
+    return match_names(known if key is None else [key(name) for name in known], masks)
 
 
 def _unit(table: SamplingTable) -> Unit:
