@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from maskstat.api.scan import Exposure, Scan
     from maskstat.api.stores import ScanRecord, remove_scan, scans
     from maskstat.api.watching import Watch, watch
+    from maskstat.arrays.crop_dataset import CropDataset
     from maskstat.crops.class_index import ClassIndex
+    from maskstat.crops.sampler import CropSampler
     from maskstat.errors import MaskstatError
     from maskstat.exposure.recipe import Recipe
     from maskstat.exposure.rescaling import Rescaling
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from maskstat.training.metrics import ConfidenceHistogram, ConfusionMatrix
     from maskstat.values.catalog import ClassCatalog, ClassInfo
     from maskstat.values.catalog_files import load_catalog
+    from maskstat.values.crop_draws import CropDraws
     from maskstat.values.error_bars import Intervals
     from maskstat.values.histogram import ClassHistogram
     from maskstat.values.ledger import MaskLedger
@@ -66,6 +69,9 @@ __all__ = [
     "ConfidenceHistogram",
     "ConfusionMatrix",
     "Costs",
+    "CropDataset",
+    "CropDraws",
+    "CropSampler",
     "Drawing",
     "Encoding",
     "Exposure",
@@ -119,6 +125,9 @@ _HOMES = {
     "ConfidenceHistogram": "training.metrics",
     "ConfusionMatrix": "training.metrics",
     "Costs": "api.costs",
+    "CropDataset": "arrays.crop_dataset",
+    "CropDraws": "values.crop_draws",
+    "CropSampler": "crops.sampler",
     "Drawing": "render.plots.drawing",
     "Encoding": "values.tally",
     "Exposure": "api.scan",

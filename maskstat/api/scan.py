@@ -754,10 +754,12 @@ class Scan(StoredScan):
         """Write the table of masks and classes, for DuckDB, pandas, Polars and spreadsheets.
 
         Args:
-            path: a .parquet or .csv file, or a binary file that is open: CSV is written to it.
+            path: a .parquet or .csv file, or a binary file that is open: CSV is written to it. Of
+                "daformer" a folder.
             layout: "wide": columns mask, height, width, pixels, ignored, unlisted and one a class
                 (px). "long": mask, class_index, class, pixels, where a mask has pixels of a class.
-            format: "parquet" or "csv"; by default the suffix's.
+            format: "parquet" or "csv", by default the suffix's; or "daformer", the two files that
+                rare class sampling reads, `sample_class_stats.json` and `samples_with_class.json`.
 
         Raises:
             ParameterError: an unknown format or layout, too many classes for a wide table, or

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 from maskstat.arrays.cutting import Fill, cut
 from maskstat.arrays.items import described
 from maskstat.errors import ParameterError, argument
+from maskstat.naming import counted
+from maskstat.showing import one_line
 from maskstat.values.catalog import DEFAULT_IGNORE
 from maskstat.values.crop_draws import CropBox
 
@@ -56,6 +58,9 @@ class CropDataset:
 
     def __len__(self) -> int:
         return len(self.dataset)
+
+    def __repr__(self) -> str:
+        return one_line(self, counted(len(self), "item"))
 
     def __getitem__(self, draw: tuple[int, CropBox]) -> Any:
         """The crop of an item.

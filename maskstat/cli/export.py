@@ -34,7 +34,12 @@ def command(
     ] = None,
     format: Annotated[
         TableFormat | None,
-        choice("--format", known=FORMATS, help="Default: what the suffix of -o says."),
+        choice(
+            "--format",
+            known=FORMATS,
+            help="Default: what the suffix of -o says. daformer: in the folder -o, the two files of"
+            " rare class sampling.",
+        ),
     ] = None,
     layout: Annotated[
         TableLayout,

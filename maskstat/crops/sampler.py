@@ -35,6 +35,9 @@ class CropDraw(NamedTuple):
     item: int
     box: CropBox
 
+    def __repr__(self) -> str:
+        return one_line(self, f"item {self.item}", repr(self.box))
+
 
 class Drawn(NamedTuple):
     """n draws as arrays.
@@ -49,6 +52,9 @@ class Drawn(NamedTuple):
     classes: IntArray
     tops: IntArray
     lefts: IntArray
+
+    def __repr__(self) -> str:
+        return one_line(self)
 
 
 class CropSampler:

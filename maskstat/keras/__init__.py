@@ -32,6 +32,7 @@ from maskstat.keras.accumulation import accumulated
 from maskstat.keras.binary_losses import BinaryCrossEntropy, BinaryFocal
 from maskstat.keras.calibration import UnweightLogits, unweight_logits
 from maskstat.keras.complement_objective import ComplementObjectiveTraining
+from maskstat.keras.crops import CropBatches
 from maskstat.keras.data import add_sample_weights
 from maskstat.keras.deferred_reweighting import DeferredReweighting
 from maskstat.keras.functional import (
@@ -64,6 +65,7 @@ __all__ = [
     "ComplementCrossEntropy",
     "ComplementEntropy",
     "ComplementObjectiveTraining",
+    "CropBatches",
     "CrossEntropy",
     "DeferredReweighting",
     "DistanceAware",

@@ -40,6 +40,10 @@ class CropBox(NamedTuple):
     width: int
     mask: tuple[int, int]
 
+    def __repr__(self) -> str:
+        size = f"{self.height} × {self.width} at {self.top}, {self.left}"
+        return one_line(self, size, f"of {self.mask[0]} × {self.mask[1]}")
+
     @property
     def rows(self) -> slice:
         """The rows of the mask that it has."""

@@ -53,6 +53,7 @@ BEHIND = {
     "sampling.methods.target_mix": "a method's own: see `test_words_of_schemes_and_methods`",
     "sampling.methods.target_shares": "a method's own",
     "values.contributions.Contributions.of_groups": "a name of an array",
+    "torch.crops.crop_sampler": "`CropDraws` checks it: see tests/values/test_crop_draws.py",
     "weights.any_scheme.check_average": "checks it",
     "weights.any_scheme.weigh": "`Scan.weights`",
     "weights.any_scheme.weigh_all": "`Scan.all_weights`",

@@ -21,6 +21,9 @@ from maskstat.api.counting import MaskCounter
 from maskstat.api.loader_check import LoaderCheck, SeenShare
 from maskstat.api.making import Splits
 from maskstat.api.watching import Watch, watch
+from maskstat.arrays.crop_dataset import CropDataset
+from maskstat.crops.class_index import ClassIndex
+from maskstat.crops.sampler import CropDraw, CropSampler
 from maskstat.regions.profile import PixelProfile
 from maskstat.sampling.table import ClassMix, SamplingTable
 from maskstat.scanning.stored_scan import StoredScan
@@ -34,6 +37,7 @@ from maskstat.statistics.random_splits import Split
 from maskstat.training.metrics import ConfidenceHistogram, ConfusionMatrix
 from maskstat.values.catalog import ClassCatalog, ClassInfo
 from maskstat.values.contributions import Contributions
+from maskstat.values.crop_draws import CropBox, CropDraws
 from maskstat.values.error_bars import Intervals
 from maskstat.values.groups import GroupRule, MaskGroups
 from maskstat.values.histogram import ClassHistogram, ValueCount
@@ -43,7 +47,7 @@ from maskstat.weights.costs import PriceList
 from maskstat.weights.schemes import ClassCounts
 from maskstat.weights.table import WeightTable
 
-ROOMS = ("values", "weights", "sampling", "statistics", "regions", "training", "api")
+ROOMS = ("values", "weights", "sampling", "statistics", "regions", "training", "crops", "api")
 # What a scan hands out of the rooms that make it.
 HANDED_OUT = {
     "render.plots": {"Drawing"},
@@ -106,6 +110,8 @@ price_list = PriceList(**{**prices, "average": "pixel"})
 side = Split(HOSTILE, histogram, ledger, shapes, GroupRule().groups(ledger.names))
 share = SeenShare(HOSTILE, 1.0, 1.0, 1.0, 1.0)
 
+class_index = ClassIndex.of_labels(names[:40], [np.ones((1, 1), np.uint8)] * 40, few)
+
 # Values that say more than their fields' sizes, as large and as hostile as they get.
 LARGE: dict[type, object] = {
     Splits: Splits(dict.fromkeys(names), 0),
@@ -139,6 +145,11 @@ LARGE: dict[type, object] = {
     Split: side,
     Comparison: Comparison((side,) * 100, (), ()),
     PixelProfile: PixelProfile.empty(few),
+    ClassIndex: class_index,
+    CropSampler: CropSampler(class_index, 1, CropDraws((1 / 3,) * 3)),
+    CropDataset: CropDataset(names),
+    CropBox: CropBox(1 << 200, 1 << 200, 1 << 200, 1 << 200, (1 << 200, 1 << 200)),
+    CropDraw: CropDraw(1 << 200, CropBox(0, 0, 1, 1, (1, 1))),
     ConfusionMatrix: ConfusionMatrix(np.full((2048, 2048), 7)),
     ConfidenceHistogram: ConfidenceHistogram.empty(),
 }

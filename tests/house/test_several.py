@@ -82,6 +82,7 @@ OWN_LISTS = {
     "weights.equal_cost_shares.class_name": "names that `linear` made a tuple of",
     "weights.equal_cost_shares.equal_cost_shares": "names that `linear` made a tuple of",
     "weights.equal_cost_shares.listed": "names that `linear` made a tuple of",
+    "torch.data.rows_of_items": "names of a table or an index",
 }
 _ITEM = r"(?:[\s|,]|\bint\b|\bstr\b|\bPath\b|\bScan\b|os\.PathLike\[str\]|\.\.\.)*"
 SEVERAL = re.compile(
@@ -154,6 +155,12 @@ def torch_names(names: Any) -> object:
     data = pytest.importorskip("maskstat.torch.data", reason="needs torch")
     table = sample(one_mask(), ("x", "y"))
     return list(data.sampler(table, [0], names=names))
+
+
+def torch_crop_names(names: Any) -> object:
+    crops = pytest.importorskip("maskstat.torch.crops", reason="needs torch")
+    index = ms.ClassIndex.of_labels(["m"], [np.array([[0, 1]])], 2)
+    return list(crops.crop_sampler(index, [0], 1, names=names))
 
 
 def one_mask() -> ms.MaskLedger:
@@ -273,6 +280,10 @@ CASES: dict[tuple[str, str], tuple[object, Callable[[Any, Any], object]]] = {
     ),
     ("scanning.class_options.parse_ignored", "ignore"): ("12", lambda v, w: parse_ignored(v)),
     ("statistics.findings.chosen_kinds", "words"): ("warning", lambda v, w: chosen_kinds(v)),
+    ("torch.crops.crop_sampler", "names"): (
+        Path("images") / "m.jpg",
+        lambda v, w: torch_crop_names(v),
+    ),
     ("torch.data.sampler", "names"): (Path("images") / "m.jpg", lambda v, w: torch_names(v)),
     ("training.metrics.ConfusionMatrix.to_pandas", "classes"): (
         "road",

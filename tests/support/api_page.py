@@ -44,11 +44,15 @@ SECTIONS = (
     ("Sampling", "How often to draw each mask.", ("sampling",)),
     ("Splits", "Parts in which every class has its share: `Scan.split`.", ("splits",)),
     (
+        "Crops",
+        "Crops that find rare classes, and where each class is in every mask: `Scan.class_index`.",
+        ("crops", "values.crop_draws", "arrays.crop_dataset"),
+    ),
+    (
         "Exposure",
         "What lies between masks and the loss: `Scan.exposure` takes it.",
         ("exposure.recipe", "exposure.rescaling"),
     ),
-    ("Crops", "Where each class is in every mask: `Scan.class_index`.", ("crops",)),
     (
         "Findings and comparisons",
         "What is wrong with a set of masks, and how sets differ.",
@@ -79,6 +83,7 @@ OVERRIDDEN = {
 # Rooms whose classes are values that a user gets without asking for them by name.
 VALUE_ROOMS = {
     "api",
+    "crops",
     "exposure",
     "regions",
     "sampling",

@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 from keras import ops
 
+from maskstat.arrays.crop_dataset import CropDataset
+from maskstat.crops.sampler import CropSampler
 from maskstat.errors import ParameterError, WeightError
 from maskstat.keras import (
+    CropBatches,
     UnweightLogits,
     add_sample_weights,
     class_weight,
@@ -23,6 +26,7 @@ from maskstat.keras import metrics as measured
 from maskstat.training.calibration import unweight_logits as exact_logits
 from maskstat.training.metrics import ConfidenceHistogram, ConfusionMatrix
 from maskstat.weights.table import WeightTable
+from tests.support.crop_cases import blob_index, blobs
 from tests.support.keras_backends import check
 
 K = 4
@@ -313,3 +317,78 @@ def weights_from_files_name_the_average_they_are_for() -> None:
     assert load_weights(table("weight-normalised"), reduction="weighted-mean").dtype == np.float32
     with pytest.raises(WeightError, match="4 classes, the model has 5"):
         load_weights(table(None), class_count=5)
+
+
+# --- crops --------------------------------------------------------------------------------------
+
+
+def blob_pairs() -> list[tuple[np.ndarray, np.ndarray]]:
+    """Images that show their masks, and labels in which 255 is left as it is."""
+    return [(np.stack([mask / 255] * 3, -1).astype(np.float32), mask) for mask in blobs()]
+
+
+@check()
+def batches_of_crops_are_those_that_the_sampler_draws():
+    crops, sampler = CropDataset(blob_pairs()), CropSampler(blob_index(), 16, samples=10, seed=2)
+    batches = CropBatches(crops, sampler, 4)
+    for epoch in range(2):
+        drawn = [crops[draw] for draw in CropSampler.take(sampler, epoch, 0, 10)]
+        found = [batches[number] for number in range(len(batches))]
+        assert [len(images) for images, _ in found] == [4, 4, 2]
+        for part in range(2):
+            together = np.concatenate([batch[part] for batch in found])
+            np.testing.assert_array_equal(together, np.stack([item[part] for item in drawn]))
+        batches.on_epoch_end()
+    assert sampler.epoch == 2
+    for outside in (-1, 3):
+        with pytest.raises(IndexError):
+            batches[outside]
+
+
+@check()
+def a_model_is_fitted_to_crops_and_every_epoch_has_others():
+    seen: list[tuple[int, bytes]] = []
+
+    class Watched(CropBatches):
+        def __getitem__(self, batch):
+            images, labels = super().__getitem__(batch)
+            seen.append((self.sampler.epoch, labels.tobytes()))
+            return images, labels
+
+    sampler = CropSampler(blob_index(), 16, "uniform", samples=8, seed=2)
+    batches = Watched(CropDataset(blob_pairs()), sampler, 4)
+    model = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Conv2D(K, 1)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=IGNORE)
+    model.compile("sgd", loss)
+    losses = model.fit(batches, epochs=2, verbose=0).history["loss"]
+    assert np.isfinite(losses).all()
+    # Where Keras looks at a batch before the first epoch, that look is an epoch of its own.
+    epochs = [{labels for epoch, labels in seen if epoch == number} for number in range(3)]
+    first, second = (epoch for epoch in epochs if len(epoch) == 2)
+    assert not first & second
+
+
+@check()
+def crops_that_no_model_is_fitted_to_are_refused():
+    items = [{"image": image, "mask": mask} for image, mask in blob_pairs()]
+    sampler = CropSampler(blob_index(), 16)
+    with pytest.raises(ParameterError, match="models are fitted to tuples"):
+        CropBatches(CropDataset(items), sampler, 2)[0]
+    assert refuses(lambda: CropBatches(CropDataset(items), sampler, 0))
+
+
+@check("tensorflow")
+def a_pipeline_of_tensorflow_draws_crops():
+    import tensorflow as tf
+
+    crops, sampler = CropDataset(blob_pairs()), CropSampler(blob_index(), (16, 48), samples=12)
+    shape = tf.TensorSpec((16, 48, 3), tf.float32), tf.TensorSpec((16, 48), tf.uint8)
+    pipeline = tf.data.Dataset.from_generator(
+        lambda: map(crops.__getitem__, sampler), output_signature=shape
+    )
+    for epoch in range(2):
+        found = list(pipeline.batch(5).as_numpy_iterator())
+        assert [len(labels) for _, labels in found] == [5, 5, 2]
+        drawn = [crops[draw][1] for draw in sampler.take(epoch, 0, 12)]
+        together = np.concatenate([labels for _, labels in found])
+        np.testing.assert_array_equal(together, np.stack(drawn))

@@ -510,6 +510,9 @@ EXPORT: dict[str, tuple[Case, ...]] = {
         usage("--format xlsx", "--format", "'xlsx' is not one of parquet, csv"),
         usage("--format ''", "--format", "'' is not one of"),
         usage("--format parquet", "--format", "Parquet needs a file", "-o"),
+        usage("--format daformer", "--format", "two files in a folder", "-o"),
+        usage("--format daformer -o x.csv", "x.csv", "its suffix means csv"),
+        usage("--format daformer --layout long -o x", "--layout", "goes with --format parquet"),
         usage("--format csv -o x.parquet", "x.parquet", "means parquet, and csv is asked for"),
     ),
     "--layout": (

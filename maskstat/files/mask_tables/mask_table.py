@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from maskstat.values.catalog import ClassCatalog
     from maskstat.values.tally import TallyTable
 
-TableFormat = Literal["parquet", "csv"]
+TableFormat = Literal["parquet", "csv", "daformer"]
 TableLayout = Literal["wide", "long"]
-FORMATS: tuple[TableFormat, ...] = ("parquet", "csv")
+FORMATS: tuple[TableFormat, ...] = ("parquet", "csv", "daformer")
+_SUFFIXES = ("parquet", "csv")
 LAYOUTS: tuple[TableLayout, ...] = ("wide", "long")
 MAX_WIDE = 4096  # classes of a wide table; formats and programs are slow with more columns
 
@@ -53,10 +54,11 @@ def write_table(
     Args:
         tables: tallies of masks; rows come in their order.
         catalog: the classes to read them under.
-        path: the file.
+        path: the file, of "daformer" the folder.
         layout: "wide": columns mask, height, width, pixels, ignored, unlisted and one a class.
             "long": mask, class_index, class, pixels, where a mask has pixels of a class.
-        format: "parquet" or "csv"; by default what the suffix says.
+        format: "parquet" or "csv", by default what the suffix says; or "daformer", the two
+            files of rare class sampling.
         metadata: what else to say in the schema of a Parquet file, besides the catalogue.
 
     Raises:
@@ -64,7 +66,16 @@ def write_table(
         MissingExtraError: Parquet needs pyarrow.
         FileFormatError: the file can't be written.
     """
-    writer = _writer(_format_of(path, format), layout, catalog)
+    known = _format_of(path, format)
+    if known == "daformer":
+        if layout != "wide":
+            raise ParameterError(
+                f"goes with {argument('format', 'parquet')} or csv", parameter="layout"
+            )
+        from maskstat.files.mask_tables.daformer import write_folder
+
+        return write_folder(tables, catalog, path)
+    writer = _writer(known, layout, catalog)
     with replacing(path) as file:
         writer.write(tables, catalog, file, layout, metadata or {})
     return path
@@ -85,6 +96,12 @@ def stream_table(
         raise ParameterError(
             "Parquet needs a file", parameter="format", remedy=f"name one with {argument('path')}"
         )
+    if format == "daformer":
+        raise ParameterError(
+            "daformer is two files in a folder",
+            parameter="format",
+            remedy=f"name it with {argument('path')}",
+        )
     writer = _writer("csv", layout, catalog)
     writer.write(tables, catalog, file, layout, {})
 
@@ -95,14 +112,14 @@ def _format_of(path: Path, given: TableFormat | None) -> str:
     suffix = path.suffix.lower().removeprefix(".")
     if given is not None:
         check_word(given, FORMATS, parameter="format")
-        if suffix in FORMATS and suffix != given:
+        if suffix in _SUFFIXES and suffix != given:
             raise ParameterError(
                 f"its suffix means {suffix}, and {given} is asked for",
                 where=printable(str(path)),
                 remedy="choose one of the two",
             )
         return given
-    if suffix not in FORMATS:
+    if suffix not in _SUFFIXES:
         raise ParameterError(
             f"the suffix of {printable(path.name)!r} is no format",
             parameter="path",
