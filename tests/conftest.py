@@ -36,6 +36,7 @@ FILES_OF = {
         "keras",
         "executors/test_dask_scan.py",
         "house/test_training_doc.py",
+        "house/test_training_recipes.py",
         "weights/test_interval_coverage.py",
     ],
     "torch": [
@@ -44,6 +45,7 @@ FILES_OF = {
         "arrays/test_torch.py",
         "house/test_examples.py",
         "house/test_training_doc.py",
+        "house/test_training_recipes.py",
     ],
     "keras": ["keras"],
     "dask": ["executors/test_dask.py", "executors/test_dask_scan.py"],
@@ -60,6 +62,7 @@ FILES_OF = {
         "files/test_mask_tables.py",
         "house/test_examples.py",
         "house/test_training_doc.py",
+        "house/test_training_recipes.py",
         "readers/test_nifti.py",
         "readers/test_npz_zarr.py",
         "readers/test_tiff_mosaic.py",

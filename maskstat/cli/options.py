@@ -188,7 +188,8 @@ TableLayout = Annotated[
         "--layout",
         known=LAYOUTS,
         help="Of the file. full, the default: with names and provenance; list: plain numbers "
-        "(MMSegmentation, torch.tensor); dict: by index (Keras' class_weight).",
+        "(MMSegmentation, torch.tensor); dict: by index (Keras' class_weight of one label an "
+        "image; for masks take maskstat.keras.CrossEntropy and the full file).",
     ),
 ]
 AllowIncomplete = Annotated[

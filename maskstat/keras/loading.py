@@ -87,8 +87,8 @@ def class_weight(
 ) -> dict[int, float]:
     """Weights as `model.fit(class_weight=...)` takes them, for one label an image.
 
-    Keras looks classes up in targets of shape (N,), (N, 1) or one-hot (N, K); for segmentation,
-    give a loss its `weight`, or see `add_sample_weights`.
+    Keras looks classes up in targets of shape (N,), (N, 1) or one-hot (N, K), and arrays of masks
+    end in a TypeError: there, give a loss its `weight`, or see `add_sample_weights`.
 
     Raises:
         FileFormatError, WeightError: as `load_weights`.

@@ -166,7 +166,8 @@ class WeightTable(Mapping[str, float]):
             path: ends in .json, .yaml, .yml, .csv, .txt or .npy.
             layout: "full" keeps everything (.npy holds the numbers only), "list" is a plain list
                 (MMSegmentation's class_weight file, torch.tensor), "dict" index -> weight (Keras'
-                class_weight).
+                class_weight for one label an image; for masks give a loss its weights, or
+                `maskstat.keras.add_sample_weights`).
 
         Raises:
             FileFormatError: unknown suffix, a layout that the format can't hold, or not writable.

@@ -1,8 +1,9 @@
 """The blocks of docs/training.md that need a framework which the tests do without.
 
 Its ```python blocks are run by test_docs.py. The ```py blocks are run here: those of Keras in a
-process with its backend, those of Lightning and MMSegmentation against the part of the interface
-that they use, and the Lightning one also against Lightning itself where it is installed.
+process with its backend, those of Lightning, transformers and MMSegmentation against the part of
+the interface that they use, and the Lightning one also against Lightning itself where it is
+installed; test_training_recipes.py runs others against what they are for.
 """
 
 from __future__ import annotations
@@ -10,9 +11,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
-import os
-import re
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -26,25 +24,14 @@ from torch import nn
 
 import maskstat
 from tests.support.paths import ROOT
-
-PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
-
-
-def block(section: str, number: int = 0) -> str:
-    """A ```py block of a section."""
-    text = PAGE.split(f"\n## {section}\n")[1].split("\n## ")[0]
-    return re.findall(r"^```py\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[number]
+from tests.support.training_page import block, files_of_the_page, run
 
 
 @pytest.fixture
 def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> maskstat.WeightTable:
     """The weights of the page, in the files it names, in the folder that is current."""
     monkeypatch.chdir(tmp_path)
-    with maskstat.scan(ROOT / "sample_masks", classes=31) as scan:
-        table = scan.weights("sqrt")
-    table.save("weights.json")
-    table.save("class_weight.json", layout="list")
-    return table
+    return files_of_the_page()
 
 
 class LightningModule(nn.Module):
@@ -98,30 +85,21 @@ def test_lightning(
     assert "criterion.weight" in module.state_dict()
 
 
-@pytest.mark.parametrize(("number", "backend"), [(0, "torch"), (1, "tensorflow"), (2, "torch")])
-def test_keras(number: int, backend: str, table: maskstat.WeightTable, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("section", "number", "backend"),
+    [
+        ("Keras", 0, "torch"),
+        ("Keras", 1, "torch"),
+        ("class_weight and masks", 0, "torch"),
+        ("class_weight and masks", 1, "tensorflow"),
+    ],
+)
+def test_keras(section: str, number: int, backend: str, table: maskstat.WeightTable) -> None:
     """Each block asserts by itself; Keras chooses its backend once a process, so here is one."""
     for name in ("keras", backend):
         if importlib.util.find_spec(name) is None:
             pytest.skip(f"{name} is not installed")
-    (tmp_path / "block.py").write_text(block("Keras", number), encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "block.py"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env={
-            **os.environ,
-            "KERAS_BACKEND": backend,
-            "PYTHONPATH": str(ROOT),
-            "CUDA_VISIBLE_DEVICES": "",
-            "OMP_NUM_THREADS": "1",
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-        },
-    )
-    assert done.returncode == 0, done.stderr
+    run(block(section, number), KERAS_BACKEND=backend)
 
 
 class StepTrainer:
@@ -145,10 +123,8 @@ def test_transformers(
     interface = ModuleType("transformers")
     interface.__dict__.update(Trainer=StepTrainer, TrainingArguments=dict)
     monkeypatch.setitem(sys.modules, "transformers", interface)
-    with maskstat.scan(ROOT / "sample_masks", classes=31) as scan:
-        scan.sampling("repeat-factor", parameters={"threshold": 0.2}).save("sampling.csv")
     ran: dict[str, Any] = {"__name__": "block"}
-    exec(block("Accelerate and transformers"), ran)
+    exec(block("transformers"), ran)
     masks = sorted((ROOT / "sample_masks").rglob("mask_*"))
     trainer = ran["SegmentationTrainer"](masks)
     assert len(set(trainer._get_train_sampler())) == len(masks)
@@ -212,8 +188,13 @@ def test_mmsegmentation(
     weights = torch.tensor(table.weights).float()
     expected = nn.functional.cross_entropy(logits, labels, weight=weights, ignore_index=255)
     torch.testing.assert_close(found, expected)
-    with pytest.raises(ValueError, match="OHEM"):
-        loss(logits, labels, weight=torch.ones(2, 5, 7), ignore_index=255)
+    # Online hard example mining: pixels of factor 0 are as good as ignored.
+    hard = torch.rand(2, 5, 7, generator=torch.manual_seed(0)) > 0.5
+    found = loss(logits, labels, weight=hard.float(), ignore_index=255)
+    expected = nn.functional.cross_entropy(
+        logits, torch.where(hard, labels, 255), weight=weights, ignore_index=255
+    )
+    torch.testing.assert_close(found, expected)
 
 
 def test_mmsegmentation_reads_a_plain_list(table: maskstat.WeightTable) -> None:

@@ -15,6 +15,7 @@ LONGEST = (
     "keras ",
     "clusters",
     "tests/house/test_training_doc.py",
+    "tests/house/test_training_recipes.py",
     "tests/house/test_docs.py",
 )
 

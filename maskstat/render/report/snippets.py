@@ -77,9 +77,8 @@ def _mmsegmentation(listing: str, ignore_index: int | None) -> str:
         "        self.loss_name = loss_name\n\n"
         "    def forward(self, cls_score, label, weight=None, ignore_index=255, **_):\n"
         "        self.criterion.ignore_index = ignore_index\n"
-        "        if weight is not None:\n"
-        '            raise ValueError("weights of pixels do not go with WeightedCrossEntropy")\n'
-        "        return self.loss_weight * self.criterion(cls_score, label)\n\n\n"
+        "        return self.loss_weight * self.criterion(cls_score, label, sample_weight=weight)\n"
+        "\n\n"
         "# config.py\n"
         'custom_imports = dict(imports=["weighted_losses"])\n'
         "model = dict(\n"
