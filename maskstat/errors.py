@@ -16,6 +16,7 @@
       CountOverflowError        also an OverflowError: counts add up to more than 64 bits hold
       ProfileError              the pixel profile is not there, or not of all masks
       ExposureError             what training sees of these masks was not worked out
+      MultilabelError           what is asked for is of classes, and the masks have labels
       FileFormatError           a file is not in a form that maskstat knows
       ParameterError            also a ValueError: a parameter is unknown or has a wrong value
       MissingExtraError         also an ImportError: an optional package is not installed
@@ -290,6 +291,10 @@ class ProfileError(MaskstatError):
 
 class ExposureError(MaskstatError):
     """What a recipe makes of a scan's masks was not worked out yet, or not of all of them."""
+
+
+class MultilabelError(MaskstatError):
+    """What is asked for is of classes, one a pixel, and the masks hold labels."""
 
 
 class FileFormatError(MaskstatError):

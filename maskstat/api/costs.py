@@ -21,6 +21,7 @@ from maskstat.weights.any_scheme import EQUAL_COST, batching_of, check_average, 
 from maskstat.weights.batches import Batching
 from maskstat.weights.choices import Average
 from maskstat.weights.costs import PriceList, epsilon_of, linear_price_list, price_list
+from maskstat.weights.fit import demand_classes
 from maskstat.weights.normalise import normalise
 from maskstat.weights.table import WeightTable, load_weights
 
@@ -122,6 +123,8 @@ def given_weights(given: GivenWeights, histogram: ClassHistogram) -> tuple[str, 
         given = load_weights(Path(given))
     elif isinstance(given, WeightTable):
         label = given.scheme
+    if isinstance(given, WeightTable):
+        demand_classes(given, where or "weights")
     weights = np.asarray(given, np.float64)
     count = len(histogram.catalog)
     if weights.shape != (count,):

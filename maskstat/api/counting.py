@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 from itertools import count as numbers
 from typing import Any
 
@@ -108,14 +109,26 @@ class MaskCounter:
         named = len(given) if isinstance(given, (list, tuple)) else None
         tallies = all_tallies(masks, reading, key=key, named=named)
         if given is None:
-            self._unnamed += list(tallies)
+            unnamed = list(tallies)
+            self._demand_alike(unnamed)
+            self._unnamed += unnamed
             return
         fresh: dict[str, MaskTally] = {}
         for name, tally in _with_names(given, tallies):
             if name in self._named or name in fresh:
                 raise _twice(name)
             fresh[name] = replace(tally, name=name)
+        self._demand_alike(fresh.values())
         self._named |= fresh
+
+    def _demand_alike(self, tallies: Iterable[MaskTally]) -> None:
+        """Raise ParameterError where some masks have labels, and others one class a pixel."""
+        kinds = {tally.encoding.is_multilabel for tally in chain(self._tallies(), tallies)}
+        if len(kinds) > 1:
+            raise ParameterError(
+                "multi-label masks are counted apart from those with one class a pixel",
+                parameter="channels",
+            )
 
     def scan(self, name: str = "memory") -> Scan:
         """A scan of what was counted so far: histogram, ledger, weights, costs and the rest.
@@ -142,6 +155,7 @@ class MaskCounter:
         meeting = next((name for name in other._named if name in self._named), None)
         if meeting is not None:
             raise _twice(meeting)
+        self._demand_alike(other._tallies())
         total = MaskCounter(self._catalog)
         total._named = self._named | other._named
         total._unnamed = self._unnamed + other._unnamed
@@ -197,6 +211,7 @@ def count(
             from an item to a mask or a list of masks.
         channels: how several channels, one a class, make one value: "one-hot" or "bitmask" where
             they are the last axis, "one-hot-first" or "bitmask-first" where they are before (H, W).
+            "multilabel" and "multilabel-first" count each channel by itself, as a label.
         nearest_colour: how far a channel of a mask's colour may be off its class's.
         allow_lossy: count JPEG images too.
         name: what the scan is called.

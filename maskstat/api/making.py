@@ -80,8 +80,9 @@ def scan(
             `file#1`, `file#2`, ...; "all" pages, planes or volumes of a series are one mask;
             "first", or the number of one, from 1.
         channels: a channel a class, in TIFF, NPY, NPZ, Zarr, NIfTI. "one-hot": the number of the
-            one that is set, -1 for none. "bitmask": the sum of 2^k. With "-first" where an
-            array's channels come first.
+            one that is set, -1 for none. "bitmask": the sum of 2^k. "multilabel": labels, of which
+            a pixel has any number; also in colour images, of three. With "-first" where an array's
+            channels come first.
         channel: where masks of indices are stored as colours (RGB, RGBA, LA): "r" has the index in
             red, "grey" in every channel. Other masks are read as they are.
         array: which array of an .npz or a Zarr group.

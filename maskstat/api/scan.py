@@ -9,10 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
+from maskstat.api.label_scans import demand_alike, of_classes
 from maskstat.errors import ExposureError, ParameterError, ProfileError, StoreError, WeightError
 from maskstat.frames import data_frame
 from maskstat.naming import printable
-from maskstat.parameters import several
+from maskstat.parameters import refuse_idle, several
 from maskstat.scanning import stored_scan
 from maskstat.scanning.class_options import Classes
 from maskstat.scanning.stored_scan import StoredScan
@@ -85,7 +86,7 @@ class Scan(StoredScan):
         max_ratio: float | None = None,
         allow_incomplete: bool = False,
     ) -> WeightTable:
-        """Class weights from these counts.
+        """Class weights from these counts; of multi-label masks the pos_weight of each label.
 
         Args:
             scheme: one of `maskstat.schemes()`.
@@ -115,7 +116,9 @@ class Scan(StoredScan):
                 provenance says so.
 
         Returns:
-            K weights, finite and >= 0. `solution` says how those for "batch" were found.
+            K weights, finite and >= 0. `solution` says how those for "batch" were found. Of labels
+            they are `pos_weight` of binary cross entropy with a plain mean, w1 / w0 of the scheme's
+            weights of pixels with and without the label (n0 / n1 for equal cost).
 
         Raises:
             UnlistedValuesError: pixels have values that are neither classes nor ignored.
@@ -126,13 +129,39 @@ class Scan(StoredScan):
                 converge, or components are counted and there are none to be had.
             ProfileError: components are counted and were not measured.
             ParameterError: a word or parameter that means nothing, or not beside the others.
+            MultilabelError: masks lack the channel of a label.
         """
         from maskstat.api.unlisted import values_explained
         from maskstat.weights.any_scheme import weigh
+        from maskstat.weights.label_weights import weigh_labels
 
         if not allow_incomplete:
             self._need_complete()
         self._need_classes()
+        if self.is_multilabel:
+            idle = {
+                "average": None if average == "pixel" else average,
+                "batch_size": batch_size,
+                "drop_last": drop_last,
+                "seed": seed,
+                "cost_matrix": cost_matrix,
+                "best_effort": best_effort,
+                "max_ratio": max_ratio,
+            }
+            refuse_idle(idle, goes_with="classes, not with the pos_weight of labels")
+            self._need_channels()
+            table = weigh_labels(
+                self.histogram,
+                lambda: self.ledger,
+                scheme,
+                parameters=parameters,
+                normalize=normalize,
+                clip=clip,
+                absent=absent,
+                unlisted=unlisted,
+                source=self.source,
+            )
+            return self._signed(table)
         with values_explained(self):
             table = weigh(
                 self.histogram,
@@ -157,6 +186,7 @@ class Scan(StoredScan):
             )
         return self._signed(table)
 
+    @of_classes
     def all_weights(
         self,
         *,
@@ -214,6 +244,7 @@ class Scan(StoredScan):
         """What files say of the scan that they are of."""
         return {"scan": self.name} | ({} if self.info.complete else {"complete": False})
 
+    @of_classes
     def costs(
         self,
         weights: GivenWeights | None = None,
@@ -265,6 +296,7 @@ class Scan(StoredScan):
             scan=self.name,
         )
 
+    @of_classes
     def sampling(
         self,
         method: str = "repeat-factor",
@@ -308,6 +340,7 @@ class Scan(StoredScan):
             },
         )
 
+    @of_classes
     def exposure(
         self,
         recipe: Asked | None = None,
@@ -391,6 +424,7 @@ class Scan(StoredScan):
         )
         return Exposure(self, counts)
 
+    @of_classes
     def approximate_exposure(
         self,
         recipe: Asked | None = None,
@@ -424,6 +458,7 @@ class Scan(StoredScan):
         asked = {"recipe": recipe, "crop": crop, "scale": scale, "cat_max_ratio": cat_max_ratio}
         return approximated(self, asked, unlisted=unlisted)
 
+    @of_classes
     def class_index(
         self,
         *,
@@ -524,6 +559,7 @@ class Scan(StoredScan):
             findings,
         )
 
+    @of_classes
     def compare(
         self,
         *others: Scan | str,
@@ -556,6 +592,7 @@ class Scan(StoredScan):
                 scans = [scan.grouped(group_by) for scan in scans]
             return compare_scans(scans)
 
+    @of_classes
     def split(
         self,
         *others: Scan | str,
@@ -604,6 +641,7 @@ class Scan(StoredScan):
                 on_search=on_search,
             )
 
+    @of_classes
     def certify(
         self, parts: Lists, *others: Scan | str, allow_incomplete: bool = False
     ) -> SplitPlan:
@@ -640,6 +678,7 @@ class Scan(StoredScan):
                 scan._need_classes()
             yield scans
 
+    @of_classes
     def plot(
         self,
         kind: str,
@@ -700,6 +739,7 @@ class Scan(StoredScan):
             save(drawing, path, dpi=dpi)
         return drawing
 
+    @of_classes
     def report(
         self,
         path: str | Path | None = None,
@@ -803,6 +843,7 @@ class Scan(StoredScan):
         One that is named is grouped as this view is.
         """
         if isinstance(scan, StoredScan):
+            demand_alike(self, scan)
             yield scan
             return
         if not self._store.path.exists():
@@ -812,6 +853,7 @@ class Scan(StoredScan):
                 remedy="give the scan itself",
             )
         with stored_scan.open_scan(self._store.path, scan) as opened:
+            demand_alike(self, opened)
             yield opened if self._rule is None else opened.grouped(self._rule)
 
 

@@ -9,8 +9,9 @@ Without a word about channels, from the shape alone:
 Masks 3 or 4 pixels wide are masks as well; but where they would be more than 64 high, or hold uint8
 as colours do, it must be said that they are meant.
 
-With `channels`, "one-hot" or "bitmask": (H, W, C) and (N, H, W, C); with "one-hot-first" or
-"bitmask-first": (C, H, W) and (N, C, H, W). What can be read in two ways is refused with both.
+With `channels`, "one-hot", "bitmask" or "multilabel": (H, W, C) and (N, H, W, C); with
+"one-hot-first", "bitmask-first" or "multilabel-first": (C, H, W) and (N, C, H, W). What can be read
+in two ways is refused with both.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 from maskstat.errors import MaskError, argument
 from maskstat.naming import counted
 from maskstat.parameters import check_word
+from maskstat.readers.channels import encoding_of
 from maskstat.readers.choices import CHANNELS
 from maskstat.values.tally import Encoding
 
@@ -181,7 +183,6 @@ def _no_mask(shape: tuple[int, ...], dtype: np.dtype[np.generic], reading: Readi
 
 
 def _stack(shape: tuple[int, ...], channels: str) -> Layout:
-    encoding = Encoding(MEMORY, "int", 64, channels)
     first = channels.endswith("-first")
     if len(shape) not in {3, 4}:
         axes = "(C, H, W) or (N, C, H, W)" if first else "(H, W, C) or (N, H, W, C)"
@@ -191,6 +192,7 @@ def _stack(shape: tuple[int, ...], channels: str) -> Layout:
         )
     masks, axes_of_one = (1, shape) if len(shape) == 3 else (shape[0], shape[1:])
     height, width = axes_of_one[1:] if first else axes_of_one[:2]
+    encoding = encoding_of(MEMORY, channels, axes_of_one[0 if first else 2], channels)
     return Layout(masks, (height, width), encoding, (None,) if len(shape) == 3 else ())
 
 

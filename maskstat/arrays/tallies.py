@@ -21,7 +21,7 @@ from maskstat.arrays.frameworks import (
 from maskstat.arrays.layouts import MEMORY, Layout, Reading, layout_of
 from maskstat.errors import MaskError, argument, unreadable
 from maskstat.naming import printable
-from maskstat.readers.channels import ChannelReader
+from maskstat.readers.channels import ChannelReader, is_multilabel
 from maskstat.readers.formats import ReadOptions, read_tally
 from maskstat.readers.tallying import (
     MAX_DISTINCT_VALUES,
@@ -137,14 +137,16 @@ def _image(image: Image.Image, reading: Reading) -> MaskTally:
             f"{image.format} compression is lossy and invents classes at borders",
             remedy=f"keep masks as PNG, or pass {argument('allow_lossy', True)}",
         )
-    if image.mode in _COLOURED and not reading.colours:
+    of_labels = is_multilabel(reading.channels)
+    if image.mode in _COLOURED and not (reading.colours or of_labels):
         raise MaskError(
             f"{image.mode} image of {image.height} x {image.width} pixels where class indices"
             " are expected",
             remedy=f"give {argument('classes')} a catalogue with colours",
         )
     pixels, encoding = label_map(image, MEMORY, "image")
-    return count_pixels("", pixels, encoding)
+    tally = count_pixels("", pixels, encoding)
+    return ReadOptions(channels=reading.channels).interpreted(tally) if of_labels else tally
 
 
 def _encoded(thing: Any, reading: Reading) -> MaskTally:
@@ -158,5 +160,8 @@ def _encoded(thing: Any, reading: Reading) -> MaskTally:
                 data = file.read()
         except (OSError, ValueError) as error:
             raise MaskError(f"{printable(str(path))} {unreadable(error)}") from error
-    options = ReadOptions(allow_lossy=reading.allow_lossy, colours=reading.colours)
+    channels = reading.channels if is_multilabel(reading.channels) else None
+    options = ReadOptions(
+        allow_lossy=reading.allow_lossy, colours=reading.colours, channels=channels
+    )
     return read_tally(bytes(data), "", options)

@@ -118,9 +118,8 @@ def command(
     if reads_along() and not json:
         about = which.words(group_by)
         other = None if against else other_split(which.db, chosen)
-        say_next(
-            f"maskstat check{about} --against {shlex.quote(other)}"
-            if other is not None
-            else f"maskstat report{about} -o report.html"
-        )
+        if other is not None:
+            say_next(f"maskstat check{about} --against {shlex.quote(other)}")
+        elif not chosen.is_multilabel:
+            say_next(f"maskstat report{about} -o report.html")
     return 0

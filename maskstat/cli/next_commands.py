@@ -35,7 +35,8 @@ def after_counts(scan: Scan, options: str, *, weights_only: bool = False) -> lis
     weights = [f"maskstat weights{options} -o weights.json"] if may_be_weighed(scan) else []
     if weights_only:
         return weights
-    report = [f"maskstat report{options} -o report.html"] if weights else []
+    reported = weights and not scan.is_multilabel
+    report = [f"maskstat report{options} -o report.html"] if reported else []
     return [*weights, f"maskstat check{options}", *report]
 
 

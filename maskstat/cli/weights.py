@@ -213,7 +213,7 @@ def command(
         )
     _refuse_idle_confidence(table, confidence)
     notes = _notes(table, epsilon_of(confidence))
-    sample = chosen.sample_notes
+    sample = () if table.negatives is not None else chosen.sample_notes
     if out is not None:
         table.save(out, form)
         announce_written(out)
@@ -221,7 +221,8 @@ def command(
         document = table.to_document()
         columns = {k: v for k, v in document.columns.items() if k not in ("lower", "upper")}
         bars = {"intervals": None} if table.intervals is None else table.intervals.columns()
-        said = {"average_weight": table.average_weight, "notes": [*table.notes, *sample]}
+        average = None if table.negatives is not None else table.average_weight
+        said = {"average_weight": average, "notes": [*table.notes, *sample]}
         print_json({**document.metadata, **columns, **bars, **said})
         say_left_out(folder, about)
         return 0
@@ -239,6 +240,7 @@ def command(
             value is None or value is False or value == []
             for value in (*not_compared.values(), *not_ordered.values())
         )
+        compared = compared and not chosen.is_multilabel
         say_next(f"{typed()} -o weights.json", *([f"{typed()} --compare"] if compared else []))
     say_left_out(folder, about)
     return 0
@@ -270,7 +272,7 @@ def _refuse_idle_confidence(table: WeightTable, confidence: float | None) -> Non
     from maskstat.errors import argument
     from maskstat.parameters import refuse_idle
 
-    if table.scheme != "equal-cost":
+    if table.scheme != "equal-cost" or table.negatives is not None:
         refuse_idle(
             {"predictor_confidence": confidence}, goes_with=argument("scheme", "equal-cost")
         )
@@ -282,7 +284,8 @@ def _notes(table: WeightTable, epsilon: float) -> RenderableType | None:
 
     if table.solution is not None:
         return equal_cost_notes(table.solution, table.names)
-    return linear_notes(table, epsilon) if table.scheme == "equal-cost" else None
+    plain = table.scheme == "equal-cost" and table.negatives is None
+    return linear_notes(table, epsilon) if plain else None
 
 
 def _show_all(

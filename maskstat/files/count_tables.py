@@ -200,6 +200,12 @@ def _of_columns(columns: Mapping[str, Sequence[object]]) -> GivenTable:
     lengths = {len(column) for column in columns.values()}
     if len(lengths) > 1:
         raise ParameterError("columns are not equally long", parameter="counts")
+    if any(_plain(name) == "negatives" for name in columns):
+        raise ParameterError(
+            "are of labels, with negatives: a pixel has any number of labels, and what is made of"
+            " given counts is of classes, one a pixel",
+            parameter="counts",
+        )
     names = _find(columns, "name")
     found = [(unit, heading) for unit in _UNITS if (heading := _find(columns, unit)) is not None]
     found = [(unit, heading) for unit, heading in found if _filled(columns[heading])]

@@ -35,7 +35,7 @@ class BinaryLoss(ReducedLoss):
 
     Args:
         pos_weight: what a positive weighs, where a negative weighs 1: a number; [L] numbers, one
-            a label; a table or file of two weights, which gives w1 / w0; a file that
+            a label; a table or file of two weights (w1 / w0) or of labels; a file that
             `maskstat weights --layout pos-weight` wrote; None for 1. Kept as a number or a list in
             the configuration.
         ignore_index: targets to leave out, one or several, or None.
@@ -119,7 +119,7 @@ class BinaryFocal(BinaryLoss):
 def _plain(given: PosWeight | str | Path) -> float | list[float]:
     """A number or a list of one a label. Raises ParameterError unless finite and not negative."""
     if isinstance(given, (str, os.PathLike, WeightTable)):
-        return load_pos_weight(given)  # type: ignore[arg-type]
+        given = load_pos_weight(given)  # type: ignore[arg-type]
     table = check_per_class(np.asarray(looked_at(given, "pos_weight")), "pos_weight")
     pos_weight_array(table)
     if table.size == 0:

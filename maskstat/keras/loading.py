@@ -65,12 +65,14 @@ def load_counts(
     return class_counts(source, class_count=class_count)
 
 
-def load_pos_weight(source: str | Path | WeightTable) -> float:
+def load_pos_weight(source: str | Path | WeightTable) -> float | npt.NDArray[np.float64]:
     """`pos_weight` of binary losses: w1 / w0 of two classes, 0 what is not there, 1 what is.
 
+    Of multi-label masks one number a label, [L].
+
     Args:
-        source: a file that `maskstat weights -o` wrote, of two classes or of the layout
-            "pos-weight", or a table.
+        source: a file that `maskstat weights -o` wrote, of two classes, of multi-label masks or of
+            the layout "pos-weight", or a table.
 
     Raises:
         FileFormatError: the file holds no weights.

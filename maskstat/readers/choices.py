@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import Literal
 
-Channels = Literal["one-hot", "bitmask", "one-hot-first", "bitmask-first"]
-CHANNELS: tuple[Channels, ...] = ("one-hot", "bitmask", "one-hot-first", "bitmask-first")
-"""How several channels make one value: the number of the one that is set, or the sum of 2^k. With
-"-first" where an array's channels are its first axis rather than its last."""
+Channels = Literal[
+    "one-hot", "bitmask", "multilabel", "one-hot-first", "bitmask-first", "multilabel-first"
+]
+CHANNELS: tuple[Channels, ...] = (
+    "one-hot",
+    "bitmask",
+    "multilabel",
+    "one-hot-first",
+    "bitmask-first",
+    "multilabel-first",
+)
+"""How several channels make one value: the number of the one that is set, or the sum of 2^k. As
+"multilabel" that sum is of labels, of which a pixel has any number. With "-first" where an array's
+channels are its first axis rather than its last."""
 
 Channel = Literal["r", "grey"]
 CHANNEL: tuple[Channel, ...] = ("r", "grey")

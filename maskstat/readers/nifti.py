@@ -26,6 +26,7 @@ from maskstat.errors import MaskError, argument
 from maskstat.memory import ask_memory
 from maskstat.naming import printable
 from maskstat.readers.base import LabelMap, each_or_all, no_page, read_up_to, several_now
+from maskstat.readers.channels import encoding_of
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.planes import KEPT_BYTES, MOST_DEFLATED, Planes, check_count
 from maskstat.readers.raw_masks import ArrayPlan, RawMask, check_decoded, check_numbers
@@ -232,7 +233,7 @@ def read(data: bytes, options: ReadOptions) -> LabelMap:
 
 def _encoding(volume: _Volume, options: ReadOptions) -> Encoding:
     if options.channels is not None:
-        return Encoding("nifti", "int", 64)
+        return encoding_of("nifti", options.channels, volume.volumes)
     if volume.is_scaled:
         return Encoding("nifti", "float", 64)
     kinds = {"i": "int", "u": "uint", "f": "float"}

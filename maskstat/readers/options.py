@@ -16,9 +16,10 @@ from maskstat.kernels.runs import add_up
 from maskstat.memory import ask_memory
 from maskstat.naming import printable, storable
 from maskstat.parameters import check_word
+from maskstat.readers.channels import is_multilabel, labels_of_colours
 from maskstat.readers.choices import CHANNEL, CHANNELS, Channel
 from maskstat.readers.index_channel import indices_of
-from maskstat.values.tally import KEPT_IDS, NO_NUMBER, Encoding, MaskTally
+from maskstat.values.tally import KEPT_IDS, LABELS, NO_NUMBER, Encoding, MaskTally
 
 if TYPE_CHECKING:
     from maskstat.readers.panoptic import Panoptic
@@ -43,8 +44,8 @@ class ReadOptions:
         pages: "all" pages of a TIFF, planes of an array or volumes of a series as one mask, the
             number of one, from 1, or "each" plane, page or slice as a mask of its own, which
             `formats.open_planes` opens; None where a file holds one mask.
-        channels: "one-hot" or "bitmask", how several channels make one value; with "-first" where
-            an array's channels are its first axis rather than its last.
+        channels: "one-hot", "bitmask" or "multilabel", how several channels make one value; with
+            "-first" where an array's channels are its first axis rather than its last.
         channel: where a mask of indices is stored as colours: "r" has the index in red, "grey" in
             every channel; masks that are no colours are read as they are.
         array: which array of a file that has several.
@@ -95,6 +96,11 @@ class ReadOptions:
         channel = reading.get("channel")
         if channel is not None:
             channel = check_word(channel, CHANNEL, parameter="channel")
+        if is_multilabel(channels) and divisor is not None:
+            raise ParameterError(
+                f"divides ids, and {argument('channels', channels)} has none",
+                parameter="value_divisor",
+            )
         array = reading.get("array")
         panoptic = reading.get("panoptic")
         if panoptic is not None and divisor is not None:
@@ -148,11 +154,12 @@ class ReadOptions:
         A mask that a store holds with other words has to be read again.
         """
         words: list[str] = []
-        if container.split()[0] in STACKED:
-            if self.pages is not None:
-                words.append(_PAGES_READ.get(self.pages, f"page {self.pages}"))
-            if self.channels is not None:
-                words.append(self.channels)
+        if container.split()[0] in STACKED and self.pages is not None:
+            words.append(_PAGES_READ.get(self.pages, f"page {self.pages}"))
+        if self.channels is not None and (
+            container.split()[0] in STACKED or is_multilabel(self.channels)
+        ):
+            words.append(self.channels)
         if self.channel is not None:
             words.append(f"channel {self.channel}")
         if container in NAMED and self.array is not None:
@@ -182,11 +189,11 @@ class ReadOptions:
             MaskError: no indices in its colours; no panoptic PNG, or one with segments that its
                 file does not know.
         """
-        if self.channel is not None and tally.encoding.is_colour:
-            indices = indices_of(tally.values, self.channel).astype(np.int64, copy=False)
-            encoding = tally.encoding._replace(samples="grey")
-            sums = add_up(indices, tally.counts)
+        if tally.encoding.is_colour and (self.channel is not None or self.labels):
+            found, encoding = self._of_colours(tally.values, tally.encoding)
+            sums = add_up(found.astype(np.int64, copy=False), tally.counts)
             tally = MaskTally(tally.name, tally.shape, encoding, *sums)
+        self._demand_labels(tally.encoding)
         reading = self.reading(tally.encoding.container, colour=tally.encoding.is_colour)
         if not reading:
             return tally
@@ -207,9 +214,9 @@ class ReadOptions:
         self, pixels: NDArray[np.integer], encoding: Encoding, name: str
     ) -> tuple[NDArray[np.integer], Encoding]:
         """The same of pixels (H, W) of raw values."""
-        if self.channel is not None and encoding.is_colour:
-            pixels = indices_of(pixels, self.channel)
-            encoding = encoding._replace(samples="grey")
+        if encoding.is_colour and (self.channel is not None or self.labels):
+            pixels, encoding = self._of_colours(pixels, encoding)
+        self._demand_labels(encoding)
         reading = self.reading(encoding.container, colour=encoding.is_colour)
         if self.panoptic is not None:
             _check_panoptic(encoding)
@@ -221,6 +228,30 @@ class ReadOptions:
             )
         nodata = self._nodata(encoding)
         return self._divided(pixels, encoding), encoding._replace(reading=reading, nodata=nodata)
+
+    @property
+    def labels(self) -> bool:
+        """Whether every mask is read as channels that are labels."""
+        return is_multilabel(self.channels)
+
+    def _of_colours(
+        self, colours: NDArray[np.integer], encoding: Encoding
+    ) -> tuple[NDArray[np.integer], Encoding]:
+        """The indices that stand in colours, or the labels. Raises MaskError."""
+        if self.channel is not None:
+            return indices_of(colours, self.channel), encoding._replace(samples="grey")
+        if encoding.is_lossy or encoding.samples == "greyalpha":
+            raise MaskError(f"{encoding}: no stack of labels")
+        ask_memory(64 * colours.size)
+        return labels_of_colours(colours), encoding._replace(samples=LABELS, bits=3)
+
+    def _demand_labels(self, encoding: Encoding) -> None:
+        """Raise MaskError where channels should be labels, and there are none."""
+        if self.labels and not encoding.is_multilabel:
+            raise MaskError(
+                f"{encoding}: one channel, where {argument('channels', self.channels)} expects one"
+                " for each label"
+            )
 
     def _keeps(self, values: NDArray[np.int64], encoding: Encoding) -> bool:
         """Whether a value would be another one if all were divided."""

@@ -18,7 +18,7 @@ from maskstat.errors import Blank, MaskError, argument
 from maskstat.memory import LARGEST_MASK, ask_memory
 from maskstat.naming import counted, printable, storable
 from maskstat.readers.base import LabelMap, no_page, several_now
-from maskstat.readers.channels import ChannelReader
+from maskstat.readers.channels import ChannelReader, encoding_of
 from maskstat.readers.choices import Channel
 from maskstat.readers.index_channel import IndexChannel
 from maskstat.readers.options import ReadOptions
@@ -84,7 +84,8 @@ def plan_array(
                 f"array of shape {_text(shape)}: {argument('channels')} needs one more axis"
             )
         leading, plane, size = _mask_shape(axes, shape, options)
-        encoding = Encoding(container, "int", 64)
+        channels = shape[0] if options.channels.endswith("-first") else shape[-1]
+        encoding = encoding_of(container, options.channels, channels)
         return ArrayPlan(size, encoding, leading, plane, channels=options.channels)
     if len(shape) == 3 and shape[2] in _COLOURS and dtype == np.uint8 and options.pages in _ONE:
         samples = _COLOURS[shape[2]]

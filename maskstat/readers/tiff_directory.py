@@ -152,7 +152,7 @@ def check_labels(page: Page) -> None:
     if not is_label_page(page):
         raise MaskError(
             f"{page.samples} channels where one of class indices is expected"
-            f" ({argument('channels', Blank('one-hot|bitmask'))} takes them for classes)"
+            f" ({argument('channels', Blank('one-hot|bitmask|multilabel'))} takes them for classes)"
         )
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from maskstat.errors import MaskError, argument
 from maskstat.memory import ask_memory
 from maskstat.readers.base import LabelMap, refuse_lossy
-from maskstat.readers.channels import ChannelReader
+from maskstat.readers.channels import ChannelReader, encoding_of, is_multilabel
 from maskstat.readers.index_channel import IndexChannel
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.packed_colours import pack_colours
@@ -127,7 +127,11 @@ class _Mosaic:
                     f"one channel and one page: nothing to take for {argument('channels')}"
                 )
             self._reader = ChannelReader(options.channels, channels)
-            encoding = Encoding("tiff", "int", 64)
+            encoding = encoding_of("tiff", options.channels, channels)
+            if is_multilabel(options.channels) and first.nodata:
+                raise MaskError(
+                    "says that a value is nodata (GDAL_NODATA), which no label is: take the tag out"
+                )
         else:
             self.colours = colour_samples(first)
             if self.colours and first.bits[0] == 16 and self._dtype.kind == "u":

@@ -101,7 +101,12 @@ def counted_findings(
         for kinds in counted_kinds(scan.tables(), by_plane=scan.has_planes)
     ]
     findings += quality.check_255(scan.histogram)
-    findings += quality.check_ledger(scan.catalog, scan.ledger, min_masks=min_masks)
+    if scan.channel_counts is None:
+        findings += quality.check_ledger(scan.catalog, scan.ledger, min_masks=min_masks)
+    else:
+        findings += quality.check_labels(
+            scan.catalog, scan.ledger, scan.channel_counts, min_masks=min_masks
+        )
     if profile is not None:
         least = MIN_COMPONENTS if min_components is None else min_components
         findings += quality.check_profile(profile, scan.ledger, min_components=least)

@@ -6,12 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from maskstat.errors import (
-    CatalogError,
-    ParameterError,
-)
+from maskstat.errors import Blank, CatalogError, ParameterError, argument
 from maskstat.naming import printable
 from maskstat.parameters import parse_whole, several
+from maskstat.readers.channels import is_multilabel
 from maskstat.readers.panoptic import VOID
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.catalog_fields import parse_colour
@@ -24,8 +22,13 @@ def interpreting(
 ) -> ClassCatalog:
     """The catalogue with what the reading of masks and the user say besides the classes.
 
-    Pixels of no panoptic segment are ignored. Raises ParameterError.
+    Pixels of no panoptic segment are ignored; classes are labels where channels are. Raises
+    ParameterError.
     """
+    if has_labels(reading):
+        catalog = replace(catalog, multilabel=True)
+        if nearest_colour is not None:
+            raise ParameterError("labels are channels, not colours", parameter="nearest_colour")
     if "panoptic" in reading:
         catalog = catalog.ignoring([VOID])
     if nearest_colour is None:
@@ -36,6 +39,23 @@ def interpreting(
             parameter="nearest_colour",
         )
     return replace(catalog, nearest_colour=nearest_colour)
+
+
+def has_labels(reading: Mapping[str, object]) -> bool:
+    """Whether masks that are read so have labels, of which a pixel has any number."""
+    return is_multilabel(str(reading.get("channels", "")))
+
+
+def shifted(catalog: ClassCatalog, reading: Mapping[str, object]) -> ClassCatalog:
+    """The catalogue for labels that begin at 1. Raises ParameterError."""
+    if has_labels(reading):
+        raise ParameterError(
+            "shifts indices, and channels are labels here",
+            parameter="reduce_zero_label",
+            remedy=f"{argument('classes', Blank('FILE'))} with the numbers of the channels that"
+            " count",
+        )
+    return catalog.reducing_zero_label()
 
 
 def parse_ignored(ignore: int | str | Iterable[int | str]) -> tuple[list[int], list[int]]:

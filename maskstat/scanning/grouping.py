@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 from maskstat.errors import MaskstatError, ParameterError, UnknownCountsError, argument
 from maskstat.naming import printable, split_plane
+from maskstat.scanning.class_options import has_labels
 from maskstat.scanning.sequences import SuggestedGroups, suggested_groups
 from maskstat.sources.base import Selection, Source
 from maskstat.sources.identities import is_merged, knows_names_only
@@ -95,7 +96,8 @@ class Grouped:
             UnknownCountsError: counts were given, so that nobody knows of masks.
         """
         contributions, groups = self._contributing
-        return frequency_intervals(contributions, groups)
+        exclusive = not has_labels(self.info.reading)
+        return frequency_intervals(contributions, groups, exclusive=exclusive)
 
     @property
     def _contributing(self) -> tuple[Contributions, MaskGroups]:

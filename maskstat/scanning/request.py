@@ -24,7 +24,7 @@ from maskstat.readers import formats
 from maskstat.readers.choices import Channel, Channels
 from maskstat.readers.options import ReadOptions
 from maskstat.regions.profile import DEFAULT_GRID, check_size
-from maskstat.scanning.class_options import Classes, interpreting, parse_ignored
+from maskstat.scanning.class_options import Classes, interpreting, parse_ignored, shifted
 from maskstat.sources.base import Selection, Source
 from maskstat.sources.locations import TIMEOUT, from_anywhere
 from maskstat.sources.opening import Where, open_source
@@ -166,11 +166,13 @@ class ScanRequest:
         rule = rule_of(group_by)
         if rule is not None and rule.heading is not None:
             found.column_values(rule.heading, ())  # said before anything is counted
+        if options.labels:
+            _refuse_of_classes(profile=profile, recipe=bool(recipes), draft=draft, index=index)
         catalog = _catalog(classes, options, found, parse_ignored(ignore))
         if draft and len(catalog):
             raise ParameterError("the classes are known", parameter="draft")
         if reduce_zero_label:
-            catalog = catalog.reducing_zero_label()
+            catalog = shifted(catalog, options.recorded)
         catalog = interpreting(catalog, options.recorded, nearest_colour)
         count = len(catalog)
         if profile:
@@ -200,6 +202,18 @@ class ScanRequest:
             index=index,
             on_progress=on_progress,
         )
+
+
+def _refuse_of_classes(**asked: bool) -> None:
+    """Raise ParameterError for what knows one class a pixel, where masks have labels."""
+    for parameter, given in asked.items():
+        if given:
+            raise ParameterError(
+                f"is of one class a pixel, and {argument('channels', 'multilabel')} has any number"
+                " of labels",
+                parameter=parameter,
+                remedy="leave it out",
+            )
 
 
 def seconds_of(timeout: float | None) -> float:

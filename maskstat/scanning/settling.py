@@ -56,6 +56,7 @@ def inferred_catalog(
     was_binary = settled is not None and settled.all == _BINARY and not ignored | found.nodata
     if was_binary and len(catalog) and not catalog.binary:
         _refuse_other_values("foreground", now)
+    catalog = replace(catalog, multilabel=asked.multilabel)
     return catalog.ignoring(ignored, asked.ignored_colours)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from maskstat.errors import (
     Blank,
     IncompleteScanError,
+    MultilabelError,
     ProfileError,
     SourceError,
     UnlistedValuesError,
@@ -28,7 +29,13 @@ from maskstat.readers.options import ReadOptions
 from maskstat.regions.profile import PixelProfile
 from maskstat.scanning.changes import Changes
 from maskstat.scanning.choosing import chosen, other_splits
-from maskstat.scanning.class_options import Classes, interpreting, parse_ignored
+from maskstat.scanning.class_options import (
+    Classes,
+    has_labels,
+    interpreting,
+    parse_ignored,
+    shifted,
+)
 from maskstat.scanning.grouping import Grouped
 from maskstat.scanning.plane_entries import planes_of
 from maskstat.scanning.settling import (
@@ -51,6 +58,7 @@ from maskstat.values.histogram import ClassHistogram, ValueCount
 from maskstat.values.known import known
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.own_names import read_under
+from maskstat.values.readings import channels_lack
 from maskstat.values.tally import KEPT_IDS, TallyTable, value_label
 from maskstat.weights.batches import Batching
 
@@ -80,7 +88,8 @@ class StoredScan(Grouped):
         self._store = store
         self._grid = grid
         self.info = info
-        self._given = catalog if catalog is not None else info.catalog
+        given = catalog if catalog is not None else info.catalog
+        self._given = replace(given, multilabel=True) if self.is_multilabel else given
         self.changes = changes
 
     def __repr__(self) -> str:
@@ -107,6 +116,11 @@ class StoredScan(Grouped):
     def has_files(self) -> bool:
         """Whether files hold its masks, so that pixels can be looked at again."""
         return self.source != IN_MEMORY
+
+    @property
+    def is_multilabel(self) -> bool:
+        """Whether its masks have labels, of which a pixel has any number, and no classes."""
+        return has_labels(self.info.reading)
 
     @cached_property
     def catalog(self) -> ClassCatalog:
@@ -165,6 +179,11 @@ class StoredScan(Grouped):
             ProfileError: there is none. It says what to type.
         """
         state = self.profile_state
+        if self.is_multilabel:
+            raise ProfileError(
+                "a pixel profile is of one class a pixel, and its masks are multi-label",
+                where=printable(self.name),
+            )
         if not self.has_files:
             raise ProfileError(
                 "masks that were counted in memory have no pixel profile",
@@ -278,6 +297,8 @@ class StoredScan(Grouped):
 
     def _find_soft_masks(self) -> SoftMasks | None:
         """The same, whatever the classes."""
+        if self.is_multilabel:
+            return None
         narrow, wide, _ = self._index_values()
         if len(narrow | wide) < FEWEST_BETWEEN:
             return None
@@ -301,12 +322,20 @@ class StoredScan(Grouped):
 
     @cached_property
     def _channels(self) -> str:
-        """How channels made values: "one-hot", "bitmask", or not at all: ""."""
+        """How channels made values: "one-hot", "bitmask", "multilabel", or not at all: ""."""
         said = str(self.info.reading.get("channels", "")).removesuffix("-first")
         if said or self.source != IN_MEMORY:
             return said
         readings = {e.reading for table in self.tables() for e in set(table.encodings)}
         return next((way.removesuffix("-first") for way in CHANNELS if way in readings), "")
+
+    @cached_property
+    def channel_counts(self) -> tuple[int, int] | None:
+        """The fewest and the most channels of a multi-label mask; None where masks are others."""
+        if not self.is_multilabel:
+            return None
+        counts = {e.bits for table in self.tables() for e in set(table.encodings)}
+        return (min(counts), max(counts)) if counts else None
 
     @property
     def no_channel(self) -> ValueCount | None:
@@ -320,6 +349,17 @@ class StoredScan(Grouped):
                 f"no classes are inferred: {soft.problem}",
                 where=printable(self.name),
                 remedy=soft.remedy,
+            )
+
+    def _need_channels(self) -> None:
+        """Raise MultilabelError where masks lack the channel of a label."""
+        counts = self.channel_counts
+        values = [info.values for info in self.catalog.classes]
+        if counts is not None and (problem := channels_lack(values, *counts)) is not None:
+            raise MultilabelError(
+                problem,
+                where=printable(self.name),
+                remedy="scan masks of one number of channels, with labels that are among them",
             )
 
     @cached_property
@@ -412,7 +452,7 @@ class StoredScan(Grouped):
         if classes is not None:
             catalog = read_under(load_catalog(classes), self.info.catalog.ignoring(*ignored))
         if reduce_zero_label:
-            catalog = catalog.reducing_zero_label()
+            catalog = shifted(catalog, self.info.reading)
         catalog = catalog.ignoring(*ignored)
         catalog = interpreting(catalog, self.info.reading, nearest_colour)
         view = type(self)(self._store, self.info, catalog, self.changes, self._grid)

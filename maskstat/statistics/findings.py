@@ -133,6 +133,14 @@ KINDS: dict[str, FindingKind] = {
             " belongs together, 'mask' that nothing does",
         ),
         FindingKind(
+            "lacking-channel",
+            "error",
+            "label",
+            "masks lack the channel of a label, so that nobody knows where it is in them",
+            "export the masks with a channel for every label, or declare those that there are:"
+            f" {argument('classes')}",
+        ),
+        FindingKind(
             "absent-class",
             "warning",
             "class",
@@ -168,6 +176,13 @@ KINDS: dict[str, FindingKind] = {
             "mask",
             "not one pixel of any class",
             "they teach nothing: annotate them or leave them out",
+        ),
+        FindingKind(
+            "label-everywhere",
+            "warning",
+            "label",
+            "every labelled pixel has it",
+            "look at its channel: a map of valid pixels, say, is no label",
         ),
         FindingKind(
             "duplicate",
@@ -232,6 +247,13 @@ KINDS: dict[str, FindingKind] = {
             "mask",
             "all labelled pixels are of one class",
             "fine where images show just one thing; else look at a few of them",
+        ),
+        FindingKind(
+            "no-label",
+            "info",
+            "mask",
+            "not one pixel has a label",
+            "fine where images show none of them; else annotate them",
         ),
         FindingKind(
             "outlier",

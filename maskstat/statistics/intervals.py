@@ -17,12 +17,16 @@ from maskstat.values.error_bars import Intervals
 from maskstat.values.groups import MaskGroups
 
 
-def frequency_intervals(contributions: Contributions, groups: MaskGroups) -> Intervals:
+def frequency_intervals(
+    contributions: Contributions, groups: MaskGroups, *, exclusive: bool = True
+) -> Intervals:
     """95% intervals of the pixel frequencies of K classes.
 
     Args:
         contributions: of B masks.
         groups: which of them belong together.
+        exclusive: whether a pixel has one class, so that classes add up to all labelled pixels; of
+            labels it has any number.
 
     Returns:
         Shares that are at most 1. None for classes that never occur or are in one group only.
@@ -32,10 +36,11 @@ def frequency_intervals(contributions: Contributions, groups: MaskGroups) -> Int
     column = table.indices
     row = np.repeat(np.arange(count), np.diff(table.indptr))
     totals = np.bincount(column, table.data, classes)
-    whole = max(float(totals.sum()), 1.0)
+    sizes = None if exclusive else np.bincount(groups.of, contributions.labelled, count)
+    whole = max(float(totals.sum() if sizes is None else sizes.sum()), 1.0)
     # As parts of all pixels, so that no square overflows.
     part = table.data / whole
-    size = np.bincount(row, part, count)
+    size = np.bincount(row, part, count) if sizes is None else sizes / whole
     shares = totals / whole
     off = np.bincount(column, (part - shares[column] * size[row]) ** 2, classes)
     found = np.bincount(column, minlength=classes)

@@ -30,6 +30,7 @@ from maskstat.statistics.findings import (
 )
 from maskstat.values.catalog import UNLISTED, ClassCatalog
 from maskstat.values.histogram import ClassHistogram
+from maskstat.values.labels import labels_of
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import TallyTable
 
@@ -45,7 +46,7 @@ def check_tallies(catalog: ClassCatalog, tables: Iterable[TallyTable]) -> list[F
     encodings: Counter[str] = Counter()
     total = ClassHistogram.empty(catalog)
     for table in tables:
-        strange = catalog.targets(table) == UNLISTED
+        strange = _unlisted(catalog, table)
         rows = np.repeat(np.arange(len(table)), np.diff(table.indptr))
         lossy += [n for n, e in zip(table.names, table.encodings, strict=True) if e.is_lossy]
         blended += [table.names[row] for row in np.flatnonzero(_anti_aliased(table, strange))]
@@ -75,6 +76,13 @@ def check_tallies(catalog: ClassCatalog, tables: Iterable[TallyTable]) -> list[F
     return findings
 
 
+def _unlisted(catalog: ClassCatalog, table: TallyTable) -> NDArray[np.bool_]:
+    """bool[nnz], entries whose value is neither a class nor ignored."""
+    if catalog.multilabel:
+        return labels_of(catalog, table.values).unlisted
+    return np.asarray(catalog.targets(table) == UNLISTED)
+
+
 def _anti_aliased(table: TallyTable, unlisted: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """bool[B], masks that look smoothed, interpolated or resized with blending.
 
@@ -90,8 +98,10 @@ def _anti_aliased(table: TallyTable, unlisted: NDArray[np.bool_]) -> NDArray[np.
     some = np.bincount(rows[thin], minlength=len(table))
     strange = np.bincount(rows[thin & unlisted], minlength=len(table))
     narrow = np.array([e.is_colour or e.bits <= 8 for e in table.encodings], bool)
+    # Labels that overlap make many small combinations, and no value lies between two others.
+    classes = ~np.array([e.is_multilabel for e in table.encodings], bool)
     return np.asarray(
-        ((strange >= UNLISTED_THIN_VALUES) & (2 * strange >= lengths))
+        classes & ((strange >= UNLISTED_THIN_VALUES) & (2 * strange >= lengths))
         | (narrow & (some >= THIN_VALUES) & (3 * some >= 2 * lengths))
     )
 
@@ -109,16 +119,40 @@ def check_255(histogram: ClassHistogram) -> list[Finding]:
     return [Finding("ignored-255", absent.size, (), details)]
 
 
-def check_ledger(catalog: ClassCatalog, ledger: MaskLedger, *, min_masks: int) -> list[Finding]:
-    """What class counts show: empty and single-class masks, rare classes, outliers."""
+def check_labels(
+    catalog: ClassCatalog, ledger: MaskLedger, channels: tuple[int, int], *, min_masks: int
+) -> list[Finding]:
+    """What counts of labels show: rare ones, those of all pixels, and masks without any.
+
+    `channels` are the fewest and the most that a mask has.
+    """
+    classes, labelled = catalog.names, int(ledger.labelled.sum())
+    findings: list[Finding] = []
+    highest = max((value for info in catalog.classes for value in info.values), default=-1)
+    if highest >= channels[0]:
+        detail = {"channels": list(channels), "channel": highest}
+        findings.append(Finding("lacking-channel", 1, (), (detail,)))
+    names = np.array(ledger.names, object)
+    findings += of_files("no-label", names[(ledger.class_counts == 0) & (ledger.labelled > 0)])
+    findings += of_files("unlabelled", names[ledger.labelled == 0])
+    positives = np.zeros(len(catalog), np.int64)
+    np.add.at(positives, ledger.classes, ledger.pixels)
+    everywhere = np.flatnonzero((positives == labelled) & (positives > 0))
+    if everywhere.size:
+        details = tuple({"class": classes[k]} for k in everywhere)
+        findings.append(Finding("label-everywhere", everywhere.size, (), details))
+    return findings + _rare(catalog, ledger, min_masks, gaps=True)
+
+
+def _rare(
+    catalog: ClassCatalog, ledger: MaskLedger, min_masks: int, *, gaps: bool
+) -> list[Finding]:
+    """Classes that never occur or in few masks; with `gaps` inferred ones that never do as well."""
     names, classes = np.array(ledger.names, object), catalog.names
     findings: list[Finding] = []
-    if len(catalog):
-        findings += of_files("unlabelled", names[ledger.class_counts == 0])
-    findings += of_files("single-class", names[ledger.class_counts == 1])
     masks = np.bincount(ledger.classes, minlength=len(catalog))
     absent = np.flatnonzero(masks == 0)
-    if absent.size and catalog.origin != "inferred":  # nobody declared gaps between found values
+    if absent.size and (gaps or catalog.origin != "inferred"):
         details: tuple[dict[str, Any], ...] = tuple({"class": classes[k]} for k in absent)
         findings.append(Finding("absent-class", absent.size, (), details))
     rows = np.repeat(np.arange(len(ledger)), ledger.class_counts)
@@ -128,6 +162,18 @@ def check_ledger(catalog: ClassCatalog, ledger: MaskLedger, *, min_masks: int) -
         holders = np.unique(rows[np.isin(ledger.classes, rare)])
         files = sorted(names[holders], key=natural_key)
         findings.append(Finding("few-masks", int(rare.size), tuple(files), details, min_masks))
+    return findings
+
+
+def check_ledger(catalog: ClassCatalog, ledger: MaskLedger, *, min_masks: int) -> list[Finding]:
+    """What class counts show: empty and single-class masks, rare classes, outliers."""
+    names = np.array(ledger.names, object)
+    findings: list[Finding] = []
+    if len(catalog):
+        findings += of_files("unlabelled", names[ledger.class_counts == 0])
+    findings += of_files("single-class", names[ledger.class_counts == 1])
+    # Nobody declared gaps between found values.
+    findings += _rare(catalog, ledger, min_masks, gaps=False)
     if found := outliers(ledger):
         details = tuple(
             {"mask": o.mask, "distance": o.distance, "robust_z": o.robust_z} for o in found

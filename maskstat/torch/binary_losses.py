@@ -34,7 +34,7 @@ class BinaryLoss(SavedStatistics):
 
     Args:
         pos_weight: what a positive weighs, where a negative weighs 1: a number; [L] numbers, one
-            a label; a table or file of two weights, which gives w1 / w0; a file that
+            a label; a table or file of two weights (w1 / w0) or of labels; a file that
             `maskstat weights --layout pos-weight` wrote; None for 1.
         ignore_index: targets to leave out, one or several, or None.
         reduction: "none", "sum" or "mean", by the number of elements that are not ignored, under

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from maskstat.errors import WeightError
@@ -81,14 +82,14 @@ def load_counts(
 def load_pos_weight(
     source: str | Path | WeightTable, *, device: torch.device | str | None = None
 ) -> torch.Tensor:
-    """`pos_weight` of binary losses, w1 / w0 of two classes, as a tensor without axes.
+    """`pos_weight` of binary losses: of two classes w1 / w0, a tensor without axes; of labels [L].
 
     Class 0 is what is not there, class 1 what is. For `torch.nn.BCEWithLogitsLoss(pos_weight)` and
     the binary losses of this package, whose mean divides by pixels.
 
     Args:
-        source: a file that `maskstat weights -o` wrote, of two classes or of the layout
-            "pos-weight", or a table.
+        source: a file that `maskstat weights -o` wrote, of two classes, of multi-label masks or of
+            the layout "pos-weight", or a table.
         device: where the tensor is to be.
 
     Raises:
@@ -98,4 +99,5 @@ def load_pos_weight(
     Warns:
         UserWarning: the weights were made for another average.
     """
-    return torch.tensor(pos_weight_of(source), dtype=least_precise(), device=device)
+    found = np.asarray(pos_weight_of(source)).tolist()
+    return torch.tensor(found, dtype=least_precise(), device=device)

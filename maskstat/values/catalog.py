@@ -69,6 +69,8 @@ class ClassCatalog:
         origin: "number" (only K was given), "inferred" (from the values found), "file", "preset" or
             "source" (names and values of a source that has its own).
         binary: whether 255 was taken for class 1, since nobody said what it is (`reading`).
+        multilabel: whether values are of several channels, one a label: a pixel has any number of
+            the K classes, and their values are numbers of channels, from 0 (`values.labels`).
 
     Raises:
         CatalogError: a value, colour or name belongs to two.
@@ -83,6 +85,7 @@ class ClassCatalog:
     nearest_colour: int = 0
     nodata_first: bool = False
     binary: bool = False
+    multilabel: bool = False
     _lookups: dict[_Kind, tuple[IntArray, IntArray]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -207,6 +210,7 @@ class ClassCatalog:
                     self.ignore_255,
                     *([self.nearest_colour] if self.nearest_colour else []),
                     *(["nodata first"] if self.nodata_first else []),
+                    *(["multilabel"] if self.multilabel else []),
                 ],
                 ensure_ascii=True,
             ).encode()
@@ -241,6 +245,7 @@ class ClassCatalog:
         return (
             [info.values for info in self.classes] == [(0,), (1,)]
             and self.ignore_255
+            and not self.multilabel
             and self.origin != "source"
             and DEFAULT_IGNORE not in self.ignored_values
         )
@@ -313,7 +318,12 @@ class ClassCatalog:
         return replace(self, classes=classes, ignored_values=ignored)
 
     def targets(self, table: TallyTable) -> NDArray[np.int64]:
-        """Class index of every entry of a table, or IGNORED, or UNLISTED. Shape (nnz,)."""
+        """Class index of every entry of a table, or IGNORED, or UNLISTED. Shape (nnz,).
+
+        Raises:
+            CatalogError: the classes are labels, of which a pixel has any number.
+        """
+        self._demand_classes()
         targets = np.empty(table.values.size, np.int64)
         kinds = {encoding: self._kind(encoding) for encoding in set(table.encodings)}
         used = list(dict.fromkeys(kinds.values()))
@@ -328,7 +338,12 @@ class ClassCatalog:
 
     def targets_of(self, encoding: Encoding, values: IntArray) -> NDArray[np.int64]:
         """The same for raw values [V] of one mask."""
+        self._demand_classes()
         return self._targets(self._kind(encoding), values)
+
+    def _demand_classes(self) -> None:
+        if self.multilabel:
+            raise CatalogError("a pixel has any number of labels, and no class of its own")
 
     def _targets(self, kind: _Kind, values: IntArray) -> NDArray[np.int64]:
         targets = self._look_up(kind, values)

@@ -15,6 +15,7 @@ from maskstat.naming import counted, natural_key
 from maskstat.showing import html, one_line
 from maskstat.values.catalog import DEFAULT_IGNORE, IGNORED, UNLISTED, ClassCatalog
 from maskstat.values.known import Known, known, of_shares
+from maskstat.values.labels import Entries, beside, labels_of
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.sums import added, total, within
 from maskstat.values.tally import IntArray, TallyTable, value_label
@@ -63,6 +64,11 @@ class ClassHistogram:
     are always known. Reading any other raises UnknownCountsError where it is unknown: it is
     never 0 instead. `knows` and `known` ask first.
 
+    Where classes are labels (`catalog.multilabel`), `pixels` are positives: a pixel counts for each
+    label that it has, and `negatives` are the pixels that lack it. Every pixel that is neither
+    ignored nor unlisted is labelled then, `frequency` is each label's share of those, and shares do
+    not add up to one.
+
     Attributes:
         catalog: what the classes are (K of them).
         pixels: int64[K], pixels of each class; in proportion to them where `unit` is "shares".
@@ -74,7 +80,8 @@ class ClassHistogram:
         mask_count: masks counted.
         single_class_masks: masks with exactly one class.
         unlabelled_masks: masks without one labelled pixel.
-        total_pixels: all pixels. Always pixels.sum() + ignored + unlisted.
+        total_pixels: all pixels. Always pixels.sum() + ignored + unlisted; of labels (see below)
+            pixels + negatives + ignored + unlisted for each.
         unit: "shares" where only the shares of classes are known: `pixels` are then whole numbers
             that have these shares, and of how many pixels is unknown.
         seen: what lies between masks and these counts, in words, where they are of what training
@@ -123,8 +130,8 @@ class ClassHistogram:
         cls, catalog: ClassCatalog, table: TallyTable, ledger: MaskLedger | None = None
     ) -> ClassHistogram:
         """The totals of raw tallies under a catalogue (`ledger`: theirs, where at hand)."""
-        targets = catalog.targets(table)
         total_pixels = total(table.areas)  # no sum below is larger
+        ignored, unlisted = _beside_classes(catalog, table)
         ledger = MaskLedger.of(catalog, table) if ledger is None else ledger
         per_mask = ledger.class_counts
         mask_of_entry = np.repeat(np.arange(len(ledger)), per_mask)
@@ -141,8 +148,8 @@ class ClassHistogram:
             per_class(np.ones_like(ledger.pixels)),
             per_class(ledger.areas[mask_of_entry]),
             per_class(ledger.labelled[mask_of_entry]),
-            _value_counts(table, targets == IGNORED),
-            _value_counts(table, targets == UNLISTED, find_first=True),
+            ignored,
+            unlisted,
             len(table),
             int((per_mask == 1).sum()),
             int((per_mask == 0).sum()),
@@ -211,7 +218,14 @@ class ClassHistogram:
         """N: pixels that belong to a class. Raises UnknownCountsError where they are shares."""
         if self.unit == "shares":
             raise of_shares()
+        if self.catalog.multilabel:
+            return self.total_pixels - self.ignored_pixels - self.unlisted_pixels
         return int(self.pixels.sum())
+
+    @property
+    def negatives(self) -> IntArray:
+        """int64[K], labelled pixels that are not of each class (of labels: that lack it)."""
+        return _read_only(self.labelled_pixels - self.pixels)
 
     @property
     def ignored_pixels(self) -> int:
@@ -262,6 +276,8 @@ class ClassHistogram:
     @property
     def frequency(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """float64[K], pixel frequency p_c = n_c / N; zeros where nothing is labelled."""
+        if self.catalog.multilabel:
+            return self.pixels / max(self.labelled_pixels, 1)
         return self.pixels / max(int(self.pixels.sum()), 1)
 
     @property
@@ -272,6 +288,8 @@ class ClassHistogram:
     def to_pandas(self) -> DataFrame:
         """A row a class: index, pixels, masks, image_pixels, frequency; what is known of these.
 
+        Of labels negatives as well.
+
         Raises MissingExtraError where pandas is not installed.
         """
         names = ("pixels", "masks", "image_pixels")[self.unit == "shares" :]
@@ -280,6 +298,7 @@ class ClassHistogram:
             {
                 "index": np.arange(len(self.catalog)),
                 **{name: column for name, column in columns.items() if column is not None},
+                **({"negatives": self.negatives} if self.catalog.multilabel else {}),
                 "frequency": self.frequency,
             },
             {"class": self.catalog.names},
@@ -343,6 +362,34 @@ class ClassHistogram:
 def _read_only(array: IntArray) -> IntArray:
     array.flags.writeable = False
     return array
+
+
+def _beside_classes(catalog: ClassCatalog, table: TallyTable) -> tuple[Values, Values]:
+    """What is ignored and what is unlisted; of labels channels, a pixel at the first it is in."""
+    if catalog.multilabel:
+        labels = labels_of(catalog, table.values)
+        return _channel_counts(table, beside(table, labels, labels.ignored)), _channel_counts(
+            table, beside(table, labels, labels.unlisted), find_first=True
+        )
+    targets = catalog.targets(table)
+    ignored = _value_counts(table, targets == IGNORED)
+    return ignored, _value_counts(table, targets == UNLISTED, find_first=True)
+
+
+def _channel_counts(
+    table: TallyTable, entries: Entries, *, find_first: bool = False
+) -> dict[int | str, ValueCount]:
+    """Pixels and masks (and the first mask) of every channel of these entries."""
+    found: dict[int | str, ValueCount] = {}
+    for channel in np.unique(entries.what).tolist():
+        chosen = entries.what == channel
+        names = [table.names[row] for row in entries.masks[chosen].tolist()] if find_first else []
+        found[channel] = ValueCount(
+            int(entries.pixels[chosen].sum()),
+            int(np.count_nonzero(chosen)),
+            min(names, key=natural_key, default=None),
+        )
+    return found
 
 
 def _value_counts(

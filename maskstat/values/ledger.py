@@ -15,6 +15,7 @@ from maskstat.naming import counted, natural_key
 from maskstat.parameters import several
 from maskstat.showing import one_line
 from maskstat.values.catalog import ClassCatalog
+from maskstat.values.labels import Labels, counting, labels_of, positives
 from maskstat.values.tally import IntArray, TallyTable
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ _BLOCK = 8192  # names that are looked at together
 class MaskLedger:
     """Mask x class pixel counts in compressed sparse rows; labelled pixels only.
 
+    Of labels (`ClassCatalog.multilabel`) a pixel counts once for each that it has.
+
     Attributes:
         class_count: K.
         names: names of the B masks.
@@ -34,6 +37,8 @@ class MaskLedger:
         indptr: int64[B + 1]; mask b owns entries indptr[b]:indptr[b + 1].
         classes: int64[nnz], class indices, ascending within a mask.
         pixels: int64[nnz], pixels, all >= 1.
+        counting: int64[B], of labels the pixels of each mask that are neither ignored nor unlisted;
+            None of classes, whose pixels add up to that.
     """
 
     class_count: int
@@ -42,14 +47,18 @@ class MaskLedger:
     indptr: IntArray
     classes: IntArray
     pixels: IntArray
+    counting: IntArray | None = None
 
     def __post_init__(self) -> None:
-        for array in (self.areas, self.indptr, self.classes, self.pixels):
-            array.flags.writeable = False
+        for array in (self.areas, self.indptr, self.classes, self.pixels, self.counting):
+            if array is not None:
+                array.flags.writeable = False
 
     @classmethod
     def of(cls, catalog: ClassCatalog, table: TallyTable) -> MaskLedger:
         """Interpret raw tallies with a catalogue; several raw values may meet in one class."""
+        if catalog.multilabel:
+            return cls._of_labels(table, labels_of(catalog, table.values))
         targets = catalog.targets(table)
         labelled = targets >= 0
         mask_of_entry = np.repeat(np.arange(len(table)), np.diff(table.indptr))[labelled]
@@ -66,12 +75,27 @@ class MaskLedger:
         return cls(len(catalog), table.names, table.areas, indptr, keys % width, pixels)
 
     @classmethod
+    def _of_labels(cls, table: TallyTable, labels: Labels) -> MaskLedger:
+        found = positives(table, labels)
+        rows = np.bincount(found.masks, minlength=len(table))
+        return cls(
+            labels.has.shape[1],
+            table.names,
+            table.areas,
+            np.concatenate(([0], np.cumsum(rows, dtype=np.int64))),
+            found.what,
+            found.pixels,
+            counting(table, labels),
+        )
+
+    @classmethod
     def concatenate(cls, ledgers: Sequence[MaskLedger], class_count: int) -> MaskLedger:
         """The rows of several ledgers of the same classes, one below the other."""
         if any(ledger.class_count != class_count for ledger in ledgers):
             raise ValueError("ledgers of different classes do not join")
         none = np.empty(0, np.int64)
         lengths = [np.diff(ledger.indptr) for ledger in ledgers]
+        that_count = [ledger.counting for ledger in ledgers if ledger.counting is not None]
         return cls(
             class_count,
             tuple(name for ledger in ledgers for name in ledger.names),
@@ -79,6 +103,7 @@ class MaskLedger:
             np.concatenate(([0], np.cumsum(np.concatenate([none, *lengths]), dtype=np.int64))),
             np.concatenate([none, *(ledger.classes for ledger in ledgers)]),
             np.concatenate([none, *(ledger.pixels for ledger in ledgers)]),
+            np.concatenate([none, *that_count]) if that_count else None,
         )
 
     def __len__(self) -> int:
@@ -89,7 +114,9 @@ class MaskLedger:
 
     @property
     def labelled(self) -> IntArray:
-        """int64[B], labelled pixels of each mask."""
+        """int64[B], labelled pixels of each mask; of labels all that count, with one or without."""
+        if self.counting is not None:
+            return self.counting
         sums = np.concatenate(([0], np.cumsum(self.pixels, dtype=np.int64)))
         return sums[self.indptr[1:]] - sums[self.indptr[:-1]]
 
@@ -130,6 +157,7 @@ class MaskLedger:
             indptr,
             self.classes[entries],
             self.pixels[entries],
+            None if self.counting is None else self.counting[chosen],
         )
 
     def naturally_sorted(self) -> MaskLedger:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from maskstat.errors import argument
+from maskstat.errors import Blank, argument
 from maskstat.naming import percent
 from maskstat.values.catalog import DEFAULT_IGNORE
 
@@ -38,6 +38,30 @@ def readings_of_no_channel(pixels: int, total: int) -> str:
         f"-1 is a pixel that is in no channel: where it is background, {argument('classes')} with a"
         " file that lists it ('name: background, value: -1');"
         f" {argument('ignore', [-1])} drops {percent(pixels / total)} of the pixels"
+    )
+
+
+CHANNELS_UNLISTED = (
+    f"channels are numbered from 0: {argument('ignore', Blank('K'))} leaves out the pixels of"
+    f" channel K, {_IN_FILE} lists it counts it"
+)
+"""What channels can be that are neither labels nor ignored."""
+
+
+def channels_lack(class_values: Sequence[Sequence[int]], fewest: int, most: int) -> str | None:
+    """What is wrong where masks lack the channel of a label; None where none does.
+
+    Args:
+        class_values: numbers of the channels of each label.
+        fewest, most: how many channels masks have.
+    """
+    highest = max((value for values in class_values for value in values), default=-1)
+    if highest < fewest:
+        return None
+    have = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+    return (
+        f"Masks have {have} channels, and a label is in channel {highest}, counted from 0: where"
+        " its channel lacks, nobody knows of a label"
     )
 
 

@@ -19,6 +19,7 @@ _COLOUR_SAMPLES = frozenset({"rgb", "rgba", "greyalpha"})
 _LOSSY_MARK = "lossy"
 KEPT_IDS = ", some as they are"  # behind the reading of ids that are divided: some were classes
 NO_NUMBER = 1 - (1 << 63)  # raw value of a nodata that is no label: no float has this value
+LABELS = "labels"  # the samples of a mask whose channels are labels
 GREY = 0x010101  # a grey level times this is its colour
 
 
@@ -27,10 +28,11 @@ class Encoding(NamedTuple):
 
     `container` is the file format ("png", "tiff", ...; with " lossy" appended where its pixels were
     compressed with loss), `samples` one of grey, palette, bool, int, uint, float, rgb, rgba,
-    greyalpha, and `bits` the bits of one sample. `reading` says what else made values of samples
-    ("page 2", "ids // 1000"), in words; it is empty where values are as stored. `nodata` is the
-    raw value that the file itself says stands for no data (GDAL's tag of a TIFF), where a pixel
-    has it; `NO_NUMBER` where that is no label at all, such as NaN.
+    greyalpha, labels, and `bits` the bits of one sample; of labels how many channels there are.
+    `reading` says what else made values of samples ("page 2", "ids // 1000"), in words; it is empty
+    where values are as stored. `nodata` is the raw value that the file itself says stands for no
+    data (GDAL's tag of a TIFF), where a pixel has it; `NO_NUMBER` where that is no label at all,
+    such as NaN.
     """
 
     container: str
@@ -60,7 +62,12 @@ class Encoding(NamedTuple):
     @property
     def is_eight_bit(self) -> bool:
         """Whether values are indices stored in 8 bits, where 255 is the usual ignore index."""
-        return not self.is_colour and self.bits == 8
+        return not self.is_colour and not self.is_multilabel and self.bits == 8
+
+    @property
+    def is_multilabel(self) -> bool:
+        """Whether raw values are sums of 2^k over the labels k that a pixel has."""
+        return self.samples == LABELS
 
     def lossy(self) -> Encoding:
         """The same encoding, marked as compressed with loss."""
@@ -73,6 +80,8 @@ class Encoding(NamedTuple):
         if self.nodata is not None:
             value = "NaN or the like" if self.nodata == NO_NUMBER else self.nodata
             extra = f", nodata {value}{extra}"
+        if self.is_multilabel:
+            return f"{self.container} {counted(self.bits, 'label')}{extra}"
         return f"{self.container} {self.samples} {self.bits}-bit{extra}"
 
     def to_text(self) -> str:
@@ -203,7 +212,8 @@ class TallyTable:
         """Raw values that occur in index masks (not in colour-coded ones), ascending.
 
         Of masks with 8 bits a pixel, where 255 is the usual ignore index, or of all others. What
-        a mask's file calls nodata is none of its values.
+        a mask's file calls nodata is none of its values. Those of labels are the numbers of the
+        channels, from 0, whether one is set anywhere or not.
         """
         lengths = np.diff(self.indptr)
         counts = np.ones(self.values.size, bool)
@@ -212,14 +222,15 @@ class TallyTable:
                 mine = slice(self.indptr[row], self.indptr[row + 1])
                 counts[mine] = self.values[mine] != encoding.nodata
 
+        labels = max((e.bits for e in self.encodings if e.is_multilabel), default=0)
+
         def values_of(chosen: list[bool]) -> IntArray:
             values: IntArray = self.values[np.repeat(np.array(chosen, bool), lengths) & counts]
             return values
 
         if not eight_bit:
-            return np.unique(
-                values_of([not (e.is_colour or e.is_eight_bit) for e in self.encodings])
-            )
+            wide = [not (e.is_colour or e.is_eight_bit or e.is_multilabel) for e in self.encodings]
+            return np.unique(np.concatenate([values_of(wide), np.arange(labels)]))
         colours = values_of([e.lacks_grey for e in self.encodings])
         grey = colours[colours == (colours & 0xFF) * GREY] & 0xFF
         return np.unique(

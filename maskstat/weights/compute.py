@@ -117,7 +117,7 @@ def finish(
         )
     weights = scaled(raw, present, histogram.frequency, policy, normalize)
     if clip is not None:
-        low, high = _checked_clip(clip)
+        low, high = checked_clip(clip)
         counted = present | (weights > 0)
         weights[counted] = np.clip(weights[counted], low, high)
     if not np.isfinite(weights).all():
@@ -262,7 +262,8 @@ def _never_occur(missing: list[str], histogram: ClassHistogram) -> str:
     return f"{len(missing)} of {len(histogram.catalog)} classes never occur: {names}"
 
 
-def _checked_clip(clip: tuple[float, float]) -> tuple[float, float]:
+def checked_clip(clip: tuple[float, float]) -> tuple[float, float]:
+    """Bounds of weights. Raises ParameterError where they are none."""
     low, high = clip
     if not (math.isfinite(low) and math.isfinite(high) and 0 <= low <= high and high > 0):
         raise ParameterError(

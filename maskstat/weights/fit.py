@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from maskstat.errors import Blank, WeightError, call, spelled
+from maskstat.errors import Blank, MultilabelError, WeightError, call, spelled
 from maskstat.naming import printable
 from maskstat.parameters import check_word
 from maskstat.weights.schemes import FloatArray
@@ -30,6 +30,17 @@ _WORDING = {
 }
 
 
+def demand_classes(table: WeightTable, where: str) -> None:
+    """Raise MultilabelError where weights are pos_weight of labels."""
+    if table.negatives is not None:
+        raise MultilabelError(
+            "holds pos_weight of labels, and a softmax has classes, one a pixel",
+            where=where,
+            remedy="BinaryCrossEntropy and BinaryFocal take it, as"
+            " torch.nn.BCEWithLogitsLoss(pos_weight=...) does",
+        )
+
+
 def fitting_table(
     source: str | Path | WeightTable,
     *,
@@ -49,10 +60,12 @@ def fitting_table(
         FileFormatError: the file holds no weights.
         WeightError: it has another number of classes than the model.
         ParameterError: no reduction is called that.
+        MultilabelError: it holds pos_weight of labels.
     """
     check_word(reduction, tuple(_AVERAGE), parameter="reduction")
     table = source if isinstance(source, WeightTable) else load_weights(source)
     where = None if isinstance(source, WeightTable) else printable(str(source))
+    demand_classes(table, where or "weights")
     _check_length(table, class_count, where or "weights")
     needed = _AVERAGE[reduction]
     if table.reduction is not None and table.reduction != needed:
@@ -82,9 +95,11 @@ def class_counts(source: str | Path | WeightTable, *, class_count: int | None = 
         FileFormatError: the file holds no weights.
         WeightError: it has another number of classes than the model, or it does not say what its
             weights were made from.
+        MultilabelError: they are of labels, which are no prior of classes.
     """
     table = source if isinstance(source, WeightTable) else load_weights(source)
     where = "weights" if isinstance(source, WeightTable) else printable(str(source))
+    demand_classes(table, where)
     _check_length(table, class_count, where)
     if not table.pixels.any():
         raise WeightError(

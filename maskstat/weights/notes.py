@@ -30,6 +30,9 @@ _SHOWN_MORE = 3
 
 def notes_of(table: WeightTable) -> Iterator[str]:
     """What became of absent classes, who weighs more than its pixels carry, and the scale."""
+    if table.negatives is not None:
+        yield from _of_labels(table)
+        return
     if table.absent:
         yield _absent(table)
     few = _overweight(table)
@@ -41,9 +44,40 @@ def notes_of(table: WeightTable) -> Iterator[str]:
         yield _off_scale(table, average)
 
 
+def _of_labels(table: WeightTable) -> Iterator[str]:
+    """What they are for, what became of labels of one side, and which few pixels carry."""
+    yield (
+        "They are pos_weight of binary cross entropy with a plain mean, label by label:"
+        " BCEWithLogitsLoss(pos_weight=...)"
+    )
+    if table.absent:
+        listed = list(map(str, table.absent.get("classes") or ()))  # type: ignore[call-overload]
+        yield (
+            f"Labels without a positive or without a negative pixel got the pos_weight of the"
+            f" policy '{table.absent.get('policy')}' ({argument('absent')} changes that):"
+            f" {_listed(listed, _SHOWN_NAMES)}"
+        )
+    few = table.frequency < FEW_PIXELS
+    if table.masks is not None:
+        few |= table.masks < FEW_MASKS
+    chosen = few & (table.weights >= HEAVY) & (table.pixels > 0)
+    order = [int(k) for k in np.argsort(-table.weights, kind="stable") if chosen[k]]
+    if order:
+        first = order[0]
+        also = f"; so have {len(order) - 1} more" if len(order) > 1 else ""
+        yield (
+            f"{printable(table.names[first])} has pos_weight {_short(float(table.weights[first]))}"
+            f" from {counted(int(table.pixels[first]), 'pixel')}{also}:"
+            f" {argument('clip')} bounds it"
+        )
+
+
 def unsure_of(table: WeightTable) -> Iterator[str]:
     """What is not known: 95% intervals of the least sure weights; nothing where all are sure."""
     bars = table.intervals
+    if table.negatives is not None:
+        yield "How sure the weights are is not worked out for labels"
+        return
     if bars is None or not bars.method.startswith("linear") or bars.group_count < 2:
         yield f"How sure the weights are is unknown: {_unknowable(bars)}"
         return

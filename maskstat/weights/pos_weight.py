@@ -12,14 +12,31 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maskstat.errors import FileFormatError, WeightError, call, spelled
+from maskstat.errors import (
+    FileFormatError,
+    MultilabelError,
+    WeightError,
+    argument,
+    call,
+    spelled,
+)
 from maskstat.files.documents.numbers import read_number
 from maskstat.naming import printable
 
 if TYPE_CHECKING:
+    from maskstat.weights.schemes import FloatArray
     from maskstat.weights.table import WeightTable
 
 LINEAR = "linear"
+
+
+def of_table(table: WeightTable) -> float | FloatArray:
+    """w1 / w0 of two classes, or float64[L] of labels, whose weights are pos_weight as they are.
+
+    Raises:
+        WeightError: as `ratio`.
+    """
+    return ratio(table) if table.negatives is None else table.weights.copy()
 
 
 def ratio(table: WeightTable) -> float:
@@ -27,13 +44,19 @@ def ratio(table: WeightTable) -> float:
 
     Raises:
         WeightError: other than two classes, one that never occurs, or one that weighs 0.
+        MultilabelError: the weights are of labels.
     """
+    if table.negatives is not None:
+        raise MultilabelError(
+            f"its {len(table)} weights are pos_weight already, one a label, and no two classes",
+            remedy='the layout "list" writes them alone',
+        )
     if len(table) != 2:
         raise WeightError(
             f"pos_weight is w1 / w0 of two classes, and these are {len(table)}",
             remedy="for a channel a label give pos_weight one number a label, negatives over"
-            " positives: with n = load_counts(...) it is (n.sum() - n) / n where every pixel has"
-            " one label",
+            f" positives: weights of a scan with {argument('channels', 'multilabel')} are that;"
+            " with n = load_counts(...) it is (n.sum() - n) / n where every pixel has one label",
         )
     known = bool(table.pixels.any())
     for name, pixels, weight in zip(table.names, table.pixels, table.weights, strict=True):
@@ -64,8 +87,8 @@ def plain_ratio(table: WeightTable) -> float:
     return ratio(table)
 
 
-def pos_weight_of(source: str | Path | WeightTable, *, stacklevel: int = 3) -> float:
-    """pos_weight from a table, a file of two weights, or a file of the layout "pos-weight".
+def pos_weight_of(source: str | Path | WeightTable, *, stacklevel: int = 3) -> float | FloatArray:
+    """pos_weight from a table, a file of two weights or of labels, or of the layout "pos-weight".
 
     Args:
         source: where from.
@@ -91,7 +114,7 @@ def pos_weight_of(source: str | Path | WeightTable, *, stacklevel: int = 3) -> f
             return number
         table = load_weights(source)
     try:
-        found = ratio(table)
+        found = of_table(table)
     except WeightError as error:
         raise WeightError(error.problem, where=where, remedy=error.remedy) from error
     if table.reduction not in (None, LINEAR):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from maskstat.errors import FileFormatError, spelled
+from maskstat.errors import FileFormatError, MultilabelError, spelled
 from maskstat.files.documents.base import Document, Layout
 from maskstat.files.documents.formats import read_document, write_document
 from maskstat.frames import data_frame
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 FORMAT = "maskstat weights"
 SCHEMA = 1
+LABEL_SCHEMA = 2
+"""Of files of labels, which no version may read that takes them for weights of classes."""
+
+POS_WEIGHT = "pos_weight"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +61,9 @@ class WeightTable(Mapping[str, float]):
         masks: int64[K], masks with each class; None where unknown, and where it comes from a file.
         intervals: 95% intervals of the weights, where masks or groups of them are the sample; None
             where only counts are known, and of numbers without provenance.
+        negatives: int64[K], of labels the pixels that lack each, while `pixels` have it; None of
+            classes. The weights are `pos_weight` of binary cross entropy then, one a label, and no
+            weights of classes.
 
     A mapping: `weights["road"]` is the weight of one class, `dict(weights)` are all by name, and
     `numpy.asarray(weights)` is float64[K].
@@ -76,11 +83,14 @@ class WeightTable(Mapping[str, float]):
     solution: EqualCostWeights | None = field(default=None, repr=False)
     masks: IntArray | None = field(default=None, repr=False)
     intervals: Intervals | None = field(default=None, repr=False)
+    negatives: IntArray | None = field(default=None, repr=False)
     _index: Mapping[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not len(self.names) == self.weights.size == self.pixels.size:
             raise ValueError("names, weights and pixels must be equally long")
+        if self.negatives is not None and self.negatives.size != len(self.names):
+            raise ValueError("names and negatives must be equally long")
         if self.masks is not None and self.masks.size != len(self.names):
             raise ValueError("names and masks must be equally long")
         if not np.isfinite(self.weights).all() or (self.weights < 0).any():
@@ -126,19 +136,29 @@ class WeightTable(Mapping[str, float]):
 
     @property
     def frequency(self) -> FloatArray:
-        """float64[K], pixel frequency."""
+        """float64[K], pixel frequency; of labels their shares of the pixels, each of its own."""
+        if self.negatives is not None:
+            return np.asarray(self.pixels / np.maximum(self.pixels + self.negatives, 1))
         return np.asarray(self.pixels / max(int(self.pixels.sum()), 1))
 
     @property
     def mass(self) -> FloatArray:
-        """float64[K], each class's share of the weighted pixels: what the gradient sees."""
+        """float64[K], each class's share of the weighted pixels: what the gradient sees.
+
+        Of labels the share of the positives among the weighted pixels of each label.
+        """
         weighted = self.frequency * self.weights
+        if self.negatives is not None:
+            whole = weighted + (1 - self.frequency)
+            return np.divide(weighted, whole, out=np.zeros_like(weighted), where=whole > 0)
         total = float(weighted.sum())
         return weighted / total if total > 0 else weighted
 
     @property
     def average_weight(self) -> float:
-        """What the average labelled pixel weighs; 0 where the pixels are unknown."""
+        """What the average labelled pixel weighs; 0 where the pixels are unknown, and of labels."""
+        if self.negatives is not None:
+            return 0.0
         return float(self.frequency @ self.weights)
 
     @property
@@ -171,14 +191,23 @@ class WeightTable(Mapping[str, float]):
 
         Raises:
             FileFormatError: unknown suffix, a layout that the format can't hold, or not writable.
+            MultilabelError: "dict" of labels.
         """
+        if self.negatives is not None and layout == "dict":
+            raise MultilabelError(
+                "index -> weight is of classes, and these are pos_weight of labels",
+                remedy='the layouts "full" and "list" hold them',
+            )
         return write_document(self.to_document(), Path(path), layout)
 
     def to_pandas(self) -> DataFrame:
-        """A row a class: pixels (or shares), weights. Raises MissingExtraError without pandas."""
-        return data_frame(
-            {self.unit: self._amounts, "weights": self.weights}, {"class": self.names}
-        )
+        """A row a class: pixels (or shares), of labels negatives, weights.
+
+        Raises MissingExtraError without pandas.
+        """
+        negatives = {} if self.negatives is None else {"negatives": self.negatives}
+        columns = {self.unit: self._amounts, **negatives, "weights": self.weights}
+        return data_frame(columns, {"class": self.names})
 
     @property
     def _amounts(self) -> IntArray | FloatArray:
@@ -189,7 +218,8 @@ class WeightTable(Mapping[str, float]):
         """What files hold."""
         metadata: dict[str, object] = {
             "format": FORMAT,
-            "schema": SCHEMA,
+            "schema": SCHEMA if self.negatives is None else LABEL_SCHEMA,
+            **({} if self.negatives is None else {"meaning": POS_WEIGHT}),
             "scheme": self.scheme,
             "parameters": dict(self.parameters),
             "normalisation": self.normalisation,
@@ -201,6 +231,7 @@ class WeightTable(Mapping[str, float]):
         columns: dict[str, Sequence[object]] = {
             "classes": list(self.names),
             self.unit: self._amounts.tolist(),
+            **({} if self.negatives is None else {"negatives": self.negatives.tolist()}),
             "weights": self.weights.tolist(),
         }
         if self.intervals is not None:
@@ -219,9 +250,9 @@ class WeightTable(Mapping[str, float]):
         if (form := _text(metadata, "format", FORMAT)) != FORMAT:
             raise FileFormatError(f"holds {printable(form)[:60]}, not weights")
         schema = metadata.get("schema", SCHEMA)
-        if not isinstance(schema, int) or not 1 <= schema <= SCHEMA:
+        if not isinstance(schema, int) or not 1 <= schema <= LABEL_SCHEMA:
             raise FileFormatError(
-                f"has a schema that this maskstat does not know (it knows 1 to {SCHEMA})",
+                f"has a schema that this maskstat does not know (it knows 1 to {LABEL_SCHEMA})",
                 remedy="pip install -U maskstat",
             )
         weights = _numbers(columns.get(document.values))
@@ -234,6 +265,9 @@ class WeightTable(Mapping[str, float]):
             pixels = _counts(columns.get("pixels"), len(weights))
         else:
             pixels = _shares(shares, len(weights))
+        negatives = columns.get("negatives")
+        if (negatives is None) == (metadata.get("meaning") == POS_WEIGHT):
+            raise FileFormatError("holds negatives and no pos_weight, or the other way round")
         if len(names) != len(weights):
             raise FileFormatError(f"names {len(names)} classes, but has {len(weights)} weights")
         reduction = _text(metadata, "reduction", "")
@@ -250,6 +284,9 @@ class WeightTable(Mapping[str, float]):
             _mapping(metadata.get("provenance")),
             unit,
             intervals=_intervals(metadata.get("intervals"), columns, len(weights)),
+            negatives=None
+            if negatives is None
+            else np.array(_counts(negatives, len(weights)), np.int64),
         )
 
 

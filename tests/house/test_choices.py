@@ -58,6 +58,7 @@ BEHIND = {
     "weights.any_scheme.weigh": "`Scan.weights`",
     "weights.any_scheme.weigh_all": "`Scan.all_weights`",
     "weights.compute.finish": "`compute`",
+    "weights.label_weights.weigh_labels": "`Scan.weights` of labels: tests/api/test_label_scans.py",
     "weights.compute.heed_unlisted": "checks it",
     "weights.batch_intervals.with_batch_intervals": "what `resolve_absent` gave",
     "weights.compute.resolve_absent": "checks it",

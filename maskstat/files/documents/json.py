@@ -56,6 +56,7 @@ _COLUMNS = {
     "classes",
     "masks",
     "pixels",
+    "negatives",
     "shares",
     "relative_standard_error",
     "lower",

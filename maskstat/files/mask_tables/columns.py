@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from maskstat.naming import printable
 from maskstat.values.catalog import IGNORED, ClassCatalog
+from maskstat.values.labels import labels_of
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import IntArray, TallyTable
 
@@ -45,7 +47,7 @@ def blocks(tables: Iterable[TallyTable], catalog: ClassCatalog, most: int) -> It
     """Blocks of at most `most` masks, in the order of the tables."""
     for table in tables:
         ledger = MaskLedger.of(catalog, table)
-        ignored = np.where(catalog.targets(table) == IGNORED, table.counts, 0)
+        ignored = np.where(_is_ignored(table, catalog), table.counts, 0)
         sums = np.concatenate(([0], np.cumsum(ignored, dtype=np.int64)))
         ignored = sums[table.indptr[1:]] - sums[table.indptr[:-1]]
         unlisted = ledger.areas - ledger.labelled - ignored
@@ -61,6 +63,12 @@ def blocks(tables: Iterable[TallyTable], catalog: ClassCatalog, most: int) -> It
                 ledger.classes[entries],
                 ledger.pixels[entries],
             )
+
+
+def _is_ignored(table: TallyTable, catalog: ClassCatalog) -> NDArray[np.bool_]:
+    if catalog.multilabel:
+        return labels_of(catalog, table.values).ignored
+    return np.asarray(catalog.targets(table) == IGNORED)
 
 
 def column_names(catalog: ClassCatalog) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from maskstat.errors import FileFormatError
+from maskstat.errors import FileFormatError, MultilabelError
 from maskstat.files.writing import replacing
 from maskstat.naming import printable
 from maskstat.values.catalog import ClassCatalog
@@ -30,7 +30,12 @@ def write_folder(tables: Iterable[TallyTable], catalog: ClassCatalog, folder: Pa
 
     Raises:
         FileFormatError: they can't be written.
+        MultilabelError: of labels, of which a pixel has any number.
     """
+    if catalog.multilabel:
+        raise MultilabelError(
+            "rare class sampling is of classes, one a pixel, and masks are multi-label"
+        )
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:

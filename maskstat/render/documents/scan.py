@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from maskstat.errors import UnknownCountsError
 from maskstat.render.documents.profile import imbalance_document, profile_document
 from maskstat.scanning.exposing import begun
 from maskstat.scanning.stored_scan import StoredScan
-from maskstat.statistics.imbalance import imbalance
+from maskstat.statistics.imbalance import Imbalance, imbalance
 from maskstat.values.catalog import DEFAULT_IGNORE, IGNORED, UNLISTED
 from maskstat.values.catalog_fields import parse_colour
 from maskstat.values.error_bars import Intervals
@@ -29,19 +30,20 @@ def scan_document(scan: StoredScan, *, intervals: bool = True) -> dict[str, Any]
     Keys: `schema`, `maskstat`, `scan`, `source`, `complete`, `catalog`, `reading` (how masks were
     read, where files do not say), `kept_ids` (masks with values below `value_divisor`, which were
     taken for classes as they are), `masks`, `total_pixels`, `labelled_pixels`, `classes` (index,
-    name, colour, values, pixels, masks, image_pixels, frequency, and of the frequency
-    `relative_standard_error`, the 95% `interval` [low, high], and how many masks or groups like
-    these are `needed` for ±10%, null where unknown), `intervals`
-    (what these count: `group_by`, `groups`, `masks`; and in words, as `notes`, which groups names
-    suggest or how many independent masks these are worth), `ignored` and `unlisted`
-    (value -> pixels), `nodata` (of these what files call so; "nodata" for NaN and what else is no
+    name, colour, values, pixels, masks, image_pixels, frequency, of labels negatives, and of
+    the frequency `relative_standard_error`, the 95% `interval` [low, high], and how many masks or
+    groups like these are `needed` for ±10%, null where unknown), `intervals` (what these
+    count: `group_by`, `groups`, `masks`; and in words, as `notes`, which groups names suggest or
+    how many independent masks these are worth), `ignored` and `unlisted` (value -> pixels),
+    `nodata` (of these what files call so; "nodata" for NaN and what else is no
     label), `unlisted_values` (with masks, the first mask and, beside a colour, the
     nearest listed one: class and largest channel difference), `ignored_by_default` ([255] or
     none), `doubtful_255` (whether that may be a declared class, since one has no pixel),
-    `imbalance`, `absent_classes`, `no_channel` (pixels in no channel of one-hot stacks, which
-    nobody explained), `soft_masks` (null, or what is known of masks whose values are no classes, so
-    that none were inferred: `masks` of `of`, the `first`, different `values` from `lowest` to
-    `highest`, the `peaks` among them),
+    `imbalance` (null of labels, which share no whole), `absent_classes`, `no_channel` (pixels in no
+    channel of one-hot stacks, which nobody explained), `channels` (of multi-label masks, the fewest
+    and the most that one has; null of all others), `soft_masks` (null, or what is known of
+    masks whose values are no classes, so that none were inferred: `masks` of `of`, the `first`,
+    different `values` from `lowest` to `highest`, the `peaks` among them),
     `single_class_masks`, `unlabelled_masks`, `failures` (mask, reason), `profile` (see
     `profile_document`; null where nothing was measured), `exposures` (recipes that were worked out
     under these classes, the latest first, and what each does in words) and, after a scan,
@@ -70,6 +72,7 @@ def scan_document(scan: StoredScan, *, intervals: bool = True) -> dict[str, Any]
             "digest": catalog.digest,
             "nearest_colour": catalog.nearest_colour,
             "binary": catalog.binary,
+            "multilabel": catalog.multilabel,
         },
         "reading": dict(scan.info.reading),
         "kept_ids": scan.kept_ids,
@@ -91,7 +94,8 @@ def scan_document(scan: StoredScan, *, intervals: bool = True) -> dict[str, Any]
         "nodata": _nodata(scan),
         "no_channel": 0 if scan.no_channel is None else scan.no_channel.pixels,
         "soft_masks": None if scan.soft_masks is None else scan.soft_masks.to_dict(),
-        "imbalance": imbalance_document(imbalance(histogram.pixels)),
+        "channels": None if scan.channel_counts is None else list(scan.channel_counts),
+        "imbalance": _imbalance(histogram),
         "absent_classes": [names[k] for k in np.flatnonzero(~histogram.present)],
         "single_class_masks": known(histogram, "single_class_masks"),
         "unlabelled_masks": known(histogram, "unlabelled_masks"),
@@ -116,6 +120,13 @@ def scan_document(scan: StoredScan, *, intervals: bool = True) -> dict[str, Any]
     return document
 
 
+def _imbalance(histogram: ClassHistogram) -> dict[str, float | None]:
+    """Measures of how a whole is shared out; of labels, which share none, they are all null."""
+    if histogram.catalog.multilabel:
+        return dict.fromkeys(field.name for field in fields(Imbalance))
+    return imbalance_document(imbalance(histogram.pixels))
+
+
 def known_intervals(scan: StoredScan) -> Intervals | None:
     """The intervals of the frequencies; None where counts were given and no masks."""
     try:
@@ -133,6 +144,8 @@ def class_records(
         shares = name == "pixels" and histogram.unit == "shares"
         counts = None if shares else known(histogram, name)
         columns[name] = [None] * len(histogram.catalog) if counts is None else counts.tolist()
+    if histogram.catalog.multilabel:
+        columns["negatives"] = histogram.negatives.tolist()
     columns["frequency"] = histogram.frequency.tolist()
     unknown = [None] * len(histogram.catalog)
     columns |= (

@@ -21,7 +21,9 @@ from maskstat.statistics.imbalance import degree_of
 from maskstat.statistics.soft_masks import SoftMasks
 from maskstat.values.catalog import DEFAULT_IGNORE, ClassCatalog
 from maskstat.values.readings import (
+    CHANNELS_UNLISTED,
     begin_at_one,
+    channels_lack,
     readings_of_255,
     readings_of_no_channel,
     readings_of_unlisted,
@@ -30,6 +32,9 @@ from maskstat.weights.table import WeightTable
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _SHOWN_NAMES, _SHOWN_RECIPES, _SHOWN_UNSURE = 12, 4, 3
+_LABELS_OVERLAP = (
+    "Multi-label: a share is of all labelled pixels, and shares need not add up to 100%"
+)
 _SLIGHTLY_OFF = 5  # what palettes and colour profiles do to colours; more may be another class
 
 
@@ -67,8 +72,12 @@ def class_table(
     chosen = [classes[k] for k in shown.indices]
     known = {name for row in classes for name, value in row.items() if value is not None}
     largest = max(frequency, default=0) or 1
+    labels = "negatives" in known
     columns = class_columns(
-        shown, [row["name"] for row in classes], [row["colour"] for row in classes]
+        shown,
+        [row["name"] for row in classes],
+        [row["colour"] for row in classes],
+        "label" if labels else "class",
     )
     columns.append(TableColumn("share", [share_or_never(row["frequency"]) for row in chosen]))
     columns.append(
@@ -81,6 +90,10 @@ def class_table(
         columns.append(
             TableColumn("pixels", [_count(row["pixels"]) for row in chosen], goes=LAST + 2)
         )
+    if labels:
+        columns.append(
+            TableColumn("negatives", [_count(row["negatives"]) for row in chosen], goes=LAST + 1)
+        )
     if "masks" in known:
         columns.append(TableColumn("masks", [_count(row["masks"]) for row in chosen], goes=1))
     if "masks" in known and masks is not None:
@@ -91,7 +104,9 @@ def class_table(
         columns.append(TableColumn("share\nthere", [_there(row) for row in chosen], goes=LAST + 4))
     if measured is not None:
         columns += _measured_columns([measured[k] for k in shown.indices])
-    return Fitted(columns, shown.gaps(frequency, lambda left: from_to(frequency, left)))
+    return Fitted(
+        columns, shown.gaps(frequency, lambda left: from_to(frequency, left, together=not labels))
+    )
 
 
 def _measured_columns(chosen: Sequence[Mapping[str, Any]]) -> Iterable[TableColumn]:
@@ -159,11 +174,11 @@ def _there(row: Mapping[str, Any]) -> str:
     return percent(row["pixels"] / row["image_pixels"]) if row["image_pixels"] else ""
 
 
-def from_to(frequency: Sequence[float], left: Sequence[int]) -> str:
-    """Shares of the classes that are not shown."""
+def from_to(frequency: Sequence[float], left: Sequence[int], *, together: bool = True) -> str:
+    """Shares of the classes that are not shown; those of labels are together nothing."""
     shares = [frequency[k] for k in left]
-    most, least, together = map(percent, (max(shares), min(shares), math.fsum(shares)))
-    return f" from {most} to {least}, together {together}"
+    most, least, all_of_them = map(percent, (max(shares), min(shares), math.fsum(shares)))
+    return f" from {most} to {least}" + (f", together {all_of_them}" if together else "")
 
 
 def share_or_never(fraction: float) -> str:
@@ -216,6 +231,8 @@ def _totals(document: Mapping[str, Any]) -> Text:
     lines = [", ".join(part for part in known if part is not None)]
     if not lines[0]:
         lines.clear()
+    if document["catalog"].get("multilabel") and document["classes"]:
+        lines.append(_LABELS_OVERLAP)
     if measures["ratio"] is not None:
         lines.append(_imbalance_line(document["classes"], measures))
     lines += interval_lines(document)
@@ -256,7 +273,12 @@ def _notes(document: Mapping[str, Any]) -> Iterable[str]:
     if document["unknown"]:
         yield given_counts(document)
     catalog = document["catalog"]
-    if catalog["origin"] == "inferred" and document["classes"]:
+    if catalog["origin"] == "inferred" and catalog.get("multilabel") and document["classes"]:
+        yield (
+            f"Labels are the channels found ({len(document['classes']):,}): name them with"
+            f" {spelled(argument('classes'))}"
+        )
+    elif catalog["origin"] == "inferred" and document["classes"]:
         found = counted(len(document["classes"]), "class")
         yield (
             f"Classes were inferred from the values found ({found}): declare them with"
@@ -316,6 +338,11 @@ def _notes(document: Mapping[str, Any]) -> Iterable[str]:
 
 def _attention(document: Mapping[str, Any]) -> list[RenderableType]:
     parts: list[RenderableType] = []
+    labels = document["catalog"].get("multilabel", False)
+    if labels and (full := [row["name"] for row in document["classes"] if _is_everywhere(row)]):
+        parts.append(Text(f"{counted(len(full), 'label')} in every pixel: {_names(full)}"))
+    if labels and (problem := _channels_lack(document)):
+        parts.append(Text(problem))
     if not document["complete"]:
         parts.append(
             Text("This scan was interrupted: run the same scan again and it goes on from there")
@@ -329,31 +356,45 @@ def _attention(document: Mapping[str, Any]) -> list[RenderableType]:
             parts.append(Text(spelled(readings)))
         unlisted = [row["value"] for row in document["unlisted_values"]]
         values = [row["values"] for row in document["classes"]]
-        if values and begin_at_one(values, unlisted):
+        if labels:
+            parts.append(Text(spelled(CHANNELS_UNLISTED)))
+        elif values and begin_at_one(values, unlisted):
             numbered = document["catalog"]["origin"] == "number"
             parts.append(Text(spelled(readings_of_unlisted(values, unlisted, numbered=numbered))))
     if absent := document["absent_classes"]:
-        heading = f"{counted(len(absent), 'class')} without a pixel"
+        heading = f"{counted(len(absent), 'label' if labels else 'class')} without a pixel"
         parts.append(Text(f"{heading}: {_names(absent)}"))
     if document["failures"]:
         parts.append(_failures(document["failures"]))
     if document["profile"] is not None:
         parts.extend(Text(line) for line in unmeasured_lines(document["profile"]))
     for key, what in (
-        ("single_class_masks", "a single class"),
-        ("unlabelled_masks", "no labelled pixel"),
+        ("single_class_masks", "a single label" if labels else "a single class"),
+        ("unlabelled_masks", "no label in any pixel" if labels else "no labelled pixel"),
     ):
         if document["classes"] and (count := document[key]):
             parts.append(Text(f"{counted(count, 'mask')} of {document['masks']:,} with {what}"))
     return parts
 
 
+def _is_everywhere(row: Mapping[str, Any]) -> bool:
+    return bool(row["pixels"]) and row["negatives"] == 0
+
+
+def _channels_lack(document: Mapping[str, Any]) -> str | None:
+    """That masks lack the channel of a label."""
+    counts = document["channels"]
+    values = [row["values"] for row in document["classes"]]
+    return None if counts is None else channels_lack(values, *counts)
+
+
 def _unlisted(document: Mapping[str, Any]) -> Group:
     rows, total = document["unlisted_values"], document["total_pixels"]
+    labels = document["catalog"].get("multilabel", False)
     colours = [row for row in rows if row.get("nearest")]
     chosen = sorted(rows, key=lambda row: -row["pixels"])[:_SHOWN_NAMES]
     columns = [
-        TableColumn("value", [str(row["value"]) for row in chosen]),
+        TableColumn("channel" if labels else "value", [str(row["value"]) for row in chosen]),
         TableColumn("pixels", [f"{row['pixels']:,}" for row in chosen]),
     ]
     if total is not None:
@@ -370,7 +411,10 @@ def _unlisted(document: Mapping[str, Any]) -> Group:
         )
     table = Fitted(columns)
     more = f", the {_SHOWN_NAMES} most frequent are shown" if len(rows) > _SHOWN_NAMES else ""
-    heading = f"{counted(len(rows), 'unlisted value')}, neither class nor ignored{more}:"
+    what = "unlisted channel" if labels else "unlisted value"
+    heading = (
+        f"{counted(len(rows), what)}, neither {'label' if labels else 'class'} nor ignored{more}:"
+    )
     # What is near to an ignored colour may be a class that the catalogue lacks.
     void = [row["nearest"]["difference"] for row in colours if row["nearest"]["class"] is None]
     limit = min([_SLIGHTLY_OFF, *(difference - 1 for difference in void)])
@@ -415,24 +459,33 @@ def weight_table(
 ) -> RenderableType:
     """Class, share of the pixels, weight, share of the loss without and with the weights.
 
-    Colours are those of the catalogue.
+    Colours are those of the catalogue. Of labels: share of the pixels, pos_weight, and the share of
+    the label's loss that its positives then have.
     """
+    labels = weights.negatives is not None
     frequency, values, mass = (
         array.tolist() for array in (weights.frequency, weights.weights, weights.mass)
     )
     shown = rows.of(frequency)
     average = float(weights.frequency @ weights.weights)
-    factors = [value / average if average > 0 else 0.0 for value in values]
+    factors = values if labels else [value / average if average > 0 else 0.0 for value in values]
+    heading = "label" if labels else "class"
     columns = [
-        *class_columns(shown, weights.names, colours_of(catalog, len(weights))),
+        *class_columns(shown, weights.names, colours_of(catalog, len(weights)), heading),
         TableColumn("share", [share_or_never(frequency[k]) for k in shown.indices]),
-        TableColumn("weight", [f"{values[k]:.6g}" for k in shown.indices]),
+        TableColumn(
+            "pos_weight" if labels else "weight", [f"{values[k]:.6g}" for k in shown.indices]
+        ),
         TableColumn("", _balances(factors, shown.indices), "bar", 2, "cyan"),
         TableColumn(
-            "loss share\nwithout", [percent(frequency[k]) for k in shown.indices], goes=LAST + 2
+            "positives'\nloss share" if labels else "loss share\nwith",
+            [percent(mass[k]) for k in shown.indices],
+            goes=LAST + 1,
         ),
-        TableColumn("loss share\nwith", [percent(mass[k]) for k in shown.indices], goes=LAST + 1),
     ]
+    if not labels:
+        without = [percent(frequency[k]) for k in shown.indices]
+        columns.insert(-1, TableColumn("loss share\nwithout", without, goes=LAST + 2))
 
     def say(left: Sequence[int]) -> str:
         between = [values[k] for k in left]
@@ -478,8 +531,8 @@ def _weight_notes(weights: WeightTable) -> Iterable[str]:
     average = weights.average_weight
     yield from weights.unsure
     yield (
-        f"Scheme {weights.scheme}{f' ({parameters})' if parameters else ''},"
-        f" normalisation {weights.normalisation}"
+        f"Scheme {weights.scheme}{f' ({parameters})' if parameters else ''}"
+        + (f", normalisation {weights.normalisation}" if weights.negatives is None else "")
         + (f", clipped to {weights.clip[0]:g}..{weights.clip[1]:g}" if weights.clip else "")
         + (f"; the average labelled pixel weighs {average:.3g}" if average > 0 else "")
     )

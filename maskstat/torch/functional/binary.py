@@ -31,7 +31,7 @@ from maskstat.training.binary_arguments import (
     stray_target,
 )
 from maskstat.training.loss_arguments import IgnoreIndex
-from maskstat.weights.pos_weight import ratio
+from maskstat.weights.pos_weight import of_table
 from maskstat.weights.table import WeightTable
 
 BinaryReduction: TypeAlias = Literal["none", "sum", "mean"]
@@ -59,7 +59,8 @@ def binary_cross_entropy(
             type: integers, booleans, floats.
         label_smoothing: from 0 to 1; y becomes (1 - s) y + s / 2.
         pos_weight: what a positive weighs, where a negative weighs 1: a number, [L] numbers, a
-            table of two weights (w1 / w0), or None for 1. `load_pos_weight` reads files.
+            table of two weights (w1 / w0) or of labels, or None for 1. `load_pos_weight` reads
+            files.
         ignore_index: targets to leave out, one or several, or None.
         reduction: "none", of the logits' shape; "sum"; "mean", by the number of elements that are
             not ignored, 0 where there are none. pos_weight holds under this mean alone, so there
@@ -209,7 +210,7 @@ def has_labels(z: Tensor) -> bool:
 def pos_weight_tensor(values: PosWeight) -> Tensor:
     """A number or [L] numbers, as a tensor of as many axes. Raises ParameterError, WeightError."""
     if isinstance(values, WeightTable):
-        values = ratio(values)
+        values = of_table(values)
     if isinstance(values, (str, os.PathLike)):
         raise ParameterError(
             "pos_weight is a number or one a label, not a file",
