@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from maskstat.api.unlisted import values_explained
 from maskstat.errors import (
@@ -16,17 +17,24 @@ from maskstat.errors import (
     call,
 )
 from maskstat.executors.opening import ExecutorChoice
-from maskstat.exposure.asking import recipe_of
+from maskstat.exposure.asking import Draw, recipe_of
 from maskstat.exposure.counts import ExposureCounts
 from maskstat.exposure.heat_maps import ApproximateExposure, approximate
 from maskstat.exposure.recipe import Recipe
-from maskstat.naming import counted, printable
+from maskstat.naming import counted, did_you_mean, printable
 from maskstat.sampling.table import SamplingTable, load_sampling
 from maskstat.scanning.exposing import MOST_CROPS, ExposureShelf
 from maskstat.scanning.recording import Progress
 from maskstat.scanning.stored_scan import StoredScan
+from maskstat.showing import cut
+from maskstat.values.catalog import ClassCatalog
+from maskstat.values.crop_draws import ClassLaw, CropDraws
 from maskstat.weights.choices import Unlisted
 from maskstat.weights.compute import heed_unlisted
+from maskstat.weights.table import load_weights
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 def exposed(
@@ -49,6 +57,8 @@ def exposed(
     recipe = _recipe(scan, asked)
     if crops is not None and not 1 <= crops <= MOST_CROPS:
         raise ParameterError(f"is from 1 to {MOST_CROPS:,}", parameter="crops")
+    if sampler is not None and recipe.draws is not None:
+        raise ParameterError("the recipe draws masks itself, by their classes", parameter="sampler")
     with values_explained(scan):
         heed_unlisted(scan.histogram, unlisted)
     table = load_sampling(sampler) if isinstance(sampler, (str, Path)) else sampler
@@ -98,14 +108,52 @@ def approximated(
 
 def _recipe(scan: StoredScan, asked: Mapping[str, Any]) -> Recipe:
     """The recipe asked for. Raises ParameterError where it names a class that there is not."""
-    recipe = recipe_of(**asked)
+    words = dict(asked)
+    if (draw := words.get("draw")) is not None:
+        words["draw"] = _law(draw, scan.catalog)
+    recipe = recipe_of(**words)
     recipe.check_padding(len(scan.catalog))
     return recipe
 
 
+def _law(draw: CropDraws | ArrayLike | Path, catalog: ClassCatalog) -> Draw:
+    """The law of the classes that crops are drawn by; of a file, its weights.
+
+    Raises:
+        ParameterError: it is neither a word nor a file, or the file is of other classes.
+        FileFormatError: a file without weights.
+    """
+    words = get_args(ClassLaw)
+    if isinstance(draw, CropDraws) or (isinstance(draw, str) and draw in words):
+        return draw  # type: ignore[return-value]
+    if not isinstance(draw, (str, Path)):
+        try:
+            return CropDraws(classes=draw).classes  # type: ignore[arg-type]  # it looks at them
+        except ParameterError as error:
+            raise ParameterError(
+                f"{cut(repr(draw))} is not one of {', '.join(words)}, a file of weights, or a"
+                " number of at least 0 for each class",
+                parameter="draw",
+            ) from error
+    if not os.path.exists(draw) or os.path.isdir(draw):
+        raise ParameterError(
+            f"{cut(repr(str(draw)))} is not one of {', '.join(words)}, and no file",
+            parameter="draw",
+            remedy=did_you_mean(str(draw), words).rstrip() or None,
+        )
+    table = load_weights(draw)
+    own = table.names != ClassCatalog.numbered(len(table.names)).names
+    if len(table.names) != len(catalog) or (own and table.names != tuple(catalog.names)):
+        raise ParameterError(
+            f"{printable(str(draw))} has weights of other classes than the scan", parameter="draw"
+        )
+    return tuple(table.weights.tolist())
+
+
 def _making(asked: Mapping[str, Any], **more: object) -> str:
     """The call that works out what was asked for."""
-    words = {key: asked[key] for key in ("recipe", "crop", "scale", "cat_max_ratio")}
+    said = ("recipe", "crop", "scale", "cat_max_ratio", "draw", "chance")
+    words = {key: asked.get(key) for key in said}
     given = {
         key: value if isinstance(value, (str, int, float, tuple, Path)) else Blank(key)
         for key, value in {**words, **more}.items()

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from maskstat.store.records import Failure
     from maskstat.values.catalog import ClassCatalog
     from maskstat.values.contributions import Contributions
+    from maskstat.values.crop_draws import ClassLaw, CropDraws
     from maskstat.values.groups import GroupRule, MaskGroups
     from maskstat.values.histogram import ClassHistogram
     from maskstat.values.ledger import MaskLedger
@@ -182,7 +183,7 @@ class Scan(StoredScan):
                 unlisted=unlisted,
                 source=self.source,
                 components=lambda: self.need_profile(of_all=True).components,
-                sample=lambda: self._contributing,
+                sample=self._sample,
             )
         return self._signed(table)
 
@@ -234,6 +235,11 @@ class Scan(StoredScan):
     def _signed(self, table: WeightTable) -> WeightTable:
         """The weights with the name of the scan that they were made from."""
         return replace(table, provenance={**table.provenance, **self._identity})
+
+    @property
+    def _sample(self) -> Callable[[], tuple[Contributions, MaskGroups]] | None:
+        """What weights have intervals from; None where nothing tells how they vary."""
+        return lambda: self._contributing
 
     def _batch_size(self, average: Average | None, given: int | None) -> int | None:
         """The one that is given, where nothing else says one."""
@@ -348,6 +354,8 @@ class Scan(StoredScan):
         crop: Crop | None = None,
         scale: Scale | None = None,
         cat_max_ratio: float | None = None,
+        draw: CropDraws | ClassLaw | npt.ArrayLike | Path | None = None,
+        chance: float | None = None,
         batch_size: int | None = None,
         drop_last: bool = False,
         sampler: SamplingTable | str | Path | None = None,
@@ -374,13 +382,18 @@ class Scan(StoredScan):
                 ratios, "0.5:2:log" log-uniform, "0.5,1,2" one of some; or a `Rescaling`.
             cat_max_ratio: crops in which one class has this share are drawn anew, as by
                 mmsegmentation's RandomCrop.
+            draw: crops are drawn by class, so that rare ones are met, as `CropSampler` draws them:
+                "rare" (DAFormer's law), "uniform", K numbers that the chances of the classes are
+                in proportion to, a file of weights for them, or a `CropDraws`.
+            chance: share of these crops that are left to chance, 0 by default.
             batch_size: crops in a batch of one process.
             drop_last: a last batch that is not full is dropped. PyTorch's and Keras' loaders keep
                 it by default.
             sampler: how often masks are drawn, as `sampling` says or a file of it; without, all
                 alike.
             crops: of each mask that are sampled, for batches; more of them make weights surer. By
-                default those that are kept, and 24 where there are none.
+                default those that are kept, and 24 where there are none. Of crops that are drawn by
+                class, of each class of a mask, and 8.
             presence: the exact chance of each class to be in a crop; without, that of the crops.
             stored: decode nothing: what is not worked out is an error.
             unlisted: "ignore" takes pixels that belong to no class for ignored ones.
@@ -405,6 +418,8 @@ class Scan(StoredScan):
             "crop": crop,
             "scale": scale,
             "cat_max_ratio": cat_max_ratio,
+            "draw": draw,
+            "chance": chance,
             "batch_size": batch_size,
             "drop_last": drop_last,
         }
@@ -889,7 +904,10 @@ class Exposure(Scan):
         Raises:
             WeightError: nothing is labelled, or no solution was found.
             ParameterError: an unknown method or parameter.
+            ExposureError: the recipe draws masks itself, by their classes.
         """
+        if self.recipe.draws is not None:
+            self._refuse("sampling")
         return self._sampled(self.counts.masks, method, parameters)
 
     def exposure(self, *args: Any, **named: Any) -> Exposure:
@@ -998,12 +1016,19 @@ class Exposure(Scan):
 
     @property
     def _contributing(self) -> tuple[Contributions, MaskGroups]:
-        """Of masks, since crops of one are not independent; some may have none."""
+        """Of masks, since crops of one are not independent; some may have none.
+
+        Raises UnknownCountsError where crops are drawn by class.
+        """
         index = {name: at for at, name in enumerate(self._group_names)}
         groups = self.groups
         if self.counts.names != self._group_names:
             groups = groups.take([index[name] for name in self.counts.names])
         return self.counts.contributions, groups
+
+    @property
+    def _sample(self) -> Callable[[], tuple[Contributions, MaskGroups]] | None:
+        return None if self.recipe.draws is not None else super()._sample
 
     @property
     def does(self) -> str:
@@ -1051,7 +1076,8 @@ class Exposure(Scan):
             crops=counts.crops_per_mask,
             replicates=min(REPLICATES, counts.crops_per_mask),
             processes=self.recipe.processes,
-            draws=None if (counts.draws == 1).all() else counts.draws,
+            draws=None if counts.shuffled else counts.draws,
+            masks=len(counts.names),
         )
 
     def _batch_size(self, average: Average | None, given: int | None) -> int | None:

@@ -17,7 +17,7 @@ from typer.core import TyperCommand
 
 # Heading -> the options below it, by parameter; all others are the command's own.
 _GROUPS = {
-    "What training sees": "recipe crop scale cat_max_ratio sampler presence",
+    "What training sees": "recipe crop scale cat_max_ratio draw chance sampler presence",
     "How a loss averages": "average batch_size drop_last predictor_confidence seed",
     "How masks are read": "include exclude column pages channels channel array value_divisor"
     " divide_all panoptic nearest_colour allow_lossy",

@@ -51,7 +51,7 @@ def command(
             metavar="J",
             parser=whole(1, 1 << 16),
             help="Sampled of each mask, for batches. More of them go on with the same ones. "
-            "Default: those that are kept, or 24.",
+            "Default: those that are kept, or 24. With --draw: of each class of a mask, 8.",
         ),
     ] = None,
     presence: PresenceOption = False,
@@ -92,7 +92,7 @@ def command(
             idle: dict[str, object] = {
                 "batch_size": batch_size,
                 "drop_last": drop_last,
-                "sampler": given.pop("sampler"),
+                **{name: given.pop(name) for name in ("draw", "chance", "sampler")},
                 "crops": crops,
                 "presence": presence,
                 **vars(running),

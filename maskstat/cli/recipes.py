@@ -55,6 +55,25 @@ CatMaxRatio = Annotated[
         help="Crops in which one class has this share are drawn anew, as mmsegmentation does.",
     ),
 ]
+DrawOption = Annotated[
+    str | None,
+    typer.Option(
+        "--draw",
+        metavar="LAW|FILE",
+        autocompletion=beginning(lambda: ["rare", "uniform"]),
+        help="Crops are drawn by class, to meet rare ones: rare (as DAFormer draws), uniform, or "
+        "by a file of weights.",
+    ),
+]
+ChanceOption = Annotated[
+    float | None,
+    typer.Option(
+        "--chance",
+        metavar="SHARE",
+        parser=number,
+        help="With --draw: the share of crops that are left to chance. Default: 0.",
+    ),
+]
 PresenceOption = Annotated[
     bool, typer.Option("--presence", help="The exact chance of each class to be in a crop.")
 ]
@@ -111,7 +130,8 @@ class AskedRecipe:
 
         if not self:
             goes_with = f"{argument('recipe')} or {argument('crop')}"
-            refuse_idle({"sampler": vars(self).get("sampler")}, goes_with=goes_with)
+            beside = {name: vars(self).get(name) for name in ("draw", "chance", "sampler")}
+            refuse_idle(beside, goes_with=goes_with)
             return folder
         try:
             return folder.exposure(
@@ -128,6 +148,8 @@ class AskedRecipe:
 
 @dataclass(frozen=True)
 class AskedLoader(AskedRecipe):
-    """The same, and how often masks are drawn."""
+    """The same, and how crops or masks are drawn."""
 
+    draw: DrawOption = None
+    chance: ChanceOption = None
     sampler: SamplerOption = None

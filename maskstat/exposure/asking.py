@@ -13,11 +13,13 @@ from maskstat.exposure.recipe import MOST_SIDE, Recipe
 from maskstat.exposure.recipes import recipe_names
 from maskstat.exposure.rescaling import Law, Rescaling, Shape
 from maskstat.naming import printable
-from maskstat.parameters import parse_number, parse_whole
+from maskstat.parameters import parse_number, parse_whole, refuse_idle
+from maskstat.values.crop_draws import ClassLaw, CropDraws
 
 Asked = Recipe | Mapping[str, Any] | str | Path
 Crop = int | tuple[int, int] | str
 Scale = Rescaling | Sequence[float] | float | str
+Draw = CropDraws | ClassLaw | Sequence[float]
 
 
 def recipe_of(
@@ -26,6 +28,8 @@ def recipe_of(
     crop: Crop | None = None,
     scale: Scale | None = None,
     cat_max_ratio: float | None = None,
+    draw: Draw | None = None,
+    chance: float | None = None,
     batch_size: int | None = None,
     drop_last: bool = False,
 ) -> Recipe:
@@ -49,13 +53,20 @@ def recipe_of(
         changes["scale"] = _rescaling(scale, start.scale)
     if cat_max_ratio is not None:
         changes["cat_max_ratio"] = cat_max_ratio
+    if (draws := _draws(draw, chance, start.draws)) is not None:
+        changes["draws"] = draws
     if changes:
         changes["name"] = None
     if batch_size is not None:
         changes["batch_size"] = batch_size
     if drop_last:
         changes["last_batch"] = "drop"
-    return replace(start, **changes)
+    try:
+        return replace(start, **changes)
+    except ParameterError as error:
+        if error.parameter == "draws":
+            error.parameter = "draw"
+        raise
 
 
 def asked_again(recipe: Recipe) -> dict[str, object]:
@@ -73,15 +84,39 @@ def asked_again(recipe: Recipe) -> dict[str, object]:
         words["scale"] = between.join(map(_number, recipe.scale.ratios)) + log
     if recipe.refuses:
         words["cat_max_ratio"] = recipe.cat_max_ratio
+    if (draws := recipe.draws) is not None and isinstance(draws.classes, str):
+        words["draw"] = draws.classes
+        if draws.chance:
+            words["chance"] = draws.chance
     named = {name: load_recipe(name) for name in recipe_names()}
     ways: list[dict[str, Any]] = [{"recipe": name} for name in named] + ([words] if words else [])
     for name, start in named.items():
-        new = {w: said for w, said in words.items() if getattr(recipe, w) != getattr(start, w)}
+        own = [w for w in words if w not in {"draw", "chance"}]
+        new = {w: words[w] for w in own if getattr(recipe, w) != getattr(start, w)}
         ways.append({"recipe": name, **new})
     for asked in ways:
-        if recipe_of(**asked).digest == recipe.digest:
+        again = recipe_of(**asked)
+        if (again.digest, again.draws) == (recipe.digest, recipe.draws):
             return asked
     return {"recipe": Blank("FILE")}
+
+
+def _draws(draw: Draw | None, chance: float | None, before: CropDraws | None) -> CropDraws | None:
+    """How crops are drawn by class; None where nothing new is said of it."""
+    if draw is None and chance is None:
+        return None
+    if draw is None and before is None:
+        refuse_idle({"chance": chance}, goes_with=argument("draw", "rare"))
+    try:
+        draws = draw if isinstance(draw, CropDraws) else before or CropDraws()
+        if draw is not None and not isinstance(draw, CropDraws):
+            classes = draw if isinstance(draw, str) else tuple(draw)
+            draws = replace(draws, classes=classes)
+        return draws if chance is None else replace(draws, chance=chance)
+    except ParameterError as error:
+        if error.parameter == "classes":
+            error.parameter = "draw"
+        raise
 
 
 def _number(value: float) -> str:

@@ -2,74 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.errors import ParameterError, WeightError
+from maskstat.errors import ParameterError, UnknownCountsError, WeightError
+from maskstat.exposure.joining import ANYWHERE, CropNames, Joined, starts_of
 from maskstat.exposure.recipe import Recipe
-from maskstat.exposure.units import CHANCE_BITS, REPLICATES, UNIT_BITS, MaskExposure
+from maskstat.exposure.units import (
+    CHANCE_BITS,
+    REPLICATES,
+    UNIT_BITS,
+    AimedExposure,
+    MaskExposure,
+)
 from maskstat.naming import counted, printable
 from maskstat.showing import one_line
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.contributions import Contributions
+from maskstat.values.crop_draws import CropDraws
 from maskstat.values.histogram import ClassHistogram, ValueCount
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import IntArray
 
 FloatArray = NDArray[np.float64]
 
-_BLOCK = 1024  # masks that are looked at one by one before they are put together
 NO_CLASS = "no class"  # what is ignored or filled, among the ignored values of an exposure
-
-
-class CropNames(Sequence[str]):
-    """Names of the J crops of each of some masks, or of some of them, made when asked for."""
-
-    def __init__(self, masks: tuple[str, ...], crops: int, rows: IntArray | None = None):
-        self._masks, self._crops, self._rows = masks, crops, rows
-
-    def __len__(self) -> int:
-        return len(self._masks) * self._crops if self._rows is None else len(self._rows)
-
-    @overload
-    def __getitem__(self, at: int) -> str: ...
-
-    @overload
-    def __getitem__(self, at: slice) -> tuple[str, ...]: ...
-
-    def __getitem__(self, at: int | slice) -> str | tuple[str, ...]:
-        if isinstance(at, slice):
-            return tuple(self[number] for number in range(*at.indices(len(self))))
-        row = range(len(self))[at]
-        mask, crop = divmod(row if self._rows is None else int(self._rows[row]), self._crops)
-        return f"{self._masks[mask]} crop {crop}"
 
 
 @dataclass(frozen=True, eq=False)
 class ExposureCounts:
-    """What training sees of B masks of K classes, with J sampled crops of each.
+    """What training sees of B masks of K classes, with J sampled crops of each of P parts.
+
+    A part is a mask. Where crops are drawn by class it is a class of a mask, that is the crops that
+    are aimed at it, or the crops that lie anywhere in the mask; parts that are never drawn are left
+    out.
 
     Attributes:
         recipe: what lies between the masks and the loss.
         catalog: the classes.
         names: of the B masks.
-        draws: float64[B], how often each is drawn in an epoch on average; all 1 without a sampler.
-        indptr: int64[B + 1]; mask b owns entries indptr[b]:indptr[b + 1] of the next three.
-        classes: int64[nnz], class indices, ascending within a mask.
-        expected: int64[nnz], pixels in a crop of the mask, on average, in units of 2^-20.
+        parts: int64[P], the mask of each part.
+        aims: int64[P], the class that its crops are drawn for, -1 where they lie anywhere.
+        draws: float64[P], how often each is drawn in an epoch of B crops on average; all 1 without
+            a sampler.
+        indptr: int64[P + 1]; part p owns entries indptr[p]:indptr[p + 1] of the next three.
+        classes: int64[nnz], class indices, ascending within a part.
+        expected: int64[nnz], pixels in a crop of the part, on average, in units of 2^-20.
         chance: int64[nnz] that a crop has the class, in units of 2^-32; None: only sampled.
-        rest: int64[B], as `expected`, of pixels without a class: ignored, unlisted or filled.
-        crops: the J crops of each mask, mask by mask, as rows of a ledger.
+        rest: int64[P], as `expected`, of pixels without a class: ignored, unlisted or filled.
+        crops: the J crops of each part, part by part, as rows of a ledger.
     """
 
     recipe: Recipe
     catalog: ClassCatalog
     names: tuple[str, ...]
+    parts: IntArray
+    aims: IntArray
     draws: FloatArray
     indptr: IntArray
     classes: IntArray
@@ -83,33 +75,45 @@ class ExposureCounts:
         cls,
         recipe: Recipe,
         catalog: ClassCatalog,
-        masks: Iterable[tuple[str, MaskExposure]],
+        masks: Iterable[tuple[str, MaskExposure | AimedExposure]],
     ) -> ExposureCounts:
-        """Put masks together, in their order, all drawn alike.
+        """Put masks together, in their order, drawn as the recipe says.
 
-        Raises ParameterError for masks with different numbers of crops.
+        Raises ParameterError for masks with different numbers of crops, and for classes that can't
+        be drawn from them.
         """
-        joined = _Joined()
-        for name, part in masks:
-            joined.add(name, part)
-        names, columns = joined.done()
+        joined = Joined()
+        for name, one in masks:
+            joined.add(name, one)
+        names, parts = tuple(joined.names), joined.done()
+        labels, draws = names, np.ones(len(names))
+        if recipe.draws is not None:
+            draws = _draws(recipe.draws, parts.aims, joined.ledger(len(catalog)))
+            parts, draws = parts.take(draws > 0), draws[draws > 0]
+            pairs = zip(parts.masks.tolist(), parts.aims.tolist(), strict=True)
+            labels = tuple(
+                names[mask] if aim == ANYWHERE else f"{names[mask]} {catalog.names[aim]}"
+                for mask, aim in pairs
+            )
         return cls(
             recipe,
             catalog,
             names,
-            np.ones(len(names)),
-            _starts(columns["classes of a mask"]),
-            columns["classes"],
-            columns["expected"],
-            columns["chance"] if joined.exact and names else None,
-            columns["rest"],
+            parts.masks,
+            parts.aims,
+            draws,
+            starts_of(parts.lengths),
+            parts.classes,
+            parts.expected,
+            parts.chance if joined.exact and names else None,
+            parts.rest,
             MaskLedger(
                 len(catalog),
-                CropNames(names, joined.crops),  # type: ignore[arg-type]
-                columns["areas"],
-                _starts(columns["classes of a crop"]),
-                columns["classes in crops"],
-                columns["pixels in crops"],
+                CropNames(labels, joined.crops),  # type: ignore[arg-type]
+                parts.areas,
+                starts_of(parts.crop_lengths),
+                parts.crop_classes,
+                parts.crop_pixels,
             ),
         )
 
@@ -128,6 +132,11 @@ class ExposureCounts:
             raise ParameterError("draws no mask of this scan", parameter="sampler")
         return replace(self, draws=weights * (len(weights) / weights.sum()))
 
+    @property
+    def shuffled(self) -> bool:
+        """Whether an epoch takes every mask once: without a sampler, and not by class."""
+        return self.recipe.draws is None and bool((self.draws == 1).all())
+
     def __repr__(self) -> str:
         return one_line(
             self, counted(len(self.names), "mask"), counted(self.crops_per_mask, "crop") + " each"
@@ -135,15 +144,14 @@ class ExposureCounts:
 
     @property
     def crops_per_mask(self) -> int:
-        """J."""
-        return len(self.crops) // max(1, len(self.names))
+        """J, of each part."""
+        return len(self.crops) // max(1, len(self.draws))
 
     @property
     def crop_pixels(self) -> FloatArray:
-        """float64[B], pixels of a crop of each mask on average."""
-        mask = np.repeat(np.arange(len(self.names)), np.diff(self.indptr))
-        sums = np.zeros(len(self.names))
-        np.add.at(sums, mask, self.expected.astype(np.float64))
+        """float64[P], pixels of a crop of each part on average."""
+        sums = np.zeros(len(self.draws))
+        np.add.at(sums, self._spread, self.expected.astype(np.float64))
         return (sums + self.rest) / 2.0**UNIT_BITS
 
     @property
@@ -161,18 +169,26 @@ class ExposureCounts:
 
     @cached_property
     def chances(self) -> FloatArray:
-        """float64[nnz] of a crop of the mask to contain the class, as `classes`."""
+        """float64[nnz] of a crop of the part to contain the class, as `classes`."""
         if self.chance is not None:
             return self.chance / 2.0**CHANCE_BITS
-        keys = np.repeat(np.arange(len(self.names)), np.diff(self.indptr)) * len(self.catalog)
-        keys += self.classes
-        mask = np.repeat(np.arange(len(self.crops)) // self.crops_per_mask, self.crops.class_counts)
-        found = np.searchsorted(keys, mask * len(self.catalog) + self.crops.classes)
+        keys = self._spread * len(self.catalog) + self.classes
+        part = np.repeat(np.arange(len(self.crops)) // self.crops_per_mask, self.crops.class_counts)
+        found = np.searchsorted(keys, part * len(self.catalog) + self.crops.classes)
         return np.bincount(found, minlength=keys.size) / self.crops_per_mask
 
     @property
     def contributions(self) -> Contributions:
-        """What each mask adds to the totals of an epoch: all of its crops are one contribution."""
+        """What each mask adds to the totals of an epoch: all of its crops are one contribution.
+
+        Where crops are drawn by class this is not known: one mask more changes how often others
+        are drawn. Raises UnknownCountsError.
+        """
+        if self.recipe.draws is not None:
+            raise UnknownCountsError(
+                "crops are drawn by class, and how shares then vary with the masks is not worked"
+                " out"
+            )
         drawn = np.repeat(self.draws, np.diff(self.indptr))
         kept = (self.expected > 0) & (drawn > 0)
         starts = np.concatenate(([0], np.cumsum(kept, dtype=np.int64)))
@@ -190,7 +206,8 @@ class ExposureCounts:
     @property
     def in_crops(self) -> FloatArray:
         """float64[K], the chance that a crop contains each class."""
-        return self._summed(self.chances) / max(1, len(self.names))
+        # Parts of masks add up to 1 only within rounding.
+        return np.minimum(self._summed(self.chances) / max(1, len(self.names)), 1.0)
 
     def in_batches(self, batch_size: int | None = None) -> FloatArray:
         """float64[K], the chance that a batch contains each class: masks drawn without replacement.
@@ -208,7 +225,7 @@ class ExposureCounts:
 
     def _lacking(self, drawn: int) -> FloatArray:
         """float64[K]: chance that so many masks have no crop with each class."""
-        if not (self.draws == 1).all():
+        if not self.shuffled:
             return np.asarray((1 - self.in_crops) ** drawn)
         from maskstat.kernels.draws import chance_of_none
 
@@ -218,10 +235,15 @@ class ExposureCounts:
         return chance_of_none(starts, self.chances[order], total, min(drawn, total))
 
     def _summed(self, values: FloatArray) -> FloatArray:
-        """float64[K], entries added up by class, each mask as often as it is drawn."""
+        """float64[K], entries added up by class, each part as often as it is drawn."""
         sums = np.zeros(len(self.catalog))
-        np.add.at(sums, self.classes, values * np.repeat(self.draws, np.diff(self.indptr)))
+        np.add.at(sums, self.classes, values * self.draws[self._spread])
         return sums
+
+    @cached_property
+    def _spread(self) -> IntArray:
+        """int64[nnz], the part of each entry."""
+        return np.repeat(np.arange(len(self.draws)), np.diff(self.indptr))
 
     @cached_property
     def histogram(self) -> ClassHistogram:
@@ -229,7 +251,7 @@ class ExposureCounts:
 
         Whole numbers, of what is there at least 1.
         """
-        spread = np.repeat(np.arange(len(self.names)), np.diff(self.indptr))
+        spread = self._spread
         chances, crop = self.chances, self.crop_pixels
         labelled = crop - self.rest / 2.0**UNIT_BITS
         pixels = _whole(self.expected_pixels)
@@ -239,7 +261,7 @@ class ExposureCounts:
         rest = int(np.rint((self.rest / 2.0**UNIT_BITS * self.draws).sum()))
         total = int(pixels.sum()) + rest
         classes = self.crops.class_counts
-        share = len(self.names) / max(1, len(self.crops))
+        often = np.repeat(self.draws, self.crops_per_mask) / max(1, self.crops_per_mask)
         return ClassHistogram(
             self.catalog,
             pixels,
@@ -249,16 +271,16 @@ class ExposureCounts:
             {NO_CLASS: ValueCount(rest, len(self.names))} if rest else {},
             {},
             len(self.names),
-            round(int((classes == 1).sum()) * share),
-            round(int((classes == 0).sum()) * share),
+            round(float(often[classes == 1].sum())),
+            round(float(often[classes == 0].sum())),
             total,
             seen=self.words,
         )
 
     @cached_property
     def ledger(self) -> MaskLedger:
-        """The crops; under a sampler each as often as its mask is drawn, rounded with sums kept."""
-        if (self.draws == 1).all():
+        """The crops; each as often as its part is drawn, rounded with sums kept."""
+        if self.shuffled:
             return self.crops
         ends = np.rint(np.cumsum(np.repeat(self.draws, self.crops_per_mask))).astype(np.int64)
         return self._taken(np.repeat(np.arange(len(self.crops)), np.diff(ends, prepend=0)))
@@ -266,14 +288,15 @@ class ExposureCounts:
     def _taken(self, rows: IntArray) -> MaskLedger:
         """These of the crops; millions of names are not made for it."""
         numbered = replace(self.crops, names=range(len(self.crops)))  # type: ignore[arg-type]
-        names = CropNames(self.names, self.crops_per_mask, rows)
-        return replace(numbered.take(rows), names=names)  # type: ignore[arg-type]
+        names = self.crops.names.of(rows)  # type: ignore[attr-defined]
+        return replace(numbered.take(rows), names=names)
 
     @property
     def words(self) -> str:
         """What lies between the masks and the loss, in a few words."""
         name = "" if self.recipe.name is None else f"{self.recipe.name}: "
-        drawn = "" if (self.draws == 1).all() else ", masks drawn by a sampler"
+        by_sampler = self.recipe.draws is None and not self.shuffled
+        drawn = ", masks drawn by a sampler" if by_sampler else ""
         return f"{name}{self.recipe.words()}{drawn}"
 
     @property
@@ -295,84 +318,18 @@ class ExposureCounts:
         return [self._taken(np.flatnonzero(turn == number)) for number in range(count)]
 
 
-class _Joined:
-    """Masks on their way into one table, a block of them at a time: what is sparse stays so.
-
-    Attributes:
-        crops: of each mask.
-        exact: whether all masks have the exact chances of their classes.
-    """
-
-    COLUMNS = (
-        "classes of a mask",
-        "classes",
-        "expected",
-        "chance",
-        "rest",
-        "areas",
-        "classes of a crop",
-        "classes in crops",
-        "pixels in crops",
-    )
-
-    def __init__(self) -> None:
-        self.crops, self.exact = 0, True
-        self._names: list[str] = []
-        self._block: list[MaskExposure] = []
-        self._done: list[tuple[IntArray, ...]] = []
-
-    def add(self, name: str, part: MaskExposure) -> None:
-        """Add a mask. Raises ParameterError where it has another number of crops."""
-        if not self._names:
-            self.crops = len(part.counts)
-        if len(part.counts) != self.crops:
-            raise ParameterError("masks have different numbers of crops", parameter="crops")
-        self._names.append(name)
-        self._block.append(part)
-        if len(self._block) == _BLOCK:
-            self._close()
-
-    def done(self) -> tuple[tuple[str, ...], dict[str, IntArray]]:
-        """Names of the masks, and the columns of the table. It is used up."""
-        self._close()
-        columns, blocks = {}, [list(block) for block in self._done]
-        self._done = []
-        for at, column in enumerate(self.COLUMNS):
-            columns[column] = np.concatenate([np.empty(0, np.int64), *(b[at] for b in blocks)])
-            for block in blocks:  # most of it is in two places for one column at a time
-                block[at] = np.empty(0, np.int64)
-        return tuple(self._names), columns
-
-    def _close(self) -> None:
-        parts, self._block = self._block, []
-        if not parts:
-            return
-        self.exact = self.exact and all(part.chance is not None for part in parts)
-        lengths = np.array([part.classes.size for part in parts])
-        rows, columns, pixels = [], [], []
-        for at, part in enumerate(parts):
-            row, column = part.counts.nonzero()
-            rows.append(row + at * self.crops)
-            columns.append(part.classes[column])
-            pixels.append(part.counts[row, column])
-        chances = [part.chance for part in parts if part.chance is not None]
-        self._done.append(
-            (
-                lengths,
-                np.concatenate([part.classes for part in parts]),
-                np.concatenate([part.expected for part in parts]),
-                np.concatenate(chances) if self.exact else np.empty(0, np.int64),
-                np.array([part.rest for part in parts], np.int64),
-                np.concatenate([part.area for part in parts]),
-                np.bincount(np.concatenate(rows), minlength=len(parts) * self.crops),
-                np.concatenate(columns),
-                np.concatenate(pixels),
-            )
-        )
-
-
-def _starts(lengths: IntArray) -> IntArray:
-    return np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
+def _draws(law: CropDraws, aims: IntArray, ledger: MaskLedger) -> FloatArray:
+    """float64[P], how often each part is drawn in an epoch of B crops."""
+    anywhere = aims == ANYWHERE
+    draws = np.where(anywhere, law.chance, 0.0)
+    if law.chance < 1 and len(ledger):
+        try:
+            pairs = law.pair_probabilities(ledger)
+        except ParameterError as error:
+            error.parameter = "draw"
+            raise
+        draws[~anywhere] = pairs * ((1 - law.chance) * len(ledger))
+    return draws
 
 
 def _whole(values: FloatArray) -> IntArray:

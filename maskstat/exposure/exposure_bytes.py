@@ -1,4 +1,4 @@
-"""`MaskExposure` as bytes, some hundred of them, and back."""
+"""`MaskExposure` as bytes, some hundred of them, and back; one whose crops are aimed is several."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.exposure.units import MaskExposure
+from maskstat.exposure.units import AimedExposure, MaskExposure
 from maskstat.values.tally import IntArray
 
 _HEADER = struct.Struct("<IIIqB3B")  # CRC-32 of the rest, classes, crops, rest, chance?, item sizes
+_AIMED = struct.Struct("<IIB")  # CRC-32 of the rest, classes, item size of their pixels
+_LENGTH = struct.Struct("<I")  # of each part
 _KINDS = {size: np.dtype(f"<u{size}") for size in (1, 2, 4, 8)}
 
 
@@ -61,6 +63,33 @@ def from_bytes(data: bytes, drawn: str) -> MaskExposure:
     areas = take(_KINDS[sizes[2]], (len(body) - place) // sizes[2])
     area = areas if areas.size == crops else np.repeat(areas, crops)
     return MaskExposure(classes, expected, rest, chance, counts.reshape(crops, count), area)
+
+
+def aimed_to_bytes(one: AimedExposure, drawn: str) -> bytes:
+    """All of it: the pixels, and what `to_bytes` makes of each part."""
+    pixels = _narrow(one.pixels)
+    parts = [to_bytes(part, drawn) for part in (one.anywhere, *one.aimed)]
+    body = b"".join([pixels.tobytes(), *(_LENGTH.pack(len(part)) + part for part in parts)])
+    header = (len(one.pixels), pixels.itemsize)
+    return _AIMED.pack(_checksum(drawn, _AIMED.pack(0, *header) + body), *header) + body
+
+
+def aimed_from_bytes(data: bytes, drawn: str) -> AimedExposure:
+    """What `aimed_to_bytes` packed. Raises ValueError where it, or the name, has changed since."""
+    if len(data) < _AIMED.size:
+        raise ValueError("no exposure of a mask")
+    crc, *header = _AIMED.unpack_from(data)
+    body = data[_AIMED.size :]
+    if _checksum(drawn, _AIMED.pack(0, *header) + body) != crc:
+        raise ValueError("an exposure of a mask that has changed")
+    count, size = header
+    pixels = np.frombuffer(body, _KINDS[size], count).astype(np.int64)
+    parts, place = [], count * size
+    while place < len(body):
+        (length,) = _LENGTH.unpack_from(body, place)
+        place += _LENGTH.size + length
+        parts.append(from_bytes(body[place - length : place], drawn))
+    return AimedExposure(parts[0], pixels, tuple(parts[1:]))
 
 
 def _checksum(drawn: str, content: bytes) -> int:

@@ -63,6 +63,11 @@ def approximate(profile: PixelProfile, recipe: Recipe, shape: Shape) -> Approxim
             "whether a crop is refused depends on its pixels, which heat maps do not have",
             parameter="cat_max_ratio",
         )
+    if recipe.draws is not None:
+        raise ParameterError(
+            "where crops lie depends on single pixels, which heat maps do not have",
+            parameter="recipe",
+        )
     grid, classes = profile.grid, len(profile.catalog)
     mean, furthest, spread = _cells(recipe, shape, grid)
     heat = profile.heat.astype(np.float64) / grid**2

@@ -61,7 +61,7 @@ def expose(
         MemoryError: there is too little for it.
     """
     if recipe.padding is not None and recipe.padding not in classes:
-        runs, classes = _with_class(runs, classes, recipe.padding)
+        runs, classes = with_class(runs, classes, recipe.padding)
     sizes = [runs.shape] if recipe.scale is None else recipe.scale.sizes(runs.shape)
     views = [_view(recipe, runs.shape, size) for size in sizes]
     filled = None if recipe.padding is None else int(np.searchsorted(classes, recipe.padding))
@@ -76,7 +76,7 @@ def expose(
     )
 
 
-def _with_class(runs: Runs, classes: IntArray, fill: int) -> tuple[Runs, IntArray]:
+def with_class(runs: Runs, classes: IntArray, fill: int) -> tuple[Runs, IntArray]:
     """Room for a class that only fills."""
     at = int(np.searchsorted(classes, fill))
     labels = runs.labels + (runs.labels >= at)
@@ -165,12 +165,14 @@ def _law_of_refusal(
 # --- crops ---------------------------------------------------------------------------------------
 
 
-def places_drawn(name: str, crops: int, seed: int) -> NDArray[np.float64]:
+def places_drawn(name: str, crops: int, *key: int) -> NDArray[np.float64]:
     """float64[J, 3] in [0, 1): scale, top and left of each crop, uniform and evenly spread.
+
+    `key` is the seed, and whatever else crops of a mask depend on.
 
     Crops take turns among REPLICATES lattices of independent shifts; more crops go on with them.
     """
-    shifts = _fractions(3 * REPLICATES, name, seed).reshape(REPLICATES, 3)
+    shifts = _fractions(3 * REPLICATES, name, *key).reshape(REPLICATES, 3)
     at = np.arange(crops)
     drawn: NDArray[np.float64] = (
         shifts[at % REPLICATES] + (at // REPLICATES)[:, None] * _STEPS

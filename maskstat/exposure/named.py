@@ -15,24 +15,26 @@ from maskstat.regular_files import read_file
 
 MOST_BYTES = 1 << 20  # of a file
 
-# Loaders whose crops do not lie anywhere with equal chance, by how their names begin, in small
-# letters, digits, no signs: (what they do, what comes closest).
-_NOT_UNIFORM = {
+# Loaders whose crops no recipe describes, by how their names begin, in small letters, digits, no
+# signs: (what they do, what comes closest).
+_NOT_DESCRIBED = {
     "nnunet": (
-        "centres a third of each batch on a voxel of a random class",
-        "the crop alone is near what the other two thirds see",
+        "centres a third of each batch on a voxel of a random class of a random case",
+        "draws of {first: mask, classes: uniform, chance: 0.67} in a file are near it: the voxel is"
+        " then anywhere in the crop",
     ),
     "monai": (
-        "has crops of both kinds: RandSpatialCrop lies anywhere, RandCropByPosNegLabel and"
+        "has crops of several kinds: RandSpatialCrop lies anywhere, RandCropByPosNegLabel and"
         " RandCropByLabelClasses are centred on a class",
         "for RandSpatialCrop say its size as the crop",
     ),
     "randcropby": (
         "centres crops on pixels of chosen classes",
-        "the crop alone is RandSpatialCrop's, and that of no label",
+        "draws of {first: mask, classes: [its ratios]} in a file are near it: the pixel is then"
+        " anywhere in the crop",
     ),
     "cropnonemptymask": (
-        "lays crops around a random pixel that is not 0",
+        "lays crops around a random pixel that is not 0, whatever its class",
         "the crop alone is RandomCrop's",
     ),
     "randomresizedcrop": (
@@ -45,8 +47,10 @@ _NOT_UNIFORM = {
         "a crop after a scale of crop height / window height is near it",
     ),
     "daformer": (
-        "draws masks by their classes, and again until the crop has enough of the class",
-        "a sampler's file with the crop is the first half of it",
+        "draws a class and a mask that has it, then rescales it and takes a crop anywhere, up to"
+        " ten times, until it has enough of the class",
+        "draws of {classes: rare, least_pixels: 3001} in a file draw the same"
+        " classes and masks: the crop is then laid around a pixel of the class",
     ),
 }
 
@@ -73,7 +77,7 @@ def load_recipe(said: str | Path) -> Recipe:
     if data is None and path.is_file():
         raise FileFormatError("is too large to be a recipe", where=where)
     if data is None:
-        _refuse_other_places(str(said))
+        _refuse_other_laws(str(said))
         raise ParameterError(
             f"{printable(str(said))!r} is neither a file nor one of {', '.join(known)}",
             parameter="recipe",
@@ -86,12 +90,12 @@ def load_recipe(said: str | Path) -> Recipe:
     return _of(text, None, where)
 
 
-def _refuse_other_places(said: str) -> None:
+def _refuse_other_laws(said: str) -> None:
     plain = "".join(letter for letter in said.lower() if letter.isalnum())
-    for beginning, (does, closest) in _NOT_UNIFORM.items():
+    for beginning, (does, closest) in _NOT_DESCRIBED.items():
         if plain.startswith(beginning):
             raise ParameterError(
-                f"{printable(said)} {does}; crops of a recipe lie anywhere with equal chance",
+                f"{printable(said)} {does}; no recipe says that",
                 parameter="recipe",
                 remedy=closest,
             )

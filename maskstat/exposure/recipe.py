@@ -13,6 +13,7 @@ from maskstat.exposure.rescaling import Rescaling, Shape
 from maskstat.kernels.crop_views import Axis, CropView
 from maskstat.parameters import check_word
 from maskstat.showing import one_line
+from maskstat.values.crop_draws import CropDraws
 
 LastBatch = Literal["keep", "drop", "endless"]
 
@@ -32,6 +33,8 @@ class Recipe:
         cat_max_ratio: a crop is refused where one class has this share of its labelled pixels or
             more, or where it has one class only, as by mmsegmentation's RandomCrop; 1 refuses none.
         tries: crops that are tested; the one after the last is taken untested.
+        draws: how crops are drawn so that rare classes are met; None where masks and places are
+            drawn all alike. Of masks as they are: `scale` and `cat_max_ratio` do not go with it.
         batch_size: masks in a batch of one process.
         processes: that share an epoch.
         last_batch: what becomes of masks that fill no batch: "keep" (the default of PyTorch's and
@@ -45,6 +48,7 @@ class Recipe:
     padding: int | None = None
     cat_max_ratio: float = 1.0
     tries: int = TRIES
+    draws: CropDraws | None = None
     batch_size: int = 1
     processes: int = 1
     last_batch: LastBatch = "keep"
@@ -63,6 +67,12 @@ class Recipe:
             raise ParameterError("only crops are refused", parameter="cat_max_ratio")
         if self.padding is not None and (self.padding < 0 or self.crop is None):
             raise ParameterError("is the index of a class that fills crops", parameter="padding")
+        if self.draws is not None and (self.crop is None or self.scale or self.refuses):
+            raise ParameterError(
+                "crops of masks as they are can be drawn by class: with a crop, without a scale,"
+                " and none refused",
+                parameter="draws",
+            )
         for word in ("tries", "batch_size", "processes"):
             number = getattr(self, word)
             if not isinstance(number, int) or isinstance(number, bool) or number < 1:
@@ -76,10 +86,15 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        """Of all that decides what is in the crops, and not how they meet in batches."""
+        """Of all that decides what is in the crops of a mask, and not how they meet in batches.
+
+        Whether crops are drawn by class, and not by which law: that is of all masks together.
+        """
         said = asdict(self)
-        for word in ("batch_size", "processes", "last_batch", "name"):
+        for word in ("batch_size", "processes", "last_batch", "name", "draws"):
             del said[word]
+        if self.draws is not None:
+            said["draws"] = "by class"
         text = json.dumps(said, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -121,6 +136,10 @@ class Recipe:
                 if word in given:
                     given[word] = tuple(given[word])
             words["scale"] = Rescaling(**given)
+        if (draws := words.get("draws")) is not None and not isinstance(draws, CropDraws):
+            words["draws"] = CropDraws.of(
+                draws if isinstance(draws, Mapping) else {"classes": draws}
+            )
         if (crop := words.get("crop")) is not None:
             words["crop"] = (crop, crop) if isinstance(crop, int) else tuple(crop)
         return cls(**words)
@@ -132,6 +151,8 @@ class Recipe:
         if self.scale is not None:
             said["scale"] = {**asdict(self.scale), "ratios": list(self.scale.ratios)}
             said["scale"]["base"] = list(self.scale.base)
+        if self.draws is not None:
+            said["draws"] = self.draws.to_dict()
         if self.crop is not None:
             said["crop"] = list(self.crop)
         return said
@@ -146,4 +167,6 @@ class Recipe:
             parts.append("crops of {} × {}".format(*self.crop))
         if self.refuses:
             parts.append(f"refused from {self.cat_max_ratio:g} of one class on")
+        if self.draws is not None:
+            parts.append(self.draws.words())
         return ", ".join(parts) or "whole masks"

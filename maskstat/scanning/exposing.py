@@ -9,12 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from maskstat.errors import ExposureError
 from maskstat.exposure.counts import ExposureCounts
-from maskstat.exposure.exposure_bytes import from_bytes, to_bytes
+from maskstat.exposure.exposure_bytes import (
+    aimed_from_bytes,
+    aimed_to_bytes,
+    from_bytes,
+    to_bytes,
+)
 from maskstat.exposure.recipe import Recipe
-from maskstat.exposure.units import MaskExposure
+from maskstat.exposure.units import AimedExposure, MaskExposure
 from maskstat.naming import counted, natural_key, printable
 from maskstat.scanning.indexing import is_index
 from maskstat.scanning.kept_rows import RowMaker, RowShelf
@@ -27,6 +33,7 @@ from maskstat.store.store import Store
 from maskstat.values.catalog import ClassCatalog
 
 CROPS = 24  # of each mask, where nobody says how many
+AIMED_CROPS = 8  # of each class of a mask, where they are drawn by class
 MOST_CROPS = 1 << 16
 
 
@@ -44,19 +51,19 @@ class Exposer(RowMaker):
 
     def make(self, entry: Entry, seen: LabelledPixels) -> bytes:
         """What is to be kept of a mask. Raises MaskError and MemoryError."""
+        from maskstat.exposure.aimed import expose_aimed
         from maskstat.exposure.mask_exposure import expose
 
         runs, classes = seen.runs
         drawn = self._drawn(entry.name)
-        one = expose(
-            runs,
-            classes,
-            self.recipe,
-            name=drawn,
-            crops=self.crops,
-            presence=self.presence,
-        )
-        return to_bytes(one, drawn)
+        asked: dict[str, Any] = {
+            "name": drawn,
+            "crops": self.crops,
+            "presence": self.presence,
+        }
+        if self.recipe.draws is not None:
+            return aimed_to_bytes(expose_aimed(runs, classes, self.recipe, **asked), drawn)
+        return to_bytes(expose(runs, classes, self.recipe, **asked), drawn)
 
 
 def digest_of(catalog: ClassCatalog, recipe: Recipe) -> str:
@@ -69,7 +76,8 @@ class ExposureShelf(RowShelf):
 
     Attributes:
         consumer: makes what the shelf lacks, and never less of a mask than there was.
-        crops: of each mask; where nobody says how many, those that are kept.
+        crops: of each mask, or of each class of it where crops are drawn by class; where nobody
+            says how many, those that are kept.
         failed: masks among those added of which there are no crops.
     """
 
@@ -87,7 +95,8 @@ class ExposureShelf(RowShelf):
         self._digest = digest_of(catalog, recipe)
         self._known = store.exposed(scan, self._digest)
         kept = [one.crops for one in self._known.values() if not one.left_out]
-        self.crops, self._presence = crops or min(kept, default=CROPS), presence
+        usual = CROPS if recipe.draws is None else AIMED_CROPS
+        self.crops, self._presence = crops or min(kept, default=usual), presence
         fewer = {name: one for name, one in self._known.items() if not self._serves(one)}
         self.consumer = Exposer(
             recipe,
@@ -131,14 +140,15 @@ class ExposureShelf(RowShelf):
             )
         return ExposureCounts.of(self._recipe, self._catalog, self._kept())
 
-    def _kept(self) -> Iterator[tuple[str, MaskExposure]]:
+    def _kept(self) -> Iterator[tuple[str, MaskExposure | AimedExposure]]:
+        read = from_bytes if self._recipe.draws is None else aimed_from_bytes
         names = sorted(self._names, key=natural_key)
         for name, drawn, content in self._store.exposed_masks(self._scan, self._digest, names):
             with self._store.checked():
-                one = from_bytes(content, drawn)
-                if len(one.counts) < self.crops or (self._presence and one.chance is None):
+                one = read(content, drawn)
+                if one.crops < self.crops or (self._presence and not one.exact):
                     raise ValueError("less than is said")
-            yield name, one._replace(counts=one.counts[: self.crops], area=one.area[: self.crops])
+            yield name, one.first(self.crops)
 
 
 def begun(scan: StoredScan) -> list[Recipe]:

@@ -236,8 +236,8 @@ def _demand_in_crops(ledger: MaskLedger, histogram: ClassHistogram, batching: Ba
     if batching.crops and lacking.size:
         names = histogram.catalog.names
         raise WeightError(
-            f"{listed(lacking, names)}: in no sampled crop ({batching.crops} of each mask), so"
-            " batches can't be weighed",
+            f"{listed(lacking, names)}: in no sampled crop"
+            f" ({argument('crops', batching.crops)}), so batches can't be weighed",
             remedy=f"{argument('crops', 4 * batching.crops)} of '{call('Scan.exposure')}' samples"
             " more",
         )

@@ -174,7 +174,7 @@ class _Projection:
         self._shares, self._weights = shares, np.exp(logs - logs.max())
         count = rows.table.shape[0]
         cut = Cut.of(
-            -(-(count // rows.batching.per_mask) // rows.batching.processes),
+            rows.batching.epoch(count),
             solution.batch_size,
             drop_last=rows.batching.drop_last,
         )

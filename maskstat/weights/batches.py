@@ -69,6 +69,8 @@ class Batching:
         processes: that share an epoch, each with batches of its own.
         draws: float64[B] in proportion to how often a sampler draws each mask, with replacement;
             None where an epoch takes every mask once.
+        masks: draws in an epoch of all processes, where these are not as many as `draws`: crops
+            that are drawn by class are of parts of masks.
     """
 
     drop_last: bool = False
@@ -76,6 +78,7 @@ class Batching:
     replicates: int = 1
     processes: int = 1
     draws: FloatArray | None = None
+    masks: int | None = None
 
     __repr__ = one_line
 
@@ -83,6 +86,11 @@ class Batching:
     def per_mask(self) -> int:
         """Rows of each mask."""
         return max(1, self.crops)
+
+    def epoch(self, rows: int) -> int:
+        """Masks that one process sees in an epoch, where there are so many rows."""
+        masks = rows // self.per_mask if self.masks is None else self.masks
+        return -(-masks // self.processes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +173,7 @@ class MaskRows:
         classes = np.asarray(ledger.classes, np.int64)
         pixels = np.asarray(ledger.pixels, np.int64)
         count = len(indptr) - 1
-        epoch = -(-(count // batching.per_mask) // batching.processes)
+        epoch = batching.epoch(count)
         names: Sequence[str] | None = getattr(ledger, "names", None)
         order: IntArray | None = None
         if batching.draws is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,6 @@ from maskstat.showing import cut
 from maskstat.values.readings import reading_of_ignored_0, readings_of_255
 
 if TYPE_CHECKING:
-    from maskstat.values.error_bars import Intervals
     from maskstat.weights.table import WeightTable
 
 FEW_MASKS = 10
@@ -79,7 +78,7 @@ def unsure_of(table: WeightTable) -> Iterator[str]:
         yield "How sure the weights are is not worked out for labels"
         return
     if bars is None or not bars.method.startswith("linear") or bars.group_count < 2:
-        yield f"How sure the weights are is unknown: {_unknowable(bars)}"
+        yield f"How sure the weights are is unknown: {_unknowable(table)}"
         return
     occurs = table.pixels > 0
     alone = [int(k) for k in np.flatnonzero(occurs & ~bars.known)]
@@ -106,7 +105,10 @@ def _short(weight: float) -> str:
     return f"{float(f'{weight:.3g}'):,.0f}" if 1000 <= weight < 1e9 else f"{weight:.3g}"
 
 
-def _unknowable(bars: Intervals | None) -> str:
+def _unknowable(table: WeightTable) -> str:
+    bars, recipe = table.intervals, table.provenance.get("recipe")
+    if bars is None and isinstance(recipe, Mapping) and "draws" in recipe:
+        return "crops are drawn by class, and how shares then vary with the masks is not worked out"
     if bars is None:
         return "counts were given, no masks"
     if bars.group_count < 2:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import maskstat
+from maskstat.crops.class_index import ClassIndex
+from maskstat.crops.sampler import CropSampler
 from maskstat.exposure.recipe import Recipe
+from maskstat.naming import percent
 from tests.support.equal_cost_cases import CAMVID_NAMES
 from tests.support.paths import CAMVID, ROOT
 
@@ -90,3 +94,35 @@ def test_refusal_in_crops_of_128_and_256(scan: maskstat.Scan) -> None:
         for ratio in (1.0, 0.75)
     )
     assert round(float(np.abs(100 * (large / refused - 1)).max()), 1) <= 0.7
+
+
+# Shares in crops of 64 x 64, and chances to be in a batch of 8, by how crops are drawn; in percent.
+BY_CLASS: dict[str, dict[str, Any]] = {
+    "anywhere": {},
+    "`uniform`, 0.67 left to chance": {"draw": "uniform", "chance": 0.67},
+    "`rare`": {"draw": "rare"},
+}
+
+
+def test_crops_that_are_drawn_by_class(scan: maskstat.Scan) -> None:
+    """The rows of the page, and a sampler that draws what they say."""
+    page = (ROOT / "docs" / "exposure.md").read_text(encoding="utf-8")
+    for name, words in BY_CLASS.items():
+        seen = scan.exposure(crop=64, **words, presence=True)
+        found = {"shares": seen.frequency, "batches": seen.in_batches(8)}
+        for what, values in found.items():
+            cells = [percent(value).removesuffix("%") for value in values.tolist()]
+            assert f"| {name}: {what} | {' | '.join(cells)} |\n" in page
+    images = [np.asarray(Image.open(path)) for path in sorted(MASKS.iterdir())]
+    labels = [np.where(image < 11, image, 255) for image in images]
+    index = ClassIndex.of_labels(map(str, range(len(labels))), labels, 11)
+    rows = []
+    for item, box in CropSampler(index, 64, "rare", samples=20_000, seed=1):
+        part = images[item][box.top : box.top + 64, box.left : box.left + 64]
+        rows.append(np.bincount(part.ravel(), minlength=12)[:11])
+    counts = np.array(rows)
+    error = counts.std(axis=0, ddof=1) / np.sqrt(len(counts))
+    assert (np.abs(counts.mean(axis=0) - seen.counts.expected_pixels / 367) <= 4 * error).all()
+    chance = seen.in_crops
+    error = np.sqrt(chance * (1 - chance) / len(counts))
+    assert (np.abs((counts > 0).mean(axis=0) - chance) <= 4 * error).all()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskstat.errors import ParameterError
-from maskstat.exposure import counts as module
+from maskstat.exposure import joining
 from maskstat.exposure.counts import ExposureCounts
 from maskstat.exposure.exposure_bytes import from_bytes, to_bytes
 from maskstat.exposure.recipe import Recipe
@@ -91,7 +91,7 @@ def test_blocks_and_bytes_change_nothing(monkeypatch: pytest.MonkeyPatch, exact:
     masks = masks_of(3, 40, exact=exact)
     packed = [(name, from_bytes(to_bytes(one, name), name)) for name, one in masks]
     whole = ExposureCounts.of(Recipe(), CATALOG, masks)
-    monkeypatch.setattr(module, "_BLOCK", 7)
+    monkeypatch.setattr(joining, "_BLOCK", 7)
     parts = ExposureCounts.of(Recipe(), CATALOG, iter(packed))
     assert parts.names == whole.names and (parts.chance is not None) == exact
     for word in ("indptr", "classes", "expected", "rest", "chances", "crop_pixels"):

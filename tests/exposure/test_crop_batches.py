@@ -223,7 +223,7 @@ def test_a_class_that_no_sampled_crop_has_is_not_given_the_weight_0(tmp_path: Pa
     with maskstat.scan(folder, classes=["sky", "road", "bicycle"]) as scan:
         seen = scan.exposure({"crop": 4}, crops=4)
         assert seen.histogram.present.all()
-        with pytest.raises(WeightError, match=r"bicycle: in no sampled crop \(4 of each mask\)"):
+        with pytest.raises(WeightError, match=r"bicycle: in no sampled crop \(crops=4\)"):
             seen.weights(average="batch", batch_size=2)
 
 

@@ -30,6 +30,7 @@ from maskstat.exposure.asking import asked_again, recipe_of
 from maskstat.exposure.recipes import recipe_names
 from maskstat.render.plots.plot import KINDS
 from maskstat.render.report.report import report_text
+from maskstat.values.crop_draws import CropDraws
 from tests.support.loops import at_least_one
 from tests.support.typed import typed
 
@@ -342,6 +343,8 @@ WORDS = st.fixed_dictionaries(
         "scale": st.sampled_from(["0.5:2", "0.3:1.7:log", "0.5,1,2", "1.25"])
         | st.floats(0.01, 100),
         "cat_max_ratio": st.floats(0.1, 0.99),
+        "draw": st.sampled_from(["rare", "uniform"]),
+        "chance": st.floats(0, 1),
         "batch_size": st.integers(1, 9),
     },
 )
@@ -355,6 +358,7 @@ def test_a_recipe_is_asked_for_again(words: dict[str, Any]) -> None:
         return
     again = asked_again(recipe)
     assert recipe_of(**again).digest == recipe.digest, again
+    assert recipe_of(**again).draws == recipe.draws, again
     if len(words) == 1 and "recipe" in words:
         assert again == words
 
@@ -365,6 +369,8 @@ def test_a_recipe_is_asked_for_again(words: dict[str, Any]) -> None:
         ms.Recipe(),
         ms.Recipe((8, 8), padding=0),
         ms.Recipe((8, 8), tries=3),
+        ms.Recipe((8, 8), draws=CropDraws((1.0, 2.0))),
+        ms.Recipe((8, 8), draws=CropDraws("rare", temperature=0.5)),
         ms.Recipe((8, 8), ms.Rescaling("steps", (0.5,), "short-side", (64,))),
         ms.Recipe((8, 8), ms.Rescaling("uniform", (0.5, 2.0), nearest="centred")),
     ],

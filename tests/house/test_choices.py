@@ -136,7 +136,7 @@ CASES: dict[tuple[str, str], Callable[[Any, Any], object]] = {
             "weights": ("normalize", "absent", "unlisted", "average"),
             "all_weights": ("normalize", "absent", "unlisted"),
             "costs": ("average",),
-            "exposure": ("unlisted", "executor"),
+            "exposure": ("unlisted", "executor", "draw"),
             "approximate_exposure": ("unlisted",),
             "class_index": ("unlisted", "executor"),
         }.items()

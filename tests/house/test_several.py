@@ -43,7 +43,7 @@ INNER = {"cli", "executors", "files", "kernels", "readers", "sources", "store"}
 OWN_LISTS = {
     "crops.class_index.ClassIndex": "names of masks that are indexed",
     "crops.class_index.ClassIndex.of_labels": "a name a mask",
-    "exposure.counts.CropNames": "names of the masks of an exposure",
+    "exposure.joining.CropNames": "names of the masks of an exposure",
     "naming.did_you_mean": "words of a table",
     "parameters.assignments": "repeated options of the command line",
     "render.plots.matrix.matrix_figure": "names of a catalogue",

@@ -38,8 +38,10 @@ from maskstat.readers.options import ReadOptions
 from maskstat.scanning import counting, exposing
 from maskstat.scanning.exposing import ExposureShelf
 from maskstat.scanning.stored_scan import StoredScan
+from maskstat.store.exposures import ExposedMask
 from maskstat.store.schema import CHECKSUMS
 from maskstat.store.store import Store
+from maskstat.values.crop_draws import CropDraws
 from tests.support.paths import SUPPORT
 from tests.support.scan_cases import grey_png, interrupting, npy, pixels_of, write
 from tests.support.source_cases import SOURCES, Files, entries_of
@@ -466,3 +468,71 @@ def test_a_mask_that_changed_between_shards_takes_no_row_of_the_other(tmp_path: 
     os.utime(root)
     with ms.merge([old, new], tmp_path / "m.db", prefer="newest") as merged:
         assert set(known(merged)) == set(MASKS) - {"a/mask_0.png"}
+
+
+# --- crops that are drawn by class ---------------------------------------------------------------
+
+BY_CLASS = Recipe(crop=(5, 4), draws=CropDraws("rare"))
+
+
+def test_one_shelf_serves_all_laws_of_classes(scan: ms.Scan, measured: list[str]) -> None:
+    """What is kept of a mask says nothing of how often its classes are drawn."""
+    first = scan.exposure(BY_CLASS)
+    assert len(measured) == len(MASKS)
+    assert first.counts.crops_per_mask == exposing.AIMED_CROPS
+    for draw in ("uniform", [1, 2, 3, 4, 5, 6, 7], CropDraws(chance=0.5, first="mask")):
+        other = scan.exposure(crop=(5, 4), draw=draw)
+        assert not np.array_equal(other.frequency, first.frequency)
+    assert len(measured) == len(MASKS)
+    assert {one.draws for one in exposing.begun(scan)} == {BY_CLASS.draws}
+    scan.exposure(CROPS)  # but not crops that lie anywhere, of which there are more
+    assert len(measured) == 2 * len(MASKS)
+    more = scan.exposure(BY_CLASS, crops=20, presence=True)
+    assert len(measured) == 3 * len(MASKS)
+    rows = more.counts.crops.dense().reshape(-1, 20, 7)[:, : exposing.AIMED_CROPS]
+    assert np.array_equal(rows.reshape(-1, 7), first.counts.crops.dense())
+    assert np.array_equal(more.counts.expected, first.counts.expected)
+
+
+def test_a_law_for_other_classes_is_refused(scan: ms.Scan) -> None:
+    for draw in ([1, 2], CropDraws((1.0,) * 8)):
+        with pytest.raises(ParameterError, match="7 classes") as caught:
+            scan.exposure(crop=4, draw=draw)
+        assert caught.value.parameter == "draw"
+    with pytest.raises(ParameterError, match="pixels in a mask at most") as caught:
+        scan.exposure(crop=4, draw=CropDraws(least_pixels=10**6))
+    assert caught.value.parameter == "draw"
+
+
+def test_shards_that_are_drawn_by_class_merge(tmp_path: Path) -> None:
+    """Masks of one store count for how often those of the other are drawn."""
+    root, stores = Path(SOURCES["folder"](tmp_path, MASKS)), []
+    for part in "abc":
+        stores.append(tmp_path / f"{part}.db")
+        with ms.scan(root / part, classes=7, db=stores[-1]) as found:
+            found.exposure(BY_CLASS)
+    with ms.merge(stores, tmp_path / "m.db") as merged, ms.scan(root, classes=7) as whole:
+        seen, right = merged.exposure(BY_CLASS, stored=True), whole.exposure(BY_CLASS)
+        assert np.array_equal(seen.counts.expected, right.counts.expected)
+        assert np.array_equal(seen.counts.draws, right.counts.draws)
+        assert np.array_equal(seen.frequency, right.frequency)
+
+
+def test_damage_is_noticed(scan: ms.Scan) -> None:
+    scan.exposure(BY_CLASS)
+    digest, store = exposing.digest_of(scan.catalog, BY_CLASS), scan._store
+    names = sorted(store.exposed(scan.info, digest))
+    ((name, drawn, content), *_) = store.exposed_masks(scan.info, digest, names)
+    mask = ExposedMask(
+        name,
+        *scan._store._connection.execute(
+            "SELECT size, stamp FROM mask WHERE name = ?", (name,)
+        ).fetchone(),
+        8,
+        False,
+        drawn,
+        content[:-1] + bytes([content[-1] ^ 1]),
+    )
+    store.keep_exposed(scan.info, digest, "{}", [mask])
+    with pytest.raises(StoreError, match="no scan wrote"):
+        scan.exposure(BY_CLASS)

@@ -34,7 +34,27 @@ _UNSEEN = (
     ),
     failure("--recipe deeplab", "type: maskstat exposure --recipe deeplab"),
 )
+_BY_CLASS = {
+    "--draw": (
+        usage("--draw rare", "--draw", "goes with --recipe or --crop"),
+        usage("--crop 2 --draw rar", "--draw", "not one of rare, uniform", "did you mean rare?"),
+        usage("--crop 2 --draw ''", "--draw", "not one of rare, uniform, and no file"),
+        usage("--crop 2 --draw 'a\\eb'", "--draw", "x1bb"),
+        failure("--crop 2 --draw named.yaml", "named.yaml"),
+        usage("--crop 2 --scale 0.5:2 --draw rare", "--draw", "without a scale"),
+        usage("--recipe mmseg-ade20k --draw rare", "--draw", "none refused"),
+    ),
+    "--chance": (
+        usage("--chance 0.5", "--chance", "goes with --recipe or --crop"),
+        usage("--crop 2 --chance 0.5", "--chance", "goes with --draw rare"),
+        *(
+            usage(f"--crop 2 --draw rare --chance {text}", "--chance", "a share from 0 to 1")
+            for text in ("-0.1", "1.1", "67")
+        ),
+    ),
+}
 _SEEN = {
+    **_BY_CLASS,
     "--crop": _UNSEEN,
     "--sampler": (usage("--sampler weights.json", "--sampler", "with --recipe or --crop"),),
 }
@@ -408,6 +428,15 @@ _RUNNING: dict[str, tuple[Case, ...]] = {
 }
 
 EXPOSURE: dict[str, tuple[Case, ...]] = {
+    "--draw": (
+        *_BY_CLASS["--draw"][1:],
+        usage("exposure --draw rare", "--recipe", "none is given"),
+        usage("--draw rare --sampler weights.json", "--sampler", "draws masks itself"),
+    ),
+    "--chance": (
+        *_BY_CLASS["--chance"][1:],
+        usage("exposure --chance 0.5", "--recipe", "none is given"),
+    ),
     "--recipe": (
         usage("exposure", "--recipe", "none is given", "--crop 512", "--recipe FILE"),
         usage("exposure --batch-size 2", "--recipe", "none is given"),
@@ -423,6 +452,8 @@ EXPOSURE: dict[str, tuple[Case, ...]] = {
                 "--batch-size 2",
                 "--drop-last",
                 "--sampler x.json",
+                "--draw rare",
+                "--chance 0.5",
                 "--crops 3",
                 "--presence",
                 "--workers 2",

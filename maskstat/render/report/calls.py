@@ -32,7 +32,7 @@ def can_be_typed(scan: StoredScan) -> bool:
     """Whether a call of a method says everything: who drew crops from a file has it, and counts
     that no store holds can't be named."""
     seen = scan._crops
-    drawn = seen is not None and bool((seen.draws != 1).any())
+    drawn = seen is not None and seen.recipe.draws is None and not seen.shuffled
     return scan.has_files and not drawn and scan._store.path.exists()
 
 

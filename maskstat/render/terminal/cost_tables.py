@@ -144,14 +144,14 @@ def _solution_lines(solution: EqualCostWeights, names: Sequence[str]) -> Iterabl
     needed = solution.crops_needed
     more = "" if needed is None else _more_crops(needed)
     if solution.crops == 1:
-        yield f"How sure that is one crop of each mask does not say; {needed} do {more}"
+        yield f"How sure that is {spelled(argument('crops', 1))} does not say; {needed} do {more}"
     elif solution.sampled or solution.crops:
         error = float(solution.standard_errors.max())
         exact = solution.relative_spread <= _EQUAL
         what = "weights" if exact else "classes' shares of a batch's weight"  # a best effort's
         whence = "drawing batches" if solution.sampled else ""
         if solution.crops:
-            crops = f"sampling {counted(solution.crops, 'crop')} of each mask"
+            crops = f"sampling crops ({spelled(argument('crops', solution.crops))})"
             whence = f"{crops} and {whence}" if whence else crops
         yield (f"Standard error of the {what} from {whence} alone: at most {percent(error)}")
         if needed is not None:

@@ -79,7 +79,8 @@ def _notes(document: Mapping[str, Any]) -> Iterable[str]:
         yield "Shares of crops are approximate, from heat maps; exact ones are within the bounds"
         return
     each = counted(document["crops_per_mask"], "crop")
-    exact = "exact" if document["exact_presence"] else f"that of {each} a mask"
+    of = "a class of a mask" if "draws" in document["recipe"] else "a mask"
+    exact = "exact" if document["exact_presence"] else f"that of {each} {of}"
     masks, size = document["masks"], document["batch_size"]
     left = -(-masks // document["recipe"].get("processes", 1)) % size
     last = (
