@@ -18,7 +18,7 @@ from maskstat.files.documents.base import LAYOUTS, Layout
 from maskstat.naming import printable
 from maskstat.render.plots.choices import ORDERS, Order
 from maskstat.values.given import GIVEN, Given
-from maskstat.weights.choices import AVERAGES, Average
+from maskstat.weights.choices import AVERAGES, WEIGHT_LAYOUTS, Average, WeightLayout
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -192,6 +192,17 @@ TableLayout = Annotated[
         "image; for masks take maskstat.keras.CrossEntropy and the full file).",
     ),
 ]
+WeightLayoutOption = Annotated[
+    WeightLayout | None,
+    choice(
+        "--layout",
+        known=WEIGHT_LAYOUTS,
+        help="Of the file. full, the default: with names and provenance; list: plain numbers "
+        "(MMSegmentation, torch.tensor); dict: by index (Keras' class_weight of one label an "
+        "image; for masks take maskstat.keras.CrossEntropy and the full file); pos-weight: the "
+        "number w1/w0 of two classes (BCEWithLogitsLoss).",
+    ),
+]
 AllowIncomplete = Annotated[
     bool,
     typer.Option(
@@ -269,8 +280,8 @@ def parameters_of(given: list[str] | None) -> dict[str, str]:
     return assignments(given or [], parameter="parameters")
 
 
-def layout_of(layout: Layout | None, out: Path | None) -> Layout:
-    """The layout of the file to write. Raises ParameterError, also for a suffix of no format."""
+def check_layout(layout: str | None, out: Path | None) -> None:
+    """Raise ParameterError for a layout of no file, and for a file whose suffix is no format's."""
     from maskstat.errors import ParameterError
     from maskstat.files.documents.formats import SUFFIXES, no_format
 
@@ -278,7 +289,6 @@ def layout_of(layout: Layout | None, out: Path | None) -> Layout:
         raise ParameterError("goes with -o FILE", parameter="layout")
     if out is not None and out.suffix.lower() not in SUFFIXES:
         raise no_format(out, ParameterError)
-    return layout or "full"
 
 
 def database(given: Path | None) -> Path:

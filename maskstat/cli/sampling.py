@@ -19,7 +19,7 @@ from maskstat.cli.options import (
     WhichScan,
     announce_scan,
     announce_written,
-    layout_of,
+    check_layout,
     offering_commands,
     output,
     parameters_of,
@@ -88,7 +88,7 @@ def command(
         _list_methods(json=json)
         return 0
     rows = rows_of(order, all_classes, json=json)
-    form = layout_of(layout, out)
+    check_layout(layout, out)
     parameters = parameters_of(param)
     about = which.words()
     with which.open() as folder, offering_commands():
@@ -100,7 +100,7 @@ def command(
         )
         catalog = chosen.catalog
     if out is not None:
-        table.save(out, form)
+        table.save(out, layout or "full")
         announce_written(out)
     if json:
         document = table.to_document()

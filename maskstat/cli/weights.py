@@ -18,15 +18,15 @@ from maskstat.cli.options import (
     OrderOption,
     Parameters,
     ReduceZeroLabelOption,
-    TableLayout,
     TableOutput,
     UnitOption,
+    WeightLayoutOption,
     WhichScan,
     announce_scan,
     announce_written,
+    check_layout,
     choice,
     counted_scan,
-    layout_of,
     offering_commands,
     output,
     parameters_of,
@@ -128,7 +128,7 @@ def command(
     ] = "refuse",
     allow_incomplete: AllowIncomplete = False,
     out: TableOutput = None,
-    layout: TableLayout = None,
+    layout: WeightLayoutOption = None,
     compare: Annotated[
         bool, typer.Option("--compare", help="Show all schemes side by side.")
     ] = False,
@@ -162,7 +162,7 @@ def command(
         _refuse_beside_compare(**not_compared)
         _refuse_rows_beside_compare(**not_ordered)
     rows = rows_of(order, all_classes, json=json)
-    form = layout_of(layout, out)
+    check_layout(layout, out)
     parameters, bounds = parameters_of(param), _clip(clip)
     confidence = averaging.predictor_confidence
     epsilon_of(confidence)  # one that is no probability is said before anything is computed
@@ -215,7 +215,7 @@ def command(
     notes = _notes(table, epsilon_of(confidence))
     sample = () if table.negatives is not None else chosen.sample_notes
     if out is not None:
-        table.save(out, form)
+        table.save(out, layout or "full")
         announce_written(out)
     if json:
         document = table.to_document()
@@ -236,12 +236,19 @@ def command(
         output().print(notes)
     print_notes(sample)
     if out is None:
+        from maskstat.weights.pos_weight import plain_ratio_or_none
+
+        binary = plain_ratio_or_none(table) is not None
         compared = all(
             value is None or value is False or value == []
             for value in (*not_compared.values(), *not_ordered.values())
         )
         compared = compared and not chosen.is_multilabel
-        say_next(f"{typed()} -o weights.json", *([f"{typed()} --compare"] if compared else []))
+        say_next(
+            f"{typed()} -o weights.json",
+            *([f"{typed()} --layout pos-weight -o pos_weight.json"] if binary else []),
+            *([f"{typed()} --compare"] if compared else []),
+        )
     say_left_out(folder, about)
     return 0
 

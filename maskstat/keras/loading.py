@@ -9,8 +9,7 @@ import numpy.typing as npt
 
 from maskstat.errors import ParameterError, WeightError
 from maskstat.naming import printable
-from maskstat.weights.fit import Reduction, class_counts, fitting_table
-from maskstat.weights.pos_weight import pos_weight_of
+from maskstat.weights.fit import Reduction, class_counts, fitting_table, pos_weight_of
 from maskstat.weights.table import WeightTable
 
 

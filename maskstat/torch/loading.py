@@ -10,8 +10,7 @@ import torch
 from maskstat.errors import WeightError
 from maskstat.naming import printable
 from maskstat.torch.precise_buffers import least_precise
-from maskstat.weights.fit import Reduction, class_counts, fitting_table
-from maskstat.weights.pos_weight import pos_weight_of
+from maskstat.weights.fit import Reduction, class_counts, fitting_table, pos_weight_of
 from maskstat.weights.table import WeightTable
 
 

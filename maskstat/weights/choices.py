@@ -21,3 +21,7 @@ Normalisation = Literal["none", "mean", "sum", "max", "min", "pixel"]
 NORMALISATIONS: tuple[Normalisation, ...] = ("none", "mean", "sum", "max", "min", "pixel")
 """Which number of the weights becomes 1: their mean, sum, maximum, least above 0, or the weight of
 the average labelled pixel, so that loss scale and learning rate carry over. "none": no division."""
+
+WeightLayout = Literal["full", "list", "dict", "pos-weight"]
+WEIGHT_LAYOUTS: tuple[WeightLayout, ...] = ("full", "list", "dict", "pos-weight")
+"""What a file of weights holds: all, numbers, numbers by index, or w1 / w0 of two classes."""

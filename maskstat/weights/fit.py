@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from maskstat.errors import Blank, MultilabelError, WeightError, call, spelled
+from maskstat.errors import (
+    Blank,
+    FileFormatError,
+    MultilabelError,
+    WeightError,
+    call,
+    spelled,
+)
+from maskstat.files.documents.numbers import read_number
 from maskstat.naming import printable
 from maskstat.parameters import check_word
+from maskstat.weights.pos_weight import LINEAR, of_table
 from maskstat.weights.schemes import FloatArray
 from maskstat.weights.table import WeightTable, load_weights
 
@@ -109,6 +119,58 @@ def class_counts(source: str | Path | WeightTable, *, class_count: int | None = 
             ' "full" has both',
         )
     return table.frequency if table.unit == "shares" else table.pixels.astype(np.float64)
+
+
+def pos_weight_of(source: str | Path | WeightTable, *, stacklevel: int = 3) -> float | FloatArray:
+    """pos_weight from a table, a file of two weights or of labels, or of the layout "pos-weight".
+
+    Args:
+        source: where from.
+        stacklevel: whose line a warning names; 3 is the caller's caller.
+
+    Raises:
+        FileFormatError: the file holds none of these.
+        WeightError: as `ratio`, or two numbers without a word on what they are.
+
+    Warns:
+        UserWarning: the weights were made for another average.
+    """
+    if isinstance(source, WeightTable):
+        table, where = source, None
+    else:
+        where = printable(str(source))
+        number = read_number(Path(source))
+        if number is not None:
+            if not 0 <= number < math.inf:
+                raise FileFormatError("holds no finite number of at least 0", where=where)
+            return number
+        table = load_weights(source)
+        _refuse_bare(table, where)
+    try:
+        found = of_table(table)
+    except WeightError as error:
+        raise WeightError(error.problem, where=where, remedy=error.remedy) from error
+    if table.reduction not in (None, LINEAR):
+        warnings.warn(
+            spelled(
+                f"{where or 'weights'}: made for {_WORDING['weight-normalised']}, but pos_weight is"
+                f" for a plain mean; take weights from '{call('Scan.weights', average='pixel')}'"
+            ),
+            UserWarning,
+            stacklevel=stacklevel,
+        )
+    return found
+
+
+def _refuse_bare(table: WeightTable, where: str) -> None:
+    """Numbers alone may be weights of classes, or already pos_weight, one a label."""
+    if table.scheme == "unknown" and not table.provenance:
+        raise WeightError(
+            f"holds {len(table)} numbers alone: weights of classes, or pos_weight of labels",
+            where=where,
+            remedy="give pos_weight= numbers (w1 / w0 of two classes), or a file of the layout"
+            ' "full" or "pos-weight"',
+        )
 
 
 def _check_length(table: WeightTable, class_count: int | None, where: str) -> None:

@@ -8,19 +8,9 @@ BCEWithLogitsLoss and of Keras' BinaryCrossentropy.
 from __future__ import annotations
 
 import math
-import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maskstat.errors import (
-    FileFormatError,
-    MultilabelError,
-    WeightError,
-    argument,
-    call,
-    spelled,
-)
-from maskstat.files.documents.numbers import read_number
+from maskstat.errors import Blank, MultilabelError, WeightError, argument, call
 from maskstat.naming import printable
 
 if TYPE_CHECKING:
@@ -54,9 +44,9 @@ def ratio(table: WeightTable) -> float:
     if len(table) != 2:
         raise WeightError(
             f"pos_weight is w1 / w0 of two classes, and these are {len(table)}",
-            remedy="for a channel a label give pos_weight one number a label, negatives over"
-            f" positives: weights of a scan with {argument('channels', 'multilabel')} are that;"
-            " with n = load_counts(...) it is (n.sum() - n) / n where every pixel has one label",
+            remedy="count two, the second being what is looked for (several raw values may be one"
+            f" class: {argument('classes', Blank('FILE'))}); of a channel a label weights are one"
+            f" pos_weight a label ({argument('channels', 'multilabel')}), or give pos_weight=[...]",
         )
     known = bool(table.pixels.any())
     for name, pixels, weight in zip(table.names, table.pixels, table.weights, strict=True):
@@ -78,53 +68,19 @@ def plain_ratio(table: WeightTable) -> float:
     Raises:
         WeightError: as `ratio`, or weights for a mean that divides every batch by its own weights.
     """
+    found = ratio(table)
     if table.reduction not in (None, LINEAR):
         raise WeightError(
             "pos_weight is for a plain mean, and these weights are for one that divides every batch"
             " by its own sum of weights",
             remedy=f"take weights from '{call('Scan.weights', average='pixel')}'",
         )
-    return ratio(table)
-
-
-def pos_weight_of(source: str | Path | WeightTable, *, stacklevel: int = 3) -> float | FloatArray:
-    """pos_weight from a table, a file of two weights or of labels, or of the layout "pos-weight".
-
-    Args:
-        source: where from.
-        stacklevel: whose line a warning names; 3 is the caller's caller.
-
-    Raises:
-        FileFormatError: the file holds none of these.
-        WeightError: as `ratio`.
-
-    Warns:
-        UserWarning: the weights were made for another average.
-    """
-    from maskstat.weights.table import WeightTable, load_weights
-
-    if isinstance(source, WeightTable):
-        table, where = source, None
-    else:
-        where = printable(str(source))
-        number = read_number(Path(source))
-        if number is not None:
-            if not 0 <= number < math.inf:
-                raise FileFormatError("holds no finite number of at least 0", where=where)
-            return number
-        table = load_weights(source)
-    try:
-        found = of_table(table)
-    except WeightError as error:
-        raise WeightError(error.problem, where=where, remedy=error.remedy) from error
-    if table.reduction not in (None, LINEAR):
-        warnings.warn(
-            spelled(
-                f"{where or 'weights'}: made for a mean that divides every batch by its own sum of"
-                " weights, but pos_weight is for a plain mean; take weights from"
-                f" '{call('Scan.weights', average='pixel')}'"
-            ),
-            UserWarning,
-            stacklevel=stacklevel,
-        )
     return found
+
+
+def plain_ratio_or_none(table: WeightTable) -> float | None:
+    """w1 / w0 of weights for a plain mean; None where they have none, and of labels."""
+    try:
+        return None if table.negatives is not None else plain_ratio(table)
+    except WeightError:
+        return None

@@ -11,17 +11,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskstat.errors import FileFormatError, MultilabelError, spelled
-from maskstat.files.documents.base import Document, Layout
+from maskstat.files.documents.base import Document
 from maskstat.files.documents.formats import read_document, write_document
+from maskstat.files.documents.numbers import read_number, write_number
 from maskstat.frames import data_frame
 from maskstat.naming import counted, printable
+from maskstat.parameters import check_word
 from maskstat.showing import cut, html, one_line, span
 from maskstat.values.amounts import in_proportion
 from maskstat.values.error_bars import Intervals
 from maskstat.values.histogram import Unit
 from maskstat.values.sums import LARGEST, total
 from maskstat.values.tally import IntArray
+from maskstat.weights.choices import WEIGHT_LAYOUTS, WeightLayout
 from maskstat.weights.notes import notes_of, unsure_of
+from maskstat.weights.pos_weight import plain_ratio
 from maskstat.weights.schemes import FloatArray
 
 if TYPE_CHECKING:
@@ -179,7 +183,22 @@ class WeightTable(Mapping[str, float]):
         """
         return tuple(unsure_of(self))
 
-    def save(self, path: str | Path, layout: Layout = "full") -> Path:
+    @property
+    def pos_weight(self) -> float | FloatArray:
+        """w1 / w0 of two classes: `pos_weight` of binary losses, class 1 being what is looked for.
+
+        Of labels float64[L], one number a label.
+
+        It is for a plain mean: `torch.nn.BCEWithLogitsLoss(pos_weight=...)`, `BinaryCrossEntropy`.
+        For `equal-cost` it is negatives over positives.
+
+        Raises:
+            WeightError: other than two classes, one that never occurs or weighs 0, or weights for
+                a mean that divides every batch by its own sum of weights.
+        """
+        return plain_ratio(self) if self.negatives is None else self.weights.copy()
+
+    def save(self, path: str | Path, layout: WeightLayout = "full") -> Path:
         """Write to a file whose suffix decides the format, atomically; numbers round-trip exactly.
 
         Args:
@@ -187,17 +206,24 @@ class WeightTable(Mapping[str, float]):
             layout: "full" keeps everything (.npy holds the numbers only), "list" is a plain list
                 (MMSegmentation's class_weight file, torch.tensor), "dict" index -> weight (Keras'
                 class_weight for one label an image; for masks give a loss its weights, or
-                `maskstat.keras.add_sample_weights`).
+                `maskstat.keras.add_sample_weights`), "pos-weight" `pos_weight` alone: the
+                one number of two classes (.json, .yaml, .txt), or a plain list of labels.
 
         Raises:
             FileFormatError: unknown suffix, a layout that the format can't hold, or not writable.
+            WeightError: "pos-weight" of a table that has none.
             MultilabelError: "dict" of labels.
         """
+        check_word(layout, WEIGHT_LAYOUTS, parameter="layout")
         if self.negatives is not None and layout == "dict":
             raise MultilabelError(
                 "index -> weight is of classes, and these are pos_weight of labels",
                 remedy='the layouts "full" and "list" hold them',
             )
+        if layout == "pos-weight":
+            if self.negatives is None:
+                return write_number(plain_ratio(self), Path(path), layout)
+            layout = "list"
         return write_document(self.to_document(), Path(path), layout)
 
     def to_pandas(self) -> DataFrame:
@@ -299,6 +325,12 @@ def load_weights(path: str | Path) -> WeightTable:
         FileFormatError: not readable, not weights, or written by a newer schema.
     """
     where = printable(str(path))
+    if read_number(Path(path)) is not None and Path(path).suffix.lower() != ".txt":
+        raise FileFormatError(
+            "holds one number, pos_weight of a binary loss, and not weights",
+            where=where,
+            remedy="give it to BinaryCrossEntropy or BinaryFocal",
+        )
     try:
         return WeightTable.from_document(read_document(Path(path), values="weights"))
     except FileFormatError as error:

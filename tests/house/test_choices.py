@@ -205,6 +205,7 @@ def test_the_nearest_word_is_offered() -> None:
         (Channels, CHANNELS),
         (ExecutorName, EXECUTORS),
         (Layout, LAYOUTS),
+        (choices.WeightLayout, choices.WEIGHT_LAYOUTS),
         (Order, ORDERS),
         (Prefer, PREFER),
         (Given, GIVEN),

@@ -261,7 +261,7 @@ def pos_weight_comes_from_files_of_two_classes() -> None:
     logits, target = batch()
     with tempfile.TemporaryDirectory() as folder:
         files = [two(0.25, 6.0).save(Path(folder) / f"w{end}") for end in (".json", ".csv", ".txt")]
-        files.append(two(0.25, 6.0).save(Path(folder) / "l.npy", "list"))
+        files.append(two(0.25, 6.0).save(Path(folder) / "p.json", "pos-weight"))
         for source in (two(0.25, 6.0), *files, *map(str, files)):
             assert adapter.load_pos_weight(source) == 24
             assert adapter.BinaryCrossEntropy(source).pos_weight == 24

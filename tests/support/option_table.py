@@ -181,7 +181,12 @@ WEIGHTS: dict[str, tuple[Case, ...]] = {
         *TABLES,
         usage("--compare -o x.json", "-o", "--compare writes no file", "choose one --scheme"),
     ),
-    "--layout": LAYOUT,
+    "--layout": (
+        *LAYOUT,
+        usage("-o x.json --layout pos_weight", "--layout", "did you mean pos-weight?"),
+        failure("-o x.json --layout pos-weight", "pos_weight is w1 / w0 of two classes"),
+        failure("--counts 9,4 -o x.csv --layout pos-weight", "x.csv", "can't hold the layout"),
+    ),
     "--compare": (
         usage("--compare --all", "--all", "--compare has a row a scheme"),
         usage("--compare --order catalog", "--order", "--compare has a row a scheme"),

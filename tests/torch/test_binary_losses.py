@@ -378,7 +378,7 @@ def test_what_means_nothing_is_refused_at_construction(given: Any, message: str)
 def test_pos_weight_comes_from_files_of_two_classes(tmp_path: Path) -> None:
     two = table(0.25, 6.0)
     files = [two.save(tmp_path / f"w{suffix}") for suffix in (".json", ".yaml", ".csv", ".txt")]
-    files += [two.save(tmp_path / f"l{suffix}", "list") for suffix in (".json", ".npy", ".txt")]
+    files += [two.save(tmp_path / f"p{end}", "pos-weight") for end in (".json", ".yml", ".txt")]
     for source in (two, *files, *map(str, files)):
         for kind in CLASS_OF.values():
             assert kind(source).pos_weight.tolist() == 24

@@ -28,6 +28,7 @@ from maskstat.values.readings import (
     readings_of_no_channel,
     readings_of_unlisted,
 )
+from maskstat.weights.pos_weight import plain_ratio_or_none
 from maskstat.weights.table import WeightTable
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -536,6 +537,8 @@ def _weight_notes(weights: WeightTable) -> Iterable[str]:
         + (f", clipped to {weights.clip[0]:g}..{weights.clip[1]:g}" if weights.clip else "")
         + (f"; the average labelled pixel weighs {average:.3g}" if average > 0 else "")
     )
+    if (ratio := plain_ratio_or_none(weights)) is not None:
+        yield f"pos_weight of a binary loss with a plain mean, w1 / w0: {ratio:.6g}"
     yield from weights.notes
 
 
