@@ -113,6 +113,13 @@ def test_crops_that_are_drawn_by_class(scan: maskstat.Scan) -> None:
         for what, values in found.items():
             cells = [percent(value).removesuffix("%") for value in values.tolist()]
             assert f"| {name}: {what} | {' | '.join(cells)} |\n" in page
+    crops = (ROOT / "docs" / "crops.md").read_text(encoding="utf-8")
+    for name in ("anywhere", "`rare`"):
+        seen = scan.exposure(crop=128, **BY_CLASS[name], presence=True)
+        for what, values in (("shares", seen.frequency), ("in crops", seen.in_crops)):
+            cells = [percent(value).removesuffix("%") for value in values.tolist()]
+            assert f"| {name}: {what} | {' | '.join(cells)} |\n" in crops
+    seen = scan.exposure(crop=64, draw="rare", presence=True)
     images = [np.asarray(Image.open(path)) for path in sorted(MASKS.iterdir())]
     labels = [np.where(image < 11, image, 255) for image in images]
     index = ClassIndex.of_labels(map(str, range(len(labels))), labels, 11)
