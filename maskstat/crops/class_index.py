@@ -61,6 +61,8 @@ class ClassIndex:
         entries = np.searchsorted(runs.classes, np.arange(len(catalog) + 1))
         self._entries = entries.astype(np.int64)
         keys = runs.classes * len(names) + runs.masks
+        self._first_pixels: list[int] = runs.before[entries].tolist()
+        self._widths: list[int] = self.sizes[:, 1].tolist()
         self._keys = np.append(keys, np.iinfo(np.int64).max)
 
     @classmethod
@@ -226,46 +228,37 @@ class ClassIndex:
             name = self.catalog.names[int(classes[count == 0].flat[0])]
             where = "in any mask" if mask is None else "in the mask"
             raise ParameterError(f"class {cut(name)} has no pixel {where}", parameter="class_index")
-        place = first + _ranks(places, count)
-        entry = np.asarray(np.searchsorted(before, place, side="right") - 1)
-        rank = np.asarray(place - before[entry])
-        found = self.runs.masks[entry]
-        at = self.runs.coded.find(*(np.ascontiguousarray(one.ravel()) for one in (entry, rank)))
+        place = np.asarray(first + _ranks(places, count))
+        found, at = self.runs.coded.find(np.ascontiguousarray(place.ravel()))
         if (at < 0).any():
-            raise _damaged(self.names[int(found.ravel()[at < 0][0])])
-        row, column = np.divmod(at.reshape(place.shape), self.sizes[found, 1])
+            raise _damaged(self.names[int(found[at < 0][0])])
+        row, column = np.divmod(at, self.sizes[found, 1])
         if not place.ndim:
-            return Pixels(int(found), int(row), int(column))
-        return Pixels(found, row, column)
+            return Pixels(int(found[0]), int(row[0]), int(column[0]))
+        return Pixels(*(one.reshape(place.shape) for one in (found, row, column)))
 
     def _one(self, class_index: Any, u: Any, mask: Any) -> Pixels | None:
         """What `pixel` gives for numbers, sooner; None where it has something to say about them."""
-        runs = self.runs
         if isinstance(class_index, float) or not 0 <= class_index < len(self.catalog):
             return None
         if mask is None:
-            entry, behind = int(self._entries[class_index]), int(self._entries[class_index + 1])
+            first, behind = self._first_pixels[class_index : class_index + 2]
         elif isinstance(mask, int) and 0 <= mask < len(self):
             key = class_index * len(self) + mask
-            entry = int(self._keys.searchsorted(key))
-            behind = entry + int(self._keys[entry] == key)
+            entry = self._keys.searchsorted(key)
+            first = self.runs.before[entry].item()
+            behind = self.runs.before[entry + 1].item() if self._keys[entry] == key else first
         else:
             return None
-        first = int(runs.before[entry])
-        count = int(runs.before[behind]) - first
-        share = isinstance(u, float)
+        count, share = behind - first, isinstance(u, float)
         if not 0 <= u < (1 if share else count) or not count:
             return None
-        rank = min(int(u * count), count - 1) if share else u
-        if mask is None:
-            place = first + rank
-            entry = int(runs.before.searchsorted(place, side="right")) - 1
-            rank = place - int(runs.before[entry])
-            mask = int(runs.masks[entry])
-        at = int(runs.coded.find(np.array([entry]), np.array([rank]))[0])
+        found, at = self.runs.coded.find_one(
+            first + (min(int(u * count), count - 1) if share else u)
+        )
         if at < 0:
-            raise _damaged(self.names[mask])
-        return Pixels(mask, *divmod(at, int(self.sizes[mask, 1])))
+            raise _damaged(self.names[found])
+        return Pixels(found, *divmod(at, self._widths[found]))
 
     def _entry(
         self, classes: NDArray[np.integer], masks: NDArray[np.integer]

@@ -87,6 +87,7 @@ class ClassRuns:
         before_block = np.concatenate([[0], np.cumsum(pixels[of_block])])
         before = before_block[ends]
         coded = RunTables(
+            before,
             masks[order],
             np.ascontiguousarray(sizes),
             ends,
@@ -100,5 +101,5 @@ class ClassRuns:
     @property
     def first_damaged(self) -> int:
         """The mask of the first entry whose bytes are not runs of its pixels; -1 where none is."""
-        entry = self.coded.first_damaged(np.diff(self.before))
+        entry = self.coded.first_damaged
         return entry if entry < 0 else int(self.masks[entry])

@@ -26,7 +26,7 @@ _STORED = types.Array(types.uint8, 1, "C", readonly=True)
 _READING = types.Array(types.uint16, 2, "C")
 MOST_PIXELS = (1 << 32) - 1  # of a mask
 
-_INDEX = (_INT64, _TABLE, _INT64, _UINT32, _INT64, _STORED, _READING)
+_INDEX = (_INT64, _INT64, _TABLE, _INT64, _UINT32, _INT64, _STORED, _READING)
 
 
 @cache
@@ -41,12 +41,17 @@ def _encode() -> Any:
 
 @cache
 def _find() -> Any:
-    return loaded(run_codes.find, (_INT64, _INT64, *_INDEX, _INT64))
+    return loaded(run_codes.find, (*_INDEX, _INT64, _INT64, _INT64))
+
+
+@cache
+def _find_one() -> Any:
+    return loaded(run_codes.find_one, (*_INDEX, types.int64))
 
 
 @cache
 def _check() -> Any:
-    return loaded(run_codes.check, (_INT64, *_INDEX))
+    return loaded(run_codes.check, _INDEX)
 
 
 class CodedRuns(NamedTuple):
@@ -110,6 +115,7 @@ class RunTables(NamedTuple):
     """Blocks of runs of many masks. An entry is a class in a mask; entry e has blocks[e] and on.
 
     Attributes:
+        before: int64[E + 1], pixels of all entries before each.
         masks: int64[E], the mask of each entry.
         sizes: int64[B, 2], height and width of each mask.
         blocks: int64[E + 1].
@@ -118,6 +124,7 @@ class RunTables(NamedTuple):
         data: uint8[D], read-only.
     """
 
+    before: IntArray
     masks: IntArray
     sizes: IntArray
     blocks: IntArray
@@ -125,15 +132,21 @@ class RunTables(NamedTuple):
     block_bytes: IntArray
     data: NDArray[np.uint8]
 
-    def find(self, entries: IntArray, ranks: IntArray) -> IntArray:
-        """int64[n]: the pixels of these ranks in these entries, by their places in raster order.
+    def find(self, places: IntArray) -> tuple[IntArray, IntArray]:
+        """int64[n], int64[n]: masks and pixels that so many pixels of all entries are before.
 
-        -1 where the bytes are damaged; entries and ranks are in range.
+        Pixels by their places in raster order, -1 where the bytes are damaged; places are in range.
         """
-        at = np.empty(entries.size, np.int64)
-        _find()(entries, ranks, *self, run_codes.READING, at)
-        return at
+        of, at = np.empty(places.size, np.int64), np.empty(places.size, np.int64)
+        _find()(*self, run_codes.READING, places, of, at)
+        return of, at
 
-    def first_damaged(self, pixels: IntArray) -> int:
-        """The first entry whose bytes are not runs of so many pixels [E]; -1 where none is."""
-        return int(_check()(pixels, *self, run_codes.READING))
+    def find_one(self, place: int) -> tuple[int, int]:
+        """The same of one place."""
+        mask, at = _find_one()(*self, run_codes.READING, place)
+        return int(mask), int(at)
+
+    @property
+    def first_damaged(self) -> int:
+        """The first entry whose bytes are not runs of its pixels; -1 where there is none."""
+        return int(_check()(*self, run_codes.READING))

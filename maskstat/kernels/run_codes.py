@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.kernels.compiling import compiled, inlined, outlined
+from maskstat.kernels.vector import trailing_zeros
 
 BLOCK = 256  # runs
 NEAR = 3  # pixels
@@ -206,37 +207,45 @@ def encode(rows, starts, ends, words, lengths, out, block_pixels, block_bytes):
 
 
 @inlined
-def _fill(data, state):
-    """Have at least 32 bits ahead. state: int64[3]: the next byte, the bits ahead, how many."""
-    while state[2] < 32:
-        if state[0] < data.size:
-            state[1] |= np.int64(data[state[0]]) << state[2]
-        state[0] += 1
-        state[2] += 8
+def _filled(data, place, bits, count):
+    """The bits ahead, at least 32 of them: where the next byte is, the bits, how many."""
+    while count < 32:
+        if place < data.size:
+            bits |= np.int64(data[place]) << count
+        place += 1
+        count += 8
+    return place, bits, count
 
 
 @inlined
-def _take(data, state, bits):
-    """The next bits, up to 32, as a number."""
-    _fill(data, state)
-    value = state[1] & ((np.int64(1) << bits) - 1)
-    state[1] >>= bits
-    state[2] -= bits
-    return value
-
-
-@inlined
-def _take_number(data, state, order):
-    """What `_put_number` has put; a number too large for any mask where it is none."""
+def _number(data, place, bits, count, order):
+    """What `_put_number` has put, and the bits behind it; too large for a mask where it is none."""
     extra = np.int64(0)
-    while not _take(data, state, np.int64(1)):
-        extra += 1
+    while True:
+        place, bits, count = _filled(data, place, bits, count)
+        if bits & ((np.int64(1) << 32) - 1):
+            zeros = trailing_zeros(np.uint64(bits))
+            extra += zeros
+            bits >>= zeros + 1
+            count -= zeros + 1
+            break
+        extra += 32
+        bits >>= 32
+        count -= 32
         if extra > _MOST_BITS:
-            return np.int64(1) << 40
-    value = ((np.int64(1) << extra) | _take(data, state, extra)) - 1
+            break
+    if extra > _MOST_BITS:
+        return np.int64(1) << 40, place, bits, count
+    place, bits, count = _filled(data, place, bits, count)
+    value = ((np.int64(1) << extra) | (bits & ((np.int64(1) << extra) - 1))) - 1
+    bits >>= extra
+    count -= extra
     if order:
-        value = (value << order) | _take(data, state, np.int64(order))
-    return value
+        place, bits, count = _filled(data, place, bits, count)
+        value = (value << order) | (bits & ((np.int64(1) << order) - 1))
+        bits >>= order
+        count -= order
+    return value, place, bits, count
 
 
 @inlined
@@ -251,28 +260,31 @@ def _walk(data, place, height, width, rank, reading, starts, ends, found):
     starts, ends: int64[BLOCK], room. found: int64[3]: the pixel's place in raster order; pixels of
     the block up to the end of its run; the place of the block's first pixel.
     """
-    state = np.empty(3, np.int64)
-    state[0], state[1], state[2] = place, 0, 0
+    bits = count = np.int64(0)
     row, pixels = np.int64(0), np.int64(0)
     n = above = behind = np.int64(0)
     while n < BLOCK:
         if above == behind:
-            row += _take_number(data, state, ROWS)
+            empty, place, bits, count = _number(data, place, bits, count, ROWS)
+            row += empty
         if row >= height:
             return False
         first, last, more = n, np.int64(-1), True
         while more:
             start = end = np.int64(0)
             event = np.int64(NEW)
+            if count < LONGEST:
+                place, bits, count = _filled(data, place, bits, count)
             if above == behind:
-                more = _take(data, state, np.int64(1)) == 1
+                more = (bits & 1) == 1
+                bits >>= 1
+                count -= 1
             else:
-                _fill(data, state)
                 alone = above == behind - 1
-                entry = reading[np.int64(alone), state[1] & ((1 << LONGEST) - 1)]
-                event = np.int64(entry >> 4)
-                state[1] >>= entry & 15
-                state[2] -= entry & 15
+                entry = np.int64(reading[np.int64(alone), bits & ((1 << LONGEST) - 1)])
+                event = entry >> 4
+                bits >>= entry & 15
+                count -= entry & 15
                 if alone:
                     if event < _PAIRS:
                         more = False
@@ -288,13 +300,16 @@ def _walk(data, place, height, width, rank, reading, starts, ends, found):
                 above += 1
                 continue
             if event == NEW:
-                start = last + 1 + _take_number(data, state, BEFORE)
-                end = start + 1 + _take_number(data, state, LENGTH)
+                start, place, bits, count = _number(data, place, bits, count, BEFORE)
+                end, place, bits, count = _number(data, place, bits, count, LENGTH)
+                start += last + 1
+                end += start + 1
             else:
                 off, over = event // _SIDE - NEAR, event % _SIDE - NEAR
                 if event == ESCAPE:
-                    off = _unzigzag(_take_number(data, state, FAR))
-                    over = _unzigzag(_take_number(data, state, FAR))
+                    off, place, bits, count = _number(data, place, bits, count, FAR)
+                    over, place, bits, count = _number(data, place, bits, count, FAR)
+                    off, over = _unzigzag(off), _unzigzag(over)
                 start, end = starts[above] + off, ends[above] + over
                 above += 1
             if n == BLOCK or start <= last or end <= start or end > width:
@@ -311,44 +326,72 @@ def _walk(data, place, height, width, rank, reading, starts, ends, found):
     return False
 
 
+@inlined
+def _last_up_to(sorted_numbers, low, high, number):
+    """The last of items low to high - 1 that is not above a number, which the first is not."""
+    while high - low > 1:
+        middle = (low + high) >> 1
+        if sorted_numbers[middle] <= number:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@inlined
+def _find(before, masks, sizes, blocks, block_pixels, block_bytes, data, reading, place, room):
+    """The mask and the pixel at a place; -1 for the pixel where the bytes are damaged."""
+    starts, ends, found = room
+    entry = _last_up_to(before, np.int64(0), before.size - 1, place)
+    rank = place - before[entry]
+    block = _last_up_to(block_pixels, blocks[entry], blocks[entry + 1], rank)
+    rank -= np.int64(block_pixels[block])
+    mask, byte = masks[entry], block_bytes[block]
+    height, width = sizes[mask, 0], sizes[mask, 1]
+    there = _walk(data, byte, height, width, rank, reading, starts, ends, found)
+    return mask, (found[0] if there else np.int64(-1))
+
+
+@inlined
+def _room():
+    return np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int64), np.empty(3, np.int64)
+
+
 @compiled
-def find(entries, ranks, masks, sizes, blocks, block_pixels, block_bytes, data, reading, at):
-    """at int64[n]: the pixels of these ranks in these entries, -1 where the bytes are damaged.
-
-    masks: int64[E], the mask of each entry. sizes: int64[B, 2], height and width of each mask.
-    Entry e has the blocks blocks[e] to blocks[e + 1] - 1; block_pixels: uint32, pixels of the entry
-    before each; block_bytes: int64, where each begins.
-    """
-    starts, ends = np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int64)
-    found = np.empty(3, np.int64)
-    for k in range(entries.size):
-        entry, rank = entries[k], ranks[k]
-        low, high = blocks[entry], blocks[entry + 1]
-        while high - low > 1:
-            middle = (low + high) >> 1
-            if block_pixels[middle] <= rank:
-                low = middle
-            else:
-                high = middle
-        rank -= np.int64(block_pixels[low])
-        height, width = sizes[masks[entry], 0], sizes[masks[entry], 1]
-        there = _walk(data, block_bytes[low], height, width, rank, reading, starts, ends, found)
-        at[k] = found[0] if there else -1
+def find_one(before, masks, sizes, blocks, block_pixels, block_bytes, data, reading, place):
+    """What `find` finds at one place."""
+    tables = before, masks, sizes, blocks, block_pixels, block_bytes, data, reading
+    return _find(*tables, place, _room())
 
 
 @compiled
-def check(pixels, masks, sizes, blocks, block_pixels, block_bytes, data, reading):
-    """The first entry whose bytes are not runs of so many pixels, in raster order; -1: none.
+def find(before, masks, sizes, blocks, block_pixels, block_bytes, data, reading, places, of, at):
+    """of, at int64[n]: masks and pixels that have so many pixels before them (`places` int64[n]).
 
-    pixels: int64[E], of each entry. Others as of `find`.
+    An entry is a class in a mask. before: int64[E + 1], pixels of all entries before each. masks:
+    int64[E], their masks. sizes: int64[B, 2], height and width of each mask. Entry e has the blocks
+    blocks[e] to blocks[e + 1] - 1; block_pixels: uint32, pixels of the entry before each;
+    block_bytes: int64, where each begins. Pixels are counted in raster order; they are -1 where the
+    bytes are damaged.
     """
-    starts, ends = np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int64)
-    found = np.empty(3, np.int64)
-    for entry in range(pixels.size):
+    tables = before, masks, sizes, blocks, block_pixels, block_bytes, data, reading
+    room = _room()
+    for k in range(places.size):
+        of[k], at[k] = _find(*tables, places[k], room)
+
+
+@compiled
+def check(before, masks, sizes, blocks, block_pixels, block_bytes, data, reading):
+    """The first entry whose bytes are not runs of its pixels, in raster order; -1: there is none.
+
+    All as of `find`.
+    """
+    starts, ends, found = _room()
+    for entry in range(masks.size):
         last = np.int64(-1)
         height, width = sizes[masks[entry], 0], sizes[masks[entry], 1]
         for block in range(blocks[entry], blocks[entry + 1]):
-            behind = pixels[entry]
+            behind = before[entry + 1] - before[entry]
             if block + 1 < blocks[entry + 1]:
                 behind = np.int64(block_pixels[block + 1])
             some, place = behind - np.int64(block_pixels[block]), block_bytes[block]

@@ -41,7 +41,9 @@ def tables(runs: CodedRuns) -> RunTables:
     """Of one mask."""
     blocks = np.concatenate([[0], np.cumsum(runs.blocks)])
     before = np.cumsum(runs.pixels) - runs.pixels
+    pixels = np.append(before, before[-1:] + runs.pixels[-1:])
     return RunTables(
+        pixels[blocks],
         np.zeros(len(runs.classes), np.int64),
         np.array([runs.shape]),
         blocks,
@@ -58,13 +60,14 @@ def test_what_is_read_was_written(mask: Mask) -> None:
     if not len(runs.classes):
         return
     found = tables(runs)
-    pixels = np.add.reduceat(runs.pixels, found.blocks[:-1])
-    assert found.first_damaged(pixels) == -1
+    assert found.first_damaged == -1
     for entry, k in enumerate(runs.classes):
         expected = np.flatnonzero(mask == k)
-        assert pixels[entry] == len(expected)
-        at = found.find(np.full(len(expected), entry), np.arange(len(expected)))
+        places = np.arange(*found.before[entry : entry + 2])
+        of, at = found.find(places)
         np.testing.assert_array_equal(at, expected)
+        assert not of.any()
+        assert found.find_one(int(places[-1])) == (0, expected[-1])
 
 
 @given(masks())
@@ -94,7 +97,9 @@ def test_bytes_of_a_store_that_have_changed() -> None:
 @given(st.binary(max_size=80), st.integers(1, 9), st.integers(1, 9))
 def test_no_bytes_lead_out_of_the_mask(data: bytes, height: int, width: int) -> None:
     """Anything is runs of the mask, or damaged; what is read is in range."""
+    ranks = np.arange(height * width + 1)
     found = RunTables(
+        np.array([0, len(ranks)]),
         np.zeros(1, np.int64),
         np.array([[height, width]]),
         np.array([0, 1]),
@@ -102,8 +107,7 @@ def test_no_bytes_lead_out_of_the_mask(data: bytes, height: int, width: int) -> 
         np.zeros(1, np.int64),
         np.frombuffer(data, np.uint8),
     )
-    ranks = np.arange(height * width + 1)
-    at = found.find(np.zeros(len(ranks), np.int64), ranks)
+    _, at = found.find(ranks)
     some = int((at >= 0).sum())
     assert (at[some:] == -1).all()
     assert (np.diff(at[:some]) > 0).all()
@@ -120,10 +124,9 @@ def test_damage_within_blocks_is_seen_or_harmless(mask: Mask, seed: int) -> None
     data = bytearray(runs.data)
     data[rng.integers(len(data))] ^= 1 << int(rng.integers(8))
     found = tables(runs._replace(data=bytes(data)))
-    pixels = np.add.reduceat(runs.pixels, found.blocks[:-1])
-    damaged = found.first_damaged(pixels)
-    for entry in range(len(pixels) if damaged < 0 else damaged):
-        at = found.find(np.full(pixels[entry], entry), np.arange(pixels[entry]))
+    damaged = found.first_damaged
+    for entry in range(len(found.masks) if damaged < 0 else damaged):
+        _, at = found.find(np.arange(*found.before[entry : entry + 2]))
         assert at[0] >= 0
         assert (np.diff(at) > 0).all()
         assert at[-1] < mask.size
