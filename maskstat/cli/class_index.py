@@ -87,13 +87,12 @@ def _notes(index: ClassIndex) -> Iterable[str]:
     """What is in it, and which classes can't be drawn."""
     pixels = index.class_pixels.tolist()
     never = [cut(name) for name, own in zip(index.catalog.names, pixels, strict=True) if not own]
-    size = f"{index.runs.data.size / 1e6:.3g} MB"
     facts = (
         counted(len(index), "mask"),
         counted(len(pixels), "class"),
         counted(sum(pixels), "pixel"),
     )
-    yield f"{', '.join(facts)}: {size}"
+    yield ", ".join(facts)
     if never:
         more = "" if len(never) <= _NEVER else f" and {len(never) - _NEVER:,} more"
         yield f"No mask has {', '.join(never[:_NEVER])}{more}."

@@ -14,6 +14,7 @@ from scipy.stats import wasserstein_distance
 import maskstat
 from benchmarks import (
     array_counting,
+    class_index,
     draw_exposure,
     draw_first_picture,
     exposure_cost,
@@ -46,6 +47,17 @@ def test_every_contender_counts_the_same(tmp_path: Path) -> None:
         for name, loop in at_least_one(loops.items()):
             if "2 " not in name and name != scan_speed.FLOOR:
                 assert np.array_equal(loop(masks.paths), reference), (masks.name, name)
+
+
+def test_class_indices_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(class_index, "LARGE", (48, 96))
+    monkeypatch.setattr(class_index, "DRAWS", 50)
+    *_, (name, folder) = class_index.sets(tmp_path, None, 0.001)
+    for row in (class_index.of_folder(name, folder, 1, 1), class_index.of_many(5, [], 2)):
+        assert row.masks in {2, 5}
+        assert row.pngs < row.file < row.pngs + 40_000  # names of classes and the like
+        assert min(row.memory, row.alone, row.in_mask, row.together) > 0
+        assert row.line().count("|") == class_index.HEAD.splitlines()[0].count("|")
 
 
 def test_contenders_for_splits(monkeypatch: pytest.MonkeyPatch) -> None:
