@@ -91,7 +91,8 @@ def weigh_labels(
             f"scheme {chosen.name} gives no usable weights under {bound}",
             remedy="choose milder parameters",
         )
-    weights[one_sided] = {"zero": 0.0, "one": 1.0, "max": float(weights.max())}[policy]
+    if one_sided.any():
+        weights[one_sided] = {"zero": 0.0, "one": 1.0, "max": float(weights.max())}[policy]
     if clip is not None:
         low, high = checked_clip(clip)
         clipped = ~one_sided | (weights > 0)

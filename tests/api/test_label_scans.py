@@ -245,6 +245,10 @@ def test_equal_cost_is_negatives_over_positives(scan: ms.Scan) -> None:
     histogram = scan.histogram
     np.testing.assert_allclose(table.weights, histogram.negatives / histogram.pixels, rtol=1e-14)
     np.testing.assert_allclose(table.mass, 0.5, rtol=1e-14)
+    named = scan.under(["a", "b", "c"]).weights()
+    assert named.weights.tolist() == table.weights.tolist()
+    assert named.names == ("a", "b", "c")
+    assert not named.absent
     sure = 1 - 1e-7
     yes = -histogram.negatives * np.log(1 - sure)
     no = -table.weights * histogram.pixels * np.log(1 - sure)
