@@ -33,7 +33,11 @@ _MOST_ROWS_IN_PIPES = 1000
 
 
 def choice(
-    *names: str, known: Sequence[str], help: str, also: Mapping[str, str] | None = None
+    *names: str,
+    known: Sequence[str],
+    help: str,
+    also: Mapping[str, str] | None = None,
+    metavar: str | None = None,
 ) -> Any:
     """An option that takes one of a few words, and completes them.
 
@@ -42,11 +46,12 @@ def choice(
         known: the words.
         help: what it does.
         also: other words for them, which are understood but not shown.
+        metavar: the words in short, where all of them make no line.
     """
     words = (*known, *(also or {}))
     return typer.Option(
         *names,
-        metavar="|".join(known),
+        metavar=metavar or "|".join(known),
         parser=word(known, also or {}),
         autocompletion=beginning(lambda: words),
         help=help,
