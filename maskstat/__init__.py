@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from maskstat.arrays.crop_dataset import CropDataset
     from maskstat.crops.class_index import ClassIndex
     from maskstat.crops.sampler import CropSampler
+    from maskstat.decision.decision_report import DecisionReport
+    from maskstat.decision.decisions import Decision
     from maskstat.errors import MaskstatError
     from maskstat.exposure.recipe import Recipe
     from maskstat.exposure.rescaling import Rescaling
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from maskstat.splits.plan import SplitPlan
     from maskstat.statistics.comparison import Comparison
     from maskstat.training.metrics import ConfidenceHistogram, ConfusionMatrix
+    from maskstat.training.shifts import Shifts, load_shifts
     from maskstat.values.catalog import ClassCatalog, ClassInfo
     from maskstat.values.catalog_files import load_catalog
     from maskstat.values.crop_draws import CropDraws
@@ -72,6 +75,8 @@ __all__ = [
     "CropDataset",
     "CropDraws",
     "CropSampler",
+    "Decision",
+    "DecisionReport",
     "Drawing",
     "Encoding",
     "Exposure",
@@ -91,6 +96,7 @@ __all__ = [
     "Scan",
     "ScanRecord",
     "Scheme",
+    "Shifts",
     "SplitPlan",
     "Splits",
     "Watch",
@@ -100,6 +106,7 @@ __all__ = [
     "from_counts",
     "load_catalog",
     "load_sampling",
+    "load_shifts",
     "load_weights",
     "merge",
     "open_scan",
@@ -128,6 +135,8 @@ _HOMES = {
     "CropDataset": "arrays.crop_dataset",
     "CropDraws": "values.crop_draws",
     "CropSampler": "crops.sampler",
+    "Decision": "decision.decisions",
+    "DecisionReport": "decision.decision_report",
     "Drawing": "render.plots.drawing",
     "Encoding": "values.tally",
     "Exposure": "api.scan",
@@ -147,6 +156,7 @@ _HOMES = {
     "Scan": "api.scan",
     "ScanRecord": "api.stores",
     "Scheme": "weights.schemes",
+    "Shifts": "training.shifts",
     "SplitPlan": "splits.plan",
     "Splits": "api.making",
     "Watch": "api.watching",
@@ -155,6 +165,7 @@ _HOMES = {
     "from_counts": "api.given_counts",
     "load_catalog": "values.catalog_files",
     "load_sampling": "sampling.table",
+    "load_shifts": "training.shifts",
     "load_weights": "weights.table",
     "merge": "api.merging",
     "open_scan": "api.making",

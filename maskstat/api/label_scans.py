@@ -39,6 +39,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "compare": ("splits are compared by their mix of classes, one a pixel", _BITMASK),
     "split": ("splits share out classes, one a pixel", _BITMASK),
     "certify": ("a certificate is of classes, one a pixel", _BITMASK),
+    "decide": ("a decision gives each pixel one class", _BITMASK),
     "plot": (
         "plots show shares of one whole, classes of which a pixel has one",
         f"'{call('open_scan')}' has the numbers",

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from maskstat.api.costs import Costs, GivenWeights
     from maskstat.api.splitting import Lists, SearchProgress
     from maskstat.crops.class_index import ClassIndex
+    from maskstat.decision.choices import Measure
+    from maskstat.decision.decision_report import DecisionReport
     from maskstat.executors.choices import ExecutorName
     from maskstat.exposure.asking import Asked, Crop, Scale
     from maskstat.exposure.counts import ExposureCounts
@@ -678,6 +680,49 @@ class Scan(StoredScan):
         with self._joined(others, allow_incomplete=allow_incomplete) as scans:
             return certify_scans(scans, parts)
 
+    @of_classes
+    def decide(
+        self,
+        predictions: str | Path,
+        *,
+        measure: Measure = "iou",
+        train: Scan | str | None = None,
+        weights: WeightTable | str | Path | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> DecisionReport:
+        """Whether another decision than argmax helps a network on these masks, and on others.
+
+        Shifts of the logits are chosen on some groups (`grouped`) and judged on the rest.
+
+        Args:
+            predictions: a folder with float[K, H, W] or [H, W, K], logits or probabilities, as .npy
+                or .npz, each called like its mask; masks without are left out.
+            measure: what counts: "iou" of the data set, "image-iou", or "recall", the balanced
+                accuracy.
+            train: the scan that the network was trained on, or its name in this store: its class
+                frequencies are the prior. Without, those of the weights, or of these masks.
+            weights: those the network was trained with, or their file.
+            on_progress: hears of every mask, of each of two passes.
+
+        Raises:
+            ParameterError: groups that nobody named, other classes, scores of another size.
+            SourceError: no predictions, or masks that are gone or have changed.
+            FileFormatError: predictions that can't be read.
+        """
+        from maskstat.api.deciding import decide
+
+        self._need_classes()
+        with ExitStack() as stack:
+            trained = None if train is None else stack.enter_context(self._read_alike(train))
+            return decide(
+                self,
+                predictions,
+                measure=measure,
+                train=trained,
+                weights=weights,
+                on_progress=on_progress,
+            )
+
     @contextmanager
     def _joined(
         self, others: Iterable[Scan | str], *, allow_incomplete: bool
@@ -933,6 +978,10 @@ class Exposure(Scan):
     def certify(self, *args: object, **named: object) -> NoReturn:
         """The same. Raises ExposureError."""
         self._refuse("certify")
+
+    def decide(self, *args: object, **named: object) -> NoReturn:
+        """Predictions are of masks. Raises ExposureError."""
+        self._refuse("decide")
 
     def class_index(self, *args: object, **named: object) -> NoReturn:
         """Masks are the folder's. Raises ExposureError."""

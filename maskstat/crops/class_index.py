@@ -34,6 +34,9 @@ class Pixels(NamedTuple):
     row: int | IntArray
     column: int | IntArray
 
+    def __repr__(self) -> str:
+        return one_line(self)
+
 
 class ClassIndex:
     """The runs of every class in every mask.

@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from maskstat.showing import one_line
 from maskstat.values.tally import IntArray
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ class MaskTables(NamedTuple):
     blocks: IntArray
     pixels: IntArray
     lengths: IntArray
+
+    def __repr__(self) -> str:
+        return one_line(self)
 
     @classmethod
     def of(cls, masks: Iterable[CodedRuns], data: IO[bytes]) -> MaskTables:
@@ -72,6 +76,8 @@ class ClassRuns:
     tables: MaskTables
     data: NDArray[np.uint8]
     coded: RunTables
+
+    __repr__ = one_line
 
     @classmethod
     def of(cls, tables: MaskTables, data: NDArray[np.uint8]) -> ClassRuns:

@@ -30,7 +30,7 @@ except ImportError as error:
 from maskstat.keras import functional, metrics
 from maskstat.keras.accumulation import accumulated
 from maskstat.keras.binary_losses import BinaryCrossEntropy, BinaryFocal
-from maskstat.keras.calibration import UnweightLogits, unweight_logits
+from maskstat.keras.calibration import ShiftLogits, UnweightLogits, unweight_logits
 from maskstat.keras.complement_objective import ComplementObjectiveTraining
 from maskstat.keras.crops import CropBatches
 from maskstat.keras.data import add_sample_weights
@@ -71,6 +71,7 @@ __all__ = [
     "DistanceAware",
     "Focal",
     "LogitAdjusted",
+    "ShiftLogits",
     "UnweightLogits",
     "accumulated",
     "add_sample_weights",

@@ -1,6 +1,7 @@
-"""Undo class weights in a trained model's logits.
+"""Shift a trained model's logits: to decide otherwise, or to undo class weights.
 
-`maskstat.training.calibration` says why and when.
+`maskstat.training.calibration` says why and when weights are undone, docs/deciding.md how shifts
+are chosen.
 """
 
 from __future__ import annotations
@@ -15,36 +16,36 @@ from keras import ops
 
 from maskstat.errors import ParameterError
 from maskstat.training.calibration import logit_shift
+from maskstat.training.shifts import Shifts, shift_values
 from maskstat.weights.table import WeightTable, load_weights
 
 Weights: TypeAlias = npt.ArrayLike | str | Path | WeightTable
 
 
 @keras.saving.register_keras_serializable(package="maskstat")
-class UnweightLogits(keras.layers.Layer):  # type: ignore[misc, unused-ignore]
-    """Turns logits of a model trained with class weights into logits of the posterior, z - ln w.
+class ShiftLogits(keras.layers.Layer):  # type: ignore[misc, unused-ignore]
+    """Adds a number to the logits of each class, so that argmax decides otherwise.
 
-    A last layer for export, without variables. Classes of weight 0 get -inf. Its dtype is float32
-    unless told otherwise, also under mixed precision.
+    A last layer for export, without variables. Its dtype is float32 unless told otherwise, also
+    under mixed precision.
 
     Args:
-        weight: [K], the class weights of training; any scale; a table or a file of weights.
+        shift: [K], nats, as numbers, `Shifts`, or the file that `maskstat decide` wrote.
         axis: the class axis.
 
     Raises:
-        FileFormatError: the file holds no weights.
-        ParameterError: weights that are negative, not finite or all 0.
+        ParameterError: shifts that are not finite.
+        FileFormatError: a file that holds none.
     """
 
-    def __init__(self, weight: Weights, axis: int = -1, **kwargs: Any):
+    def __init__(self, shift: npt.ArrayLike | Shifts | str | Path, axis: int = -1, **kwargs: Any):
         super().__init__(**{"dtype": "float32", **kwargs})
-        self.weight = _numbers(weight).tolist()
         self.axis = axis
-        self._shift = logit_shift(self.weight)
+        self._shift = shift_values(shift)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Check that the class axis is K long. Raises ParameterError otherwise."""
-        _check_axis(input_shape, self.axis, len(self.weight))
+        _check_axis(input_shape, self.axis, self._shift.size)
         self.built = True
 
     def call(self, logits: Any) -> Any:
@@ -57,7 +58,34 @@ class UnweightLogits(keras.layers.Layer):  # type: ignore[misc, unused-ignore]
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that build the layer again."""
-        return {**super().get_config(), "weight": self.weight, "axis": self.axis}
+        return {**super().get_config(), "shift": self._shift.tolist(), "axis": self.axis}
+
+
+@keras.saving.register_keras_serializable(package="maskstat")
+class UnweightLogits(ShiftLogits):
+    """Turns logits of a model trained with class weights into logits of the posterior, z - ln w.
+
+    A last layer for export, as `ShiftLogits` is. Classes of weight 0 get -inf.
+
+    Args:
+        weight: [K], the class weights of training; any scale; a table or a file of weights.
+        axis: the class axis.
+
+    Raises:
+        FileFormatError: the file holds no weights.
+        ParameterError: weights that are negative, not finite or all 0.
+    """
+
+    def __init__(self, weight: Weights, axis: int = -1, **kwargs: Any):
+        super().__init__(np.zeros(1), axis, **kwargs)
+        self.weight = _numbers(weight).tolist()
+        self._shift = logit_shift(self.weight)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that build the layer again."""
+        config = super().get_config()
+        del config["shift"]
+        return {**config, "weight": self.weight}
 
 
 def unweight_logits(logits: Any, weight: Weights, *, axis: int = -1) -> Any:
@@ -78,7 +106,7 @@ def _numbers(weight: Weights) -> npt.NDArray[np.float64]:
 def _check_axis(shape: Any, axis: int, class_count: int) -> None:
     if not -len(shape) <= axis < len(shape) or shape[axis] not in (None, class_count):
         raise ParameterError(
-            f"{class_count} weights do not fit axis {axis} of logits of shape {tuple(shape)}"
+            f"{class_count} classes do not fit axis {axis} of logits of shape {tuple(shape)}"
         )
 
 

@@ -15,10 +15,12 @@ from rich.console import Group, RenderableType
 from rich.style import Style
 from rich.text import Text
 
+from maskstat.decision.decision_report import DecisionReport
 from maskstat.naming import counted
 from maskstat.render.documents.exposure import exposure_document
 from maskstat.render.documents.scan import class_records, scan_document
 from maskstat.render.terminal.compare_tables import compare_document, compare_tables
+from maskstat.render.terminal.decision_tables import decision_tables
 from maskstat.render.terminal.exposure_tables import exposure_tables
 from maskstat.render.terminal.fitting import BAR, Cell, Fitted
 from maskstat.render.terminal.sampling_tables import sampling_tables
@@ -74,6 +76,11 @@ def _(value: WeightTable) -> RenderableType:
 @tables.register
 def _(value: SamplingTable) -> RenderableType | None:
     return sampling_tables(value) if value.mix else None
+
+
+@tables.register
+def _(value: DecisionReport) -> RenderableType:
+    return decision_tables(value)
 
 
 @tables.register

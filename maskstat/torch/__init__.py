@@ -21,7 +21,7 @@ if find_spec("torch") is None:
 
 from maskstat.torch import functional
 from maskstat.torch.binary_losses import BinaryCrossEntropy, BinaryFocal
-from maskstat.torch.calibration import UnweightLogits, unweight_logits
+from maskstat.torch.calibration import ShiftLogits, UnweightLogits, unweight_logits
 from maskstat.torch.complement_objective import ComplementObjectiveTraining
 from maskstat.torch.crops import LoaderCropSampler, crop_sampler
 from maskstat.torch.data import MaskSampler, sampler
@@ -63,6 +63,7 @@ __all__ = [
     "LoaderCropSampler",
     "LogitAdjusted",
     "MaskSampler",
+    "ShiftLogits",
     "UnweightLogits",
     "binary_cross_entropy",
     "binary_focal",

@@ -1,6 +1,7 @@
-"""Undo class weights in a trained model's logits.
+"""Shift a trained model's logits: to decide otherwise, or to undo class weights.
 
-`maskstat.training.calibration` says why and when.
+`maskstat.training.calibration` says why and when weights are undone, docs/deciding.md how shifts
+are chosen.
 """
 
 from __future__ import annotations
@@ -14,20 +15,52 @@ import torch
 from maskstat.errors import ParameterError
 from maskstat.torch.precise_buffers import PreciseBuffers
 from maskstat.training.calibration import logit_shift
+from maskstat.training.shifts import Shifts, shift_values
 from maskstat.weights.table import WeightTable, load_weights
 
 Weights: TypeAlias = torch.Tensor | npt.ArrayLike | str | Path | WeightTable
 
 
-class UnweightLogits(PreciseBuffers):
+class ShiftLogits(PreciseBuffers):
+    """Adds a number to the logits of each class, so that argmax decides otherwise.
+
+    A last layer for export: one addition, no parameters. The shift is a buffer, so it follows
+    `.to(device)` and is in `state_dict`. Logits in half precision give float32, as the losses do.
+
+    Args:
+        shift: [K], nats, as numbers, `Shifts`, or the file that `maskstat decide` wrote.
+        dim: the class axis.
+
+    Raises:
+        ParameterError: shifts that are not finite.
+        FileFormatError: a file that holds none.
+    """
+
+    shift: torch.Tensor
+
+    def __init__(self, shift: torch.Tensor | npt.ArrayLike | Shifts | str | Path, dim: int = 1):
+        super().__init__()
+        self.dim = dim
+        if isinstance(shift, torch.Tensor):
+            shift = shift.detach().double().cpu().numpy()
+        self.register_buffer("shift", torch.from_numpy(shift_values(shift)).float())
+
+    def forward(self, logits: torch.Tensor) -> torch.Tensor:
+        """Logits of the same shape. Raises ParameterError where the class axis is not K long."""
+        return _shifted(logits, self.shift, self.dim)
+
+    def extra_repr(self) -> str:
+        """What `repr` shows."""
+        return f"{len(self.shift)} classes, dim={self.dim}"
+
+
+class UnweightLogits(ShiftLogits):
     """Turns logits of a model trained with class weights into logits of the posterior, z - ln w.
 
     Under a weighted mean (PyTorch's) they are so as far as the picture tells what is in it; see
     `maskstat.training.calibration`.
 
-    A last layer for export: one addition, no parameters. The shift is a buffer, so it follows
-    `.to(device)` and is in `state_dict`. Classes of weight 0 get -inf. Logits in half precision
-    give float32, as the losses do.
+    A last layer for export, as `ShiftLogits` is. Classes of weight 0 get -inf.
 
     Args:
         weight: [K], the class weights of training; any scale; a table or a file of weights.
@@ -38,20 +71,10 @@ class UnweightLogits(PreciseBuffers):
         ParameterError: weights that are negative, not finite or all 0.
     """
 
-    shift: torch.Tensor
-
     def __init__(self, weight: Weights, dim: int = 1):
-        super().__init__()
+        PreciseBuffers.__init__(self)
         self.dim = dim
         self.register_buffer("shift", _shift(weight).float())
-
-    def forward(self, logits: torch.Tensor) -> torch.Tensor:
-        """Logits of the same shape. Raises ParameterError where the class axis is not K long."""
-        return _shifted(logits, self.shift, self.dim)
-
-    def extra_repr(self) -> str:
-        """What `repr` shows."""
-        return f"{len(self.shift)} classes, dim={self.dim}"
 
 
 def unweight_logits(logits: torch.Tensor, weight: Weights, *, dim: int = 1) -> torch.Tensor:
@@ -70,7 +93,7 @@ def _shift(weight: Weights) -> torch.Tensor:
 def _shifted(logits: torch.Tensor, shift: torch.Tensor, dim: int) -> torch.Tensor:
     if not -logits.ndim <= dim < logits.ndim or logits.shape[dim] != shift.shape[0]:
         raise ParameterError(
-            f"{shift.shape[0]} weights do not fit axis {dim} of logits of shape"
+            f"{shift.shape[0]} classes do not fit axis {dim} of logits of shape"
             f" {tuple(logits.shape)}"
         )
     if not logits.is_floating_point():

@@ -56,6 +56,7 @@ FACE: dict[str, tuple[Callable[..., object], ...]] = {
     "compare": (ms.open_scan, Scan.compare, ms.Comparison.above, ms.Comparison.below),
     "split": (ms.open_scan, Scan.split, Scan.certify, SplitPlan.save),
     "class-index": (ms.open_scan, Scan.class_index, ms.ClassIndex.save),
+    "decide": (ms.open_scan, Scan.decide, ms.Shifts.save),
     "plot": (ms.open_scan, Scan.plot, Scan.exposure),
     "report": (ms.open_scan, Scan.report, Scan.exposure),
     "merge": (ms.merge,),

@@ -352,6 +352,7 @@ def test_everything_public_of_a_scan_works_or_says_what_is_unknown() -> None:
         "export": lambda: scan.export("x.csv"),
         "split": lambda: scan.split(folds=2),
         "certify": lambda: scan.certify({"train": ["a"], "val": ["b"]}),
+        "decide": lambda: scan.grouped("mask").decide("predictions"),
         "under": lambda: scan.under(nearest_colour=2),
         "tables": scan.tables,
         "entries": scan.entries,

@@ -75,6 +75,7 @@ RIGHT: dict[str, Callable[[ms.Scan], object]] = {
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "compare": ("more",),
     "certify": ({"a": ["mask_1.npy"]},),
+    "decide": ("predictions",),
     "plot": ("classes",),
 }
 
@@ -131,6 +132,7 @@ COMMANDS: dict[str, str | None] = {
     "compare masks more": "compare",
     "split": "split",
     "split --certify masks.txt": "certify",
+    "decide predictions --group-by mask": "decide",
     "plot classes -o a.png": "plot",
     "report -o a.html": "report",
 }

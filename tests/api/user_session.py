@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import maskstat as ms
 
@@ -148,6 +149,25 @@ def indexing(scan: ms.Scan, work: Path) -> None:
     assert row >= 0 <= column
 
 
+def deciding(scan: ms.Scan, masks: Path, work: Path) -> None:
+    """Whether another decision than argmax helps a network."""
+    folder = work / "predictions"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name in scan.ledger.names:
+        with Image.open(masks / name) as mask:
+            shape = (len(scan.catalog), mask.height, mask.width)
+        np.save((folder / name).with_suffix(".npy"), rng.normal(size=shape))
+    report: ms.DecisionReport = scan.grouped("mask").decide(folder, measure="recall")
+    assert len(report.to_pandas()) == len(report.families)
+    shifts: ms.Shifts = report.shifts(report.families[0].family)
+    assert ms.load_shifts(shifts.save(work / "shifts.json")).classes == scan.catalog.names
+    decision = ms.Decision(2, measure="recall")
+    for _ in decision.passes():
+        decision.update(np.eye(2), np.array([0, 1]), group="a", name="x")
+    assert decision.report().recommended is None
+
+
 def exposing(scan: ms.Scan) -> None:
     """What training sees of it."""
     seen: ms.Exposure = scan.exposure(crop=(48, 64), scale="0.5:2", crops=4, batch_size=2)
@@ -251,6 +271,7 @@ def main(masks: Path, work: Path) -> None:
         sampling(scan, work)
         splitting(scan, work)
         indexing(scan, work)
+        deciding(scan, masks / "street", work)
         exposing(scan)
         looking(scan, work)
         watching(scan)

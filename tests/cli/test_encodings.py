@@ -59,6 +59,7 @@ LINES = {
     "compare": [f"one{ANY} two {STORE}", f"one{ANY} two {STORE} --json"],
     "split": [f"--folds 2 {ONE} -o s{ANY}.csv", f"--folds 2 {ONE} --json"],
     "class-index": [f"{STORE} --scan again -o i{ANY}.npz"],
+    "decide": [f"p{ANY} {ONE} --group-by mask", f"p{ANY} {ONE} --group-by mask --json"],
     "plot": [f"lorenz {ONE} -o p{ANY}.svg", f"rank {STORE} --scan again --crop 2 -o p{ANY}.svg"],
     "report": [f"{ONE} -o r{ANY}.json"],
     "merge": [f"s{ANY}.db --scan one{ANY} --scan two -o n{ANY}.db --force --separate"],
@@ -81,6 +82,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in (f"a{ANY}", "é", "路", "b"):
         np.save(masks / f"{name}.npy", pixels)
         np.save(folder / "plain" / f"{name}.npy", pixels)
+    (folder / f"p{ANY}").mkdir()
+    for name in (f"a{ANY}", "é", "路", "b"):
+        np.save(folder / f"p{ANY}" / f"{name}.npy", np.zeros((3, *pixels.shape), np.float32))
     (masks / f"broken{ANY}.png").write_bytes(b"no image")
     (folder / f"c{ANY}.yaml").write_text(CATALOGUE, encoding="utf-8")
     (folder / f"r{ANY}.yaml").write_text("crop: [1, 2]\n", encoding="utf-8")

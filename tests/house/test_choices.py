@@ -46,6 +46,7 @@ ELSEWHERE = {"reduction"}
 # Functions that users reach through others that have their cases, or with words that were checked.
 BEHIND = {
     "api.costs.price": "`Scan.costs`",
+    "api.deciding.decide": "`Scan.decide`",
     "api.exposing.approximated": "`Scan.approximate_exposure`",
     "api.exposing.exposed": "`Scan.exposure`",
     "api.indexing.indexed": "`Scan.class_index`",
@@ -111,6 +112,9 @@ def world(tmp_path: Path) -> SimpleNamespace:
 
 
 CASES: dict[tuple[str, str], Callable[[Any, Any], object]] = {
+    ("api.scan.Scan.decide", "measure"): lambda w, x: w.scan.grouped("mask").decide(
+        w.path, measure=x
+    ),
     ("api.counting.MaskCounter.update", "channels"): lambda w, x: ms.MaskCounter(2).update(
         [np.zeros((2, 2), np.uint8)], channels=x
     ),

@@ -24,6 +24,8 @@ from maskstat.api.watching import Watch, watch
 from maskstat.arrays.crop_dataset import CropDataset
 from maskstat.crops.class_index import ClassIndex
 from maskstat.crops.sampler import CropDraw, CropSampler
+from maskstat.decision.decision_report import DecisionReport
+from maskstat.decision.decisions import Decision
 from maskstat.regions.profile import PixelProfile
 from maskstat.sampling.table import ClassMix, SamplingTable
 from maskstat.scanning.stored_scan import StoredScan
@@ -35,6 +37,7 @@ from maskstat.statistics.findings import Finding
 from maskstat.statistics.intervals import frequency_intervals
 from maskstat.statistics.random_splits import Split
 from maskstat.training.metrics import ConfidenceHistogram, ConfusionMatrix
+from maskstat.training.shifts import Shifts
 from maskstat.values.catalog import ClassCatalog, ClassInfo
 from maskstat.values.contributions import Contributions
 from maskstat.values.crop_draws import CropBox, CropDraws
@@ -133,11 +136,11 @@ LARGE: dict[type, object] = {
     WeightTable: WeightTable(catalog.names, floats, counts[:CLASSES], HOSTILE, {HOSTILE: HOSTILE}),
     PriceList: price_list,
     SplitPlan: certify_split(
-        ledger.take(range(40)),
+        ledger.take(range(4)),
         catalog.names,
-        GroupRule().groups(ledger.names[:40]),
-        [f"{HOSTILE}{number}" for number in range(40)],
-        np.arange(40),
+        GroupRule().groups(ledger.names[:4]),
+        [f"{HOSTILE}{number}" for number in range(4)],
+        np.arange(4),
     ),
     SamplingTable: SamplingTable(
         names, np.ones(MANY), HOSTILE, HOSTILE, mix=(ClassMix(HOSTILE, 1, 1, None, 1, 1),)
@@ -146,6 +149,11 @@ LARGE: dict[type, object] = {
     Comparison: Comparison((side,) * 100, (), ()),
     PixelProfile: PixelProfile.empty(few),
     ClassIndex: class_index,
+    Decision: Decision(names, measure="recall"),
+    DecisionReport: DecisionReport(
+        names, "iou", HOSTILE, names, MANY, 1 / 3, 1.0, 1.0, floats, (), None, HOSTILE, True, ""
+    ),
+    Shifts: Shifts(names, np.ones(MANY)),
     CropSampler: CropSampler(class_index, 1, CropDraws((1 / 3,) * 3)),
     CropDataset: CropDataset(names),
     CropBox: CropBox(1 << 200, 1 << 200, 1 << 200, 1 << 200, (1 << 200, 1 << 200)),

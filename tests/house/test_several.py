@@ -44,6 +44,9 @@ OWN_LISTS = {
     "crops.class_index.ClassIndex": "names of masks that are indexed",
     "crops.class_index.ClassIndex.of_labels": "a name a mask",
     "exposure.joining.CropNames": "names of the masks of an exposure",
+    "decision.decision_report.report_of": "names that `Decision` made a tuple of",
+    "decision.decision_words.classes_of": "names of a report",
+    "decision.prediction_files.paired": "names of a ledger",
     "naming.did_you_mean": "words of a table",
     "parameters.assignments": "repeated options of the command line",
     "render.plots.matrix.matrix_figure": "names of a catalogue",
@@ -61,6 +64,7 @@ OWN_LISTS = {
     "scanning.duplicates.find_duplicates": "a function of names",
     "scanning.kept_rows.RowMaker.of_masks": "names of a scan",
     "scanning.kept_rows.RowMaker.without": "a file's mark",
+    "scanning.labelling.label_maps": "names of a ledger",
     "scanning.measuring.Consumer.of_masks": "names of a scan",
     "scanning.measuring.Measurer.of_masks": "names of a scan",
     "scanning.measuring.Profiler.of_masks": "names of a scan",
@@ -163,6 +167,22 @@ def torch_crop_names(names: Any) -> object:
     return list(crops.crop_sampler(index, [0], 1, names=names))
 
 
+def refusal(make: Callable[[], object]) -> str:
+    with pytest.raises(ms.MaskstatError) as raised:
+        make()
+    return str(raised.value)
+
+
+def decided(**options: Any) -> object:
+    """Of a batch of one image: a group or a name for each, or one alone."""
+    decision = ms.Decision(2)
+    alone = isinstance(options.get("group", "a"), str)
+    scores, labels = np.eye(2)[:, [0, 1, 1]], np.array([0, 1, 1])
+    batch = (scores, labels) if alone else (scores[None], labels[None])
+    decision.update(*batch, **{"group": "a", **options})
+    return decision.report().to_document()
+
+
 def one_mask() -> ms.MaskLedger:
     return ms.count([np.array([[0, 1]], np.uint8)], classes=2, names="m").ledger
 
@@ -258,6 +278,12 @@ CASES: dict[tuple[str, str], tuple[object, Callable[[Any, Any], object]]] = {
         "road",
         lambda v, w: sample(ms.count([np.zeros((1, 1), int)], classes=1).ledger, v).mix,
     ),
+    ("decision.decisions.Decision", "classes"): (
+        "road",
+        lambda v, w: refusal(lambda: ms.Decision(v)),
+    ),
+    ("decision.decisions.Decision.update", "group"): ("a", lambda v, w: decided(group=v)),
+    ("decision.decisions.Decision.update", "name"): ("a", lambda v, w: decided(name=v)),
     ("scanning.listing.splits_of", "include"): ("train/*", lambda v, w: splits_of(".", include=v)),
     ("scanning.listing.splits_of", "exclude"): ("train/*", lambda v, w: splits_of(".", exclude=v)),
     ("scanning.merging.merge", "stores"): ("a.db", lambda v, w: merged(v, merging.merge)),

@@ -43,6 +43,7 @@ SECTIONS = (
     ("Costs", "What constant predictions cost under weights.", ("api.costs",)),
     ("Sampling", "How often to draw each mask.", ("sampling",)),
     ("Splits", "Parts in which every class has its share: `Scan.split`.", ("splits",)),
+    ("Decisions", "Whether another decision than argmax helps: `Scan.decide`.", ("decision",)),
     (
         "Crops",
         "Crops that find rare classes, and where each class is in every mask: `Scan.class_index`.",

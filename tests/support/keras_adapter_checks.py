@@ -16,6 +16,7 @@ from maskstat.crops.sampler import CropSampler
 from maskstat.errors import ParameterError, WeightError
 from maskstat.keras import (
     CropBatches,
+    ShiftLogits,
     UnweightLogits,
     add_sample_weights,
     class_weight,
@@ -25,6 +26,7 @@ from maskstat.keras import (
 from maskstat.keras import metrics as measured
 from maskstat.training.calibration import unweight_logits as exact_logits
 from maskstat.training.metrics import ConfidenceHistogram, ConfusionMatrix
+from maskstat.training.shifts import Shifts
 from maskstat.weights.table import WeightTable
 from tests.support.crop_cases import blob_index, blobs
 from tests.support.keras_backends import check
@@ -298,6 +300,27 @@ def undoing_weights_is_what_numpy_does() -> None:
                 ops.convert_to_numpy(unweight_logits(given, source)), expected, rtol=1e-6
             )
             assert UnweightLogits(source).weight == layer.weight
+
+
+@check()
+def shifts_are_added_by_class_and_kept_with_the_model() -> None:
+    _, scores = batch(9)
+    shift = np.array([0.5, -1.0, 0.0, 2.0])
+    shifts = Shifts(tuple("abcd"), shift)
+    given = ops.convert_to_tensor(scores)
+    with tempfile.TemporaryDirectory() as folder:
+        for source in (shift, shifts, shifts.save(Path(folder) / "shifts.json")):
+            found = ops.convert_to_numpy(ShiftLogits(source)(given))
+            np.testing.assert_allclose(found, scores + shift, rtol=1e-5, atol=1e-6)
+        inputs = keras.Input((None, None, K))
+        model = keras.Model(inputs, ShiftLogits(shifts)(inputs))
+        model.save(Path(folder) / "model.keras")
+        again = keras.saving.load_model(Path(folder) / "model.keras")
+    whole = np.zeros((1, 2, 3, K), np.float32)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(again(whole)), np.broadcast_to(shift, whole.shape), rtol=1e-6
+    )
+    assert refuses(lambda: ShiftLogits([1.0, float("inf")]))
 
 
 @check()

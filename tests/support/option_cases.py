@@ -172,6 +172,7 @@ BEGINNINGS = {
     "compare": "compare masks fine",
     "split": "split --folds 2",
     "class-index": "class-index",
+    "decide": "decide scores --group-by mask",
     "plot": "plot classes -o x.png",
     "report": "report --format md",
     "schemes": "schemes",

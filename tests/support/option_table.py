@@ -558,6 +558,33 @@ EXPORT: dict[str, tuple[Case, ...]] = {
     ),
 }
 
+DECIDE: dict[str, tuple[Case, ...]] = {
+    "PREDICTIONS": (
+        usage("decide", "PREDICTIONS"),
+        usage("decide ''", "an empty text is no file's name"),
+        failure("decide nowhere --group-by mask", "nowhere", "is no folder of predictions"),
+        failure("decide empty --group-by mask", "predictions of none of 3 masks", "mask_1.npy"),
+        failure("decide masks --group-by mask", "mask_1.npy", "holds uint8", "floating-point"),
+        usage("decide scores", "--group-by", "is needed", "--group-by mask"),
+    ),
+    "--measure": (
+        usage("--measure dice", "--measure", "'dice' is not one of iou, image-iou, recall"),
+        usage("--measure ''", "--measure", "'' is not one of"),
+    ),
+    "--train": (
+        failure("--train nothing", "no scan called 'nothing'"),
+        usage("--train ''", "--train", "an empty text is no name"),
+    ),
+    "--weights": (
+        failure("--weights nowhere.json", "nowhere.json"),
+        failure("--weights classes.yaml", "classes.yaml"),
+        usage("--weights ''", "--weights", "an empty text is no file's name"),
+    ),
+    "--output": (
+        failure("-o x.csv", "x.csv", "shifts are written as .json"),
+        usage("-o ''", "-o", "an empty text is no file's name"),
+    ),
+}
 SPLIT: dict[str, tuple[Case, ...]] = {
     "FILES": (
         usage("split list.txt", "FILE", "goes with --certify"),
@@ -612,6 +639,7 @@ CLASS_INDEX: dict[str, tuple[Case, ...]] = {
 TABLE = {
     "class-index": CLASS_INDEX,
     "split": SPLIT,
+    "decide": DECIDE,
     "merge": MERGE,
     "export": EXPORT,
     "scan": SCAN,

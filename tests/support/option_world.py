@@ -37,6 +37,9 @@ def _masks(folder: Path) -> None:
     save(folder / "masks" / "mask_1.npy", [[0, 0, 0], [0, 1, 255]])
     save(folder / "masks" / "mask_2.npy", [[0, 0], [1, 1]])
     save(folder / "masks" / "mask_10.npy", [[3, 0]])
+    for name, shape in (("mask_1", (2, 3)), ("mask_2", (2, 2)), ("mask_10", (1, 2))):
+        (folder / "scores").mkdir(exist_ok=True)
+        np.save(folder / "scores" / f"{name}.npy", np.zeros((CLASSES, *shape), np.float32))
     save(folder / "odd" / "mask_1.npy", [[0, 1], [9, 200]])
     save(folder / "void" / "mask_1.npy", [[255, 255]])
     save(folder / "fine" / "a.npy", [[0, 1, 2, 3]])

@@ -12,12 +12,13 @@ import pytest
 from maskstat.errors import ParameterError, WeightError
 from maskstat.files.documents.formats import SUFFIXES
 from maskstat.training.calibration import unweight_logits as exact_logits
+from maskstat.training.shifts import Shifts
 from maskstat.weights.fit import fitting_table
 from maskstat.weights.table import WeightTable
 
 torch = pytest.importorskip("torch")
 
-from maskstat.torch import UnweightLogits, load_weights, unweight_logits  # noqa: E402
+from maskstat.torch import ShiftLogits, UnweightLogits, load_weights, unweight_logits  # noqa: E402
 
 WEIGHTS = [0.5, 1.0, 2.0, 4.0]
 
@@ -78,6 +79,27 @@ def test_undoing_weights_is_what_numpy_does(shape: tuple[int, ...]) -> None:
     again.load_state_dict(module.state_dict())
     assert torch.equal(again(logits), module(logits))
     assert module(logits.half()).dtype == torch.float32
+
+
+def test_shifts_are_added_by_class_and_kept_as_a_module(tmp_path: Path) -> None:
+    shift = np.array([0.5, -1.0, 0.0, 2.0])
+    shifts = Shifts(tuple("abcd"), shift)
+    logits = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
+    expected = logits.numpy() + shift[:, None].astype(np.float32)
+    for source in (shift, torch.tensor(shift), shifts, shifts.save(tmp_path / "shifts.json")):
+        np.testing.assert_allclose(ShiftLogits(source)(logits).numpy(), expected, rtol=1e-6)
+    module = ShiftLogits(shifts)
+    again = ShiftLogits(np.zeros(4))
+    again.load_state_dict(module.state_dict())
+    assert torch.equal(again(logits), module(logits))
+    assert module.half()(logits.half()).dtype == torch.float32
+    exported = torch.export.export(ShiftLogits(shifts), (logits,)).module()
+    assert torch.equal(exported(logits), module(logits))
+    for wrong in ([1.0, float("nan")], [[1.0]], []):
+        with pytest.raises(ParameterError, match="one finite number a class"):
+            ShiftLogits(wrong)
+    with pytest.raises(ParameterError):
+        ShiftLogits([1.0, 2.0])(logits)
 
 
 def test_weights_to_undo_may_be_a_table_or_its_file(tmp_path: Path) -> None:
