@@ -30,7 +30,8 @@ class Judged:
         family: its name.
         says: what it decides.
         shifts: float64[K], nats, chosen on all groups: what would be used.
-        gain: of the measure over argmax, each group judged by shifts chosen without it.
+        gain: of the measure over argmax, each group judged by shifts chosen without it; NaN, as all
+            that is held out, where there is one group only.
         in_sample: gain on the groups it was chosen on, which is optimistic.
         worst_group: the group that gains least, and what it gains.
         accuracy, balanced_accuracy: held-out changes of these.
@@ -233,6 +234,9 @@ def _judged(
     names: Sequence[str],
     measure: Measure,
 ) -> Judged:
+    if len(names) < 2:  # nothing was chosen on others
+        nothing = np.full_like(held_out.labelled, np.nan, np.float64)
+        held_out = DecisionCounts(held_out.labelled, nothing, nothing)
     by_group = [
         held_out.chosen(groups == g).score(measure) - plain.chosen(groups == g).score(measure)
         for g in range(len(names))

@@ -26,8 +26,9 @@ _LEAST_CHANGE = 0.0005  # that is shown
 def verdict(report: DecisionReport) -> str:
     """What to do."""
     if report.recommended is None:
+        are = "is" if len(report.groups) == 1 else "are"
         return (
-            f"Nothing is recommended: {counted(len(report.groups), 'group')} are too few to tell"
+            f"Nothing is recommended: {counted(len(report.groups), 'group')} {are} too few to tell"
             f" what a gain is worth on others (it takes {LEAST_GROUPS})."
         )
     if report.recommended == NONE:
@@ -100,6 +101,8 @@ def classes_of(one: Judged, classes: tuple[str, ...]) -> str:
 
 def points(gain: Gain) -> str:
     """A gain in points with its interval."""
+    if not np.isfinite(gain.value):
+        return "unknown"
     text = f"{100 * gain.value:+.1f}"
     if np.isfinite(gain.lower):
         text += f" ({100 * gain.lower:+.1f} to {100 * gain.upper:+.1f})"

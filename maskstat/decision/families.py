@@ -62,6 +62,8 @@ def _undone(pixels: PixelSample, measure: Measure, training: Training) -> FloatA
 def _tau(pixels: PixelSample, measure: Measure, training: Training) -> FloatArray:
     """The best -tau ln(prior) of a grid; ties go to the tau nearest 0."""
     logs = _log_or_lowest(training.prior)
+    if not pixels.labels.size:
+        return np.zeros_like(logs)
     rows, of_images = pixels.image_rows()
     found = []
     for tau in TAUS.tolist():

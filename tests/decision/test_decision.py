@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from maskstat.decision.choices import MEASURES, Measure
+from maskstat.decision.decision_words import notes, verdict
 from maskstat.decision.decisions import Decision
 from maskstat.decision.judging import LEAST_GROUPS, folds_of, gain
 from maskstat.decision.measures import DecisionCounts, without_each_group
@@ -145,7 +146,12 @@ def test_few_groups_recommend_nothing() -> None:
     assert found.families[0].gain.value > 0, "gains are there to be read"
     with pytest.raises(ValueError, match="nothing is recommended"):
         found.shifts()
-    assert decide(predicted(1, groups=1)).recommended is None
+    alone = decide(predicted(1, groups=1))
+    assert alone.recommended is None
+    assert all(math.isnan(one.gain.value) for one in at_least_one(alone.families))
+    assert alone.to_document()["families"][0]["gain"]["value"] is None
+    text = " ".join([verdict(alone), *notes(alone)])
+    assert "1 group is too few" in text and "nan" not in text
 
 
 def test_argmax_is_kept_where_nothing_can_help() -> None:
