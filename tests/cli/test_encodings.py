@@ -59,7 +59,10 @@ LINES = {
     "compare": [f"one{ANY} two {STORE}", f"one{ANY} two {STORE} --json"],
     "split": [f"--folds 2 {ONE} -o s{ANY}.csv", f"--folds 2 {ONE} --json"],
     "class-index": [f"{STORE} --scan again -o i{ANY}.npz"],
-    "decide": [f"p{ANY} {ONE} --group-by mask", f"p{ANY} {ONE} --group-by mask --json"],
+    "decide": [
+        f"p{ANY} {STORE} --scan again --group-by mask",
+        f"p{ANY} {STORE} --scan again --group-by mask --json",
+    ],
     "plot": [f"lorenz {ONE} -o p{ANY}.svg", f"rank {STORE} --scan again --crop 2 -o p{ANY}.svg"],
     "report": [f"{ONE} -o r{ANY}.json"],
     "merge": [f"s{ANY}.db --scan one{ANY} --scan two -o n{ANY}.db --force --separate"],
