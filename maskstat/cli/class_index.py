@@ -32,7 +32,7 @@ _NEVER = 5  # names of classes that are said
 
 EXAMPLES = (
     "maskstat class-index -o index.npz",
-    "maskstat class-index --scan val --classes camvid-11 -o val.npz",
+    "maskstat class-index --scan val -o val.npz",
 )
 
 

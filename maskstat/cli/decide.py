@@ -26,7 +26,7 @@ from maskstat.decision.choices import MEASURES, Measure
 
 EXAMPLES = (
     "maskstat decide predictions --scan val --train train --group-by '^([^_]+)_'",
-    "maskstat decide predictions --scan val --weights weights.json -o shifts.json",
+    "maskstat decide predictions --scan val --group-by mask -o shifts.json",
 )
 
 
@@ -77,6 +77,10 @@ def command(
     Shifts of logits are chosen on some groups and judged on the others, from the simplest family
     to the freest; the usual answer is to keep argmax. Goes through the predictions twice.
     """
+    if out is not None:
+        from maskstat.training.shifts import check_output
+
+        check_output(out)
     with which.open(group_by=group_by) as chosen:
         with progress_bar("deciding") as on_progress:
             report = chosen.decide(

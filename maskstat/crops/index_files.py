@@ -30,6 +30,7 @@ from maskstat.errors import CatalogError, FileFormatError, call
 from maskstat.files.writing import replacing
 from maskstat.memory import ask_memory
 from maskstat.naming import printable
+from maskstat.regular_files import open_file
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.catalog_mapping import catalog_from_mapping
 
@@ -90,7 +91,7 @@ def _write(
 
 def load_index(path: Path) -> tuple[tuple[str, ...], ClassCatalog, ClassRuns]:
     """What `save_index` wrote. Raises FileFormatError where it is something else, or damaged."""
-    with _explained(path), open(path, "rb") as file:
+    with _explained(path), open_file(path) as file:
         return _loaded(file)
 
 

@@ -15,6 +15,7 @@ from maskstat.errors import FileFormatError, MaskError, SourceError
 from maskstat.memory import ask_memory
 from maskstat.naming import counted, printable
 from maskstat.readers.npy import read_header
+from maskstat.regular_files import open_file
 from maskstat.showing import cut
 
 SUFFIXES = (".npy", ".npz")
@@ -58,7 +59,7 @@ def read_scores(path: Path, shape: tuple[int, ...], class_count: int) -> NDArray
     """
     where = printable(str(path))
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             if path.suffix.lower() == ".npy":
                 return by_class(_array(file, shape, class_count), shape, class_count)
             with zipfile.ZipFile(file) as archive, archive.open(_member(archive)) as member:

@@ -105,7 +105,6 @@ class SplitPlan:
             first, second = (f"plan.indices_of({part!r})" for part in self.parts[:2])
             raise ParameterError(
                 f"{', '.join(map(printable, self.parts))} are no folds to go round",
-                parameter="cv",
                 remedy=f"cv=[({first}, {second})] trains on one part and tests on another",
             )
         self._check_rows(X, groups)

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.errors import FileFormatError, ParameterError
-from maskstat.files.writing import write_atomically
+from maskstat.errors import FileFormatError, ParameterError, call
+from maskstat.files.writing import check_place, write_atomically
 from maskstat.naming import counted, printable
+from maskstat.regular_files import read_file
 from maskstat.showing import one_line
 
 FORMAT = "maskstat shifts"
@@ -49,8 +50,7 @@ class Shifts:
     def save(self, path: str | Path) -> Path:
         """Write a .json. Raises FileFormatError: another suffix, or not writable."""
         path = Path(path)
-        if path.suffix.lower() != ".json":
-            raise FileFormatError("shifts are written as .json", where=printable(str(path)))
+        check_output(path)
         document = {
             "format": FORMAT,
             "schema": SCHEMA,
@@ -65,6 +65,13 @@ class Shifts:
         return path
 
 
+def check_output(path: Path) -> None:
+    """Raise FileFormatError where nothing can be written, before there is anything to write."""
+    if path.suffix.lower() != ".json":
+        raise FileFormatError("shifts are written as .json", where=printable(str(path)))
+    check_place(path)
+
+
 def load_shifts(path: str | Path) -> Shifts:
     """Read what `Shifts.save` wrote.
 
@@ -74,16 +81,15 @@ def load_shifts(path: str | Path) -> Shifts:
     path = Path(path)
     where = printable(str(path))
     try:
-        with path.open("rb") as file:
-            text = file.read(_MOST_BYTES + 1)
-        document = json.loads(text) if len(text) <= _MOST_BYTES else None
+        text = read_file(path, _MOST_BYTES)
+        document = None if text is None else json.loads(text)
     except OSError as error:
         raise FileFormatError(f"can't be read: {error.strerror or error}", where=where) from error
     except (ValueError, RecursionError) as error:
         raise FileFormatError("is no JSON", where=where) from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise FileFormatError(
-            "holds no shifts", where=where, remedy="maskstat decide -o shifts.json writes them"
+            "holds no shifts", where=where, remedy=f"'{call('Scan.decide')}' gives them"
         )
     try:
         rows = document["classes"]

@@ -322,7 +322,7 @@ def test_everything_public_of_a_scan_works_or_says_what_is_unknown() -> None:
         "soft_masks",
         "no_channel",
     }
-    known |= {"group_rule", "has_group_rule", "sample_notes"}
+    known |= {"group_rule", "has_group_rule", "sample_notes", "is_multilabel", "channel_counts"}
     unknown = {"ledger", "read_options", "profile_call", "groups", "intervals"}
     unknown |= {"suggested_groups"}
     properties = {

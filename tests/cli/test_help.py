@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 
@@ -20,6 +21,7 @@ import maskstat as ms
 from maskstat import cli
 from maskstat.cli import run
 from maskstat.render.plots.plot import KINDS
+from maskstat.scanning.labelling import label_maps
 from maskstat.values.presets import preset_names
 from maskstat.weights.schemes import SCHEMES
 from tests.support.loops import at_least_one
@@ -65,7 +67,7 @@ def test_every_option_is_in_one_group(command: str) -> None:
 
 @pytest.mark.slow
 def test_examples_run_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a folder with the sample masks, two scanned splits, and the stores of two shards."""
+    """In a folder with the sample masks, a scan of some, the stores of two shards, predictions."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MASKSTAT_DB", raising=False)
     shutil.copytree(SAMPLES, tmp_path / "sample_masks")
@@ -76,6 +78,11 @@ def test_examples_run_one_after_the_other(tmp_path: Path, monkeypatch: pytest.Mo
     ):
         masks = tmp_path / "sample_masks" / folder
         ms.scan(masks, classes=31, name=name, db=db).close()
+    with ms.scan(tmp_path / "sample_masks" / "park", classes=31) as scan:
+        for name, labels in at_least_one(label_maps(scan, set(scan.ledger.names))):
+            path = tmp_path / "predictions" / Path(name).with_suffix(".npz")
+            path.parent.mkdir(exist_ok=True)
+            np.savez_compressed(path, np.zeros((31, *labels.shape), np.float16))
     for command in at_least_one(COMMANDS):
         lines = sections(help_of(command))["Examples"].splitlines()
         assert len(lines) == 2

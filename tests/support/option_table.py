@@ -573,7 +573,7 @@ DECIDE: dict[str, tuple[Case, ...]] = {
     ),
     "--train": (
         failure("--train nothing", "no scan called 'nothing'"),
-        usage("--train ''", "--train", "an empty text is no name"),
+        failure("--train ''", "no scan called ''"),
     ),
     "--weights": (
         failure("--weights nowhere.json", "nowhere.json"),
