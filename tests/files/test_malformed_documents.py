@@ -68,7 +68,7 @@ json_values = st.recursive(
         ("w.json", b'{"weights": [1], "reduction": {}}'),
         ("w.json", b'{"weights": [1], "format": "something else"}'),
         ("w.json", b'{"weights": [1], "format": ["x"]}'),
-        ("w.json", b'{"weights": [1], "schema": 2}'),
+        ("w.json", b'{"weights": [1], "schema": 3}'),
         ("w.json", b'{"weights": [1], "schema": 0}'),
         ("w.json", b'{"weights": [1], "schema": "1"}'),
         ("w.yaml", b"a: b: c"),
