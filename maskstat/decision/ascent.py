@@ -43,16 +43,6 @@ class PixelSample:
     groups: IntArray
     images: IntArray
 
-    def chosen(self, which: NDArray[np.bool_]) -> PixelSample:
-        """The pixels of bool[N]."""
-        return PixelSample(
-            np.ascontiguousarray(self.logits[:, which]),
-            self.labels[which],
-            self.weights[which],
-            self.groups[which],
-            self.images[which],
-        )
-
     def outcomes(self, decided: IntArray, *, by: IntArray, count: int) -> DecisionCounts:
         """What a decision int64[N] makes of them, by image or group: by int64[N] in 0..count-1."""
         classes = len(self.logits)

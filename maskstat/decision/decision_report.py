@@ -28,7 +28,6 @@ class Judged:
 
     Attributes:
         family: its name.
-        says: what it decides.
         shifts: float64[K], nats, chosen on all groups: what would be used.
         gain: of the measure over argmax, each group judged by shifts chosen without it; NaN, as all
             that is held out, where there is one group only.
@@ -39,7 +38,6 @@ class Judged:
     """
 
     family: str
-    says: str
     shifts: FloatArray
     gain: Gain
     in_sample: float
@@ -244,7 +242,6 @@ def _judged(
     worst = int(np.nanargmin(by_group)) if np.isfinite(by_group).any() else 0
     return Judged(
         family.name,
-        family.says,
         shifts,
         gain(plain, held_out, groups, len(names), measure),
         in_sample.score(measure) - plain.score(measure),

@@ -223,8 +223,8 @@ class Decision:
         if (
             place is None
             or place in self._judged
-            or self._groups.get(group) != self._sample.groups[place]
-            or not np.array_equal(seen, self._sample.seen[place])
+            or self._groups.get(group) != self._sample.group(place)
+            or not np.array_equal(seen, self._sample.labelled(place))
         ):
             raise ParameterError(
                 "the second pass is not the first one again: another image, group or labels",

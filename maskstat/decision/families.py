@@ -38,14 +38,12 @@ class DecisionFamily:
 
     Attributes:
         name: of it.
-        says: what is decided, in a few words.
         choose: shifts float64[K], in nats, from pixels, the measure, and what is known.
         measures: it is for.
         needs_weights: it is there only for a network that was trained with weights.
     """
 
     name: str
-    says: str
     choose: Choose
     measures: tuple[Measure, ...] = ("iou", "image-iou", "recall")
     needs_weights: bool = False
@@ -60,7 +58,7 @@ def _undone(pixels: PixelSample, measure: Measure, training: Training) -> FloatA
 
 
 def _tau(pixels: PixelSample, measure: Measure, training: Training) -> FloatArray:
-    """The best -tau ln(prior) of a grid; ties go to the tau nearest 0."""
+    """The best -tau ln(prior) of a grid (Menon et al. 2021); ties go to the tau nearest 0."""
     logs = _log_or_lowest(training.prior)
     if not pixels.labels.size:
         return np.zeros_like(logs)
@@ -95,12 +93,10 @@ NONE = "none"
 """What argmax is called beside the families."""
 
 FAMILIES: tuple[DecisionFamily, ...] = (
-    DecisionFamily("weights undone", "training weights taken out", _undone, needs_weights=True),
-    DecisionFamily("tau", "tau · ln(training frequency) taken off (Menon et al. 2021)", _tau),
-    DecisionFamily(
-        "bounded shifts", f"a shift a class, at most {BOUND} nats", _bounded, ("iou", "image-iou")
-    ),
-    DecisionFamily("free shifts", "a shift a class", _free, ("iou", "image-iou")),
+    DecisionFamily("weights undone", _undone, needs_weights=True),
+    DecisionFamily("tau", _tau),
+    DecisionFamily("bounded shifts", _bounded, ("iou", "image-iou")),
+    DecisionFamily("free shifts", _free, ("iou", "image-iou")),
 )
 """From the simplest on: of several that help, the first is recommended."""
 

@@ -67,6 +67,14 @@ class Reservoir:
         """Give each group another number: int64[G], that of the group that was g."""
         self._groups = numbers[self.groups].tolist()
 
+    def labelled(self, image: int) -> IntArray:
+        """int64[K], labelled pixels of the image that came as this one."""
+        return self._seen[image]
+
+    def group(self, image: int) -> int:
+        """The group of the image that came as this one."""
+        return self._groups[image]
+
     @property
     def seen(self) -> IntArray:
         """int64[B, K], labelled pixels of every image."""

@@ -15,8 +15,8 @@ from typing import Any
 import keras
 import numpy as np
 
+import maskstat.keras.functional as functional
 from maskstat.errors import ParameterError
-from maskstat.keras import functional
 from maskstat.keras.functional.binary import (
     PosWeight,
     pos_weight_array,

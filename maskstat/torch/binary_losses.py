@@ -7,26 +7,24 @@ criterion(logits, target).backward()  # both [N, H, W], [N, 1, H, W] or [N, L, H
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+import maskstat.torch.functional as functional
 from maskstat.errors import ParameterError
-from maskstat.torch import functional
 from maskstat.torch.functional.binary import BinaryReduction, PosWeight, pos_weight_tensor
-from maskstat.torch.functional.elements import IGNORE_INDEX, finite, left_out, quotient, share
+from maskstat.torch.functional.elements import IGNORE_INDEX, finite, left_out, share
 from maskstat.torch.loading import load_pos_weight
 from maskstat.torch.precise_buffers import least_precise, wide
-from maskstat.torch.saved_statistics import SavedStatistics, in_force
+from maskstat.torch.reduced_loss import ReducedLoss
 from maskstat.training.binary_arguments import check_binary_reduction, one_weight_of_positives
 from maskstat.training.loss_arguments import IgnoreIndex, ignored_labels
 from maskstat.weights.table import WeightTable
 
 
-class BinaryLoss(SavedStatistics):
+class BinaryLoss(ReducedLoss):
     """What binary losses have.
 
     A checkpoint's pos_weight takes the place of the one given here, with a warning where they
@@ -45,8 +43,6 @@ class BinaryLoss(SavedStatistics):
         FileFormatError, WeightError: as `load_pos_weight`.
     """
 
-    function: ClassVar[Callable[..., Tensor]]
-    settings: ClassVar[tuple[str, ...]] = ()
     optional = "pos_weight"
 
     pos_weight: Tensor | None
@@ -82,18 +78,7 @@ class BinaryLoss(SavedStatistics):
         """
         if divisor is not None:
             self._check_mean("divisor= goes with a mean")
-        loss = type(self).function(
-            logits,
-            target,
-            pos_weight=in_force(self),
-            ignore_index=self.ignore_index,
-            reduction=self.reduction if divisor is None else "sum",
-            sample_weight=sample_weight,
-            **{name: getattr(self, name) for name in self.settings},
-        )
-        if divisor is None:
-            return loss
-        return quotient(loss, torch.as_tensor(divisor, device=loss.device).to(loss.dtype))
+        return self._evaluate(logits, target, sample_weight, divisor)
 
     def divisor(self, target: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """What the mean of these targets divides by: how many are not ignored.
@@ -109,10 +94,6 @@ class BinaryLoss(SavedStatistics):
         ignored = left_out(target.float(), self.ignore_index)
         kept = torch.ones_like(target, dtype=torch.bool) if ignored is None else ~ignored
         return kept.sum().to(torch.float32)
-
-    def _check_mean(self, said: str) -> None:
-        if self.reduction != "mean":
-            raise ParameterError(f"{said}, and reduction is {self.reduction!r}")
 
 
 class BinaryCrossEntropy(BinaryLoss):

@@ -10,15 +10,13 @@ What belongs to classes (weights, priors, counts) is a registered buffer: it mov
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+import maskstat.torch.functional as functional
 from maskstat.errors import ParameterError
-from maskstat.torch import functional
 from maskstat.torch.functional.elements import (
     IGNORE_INDEX,
     PerClass,
@@ -29,7 +27,6 @@ from maskstat.torch.functional.elements import (
     check_reduction,
     finite,
     left_out,
-    quotient,
     share,
     soft_mass,
     valid_labels,
@@ -37,12 +34,13 @@ from maskstat.torch.functional.elements import (
 from maskstat.torch.functional.margins import occurring
 from maskstat.torch.loading import load_weights
 from maskstat.torch.precise_buffers import least_precise, wide
-from maskstat.torch.saved_statistics import SavedStatistics, in_force
+from maskstat.torch.reduced_loss import ReducedLoss
+from maskstat.torch.saved_statistics import in_force
 from maskstat.training.loss_arguments import IgnoreIndex, check_mining, ignored_labels
 from maskstat.weights.table import WeightTable
 
 
-class ClassLoss(SavedStatistics):
+class ClassLoss(ReducedLoss):
     """What all losses have.
 
     A checkpoint's weights, priors and counts take the place of those given here, with a warning
@@ -61,12 +59,7 @@ class ClassLoss(SavedStatistics):
         FileFormatError, WeightError: as `load_weights`.
     """
 
-    function: ClassVar[Callable[..., Tensor]]
-    settings: ClassVar[tuple[str, ...]] = ()
-    """Attributes that the function takes besides."""
     optional = "weight"
-    _needs_divisor: ClassVar[bool] = True
-    """Whether the mean is 0 where there is nothing to divide by, and not divided by 1."""
 
     weight: Tensor | None
 
@@ -102,26 +95,13 @@ class ClassLoss(SavedStatistics):
                 all batches of an optimiser step, or of all processes. The losses of the parts then
                 add up to the exact mean of the whole.
         """
-        settings = {name: getattr(self, name) for name in self.settings}
         if divisor is not None:
             self._check_mean("divisor= goes with a mean")
             if not target.is_floating_point() and target.shape == logits.shape:
                 raise ParameterError(
                     "one-hot labels beside divisor= are floating", remedy="pass target.float()"
                 )
-        loss = type(self).function(
-            logits,
-            target,
-            weight=in_force(self),
-            ignore_index=self.ignore_index,
-            reduction=self.reduction if divisor is None else "sum",
-            sample_weight=sample_weight,
-            **settings,
-        )
-        if divisor is None:
-            return loss
-        total = torch.as_tensor(divisor, device=loss.device).to(loss.dtype)
-        return quotient(loss, total if self._needs_divisor else total.masked_fill(total <= 0, 1))
+        return self._evaluate(logits, target, sample_weight, divisor)
 
     def divisor(self, target: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """What the mean of these labels divides by, a number that adds up over batches.
@@ -156,8 +136,7 @@ class ClassLoss(SavedStatistics):
         return weights.sum()
 
     def _check_mean(self, said: str) -> None:
-        if "mean" not in self.reduction:
-            raise ParameterError(f"{said}, and reduction is {self.reduction!r}")
+        super()._check_mean(said)
         if any(getattr(self, name, None) is not None for name in ("top_k", "threshold")):
             raise ParameterError(
                 "which elements are hard depends on logits, so labels alone have no divisor",
