@@ -145,8 +145,13 @@ def indexing(scan: ms.Scan, work: Path) -> None:
     index: ms.ClassIndex = ms.ClassIndex.load(scan.class_index().save(work / "index.npz"))
     assert sorted(index.names) == sorted(scan.ledger.names)
     mask, row, column = index.pixel(0, 0.5)
-    assert index.pixels(0, mask) > 0
+    assert index.pixels(0, int(mask)) > 0
     assert row >= 0 <= column
+    draws: ms.CropDraws = ms.CropDraws("uniform", chance=0.25)
+    sampler: ms.CropSampler = ms.CropSampler(index, 16, draws, samples=3)
+    crops = ms.CropDataset([(np.zeros((*size, 3)), np.zeros(size)) for size in index.sizes])
+    images = [crops[draw][0] for draw in sampler]
+    assert [image.shape for image in images] == [(16, 16, 3)] * 3
 
 
 def deciding(scan: ms.Scan, masks: Path, work: Path) -> None:
@@ -164,7 +169,7 @@ def deciding(scan: ms.Scan, masks: Path, work: Path) -> None:
     assert ms.load_shifts(shifts.save(work / "shifts.json")).classes == scan.catalog.names
     decision = ms.Decision(2, measure="recall")
     for _ in decision.passes():
-        decision.update(np.eye(2), np.array([0, 1]), group="a", name="x")
+        decision.update(np.eye(2, 3), np.array([0, 1, 0]), group="a", name="x")
     assert decision.report().recommended is None
 
 

@@ -37,7 +37,8 @@ def test_the_battery_has_everything() -> None:
 @pytest.mark.parametrize("loss", LOSSES)
 def test_gradients_are_the_slopes_of_values(loss: str) -> None:
     for case in at_least_one(MODERATE):
-        if case.loss != loss:
+        # Where all pixels are equally hard, the slope of "the hardest" jumps: there is none.
+        if case.loss != loss or ("top_k" in case.options and np.ptp(case.logits) == 0):
             continue
 
         def value(logits: Array, case: LossCase = case) -> float:
