@@ -34,6 +34,7 @@ settings.load_profile("reproducible")
 FILES_OF = {
     "slow": [
         "keras",
+        "advice/test_pasted.py",
         "executors/test_dask_scan.py",
         "house/test_training_doc.py",
         "house/test_training_recipes.py",
@@ -41,6 +42,7 @@ FILES_OF = {
     ],
     "torch": [
         "torch",
+        "advice/test_pasted.py",
         "arrays/test_device_labels.py",
         "arrays/test_torch.py",
         "house/test_examples.py",
@@ -53,6 +55,7 @@ FILES_OF = {
     "server": ["sources/test_remote.py", "sources/test_s3.py"],
     "extra": [
         "torch",
+        "advice/test_pasted.py",
         "api/test_user_session.py",
         "arrays/test_device_labels.py",
         "arrays/test_torch.py",

@@ -36,7 +36,7 @@ LEVELS: dict[int, set[str]] = {
         *("sources", "readers", "store", "weights", "statistics"),
         *("sampling", "training", "exposure", "splits", "crops"),
     },
-    4: {"scanning", "arrays", "decision"},
+    4: {"scanning", "arrays", "decision", "advice"},
     5: {"render", "torch", "keras"},
     6: {"api"},
     7: {"cli"},

@@ -41,6 +41,7 @@ PACKAGE = ROOT / "maskstat"
 INNER = {"cli", "executors", "files", "kernels", "readers", "sources", "store"}
 # Functions of the other rooms that only maskstat calls, with lists and tuples that it makes.
 OWN_LISTS = {
+    "advice.snippets.weights_in_code": "names of a catalogue",
     "crops.class_index.ClassIndex": "names of masks that are indexed",
     "crops.class_index.ClassIndex.of_labels": "a name a mask",
     "exposure.joining.CropNames": "names of the masks of an exposure",
@@ -53,7 +54,6 @@ OWN_LISTS = {
     "render.plots.weights.scheme_series": "groups of schemes",
     "render.report.previews.draw": "colours of a catalogue",
     "render.report.calls.compare_call": "names of scans",
-    "render.report.snippets.snippets": "names of a catalogue",
     "render.report.wording.scheme_label": "names of a group of schemes",
     "render.terminal.cost_tables.equal_cost_notes": "names of a catalogue",
     "render.terminal.failures.by_kind": "names and reasons of a scan",

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
-import sys
-import types
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +24,6 @@ from maskstat.render.documents.report import report_document
 from maskstat.render.documents.scan import scan_document
 from maskstat.render.documents.weighing import scheme_weights
 from maskstat.render.report import markdown, wording
-from maskstat.render.report.snippets import BY_BATCH, FRAMEWORKS, snippets
 from maskstat.weights.costs import price_list
 from maskstat.weights.schemes import SCHEMES
 from maskstat.weights.table import WeightTable
@@ -115,86 +111,6 @@ def test_escaped_text_reads_back(text: str) -> None:
     assert [tag for tag, _ in page.elements] == ["p"]
     assert "".join(page.texts).rstrip() == f"x{printable(text)}".rstrip()
     assert not set(markdown.escaped(text)) & set("<>|@\n")
-
-
-WEIGHTS = [0.0, 1e-9, 1 / 3, 12345.678901, 1.0, 2.5, 1e6, 0.1, 7.0, 3.25]
-
-
-def numbers_in(code: str) -> list[float]:
-    """The only list of as many numbers in a Python source."""
-    lists = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.List)]
-    (values,) = [node for node in lists if len(node.elts) == len(WEIGHTS)]
-    found: list[float] = ast.literal_eval(values)
-    return found
-
-
-@pytest.mark.parametrize("ignore_index", [None, 255])
-def test_snippets_have_the_weights(ignore_index: int | None) -> None:
-    """The code is valid and its numbers are the weights, whatever the classes are called."""
-    code = snippets(HOSTILE_NAMES, WEIGHTS, ignore_index)
-    assert tuple(code) == FRAMEWORKS
-    for text in at_least_one(code.values()):
-        assert numbers_in(text) == pytest.approx(WEIGHTS, rel=1e-5)
-        assert text.isascii() or "日本語" in text
-        assert (f"ignore_index={ignore_index}" in text) is (ignore_index is not None)
-
-
-def test_weights_of_a_batch_go_where_the_mean_divides_by_them() -> None:
-    by_batch = [2 * weight for weight in WEIGHTS]
-    code = snippets(HOSTILE_NAMES, WEIGHTS, 255, by_batch)
-    for framework, text in at_least_one(code.items()):
-        expected = by_batch if framework in BY_BATCH else WEIGHTS
-        assert numbers_in(text) == pytest.approx(expected, rel=1e-5)
-
-
-def test_keras_snippet_compiles_with_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    losses = types.SimpleNamespace(CrossEntropy=lambda **given: given)
-    monkeypatch.setitem(sys.modules, "maskstat.keras", losses)
-    compiled: dict[str, Any] = {}
-    model = types.SimpleNamespace(compile=lambda **given: compiled.update(given))
-    exec(snippets(HOSTILE_NAMES, WEIGHTS, 255)["Keras"], {"model": model})
-    assert compiled["loss"]["ignore_index"] == 255
-    assert compiled["loss"]["weight"] == pytest.approx(WEIGHTS, rel=1e-5)
-
-
-def weighted_mean(logits: Any, labels: Any, weights: list[float]) -> float:
-    """The mean of cross entropies that is divided by the weights of labelled pixels; in NumPy."""
-    flat = np.asarray(logits, np.float64).transpose(0, 2, 3, 1).reshape(-1, len(weights))
-    chosen = np.asarray(labels).reshape(-1)
-    kept = chosen != 255
-    log_odds = flat - np.log(np.exp(flat).sum(axis=1, keepdims=True))
-    costs = -log_odds[np.flatnonzero(kept), chosen[kept]]
-    own = np.asarray(weights)[chosen[kept]]
-    return float((costs * own).sum() / own.sum())
-
-
-def test_pytorch_and_mmsegmentation_snippets_are_the_weighted_mean(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Also with ignored labels, at which MMSegmentation's own loss ends in an index error."""
-    torch = pytest.importorskip("torch")
-    weights = [0.5, 2.0, 3.0]
-    logits = torch.randn(1, 3, 2, 2, generator=torch.Generator().manual_seed(0))
-    labels = torch.tensor([[[0, 1], [2, 255]]])
-    expected = weighted_mean(logits, labels, weights)
-    code = snippets(["a", "b", "c"], weights, 255)
-    scope: dict[str, Any] = {}
-    exec(code["PyTorch"], scope)
-    assert float(scope["criterion"](logits, labels)) == pytest.approx(expected, rel=1e-5)
-
-    registered: dict[str, Any] = {}
-    models = types.SimpleNamespace(
-        register_module=lambda: lambda made: registered.setdefault(made.__name__, made)
-    )
-    monkeypatch.setitem(sys.modules, "mmseg", types.ModuleType("mmseg"))
-    monkeypatch.setitem(sys.modules, "mmseg.registry", types.SimpleNamespace(MODELS=models))
-    scope = {}
-    exec(code["MMSegmentation"], scope)
-    head = scope["model"]["decode_head"]
-    assert head["ignore_index"] == 255
-    options = dict(head["loss_decode"])
-    loss = registered[options.pop("type")](**options)
-    assert float(loss(logits, labels, ignore_index=255)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_headline_numbers(many: Scan) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from maskstat.advice.snippets import SNIPPETS
 from maskstat.api.counting import MaskCounter
 from maskstat.api.given_counts import from_counts
 from maskstat.api.making import open_scan, scan
@@ -24,6 +25,8 @@ from maskstat.render.documents.weighing import Price, price_of, scheme_weights
 from maskstat.render.plots.style import DIVERGING
 from maskstat.render.report import markdown
 from maskstat.render.report.heat import SEQUENTIAL
+from maskstat.render.report.pasting import FRAMEWORKS, pasted
+from maskstat.render.report.subject import Subject
 from maskstat.render.report.svg import ShareAxis
 from maskstat.values.catalog import ClassCatalog
 from maskstat.weights.table import WeightTable
@@ -193,6 +196,7 @@ def test_prices_are_those_of_the_schemes(many: Scan) -> None:
 def test_equal_cost_is_pasted_by_batch_size(batch: int) -> None:
     with stored(catalog_of(names_of(20)), 40, absent=(3,)) as some:
         data = json.loads(re.findall(r'id="data">(.*?)<', some.report())[0])
+        choice = pasted(Subject(some, report_document(some)))[1]
         try:
             table = some.weights(
                 average="batch", batch_size=batch, normalize="pixel", absent="one"
@@ -200,6 +204,13 @@ def test_equal_cost_is_pasted_by_batch_size(batch: int) -> None:
         except WeightError:
             table = None
     assert data["byBatch"][str(batch)] == table
+    # What is there without a script: Keras divides by pixels, the others by a batch's weights.
+    assert choice.key == "equal-cost" and choice.batch is not None and choice.by_batch is not None
+    for tab, framework in at_least_one(zip(choice.tabs, FRAMEWORKS, strict=False)):
+        by_batch = SNIPPETS[framework].by_batch
+        expected = choice.by_batch[choice.batch] if by_batch else choice.weights
+        numbers = [float(number) for number in re.findall(r"([\d.e+-]+),\s+# \d", tab.code)]
+        assert tab.by_batch is by_batch and numbers == pytest.approx(expected, rel=1e-5)
 
 
 def test_page_stays_small_and_is_reproducible(many: Scan, many_page: str) -> None:

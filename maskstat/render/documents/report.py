@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from maskstat.advice.snippets import ignored_label
 from maskstat.errors import spelled
 from maskstat.render.documents.exposure import exposure_document
 from maskstat.render.documents.profile import imbalance_document, place_document
@@ -27,7 +28,6 @@ from maskstat.scanning.exposing import left_out
 from maskstat.statistics.cooccurrence import mask_variety
 from maskstat.statistics.imbalance import ClassGroups, groups_by_share, imbalance
 from maskstat.statistics.mask_shapes import mask_forms
-from maskstat.values.catalog import DEFAULT_IGNORE
 from maskstat.values.known import known
 from maskstat.weights.schemes import SCHEMES
 from maskstat.weights.table import WeightTable
@@ -68,7 +68,7 @@ def report_document(scan: StoredScan, *, against: StoredScan | None = None) -> d
     document["groups"] = _groups(scan, groups_by_share(histogram.pixels))
     profile = scan.profile
     document["places"] = None if profile is None else place_document(profile)
-    document["ignore_index"] = _ignore_index(scan)
+    document["ignore_index"] = ignored_label(histogram)
     document["weights"] = _weights(tables)
     prices = scheme_prices(histogram, tables)
     document["costs"] = _costs(scan, prices, tables)
@@ -122,16 +122,6 @@ def _groups(scan: StoredScan, groups: ClassGroups) -> dict[str, Any]:
         for group in ("head", "medium", "tail", "absent")
     }
     return {**listed, "rule": groups.rule}
-
-
-def _ignore_index(scan: StoredScan) -> int | None:
-    """The one label that a loss has to leave out: 255 where it is ignored, or the only other."""
-    ignored = set(scan.catalog.ignored_values)
-    found = known(scan.histogram, "ignored") or {}
-    if DEFAULT_IGNORE in ignored or DEFAULT_IGNORE in found:
-        return DEFAULT_IGNORE
-    outside = sorted(value for value in ignored if not 0 <= value < len(scan.catalog))
-    return outside[0] if len(outside) == 1 else None
 
 
 def _weights(tables: dict[str, WeightTable | str]) -> dict[str, Any]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from maskstat.advice.snippets import SNIPPETS, weights_in_code
 from maskstat.errors import WeightError, spelled
 from maskstat.render.report import wording
 from maskstat.render.report.calls import can_be_typed, scan_call
-from maskstat.render.report.snippets import BY_BATCH, FRAMEWORKS, snippets
 from maskstat.render.report.subject import Subject
 from maskstat.weights.any_scheme import weigh
+
+FRAMEWORKS = ("torch", "keras", "mmseg")
+"""Those whose code fits into a page, with the weights in it."""
 
 _BATCH_SIZES = (1, 2, 4, 8, 16, 32)
 _USUAL = (8, 16, 32, 4, 2, 1)
@@ -86,10 +89,9 @@ def _tabs(
     batch: int | None,
     batched: list[float] | None,
 ) -> list[Tab]:
-    codes = snippets(subject.catalog.names, weights, subject.document["ignore_index"], batched)
     tabs = []
     for framework in FRAMEWORKS:
-        depends = key == "equal-cost" and framework in BY_BATCH
+        depends = key == "equal-cost" and SNIPPETS[framework].by_batch
         if depends and batched is None:
             why = (
                 "These are for a plain mean: of so many classes weights for a mean that each batch"
@@ -106,7 +108,11 @@ def _tabs(
             note = "Equal cost under a plain mean"
         else:
             note = "Square root of the inverse frequency, average pixel 1"
-        tabs.append(Tab(framework, note, codes[framework], depends and batched is not None))
+        own = batched if depends and batched is not None else weights
+        code = weights_in_code(
+            framework, subject.catalog.names, own, subject.document["ignore_index"]
+        )
+        tabs.append(Tab(SNIPPETS[framework].label, note, code, depends and batched is not None))
     if can_be_typed(subject.scan):
         tabs.append(_command(subject, key, batch))
     return tabs

@@ -7,9 +7,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from maskstat.advice.snippets import SNIPPETS, weights_in_code
 from maskstat.naming import percent, printable
 from maskstat.render.report import wording
-from maskstat.render.report.snippets import snippets
+from maskstat.render.report.pasting import FRAMEWORKS
 from maskstat.render.report.splits import said_of_splits
 from maskstat.render.terminal.tables import interval_lines
 from maskstat.statistics.findings import CALLED
@@ -106,7 +107,12 @@ def _schemes(document: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "weights": entry["weights"],
                 "snippets": {}
                 if wording.too_many(document)
-                else snippets(names, entry["weights"], document["ignore_index"]),
+                else {
+                    SNIPPETS[framework].label: weights_in_code(
+                        framework, names, entry["weights"], document["ignore_index"]
+                    )
+                    for framework in FRAMEWORKS
+                },
                 "cost": cost,
             }
         )

@@ -1,0 +1,1 @@
+"""What a scan advises for training: whether to weigh classes, and the code that does."""
