@@ -63,7 +63,13 @@ def decide(
         rule=scan.group_rule.text,
     )
     done, pixels = 0, 0
-    for _ in decision.passes():
+
+    def choosing(fit: int, of: int) -> None:
+        if on_progress is not None:
+            doing = f"choosing shifts, {fit} of {of}"
+            on_progress(Progress(done, 2 * len(files), 0, pixels, doing))
+
+    for _ in decision.passes(choosing):
         for name, labels in label_maps(scan, set(files)):
             found = read_scores(files[name], labels.shape, len(scan.catalog))
             if look_like_probabilities(found) != (scores == "probabilities"):

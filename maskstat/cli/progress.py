@@ -63,7 +63,10 @@ def search_bar() -> Iterator[Callable[[int, int], None] | None]:
 
 
 def how_far(progress: Progress, elapsed: float, left: float | None) -> str:
-    """Masks, how fast they are, failures, and the seconds that are left where that is known."""
+    """Masks, how fast they are, failures, and the seconds that are left where that is known; or
+    what is being done instead."""
+    if progress.doing:
+        return progress.doing
     of = "" if progress.total is None else f"/{progress.total:,}"
     parts = [f"{progress.done:,}{of} masks"]
     if elapsed > 0.2 and progress.done:

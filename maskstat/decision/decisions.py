@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -89,10 +89,10 @@ class Decision:
             counted(len(self._groups), "group"),
         )
 
-    def passes(self) -> Iterator[int]:
+    def passes(self, on_fit: Callable[[int, int], None] | None = None) -> Iterator[int]:
         """0 and 1: what the data are gone through for twice, with `choose` between."""
         yield 0
-        self.choose()
+        self.choose(on_fit)
         yield 1
 
     def update(
@@ -130,8 +130,11 @@ class Decision:
         for one in zip(scores, labels, groups, names, strict=True):
             self._take(*one)
 
-    def choose(self) -> None:
+    def choose(self, on_fit: Callable[[int, int], None] | None = None) -> None:
         """End the first pass: choose shifts of every family, with and without every group.
+
+        Args:
+            on_fit: is told before each of the n fits, which of them it is, from 1 on, and n.
 
         Raises:
             ParameterError: no labelled pixel was seen.
@@ -145,7 +148,7 @@ class Decision:
         prior = self._sample.seen.sum(0) if self._prior is None else self._prior
         training = Training(prior / prior.sum(), self._weights)
         families = families_for(self.measure, training)
-        self._choices = choose(self._sample, families, self.measure, training)
+        self._choices = choose(self._sample, families, self.measure, training, on_fit)
         self._unnamed = 0
 
     def report(self) -> DecisionReport:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,25 +110,37 @@ def folds_of(sizes: IntArray, class_count: int) -> IntArray:
 
 
 def choose(
-    sample: Reservoir, families: Sequence[DecisionFamily], measure: Measure, training: Training
+    sample: Reservoir,
+    families: Sequence[DecisionFamily],
+    measure: Measure,
+    training: Training,
+    on_fit: Callable[[int, int], None] | None = None,
 ) -> Choices:
     """Shifts of all families, with and without every fold.
 
     The nested choice of a fold is made on the others alone, each of them judged by what was chosen
     on the rest: so what is recommended is judged, too, on groups that had no part in it.
+
+    Args:
+        on_fit: is told before each of the n fits, which of them it is, from 1 on, and n.
     """
     groups = sample.groups
     sizes = np.bincount(groups)
     folds = folds_of(sizes, sample.class_count)
     count = int(folds.max()) + 1
+    is_nested = sizes.size > LEAST_GROUPS  # without a group there are enough left
+    fits = count + 1 + (math.comb(count, 2) if is_nested else 0)
+    numbers = itertools.count(1)
 
     def chosen_without(*left_out: int) -> FloatArray:
+        if on_fit is not None:
+            on_fit(next(numbers), fits)
         pixels = sample.pixels(~np.isin(folds, left_out))
         return np.array([family.choose(pixels, measure, training) for family in families])
 
     held_out = np.array([chosen_without(fold) for fold in range(count)])
     nested = np.full(count, -1)
-    if sizes.size > LEAST_GROUPS:  # without a group there are enough left
+    if is_nested:
         pairs = {(f, h): chosen_without(f, h) for f in range(count) for h in range(f + 1, count)}
         for fold in range(count):
             shifts = {h: pairs[min(fold, h), max(fold, h)] for h in range(count) if h != fold}

@@ -35,13 +35,15 @@ FLUSH_MASKS = 4096
 class Progress:
     """How far a scan is: masks done, failed among them, pixels counted.
 
-    `total` is None as long as the source is still being listed.
+    `total` is None as long as the source is still being listed. `doing` says what takes its time
+    where that is not the next mask.
     """
 
     done: int
     total: int | None
     failed: int
     pixels: int
+    doing: str = ""
 
     __repr__ = one_line
 

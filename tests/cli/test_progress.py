@@ -22,6 +22,7 @@ from maskstat.scanning.recording import Progress
             "4/24 masks, 0.5 masks/s, 00:41 left",
         ),
         (Progress(24, 24, 0, 0), 0.1, 0.0, "24/24 masks"),
+        (Progress(12, 24, 0, 0, "choosing shifts, 1 of 7"), 0.1, 9.0, "choosing shifts, 1 of 7"),
         (Progress(2, 24, 1, 0), 0.1, 7_261.0, "2/24 masks, 1 failed, 2:01:01 left"),
     ],
 )

@@ -85,7 +85,8 @@ def test_order_of_images_and_batches_does_not_matter() -> None:
     first = decide(images).to_document()
     assert decide(images[::-1]).to_document() == first
     decision = Decision(4, prior=PRIOR)
-    for _ in decision.passes():
+    fits: list[tuple[int, int]] = []
+    for _ in decision.passes(lambda fit, of: fits.append((fit, of))):
         for start in range(0, len(images), 4):
             some = images[start : start + 4]
             decision.update(
@@ -96,6 +97,8 @@ def test_order_of_images_and_batches_does_not_matter() -> None:
             )
     assert decision.report().to_document() == first
     json.dumps(first, allow_nan=False)
+    assert fits == [(fit, len(fits)) for fit in range(1, len(fits) + 1)]
+    assert len(fits) == 6 + 6 * 5 / 2 + 1, "without each group, without each two, with all"
 
 
 def test_channels_last_probabilities_and_ignored_pixels_say_the_same() -> None:

@@ -102,6 +102,20 @@ def test_shifts_are_added_by_class_and_kept_as_a_module(tmp_path: Path) -> None:
         ShiftLogits([1.0, 2.0])(logits)
 
 
+def test_a_shifted_network_is_the_same_in_onnx(tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed")
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), ShiftLogits([0.5, -1.0, 0.0, 2.0]))
+    images = torch.randn(2, 3, 5, 6)
+    with warnings.catch_warnings():  # torch's own, of its exporter
+        warnings.simplefilter("ignore")
+        torch.onnx.export(network.eval(), (images,), tmp_path / "n.onnx", verbose=False)
+    session = runtime.InferenceSession(tmp_path / "n.onnx")
+    (found,) = session.run(None, {session.get_inputs()[0].name: images.numpy()})
+    np.testing.assert_allclose(found, network(images).detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
 def test_weights_to_undo_may_be_a_table_or_its_file(tmp_path: Path) -> None:
     logits = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
     expected = unweight_logits(logits, WEIGHTS)
