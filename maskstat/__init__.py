@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from maskstat.version import __version__
 
 if TYPE_CHECKING:
+    from maskstat.advice.recommendation import Recommendation
     from maskstat.api.check import Check
     from maskstat.api.costs import Costs
     from maskstat.api.counting import MaskCounter, count
@@ -91,6 +92,7 @@ __all__ = [
     "Preset",
     "Progress",
     "Recipe",
+    "Recommendation",
     "Rescaling",
     "SamplingTable",
     "Scan",
@@ -151,6 +153,7 @@ _HOMES = {
     "Preset": "api.registries",
     "Progress": "scanning.recording",
     "Recipe": "exposure.recipe",
+    "Recommendation": "advice.recommendation",
     "Rescaling": "exposure.rescaling",
     "SamplingTable": "sampling.table",
     "Scan": "api.scan",

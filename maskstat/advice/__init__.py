@@ -1,1 +1,1 @@
-"""What a scan advises for training: whether to weigh classes, and the code that does."""
+"""What to do about an imbalance: rules as data, what they say of one data set, and why; the code to paste."""

@@ -32,6 +32,10 @@ REFUSED: dict[str, tuple[str, str]] = {
         "costs are of giving all pixels one class",
         f"'{call('Scan.weights')}' makes always yes cost as much as always no, label by label",
     ),
+    "recommend": (
+        "what is recommended is of classes, one a pixel",
+        f"'{call('Scan.weights')}' gives the pos_weight of each label",
+    ),
     "sampling": ("sampling evens out a mix of classes, one a pixel", _BITMASK),
     "exposure": ("exposure is of classes, one a pixel", _BITMASK),
     "approximate_exposure": ("exposure is of classes, one a pixel", _BITMASK),

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from pandas import DataFrame
 
+    from maskstat.advice.choices import Goal
+    from maskstat.advice.recommendation import Recommendation
     from maskstat.api.check import Check
     from maskstat.api.costs import Costs, GivenWeights
     from maskstat.api.splitting import Lists, SearchProgress
@@ -303,6 +305,52 @@ class Scan(StoredScan):
             source=self.source,
             scan=self.name,
         )
+
+    @of_classes
+    def recommend(
+        self,
+        measure: Goal = "iou",
+        *,
+        batch_size: int | None = None,
+        against: Scan | str | None = None,
+        unlisted: Unlisted = "refuse",
+        allow_incomplete: bool = False,
+    ) -> Recommendation:
+        """What to do about the imbalance: weights or none, what else, and what to check.
+
+        Rules say it, each with its reason and its evidence; see docs/recommending.md. Of what
+        training sees ask the exposure: `scan.exposure(crop=512).recommend()`.
+
+        Args:
+            measure: what counts after training: "iou", the mean IoU; "recall", the balanced
+                accuracy; "accuracy", that of pixels, or probabilities that can be trusted.
+            batch_size: masks or crops in a batch of one process; a recipe's, or else 8.
+            against: the masks to validate on, a scan or its name in this store.
+            unlisted, allow_incomplete: as in `weights`.
+
+        Raises:
+            UnlistedValuesError: pixels have values that are neither classes nor ignored.
+            IncompleteScanError: the scan was interrupted, or is still going on.
+            WeightError: nothing is labelled.
+            CatalogError: `against` is read under other classes.
+            StoreError: the store holds no scan of the name in `against`.
+            ParameterError: a word or number that means nothing, or `against` is this scan itself.
+        """
+        from maskstat.api.recommending import recommend
+
+        if not allow_incomplete:
+            self._need_complete()
+        self._need_classes()
+        with ExitStack() as stack:
+            other = None if against is None else stack.enter_context(self._read_alike(against))
+            return recommend(
+                self,
+                measure,
+                batch_size=batch_size,
+                against=other,
+                unlisted=unlisted,
+                allow_incomplete=allow_incomplete,
+            )
 
     @of_classes
     def sampling(

@@ -26,6 +26,7 @@ from maskstat.cli import (
     merge,
     plot,
     presets,
+    recommend,
     report,
     sampling,
     scan,
@@ -61,6 +62,7 @@ app = typer.Typer(
 _COMMANDS = (
     scan,
     show,
+    recommend,
     weights,
     costs,
     exposure,

@@ -15,10 +15,12 @@ from rich.console import Group, RenderableType
 from rich.style import Style
 from rich.text import Text
 
+from maskstat.advice.recommendation import Recommendation
 from maskstat.decision.decision_report import DecisionReport
 from maskstat.naming import counted
 from maskstat.render.documents.exposure import exposure_document
 from maskstat.render.documents.scan import class_records, scan_document
+from maskstat.render.terminal.advice_tables import Items, advice_tables
 from maskstat.render.terminal.compare_tables import compare_document, compare_tables
 from maskstat.render.terminal.decision_tables import decision_tables
 from maskstat.render.terminal.exposure_tables import exposure_tables
@@ -79,6 +81,11 @@ def _(value: SamplingTable) -> RenderableType | None:
 
 
 @tables.register
+def _(value: Recommendation) -> RenderableType:
+    return advice_tables(value)
+
+
+@tables.register
 def _(value: DecisionReport) -> RenderableType:
     return decision_tables(value)
 
@@ -104,8 +111,16 @@ def _blocks(shown: RenderableType) -> Iterator[str]:
             yield from _blocks(part)
     elif isinstance(shown, Fitted):
         yield "".join(_table(shown))
+    elif isinstance(shown, Items):
+        yield f"<ul>{''.join(_items(shown))}</ul>"
     elif text := _text(shown).plain.strip("\n"):
         yield f'<p style="margin: 0.5em 0">{_marked_up(_text(shown), text)}</p>'
+
+
+def _items(listed: Items) -> Iterator[str]:
+    for text, commands in listed.items:
+        typed = "".join(f"<br><code>{escape(command)}</code>" for command in commands)
+        yield f"<li>{escape(text)}{typed}</li>"
 
 
 def _table(table: Fitted) -> Iterator[str]:

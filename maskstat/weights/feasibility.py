@@ -29,7 +29,7 @@ import numpy as np
 
 from maskstat.showing import one_line
 from maskstat.values.tally import IntArray
-from maskstat.weights.batches import Cut, FloatArray, MaskRows
+from maskstat.weights.batches import Batching, Cut, FloatArray, LedgerLike, MaskRows
 from maskstat.weights.equal_cost_flow import CoverageHull, Transport, integer_targets
 from maskstat.weights.equal_cost_presence import BoolArray, PresenceGroups
 
@@ -325,3 +325,22 @@ def smallest_batch_size(rows: MaskRows, targets: FloatArray, start: int = 1) -> 
         if rows.epoch >= _drawn_rows(rows):
             may[-1] = True
     return None
+
+
+def lacking(
+    ledger: LedgerLike, batch_size: int, batching: Batching | None = None
+) -> tuple[IntArray, int | None] | None:
+    """Classes that no weights make equally costly in batches of this size, or None.
+
+    Returns:
+        Their indices, and the first larger batch size at which some weights do, or None.
+
+    Raises:
+        WeightError: no mask has a labelled pixel.
+    """
+    rows = MaskRows.of(ledger, batching)
+    targets = np.full(len(rows.present), 1.0 / len(rows.present))
+    violated = violated_set(rows, batch_size, targets)
+    if violated is None:
+        return None
+    return rows.present[violated], smallest_batch_size(rows, targets, batch_size)

@@ -43,6 +43,7 @@ FACE: dict[str, tuple[Callable[..., object], ...]] = {
         ms.WeightTable.save,
         Scan.exposure,
     ),
+    "recommend": (ms.open_scan, Scan.recommend, ms.WeightTable.save, Scan.exposure),
     "costs": (ms.open_scan, ms.from_counts, Scan.costs, ms.Costs.plot, Scan.exposure),
     "sampling": (
         ms.open_scan,
@@ -69,6 +70,7 @@ FACE: dict[str, tuple[Callable[..., object], ...]] = {
 # Options that are no parameters, and what they are instead.
 ELSEWHERE = {
     "--json": "how to print a result: `to_document` of the value",
+    ("recommend", "--why"): "how much to print: every `Advice` has its rule",
     "--all": "how to print a table: values have all of their classes",
     **{
         (command, "--order"): "how to print a table: values are in the catalogue's order"
@@ -179,6 +181,7 @@ CALLS = {
     "scan": "scan sample --classes 31 --db other.db",
     "show": "show",
     "weights": "weights --scheme sqrt -o w.json",
+    "recommend": "recommend --batch-size 4 -o w.json",
     "costs": "costs --scheme sqrt",
     "sampling": "sampling -o s.json",
     "exposure": "exposure --crop 64 --crops 2",

@@ -362,6 +362,7 @@ def test_everything_public_of_a_scan_works_or_says_what_is_unknown() -> None:
         "all_weights": scan.all_weights,
         "close": scan.close,
         "grouped": lambda: scan.grouped("folder"),
+        "recommend": scan.recommend,
     }
     methods = {
         name

@@ -132,6 +132,7 @@ COMMANDS: dict[str, str | None] = {
     "compare masks more": "compare",
     "split": "split",
     "split --certify masks.txt": "certify",
+    "recommend": "recommend",
     "decide predictions --group-by mask": "decide",
     "plot classes -o a.png": "plot",
     "report -o a.html": "report",

@@ -173,6 +173,16 @@ def deciding(scan: ms.Scan, masks: Path, work: Path) -> None:
     assert decision.report().recommended is None
 
 
+def recommending(scan: ms.Scan) -> None:
+    """What to do about the imbalance."""
+    found: ms.Recommendation = scan.recommend("recall", batch_size=2, against="val")
+    assert found.verdict == found.of_part("verdict")[0].text
+    assert found.weights is not None
+    assert found.weights.scheme == "equal-cost"
+    assert len(found.to_pandas()) == len(found.prices)
+    assert scan.exposure(crop=16).recommend("accuracy").weights is None
+
+
 def exposing(scan: ms.Scan) -> None:
     """What training sees of it."""
     seen: ms.Exposure = scan.exposure(crop=(48, 64), scale="0.5:2", crops=4, batch_size=2)
@@ -277,6 +287,7 @@ def main(masks: Path, work: Path) -> None:
         splitting(scan, work)
         indexing(scan, work)
         deciding(scan, masks / "street", work)
+        recommending(scan)
         exposing(scan)
         looking(scan, work)
         watching(scan)

@@ -59,6 +59,11 @@ LINES = {
     "compare": [f"one{ANY} two {STORE}", f"one{ANY} two {STORE} --json"],
     "split": [f"--folds 2 {ONE} -o s{ANY}.csv", f"--folds 2 {ONE} --json"],
     "class-index": [f"{STORE} --scan again -o i{ANY}.npz"],
+    "recommend": [
+        f"{STORE} --scan again -o w{ANY}.json",
+        f"{STORE} --scan again --why",
+        f"{ONE} --json",
+    ],
     "decide": [
         f"p{ANY} {STORE} --scan again --group-by mask",
         f"p{ANY} {STORE} --scan again --group-by mask --json",

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import maskstat as ms
+from maskstat.advice.choices import GOALS, Goal
 from maskstat.api.given_counts import from_counts
 from maskstat.api.making import scan_splits
 from maskstat.arrays.layouts import Reading
@@ -49,6 +50,8 @@ BEHIND = {
     "api.deciding.decide": "`Scan.decide`",
     "api.exposing.approximated": "`Scan.approximate_exposure`",
     "api.exposing.exposed": "`Scan.exposure`",
+    "api.recommending.recommend": "`Scan.recommend`",
+    "api.recommending.situation_of": "`Scan.recommend`",
     "api.indexing.indexed": "`Scan.class_index`",
     "sampling.methods.method": "registers a method",
     "sampling.methods.target_mix": "a method's own: see `test_words_of_schemes_and_methods`",
@@ -115,6 +118,7 @@ CASES: dict[tuple[str, str], Callable[[Any, Any], object]] = {
     ("api.scan.Scan.decide", "measure"): lambda w, x: w.scan.grouped("mask").decide(
         w.path, measure=x
     ),
+    ("api.scan.Scan.recommend", "measure"): lambda w, x: w.scan.recommend(x),
     ("api.counting.MaskCounter.update", "channels"): lambda w, x: ms.MaskCounter(2).update(
         [np.zeros((2, 2), np.uint8)], channels=x
     ),
@@ -140,6 +144,7 @@ CASES: dict[tuple[str, str], Callable[[Any, Any], object]] = {
             "weights": ("normalize", "absent", "unlisted", "average"),
             "all_weights": ("normalize", "absent", "unlisted"),
             "costs": ("average",),
+            "recommend": ("unlisted",),
             "exposure": ("unlisted", "executor", "draw"),
             "approximate_exposure": ("unlisted",),
             "class_index": ("unlisted", "executor"),
@@ -210,6 +215,7 @@ def test_the_nearest_word_is_offered() -> None:
         (ExecutorName, EXECUTORS),
         (Layout, LAYOUTS),
         (choices.WeightLayout, choices.WEIGHT_LAYOUTS),
+        (Goal, GOALS),
         (Order, ORDERS),
         (Prefer, PREFER),
         (Given, GIVEN),

@@ -15,6 +15,8 @@ import pytest
 
 import maskstat
 from maskstat import errors
+from maskstat.advice.recommendation import Recommendation
+from maskstat.advice.situation import Situation
 from maskstat.api.check import Check
 from maskstat.api.costs import Costs
 from maskstat.api.counting import MaskCounter
@@ -158,6 +160,9 @@ LARGE: dict[type, object] = {
     CropDataset: CropDataset(names),
     CropBox: CropBox(1 << 200, 1 << 200, 1 << 200, 1 << 200, (1 << 200, 1 << 200)),
     CropDraw: CropDraw(1 << 200, CropBox(0, 0, 1, 1, (1, 1))),
+    Recommendation: Recommendation.of(
+        Situation(catalog.names, "accuracy", floats / CLASSES), lambda scheme: pytest.fail(scheme)
+    ),
     ConfusionMatrix: ConfusionMatrix(np.full((2048, 2048), 7)),
     ConfidenceHistogram: ConfidenceHistogram.empty(),
 }

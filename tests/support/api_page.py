@@ -40,6 +40,11 @@ SECTIONS = (
     ),
     ("Counts you have", "Where somebody has counted already.", ("api.given_counts",)),
     ("Weights", "One number a class.", ("weights",)),
+    (
+        "Recommendations",
+        "What to do about an imbalance, and which rule says so: `Scan.recommend`.",
+        ("advice",),
+    ),
     ("Costs", "What constant predictions cost under weights.", ("api.costs",)),
     ("Sampling", "How often to draw each mask.", ("sampling",)),
     ("Splits", "Parts in which every class has its share: `Scan.split`.", ("splits",)),

@@ -164,6 +164,7 @@ BAD_STORES = (
 BEGINNINGS = {
     "scan": "scan masks",
     "show": "show",
+    "recommend": "recommend",
     "weights": "weights",
     "costs": "costs",
     "sampling": "sampling",

@@ -558,6 +558,22 @@ EXPORT: dict[str, tuple[Case, ...]] = {
     ),
 }
 
+RECOMMEND: dict[str, tuple[Case, ...]] = {
+    **_SEEN,
+    "--measure": (
+        usage("--measure dice", "--measure", "'dice' is not one of iou, recall, accuracy"),
+        usage("--measure ''", "--measure", "'' is not one of"),
+    ),
+    "--against": (
+        failure("--against nothing", "no scan called 'nothing'"),
+        usage("--scan masks --against masks", "--against", "'masks' is the scan itself"),
+    ),
+    "--unlisted": (
+        failure("--scan odd", "neither classes nor ignored", "--ignore 9 --ignore 200"),
+        usage("--unlisted drop", "--unlisted", "'drop' is not one of refuse, ignore"),
+    ),
+    "--output": TABLES,
+}
 DECIDE: dict[str, tuple[Case, ...]] = {
     "PREDICTIONS": (
         usage("decide", "PREDICTIONS"),
@@ -640,6 +656,7 @@ TABLE = {
     "class-index": CLASS_INDEX,
     "split": SPLIT,
     "decide": DECIDE,
+    "recommend": RECOMMEND,
     "merge": MERGE,
     "export": EXPORT,
     "scan": SCAN,
@@ -675,6 +692,7 @@ HARMLESS = {
     ("class-index", "--allow-incomplete"): "where the scan is complete it changes nothing",
     ("exposure", "--allow-incomplete"): "where the scan is complete it changes nothing",
     ("exposure", "--presence"): "more is known then",
+    ("recommend", "--why"): "more is said then",
     ("merge", "--allow-incomplete"): "where all scans are complete it changes nothing",
     ("scan", "--index"): "more is known then",
     ("scan", "--rescan"): "where nothing was counted before it changes nothing",

@@ -17,10 +17,19 @@ _USUAL_STORE = "maskstat.db"
 
 def scan_call(scan: StoredScan, method: str, *positional: object, **named: object) -> str:
     """A text for `errors.spelled`: this method of this scan, of its store where it is another."""
-    further: dict[str, object] = {} if method == "sampling" else _grouped(scan)
-    if scan._crops is not None and method != "check":  # which is of the files
-        further = {"seen": asked_again(scan._crops.recipe)}
+    further = read_as(scan)
+    if scan._crops is None and method == "sampling":
+        further = {}
+    elif method == "check":  # which is of the files
+        further = _grouped(scan)
     return call(f"Scan.{method}", *positional, **whose(scan), **further, **named)
+
+
+def read_as(scan: StoredScan) -> dict[str, object]:
+    """The options that say what its masks are seen through, or else in which groups."""
+    if scan._crops is None:
+        return _grouped(scan)
+    return {"seen": asked_again(scan._crops.recipe)}
 
 
 def compare_call(scan: StoredScan, others: Sequence[str]) -> str:
