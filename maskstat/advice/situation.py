@@ -118,7 +118,7 @@ class Situation:
     @property
     def apart(self) -> float:
         """Largest over smallest of the weights that the measure calls for."""
-        return self.imbalance**self.strength
+        return float(self.imbalance**self.strength)
 
     @property
     def are_even(self) -> bool:

@@ -142,4 +142,4 @@ def _ignored(histogram: ClassHistogram) -> float | None:
     whole = known(histogram, "total_pixels")
     if not whole or histogram.unit == "shares":
         return None
-    return 1.0 - int(histogram.pixels.sum()) / whole
+    return 1.0 - int(histogram.pixels.sum()) / int(whole)
