@@ -6,3 +6,7 @@ from typing import Literal, get_args
 
 Goal = Literal["iou", "recall", "accuracy"]
 GOALS: tuple[Goal, ...] = get_args(Goal)
+
+Framework = Literal["torch", "keras", "mmseg", "hf", "lightning"]
+FRAMEWORKS: tuple[Framework, ...] = get_args(Framework)
+"""Keys of `snippets.SNIPPETS`."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from maskstat.advice.choices import Framework
 from maskstat.advice.prices import DAMPINGS, Price, prices
 from maskstat.advice.rules import RULES, Part, Rule, Said
 from maskstat.advice.situation import Situation
+from maskstat.advice.snippets import snippet
 from maskstat.errors import spelled
 from maskstat.frames import data_frame
 from maskstat.naming import counted
@@ -93,6 +96,18 @@ class Recommendation:
     def of_part(self, part: Part) -> tuple[Advice, ...]:
         """What is said of one part: "verdict", "weights", "else", "training" or "after"."""
         return tuple(one for one in self.advice if one.rule.part == part)
+
+    def snippet(self, framework: Framework, path: str | Path = "weights.json") -> str:
+        """Python source of a loss with these weights from their file, or with none.
+
+        Args:
+            framework: "torch", "keras", "mmseg", "hf" (transformers) or "lightning".
+            path: the file that `weights.save` writes.
+
+        Raises:
+            ParameterError: no framework is called that.
+        """
+        return snippet(framework, self.weights, path, ignore_index=self.situation.ignored_label)
 
     def to_document(self) -> dict[str, Any]:
         """What `maskstat recommend --json` prints: plain JSON types, no NaN.

@@ -66,6 +66,7 @@ class Situation:
         calls: options of calls that name the scan, for `errors.call`.
         of_files: the same without a recipe and without groups.
         crop: the size of crops: 512, or "512x1024" (height x width); None of whole masks.
+        ignored_label: of pixels without a class in labels; None where there is none.
         draws_classes: whether crops are drawn by class.
     """
 
@@ -90,6 +91,7 @@ class Situation:
     of_files: Mapping[str, object] = field(default_factory=dict)
     crop: int | str | None = None
     draws_classes: bool = False
+    ignored_label: int | None = None
 
     __repr__ = one_line
 

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from maskstat.advice.choices import GOALS, Goal
 from maskstat.advice.recommendation import Recommendation
 from maskstat.advice.situation import Lacking, Situation
+from maskstat.advice.snippets import ignored_label
 from maskstat.api.scan import Scan
 from maskstat.api.unlisted import values_explained
 from maskstat.errors import CatalogError, ParameterError, UnknownCountsError, argument
@@ -115,6 +116,7 @@ def situation_of(
         whose(scan) if typed else {},
         crop if isinstance(crop, (int, str)) else None,
         seen is not None and seen.recipe.draws is not None,
+        ignored_label(files.histogram),
     )
 
 

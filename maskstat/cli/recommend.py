@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from maskstat.advice.choices import GOALS, Goal
-from maskstat.cli.next_commands import say_left_out
+from maskstat.advice.choices import FRAMEWORKS, GOALS, Framework, Goal
+from maskstat.cli.next_commands import say_left_out, say_next
 from maskstat.cli.options import (
     AllowIncomplete,
     GroupByOption,
@@ -22,8 +22,10 @@ from maskstat.cli.options import (
     offering_commands,
     output,
     print_json,
+    print_text,
     say,
     stored_names,
+    typed,
 )
 from maskstat.cli.recipes import (
     AskedLoader,
@@ -33,7 +35,7 @@ from maskstat.weights.choices import UNLISTED, Unlisted
 
 EXAMPLES = (
     "maskstat recommend --scan train --against val --batch-size 8",
-    "maskstat recommend --measure recall --why",
+    "maskstat recommend --measure recall --snippet torch -o weights.json",
 )
 
 
@@ -71,6 +73,10 @@ def command(
     ] = "refuse",
     allow_incomplete: AllowIncomplete = False,
     out: TableOutput = None,
+    snippet: Annotated[
+        Framework | None,
+        choice("--snippet", known=FRAMEWORKS, help="Print a loss with these weights to paste."),
+    ] = None,
     why: Annotated[
         bool, typer.Option("--why", help="Give every rule's reason and evidence.")
     ] = False,
@@ -85,6 +91,8 @@ def command(
     Rules say it, each with its reason and who measured it (--why). With a recipe it is of what
     training sees.
     """
+    from maskstat.parameters import refuse_idle
+
     check_layout(None, out)
     folder = which.open(reduce_zero_label=reduce_zero_label, group_by=group_by)
     with folder, offering_commands():
@@ -102,6 +110,7 @@ def command(
             allow_incomplete=allow_incomplete,
         )
         if json:
+            refuse_idle({"snippet": snippet, "why": why}, goes_with="tables, without --json")
             print_json(found.to_document())
         else:
             from maskstat.render.terminal.advice_tables import advice_tables
@@ -109,6 +118,11 @@ def command(
             announce_scan(chosen)
             # Whole commands can be pasted: a terminal goes on in the next line by itself.
             output().print(advice_tables(found, why=why), crop=False)
+            if snippet is not None:
+                file = "weights.json" if out is None else str(out)
+                print_text(f"\n{found.snippet(snippet, file)}")
+            elif found.weights is not None:
+                say_next(f"{typed()} --snippet torch -o weights.json")
         if out is not None and found.weights is None:
             say(f"nothing to write to {out.name}: no weights are recommended")
         elif out is not None and found.weights is not None:

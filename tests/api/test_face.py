@@ -70,6 +70,7 @@ FACE: dict[str, tuple[Callable[..., object], ...]] = {
 # Options that are no parameters, and what they are instead.
 ELSEWHERE = {
     "--json": "how to print a result: `to_document` of the value",
+    ("recommend", "--snippet"): "`Recommendation.snippet`",
     ("recommend", "--why"): "how much to print: every `Advice` has its rule",
     "--all": "how to print a table: values have all of their classes",
     **{

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 import maskstat as ms
+from maskstat.advice.choices import FRAMEWORKS
 from maskstat.advice.rules import RULES
+from maskstat.advice.snippets import SNIPPETS
 from maskstat.cli import run
 from tests.support.loops import at_least_one
 
@@ -81,6 +83,22 @@ def test_it_writes_the_weights_that_weights_does(say: Say) -> None:
     code, _, err = say("recommend", "--scan", "train", "--measure", "accuracy", "-o", "n.json")
     assert (code, err) == (0, "nothing to write to n.json: no weights are recommended\n")
     assert not Path("n.json").exists()
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_lines_to_paste_load_the_file_that_is_written(say: Say, framework: str) -> None:
+    asked = ("recommend", "--scan", "train", "--snippet", framework)
+    _, out, _ = say(*asked, "-o", "w.json")
+    lines = out.partition("\n    maskstat decide")[2].partition("\n\n")[2]
+    compile(lines, framework, "exec")
+    assert '"w.json"' in lines
+    _, out, _ = say(*asked, "--measure", "accuracy")
+    assert ".json" not in out
+    assert "oss" in out
+
+
+def test_frameworks_are_those_of_the_snippets() -> None:
+    assert set(FRAMEWORKS) == set(SNIPPETS)
 
 
 def test_what_training_sees(say: Say) -> None:

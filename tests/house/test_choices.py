@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import maskstat as ms
-from maskstat.advice.choices import GOALS, Goal
+from maskstat.advice.choices import FRAMEWORKS, GOALS, Framework, Goal
 from maskstat.api.given_counts import from_counts
 from maskstat.api.making import scan_splits
 from maskstat.arrays.layouts import Reading
@@ -216,6 +216,7 @@ def test_the_nearest_word_is_offered() -> None:
         (Layout, LAYOUTS),
         (choices.WeightLayout, choices.WEIGHT_LAYOUTS),
         (Goal, GOALS),
+        (Framework, FRAMEWORKS),
         (Order, ORDERS),
         (Prefer, PREFER),
         (Given, GIVEN),

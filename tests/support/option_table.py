@@ -572,6 +572,11 @@ RECOMMEND: dict[str, tuple[Case, ...]] = {
         failure("--scan odd", "neither classes nor ignored", "--ignore 9 --ignore 200"),
         usage("--unlisted drop", "--unlisted", "'drop' is not one of refuse, ignore"),
     ),
+    "--snippet": (
+        usage("--snippet jax", "--snippet", "'jax' is not one of torch, keras, mmseg"),
+        usage("--snippet keras --json", "--snippet", "goes with tables"),
+    ),
+    "--why": (usage("--why --json", "--why", "goes with tables, without --json"),),
     "--output": TABLES,
 }
 DECIDE: dict[str, tuple[Case, ...]] = {
@@ -692,7 +697,6 @@ HARMLESS = {
     ("class-index", "--allow-incomplete"): "where the scan is complete it changes nothing",
     ("exposure", "--allow-incomplete"): "where the scan is complete it changes nothing",
     ("exposure", "--presence"): "more is known then",
-    ("recommend", "--why"): "more is said then",
     ("merge", "--allow-incomplete"): "where all scans are complete it changes nothing",
     ("scan", "--index"): "more is known then",
     ("scan", "--rescan"): "where nothing was counted before it changes nothing",
