@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,7 +11,6 @@ from maskstat.advice.choices import GOALS, Goal
 from maskstat.advice.recommendation import Recommendation
 from maskstat.advice.situation import Lacking, Situation
 from maskstat.advice.snippets import ignored_label
-from maskstat.api.scan import Scan
 from maskstat.api.unlisted import values_explained
 from maskstat.errors import CatalogError, ParameterError, UnknownCountsError, argument
 from maskstat.exposure.asking import asked_again
@@ -29,15 +30,15 @@ USUAL_BATCH = 8
 
 
 def recommend(
-    scan: Scan,
+    scan: StoredScan,
     measure: Goal,
     *,
     batch_size: int | None,
     against: StoredScan | None,
     unlisted: Unlisted,
-    allow_incomplete: bool,
+    weigh: Callable[[str], WeightTable],
 ) -> Recommendation:
-    """As `Scan.recommend`."""
+    """As `Scan.recommend`; `weigh` makes the weights of a scheme."""
     check_word(measure, GOALS, parameter="measure")
     if batch_size is not None and batch_size < 1:
         raise ParameterError("must be at least 1", parameter="batch_size")
@@ -46,20 +47,10 @@ def recommend(
     with values_explained(scan):
         heed_unlisted(scan.histogram, unlisted)
     present_counts(scan.histogram)  # that there are some
-
-    def weigh(scheme: str) -> WeightTable:
-        return scan.weights(
-            scheme,
-            normalize="pixel",
-            absent="one",
-            unlisted=unlisted,
-            allow_incomplete=allow_incomplete,
-        )
-
     return Recommendation.of(situation_of(scan, measure, batch_size, against), weigh)
 
 
-def _demand_other(scan: Scan, against: StoredScan) -> None:
+def _demand_other(scan: StoredScan, against: StoredScan) -> None:
     if against is scan or (against.info.id and against.info == scan.info):
         raise ParameterError(f"{printable(against.name)!r} is the scan itself", parameter="against")
     if against.catalog.names != scan.catalog.names:
@@ -71,7 +62,7 @@ def _demand_other(scan: Scan, against: StoredScan) -> None:
 
 
 def situation_of(
-    scan: Scan, measure: Goal, batch_size: int | None, against: StoredScan | None
+    scan: StoredScan, measure: Goal, batch_size: int | None, against: StoredScan | None
 ) -> Situation:
     """The facts of a scan, or of what training sees of it."""
     files, seen = scan._files, scan._crops
@@ -120,7 +111,7 @@ def situation_of(
     )
 
 
-def _in_batches(scan: Scan, size: int) -> npt.NDArray[np.float64] | None:
+def _in_batches(scan: StoredScan, size: int) -> npt.NDArray[np.float64] | None:
     """Chance of a full batch to have each class."""
     if (seen := scan._crops) is not None:
         return seen.in_batches(size)

@@ -341,6 +341,16 @@ class Scan(StoredScan):
         if not allow_incomplete:
             self._need_complete()
         self._need_classes()
+
+        def weigh(scheme: str) -> WeightTable:
+            return self.weights(
+                scheme,
+                normalize="pixel",
+                absent="one",
+                unlisted=unlisted,
+                allow_incomplete=allow_incomplete,
+            )
+
         with ExitStack() as stack:
             other = None if against is None else stack.enter_context(self._read_alike(against))
             return recommend(
@@ -349,7 +359,7 @@ class Scan(StoredScan):
                 batch_size=batch_size,
                 against=other,
                 unlisted=unlisted,
-                allow_incomplete=allow_incomplete,
+                weigh=weigh,
             )
 
     @of_classes
