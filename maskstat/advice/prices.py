@@ -25,7 +25,7 @@ DAMPINGS = {0.0: "none", 0.25: "power 0.25", 0.5: "sqrt", 0.75: "power 0.75", 1.
 
 
 @dataclass(frozen=True, slots=True)
-class Price:
+class DampingPrice:
     """What weights in proportion to n^-alpha cost.
 
     Attributes:
@@ -55,13 +55,13 @@ def damped(frequency: FloatArray, alpha: float) -> FloatArray:
     return np.asarray(weights / (frequency @ weights))
 
 
-def price(frequency: FloatArray, alpha: float) -> Price:
+def price(frequency: FloatArray, alpha: float) -> DampingPrice:
     """Of shares [K] that sum to 1, some of them positive."""
     p = frequency[frequency > 0]
     w = damped(p, alpha)
     shares = p * w
     alone = p.size == 1
-    return Price(
+    return DampingPrice(
         alpha,
         DAMPINGS[alpha],
         float(w.max() / w.min()),
@@ -71,6 +71,6 @@ def price(frequency: FloatArray, alpha: float) -> Price:
     )
 
 
-def prices(frequency: FloatArray) -> tuple[Price, ...]:
+def prices(frequency: FloatArray) -> tuple[DampingPrice, ...]:
     """Of every damping, from none on."""
     return tuple(price(frequency, alpha) for alpha in DAMPINGS)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskstat.advice.choices import Framework
-from maskstat.advice.prices import DAMPINGS, Price, prices
+from maskstat.advice.prices import DAMPINGS, DampingPrice, prices
 from maskstat.advice.rules import RULES, Part, Rule, Said
 from maskstat.advice.situation import Situation
 from maskstat.advice.snippets import snippet
@@ -64,7 +64,7 @@ class Recommendation:
 
     situation: Situation
     weights: WeightTable | None
-    prices: tuple[Price, ...]
+    prices: tuple[DampingPrice, ...]
     advice: tuple[Advice, ...]
 
     @classmethod
@@ -151,5 +151,5 @@ class Recommendation:
         return data_frame(columns, {"alpha": [row["alpha"] for row in rows]})
 
 
-def _record(one: Price) -> dict[str, Any]:
-    return {name: getattr(one, name) for name in Price.__slots__}
+def _record(one: DampingPrice) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in DampingPrice.__slots__}

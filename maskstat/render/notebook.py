@@ -20,7 +20,7 @@ from maskstat.decision.decision_report import DecisionReport
 from maskstat.naming import counted
 from maskstat.render.documents.exposure import exposure_document
 from maskstat.render.documents.scan import class_records, scan_document
-from maskstat.render.terminal.advice_tables import Items, advice_tables
+from maskstat.render.terminal.advice_tables import Sentences, advice_tables
 from maskstat.render.terminal.compare_tables import compare_document, compare_tables
 from maskstat.render.terminal.decision_tables import decision_tables
 from maskstat.render.terminal.exposure_tables import exposure_tables
@@ -111,13 +111,13 @@ def _blocks(shown: RenderableType) -> Iterator[str]:
             yield from _blocks(part)
     elif isinstance(shown, Fitted):
         yield "".join(_table(shown))
-    elif isinstance(shown, Items):
+    elif isinstance(shown, Sentences):
         yield f"<ul>{''.join(_items(shown))}</ul>"
     elif text := _text(shown).plain.strip("\n"):
         yield f'<p style="margin: 0.5em 0">{_marked_up(_text(shown), text)}</p>'
 
 
-def _items(listed: Items) -> Iterator[str]:
+def _items(listed: Sentences) -> Iterator[str]:
     for text, commands in listed.items:
         typed = "".join(f"<br><code>{escape(command)}</code>" for command in commands)
         yield f"<li>{escape(text)}{typed}</li>"

@@ -9,7 +9,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from maskstat.advice.prices import Price
+from maskstat.advice.prices import DampingPrice
 from maskstat.advice.recommendation import Advice, Recommendation
 from maskstat.advice.rules import MEASURED, Part
 from maskstat.naming import counted, factor, percent
@@ -25,7 +25,7 @@ _COLUMNS = "Costs are of answering one class everywhere; effective is the pixels
 
 
 @dataclass(frozen=True, slots=True)
-class Items:
+class Sentences:
     """Sentences in a list, and below each what can be typed, whose lines are not broken."""
 
     items: tuple[tuple[str, tuple[str, ...]], ...]
@@ -50,7 +50,7 @@ def advice_tables(found: Recommendation, *, why: bool = False) -> RenderableType
         parts += [_price_table(found), Text(f"{_COLUMNS}\n")]
     for part, heading in _HEADINGS.items():
         if advice := found.of_part(part):
-            parts += [Text(heading, style="bold"), Items(tuple(_items(advice, why)))]
+            parts += [Text(heading, style="bold"), Sentences(tuple(_items(advice, why)))]
     return Group(*parts)
 
 
@@ -87,5 +87,5 @@ def _price_table(found: Recommendation) -> Fitted:
     )
 
 
-def _called(one: Price) -> str:
+def _called(one: DampingPrice) -> str:
     return "1/n, equal cost" if one.scheme == "equal-cost" else one.scheme
