@@ -695,6 +695,7 @@ HARMLESS = {
     ("", "--show-completion"): "prints what the shell takes",
     ("split", "--allow-incomplete"): "where the scan is complete it changes nothing",
     ("class-index", "--allow-incomplete"): "where the scan is complete it changes nothing",
+    ("recommend", "--allow-incomplete"): "where the scan is complete it changes nothing",
     ("exposure", "--allow-incomplete"): "where the scan is complete it changes nothing",
     ("exposure", "--presence"): "more is known then",
     ("merge", "--allow-incomplete"): "where all scans are complete it changes nothing",
