@@ -31,6 +31,7 @@ from maskstat.cli.recipes import (
     AskedLoader,
 )
 from maskstat.cli.values import whole
+from maskstat.naming import printable
 from maskstat.weights.choices import UNLISTED, Unlisted
 
 EXAMPLES = (
@@ -94,6 +95,8 @@ def command(
     from maskstat.parameters import refuse_idle
 
     check_layout(None, out)
+    if json:
+        refuse_idle({"snippet": snippet, "why": why}, goes_with="tables, without --json")
     folder = which.open(reduce_zero_label=reduce_zero_label, group_by=group_by)
     with folder, offering_commands():
         chosen = asked.seen(
@@ -109,8 +112,11 @@ def command(
             unlisted=unlisted,
             allow_incomplete=allow_incomplete,
         )
+        if out is not None and found.weights is None:
+            say(f"nothing to write to {printable(out.name)}: no weights are recommended")
+        elif out is not None and found.weights is not None:
+            announce_written(found.weights.save(out))
         if json:
-            refuse_idle({"snippet": snippet, "why": why}, goes_with="tables, without --json")
             print_json(found.to_document())
         else:
             from maskstat.render.terminal.advice_tables import advice_tables
@@ -123,9 +129,5 @@ def command(
                 print_text(f"\n{found.snippet(snippet, file)}")
             elif found.weights is not None:
                 say_next(f"{typed()} --snippet torch -o weights.json")
-        if out is not None and found.weights is None:
-            say(f"nothing to write to {out.name}: no weights are recommended")
-        elif out is not None and found.weights is not None:
-            announce_written(found.weights.save(out))
         say_left_out(folder, which.words(group_by))
     return 0

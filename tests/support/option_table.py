@@ -572,6 +572,7 @@ RECOMMEND: dict[str, tuple[Case, ...]] = {
         failure("--scan odd", "neither classes nor ignored", "--ignore 9 --ignore 200"),
         usage("--unlisted drop", "--unlisted", "'drop' is not one of refuse, ignore"),
     ),
+    "--batch-size": wholes("--batch-size", "from 1 on", 0, -1),
     "--snippet": (
         usage("--snippet jax", "--snippet", "'jax' is not one of torch, keras, mmseg"),
         usage("--snippet keras --json", "--snippet", "goes with tables"),
@@ -681,6 +682,7 @@ TABLE = {
 # Here the rows that all commands share do not apply: a store is made, or many are searched.
 OWN_ROWS_ONLY = {
     ("exposure", "--batch-size"),
+    ("recommend", "--batch-size"),
     ("exposure", "--drop-last"),
     ("scan", "--db"),
     ("merge", "--scan"),
