@@ -34,6 +34,7 @@ from maskstat.cli.options import (
     print_notes,
     registered,
     rows_of,
+    say,
     scheme_names,
     typed,
 )
@@ -217,6 +218,10 @@ def command(
     if out is not None:
         table.save(out, layout or "full")
         announce_written(out)
+    # A cost matrix and a best effort are of equal cost alone: who gives one has chosen it.
+    chosen_by = (scheme, cost_matrix, max_ratio, best_effort or None)
+    tell = table.negatives is None and all(given is None for given in chosen_by)
+    advised = "" if counts is not None else f"maskstat recommend{asked}{about}"
     if json:
         document = table.to_document()
         columns = {k: v for k, v in document.columns.items() if k not in ("lower", "upper")}
@@ -224,6 +229,8 @@ def command(
         average = None if table.negatives is not None else table.average_weight
         said = {"average_weight": average, "notes": [*table.notes, *sample]}
         print_json({**document.metadata, **columns, **bars, **said})
+        if tell:
+            say(_no_scheme(advised))
         say_left_out(folder, about)
         return 0
     from maskstat.render.terminal.tables import binary_note, weight_table
@@ -235,6 +242,8 @@ def command(
     if notes is not None:
         output().print(notes)
     print_notes(sample)
+    if tell:
+        say(_no_scheme(advised))
     if out is None:
         from maskstat.weights.pos_weight import plain_ratio_or_none
 
@@ -251,6 +260,15 @@ def command(
         )
     say_left_out(folder, about)
     return 0
+
+
+def _no_scheme(advised: str) -> str:
+    """What the scheme that is taken without a word is for; `advised` is a command, or nothing."""
+    advice = f"; '{printable(advised)}' says what fits these masks" if advised else ""
+    return (
+        "no --scheme: equal-cost, under which no constant answer is cheaper than another; for mean"
+        f" IoU sqrt gained twice as much (docs/evidence.md: +9.2 points, equal-cost +4.6){advice}"
+    )
 
 
 def _refuse_beside_compare(**given: object) -> None:

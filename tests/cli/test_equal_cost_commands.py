@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from maskstat import cli, load_weights
+from tests.support.paths import ROOT
 
 
 @pytest.fixture
@@ -87,6 +89,22 @@ def test_keras_is_the_default_and_closed(run: Any, tmp_path: Path) -> None:
     assert first.reduction == "linear"
     masses = first.pixels * first.weights
     assert masses.tolist() == pytest.approx([masses[0]] * 3, rel=1e-12)
+
+
+def test_a_scheme_that_nobody_named_says_what_it_is_for(run: Any) -> None:
+    """On stderr, in one line, with the numbers of the document it names."""
+    assert run("scan", "masks", "--classes", "names.txt", "--name", "two words")[0] == 0
+    for options in ([], ["--json"], ["-o", "a.json"], ["--for", "torch", "--batch-size", "60"]):
+        code, _, err = run("weights", "--scan", "two words", *options)
+        (line,) = [text for text in err.splitlines() if text.startswith("no --scheme: ")]
+        assert code == 0 and line.count("'maskstat recommend --scan 'two words''") == 1
+    table = (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
+    gains = re.findall(r"(?m)^\| (?:sqrt|equal-cost, Keras form) \| (\+\d\.\d) ±", table)
+    assert gains == re.findall(r"\+\d\.\d", line)
+    for options in (["--scheme", "equal-cost"], ["--compare"], ["--best-effort"]):
+        assert "no --scheme" not in run("weights", *options)[2]
+    code, _, err = run("weights", "--counts", "90,7,1", "--unit", "counts")
+    assert code == 0 and "no --scheme: equal-cost" in err and "recommend" not in err
 
 
 def test_the_whole_data_set_in_a_batch_is_the_linear_answer(run: Any, tmp_path: Path) -> None:
