@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from maskstat.api.label_scans import demand_alike, of_classes
-from maskstat.errors import ExposureError, ParameterError, ProfileError, StoreError, WeightError
+from maskstat.errors import (
+    ExposureError,
+    MaskstatError,
+    ParameterError,
+    ProfileError,
+    StoreError,
+    WeightError,
+)
 from maskstat.frames import data_frame
 from maskstat.naming import printable
 from maskstat.parameters import refuse_idle, several
@@ -868,8 +875,9 @@ class Scan(StoredScan):
     ) -> str:
         """A report in one file that needs nothing else.
 
-        A verdict and what to do, weights to paste, all about every class, what weights cost, the
-        masks themselves, which classes meet, and where the numbers come from.
+        A verdict, what is recommended for the mean IoU, what to do, weights to paste, all about
+        every class, what weights cost, the masks themselves, which classes meet, and where the
+        numbers come from.
 
         Args:
             path: the file; its suffix decides the format. None writes none.
@@ -897,10 +905,30 @@ class Scan(StoredScan):
         form = format_of(path, format)
         with ExitStack() as stack:
             other = None if against is None else stack.enter_context(self._split(against))
-            text = report_text(self, form, examples=examples, against=other)
+            text = report_text(
+                self, form, examples=examples, against=other, advised=self._advised(other)
+            )
         if path is not None:
             write_atomically(path, text.encode("utf-8", "backslashreplace"))
         return text
+
+    def _advised(self, against: StoredScan | None) -> Recommendation | str:
+        """What a report recommends: `recommend` for the mean IoU; or why it can't."""
+        from maskstat.api.recommending import recommend
+        from maskstat.render.documents.weighing import ABSENT, NORMALISATION
+        from maskstat.weights.compute import compute
+
+        def weigh(scheme: str) -> WeightTable:  # without intervals, which no report shows
+            return compute(self.histogram, scheme, normalize=NORMALISATION, absent=ABSENT)
+
+        try:
+            self._need_complete()
+            self._need_classes()
+            return recommend(
+                self, "iou", batch_size=None, against=against, unlisted="refuse", weigh=weigh
+            )
+        except MaskstatError as error:
+            return str(error)
 
     def export(
         self,

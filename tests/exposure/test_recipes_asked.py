@@ -162,7 +162,7 @@ def test_commands_that_take_a_recipe_agree_with_the_library(told: Told, folder: 
         assert sampling["weights"] == table.weights.tolist()
         assert sampling["masks"] == list(scan.ledger.names)
         report = json.loads(told("report --crop 12x16 --json"))
-        assert report == json.loads(report_text(seen, "json", examples=0))
+        assert report == json.loads(seen.report(format="json", examples=0))
         assert report["exposure"] == seen.to_document()
         assert json.loads(told("report --json"))["exposure"] is None
         described = told("plot classes --crop 12x16 -o p.svg")
@@ -282,7 +282,7 @@ OF_MASKS = (
     r"of each mask|a crop a mask|, of masks in \S+masks\.|classes a mask|crops a mask|maskstat",
     r"report without the recipe is of whole masks|see those of the masks",
     r"95% intervals? ?(count|,) \d+ masks|masks needed|masks are independent",
-    r"## Needs attention[\s\S]*?## Classes|- Source: .*",
+    r"## Needs attention[\s\S]*?## Classes|- Source: .*|on validation masks",
 )
 OF_DRAWN_MASKS = {  # a sampler draws masks; the table of exposures has both, side by side
     "sampling": r"in masks|\d masks",

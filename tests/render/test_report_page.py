@@ -18,7 +18,7 @@ from maskstat.api.counting import MaskCounter
 from maskstat.api.given_counts import from_counts
 from maskstat.api.making import open_scan, scan
 from maskstat.api.scan import Scan
-from maskstat.errors import WeightError
+from maskstat.errors import UnlistedValuesError, WeightError
 from maskstat.naming import percent, printable
 from maskstat.render.documents.report import report_document
 from maskstat.render.documents.weighing import Price, price_of, scheme_weights
@@ -190,6 +190,57 @@ def test_prices_are_those_of_the_schemes(many: Scan) -> None:
         )
         assert said == price
         assert 0 < price.effective <= 1 and price.loss_ratio >= 1 - 1e-12
+
+
+def test_the_page_begins_with_the_recommendation(many: Scan, many_page: str) -> None:
+    """What `Scan.recommend` says, whole, before everything that it follows from."""
+    found = many.recommend()
+    (section,) = re.findall(r'<section id="recommendation".*?</section>', many_page, re.DOTALL)
+    shown = "\n".join(Page(section).texts)
+    for later in ('class="chips"', 'class="steps"', 'class="paste"', 'id="classes"'):
+        assert many_page.index(section) < many_page.index(later)
+    for one in at_least_one(found.advice):
+        assert one.text in shown
+        assert all(command in shown for command in one.commands)
+    assert found.verdict in shown
+    assert many.recommend("iou").weights is not None and "None are recommended" not in many_page
+    document = json.loads(many.report(format="json"))["recommendation"]
+    alike = json.loads(json.dumps(found.to_document()))
+    assert {key: document[key] for key in alike if key != "weights"} == {
+        key: value for key, value in alike.items() if key != "weights"
+    }
+    assert document["weights"]["weights"] == pytest.approx(alike["weights"]["weights"])
+
+
+def test_the_recommendation_in_markdown(many: Scan) -> None:
+    text = many.report(format="md")
+    found = many.recommend()
+    first = text.index("## Recommendation")
+    assert first < text.index("## Numbers") < text.index("## Needs attention")
+    assert text.index(markdown.escaped(found.verdict)) > first
+    for one in at_least_one(found.advice):
+        assert markdown.escaped(one.text) in text
+        assert all(f"{command}\n" in text for command in one.commands)
+
+
+def test_no_weights_are_recommended_and_there_are_some_to_compare_with() -> None:
+    even = from_counts({"a": 1000, "b": 1100, "c": 900})
+    assert even.recommend().weights is None
+    text = even.report()
+    assert "None are recommended" in text and "Train without weights" in text
+    Page(text)
+
+
+def test_where_nothing_can_be_recommended_the_page_says_why(
+    hostile: Scan, hostile_page: str
+) -> None:
+    """Values that nobody explained: as `recommend` says it, and no error."""
+    with pytest.raises(UnlistedValuesError) as refused:
+        hostile.recommend()
+    why = str(refused.value)
+    assert f"There is none: {why}." in Page(hostile_page).texts
+    assert f"There is none: {markdown.escaped(why)}." in hostile.report(format="md")
+    assert json.loads(hostile.report(format="json"))["recommendation"] == {"error": why}
 
 
 @pytest.mark.parametrize("batch", [2, 8])
@@ -420,5 +471,5 @@ def test_under_a_recipe_the_page_speaks_of_crops(tmp_path: Path) -> None:
         assert len(row) == 6
     assert len(rows) == 3
     assert "exposure(crop=8).weights(scheme=&#39;sqrt&#39;" in text
-    assert "table-exposure" not in whole and ".exposure(" not in whole
+    assert "table-exposure" not in whole and ".exposure(crop=8)" not in whole
     assert "could be read" not in text  # which is of files

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from maskstat.advice.recommendation import Recommendation
 from maskstat.advice.snippets import ignored_label
 from maskstat.errors import spelled
 from maskstat.render.documents.exposure import exposure_document
@@ -21,6 +22,7 @@ from maskstat.render.documents.weighing import (
     scheme_prices,
     scheme_weights,
 )
+from maskstat.render.report.calls import can_be_typed, scan_call
 from maskstat.render.terminal.compare_tables import compare_document
 from maskstat.scanning.checking import counted_findings
 from maskstat.scanning.comparing import compare_scans
@@ -39,7 +41,12 @@ if TYPE_CHECKING:
 MIN_MASKS = 10  # the defaults of `maskstat check`
 
 
-def report_document(scan: StoredScan, *, against: StoredScan | None = None) -> dict[str, Any]:
+def report_document(
+    scan: StoredScan,
+    *,
+    against: StoredScan | None = None,
+    advised: Recommendation | str | None = None,
+) -> dict[str, Any]:
     """Everything a report says; plain JSON types, no NaN. No file of a mask is opened.
 
     Keys: all of `scan_document`, and `sizes` (width, height, masks, most frequent first), `aspect`
@@ -48,7 +55,9 @@ def report_document(scan: StoredScan, *, against: StoredScan | None = None) -> d
     `places` (see `place_document`; null without a profile), `profile_command` (what adds a profile;
     null where there is one, or no file), `findings` (as `maskstat check` lists them, without
     opening files), `ignore_index`, `weights` (by scheme, scaled so that the average pixel weighs
-    1), `exposure` (what `maskstat exposure` says; null where counts are of the files themselves),
+    1), `recommendation` (what `maskstat recommend --json` says for the mean IoU, and `command`,
+    that command, or `error`, why it can't; null where `advised` is None), `exposure` (what
+    `maskstat exposure` says; null where counts are of the files themselves),
     `costs` (of constant predictions by scheme), `constant_predictors` (their metrics by class),
     `provenance` and `against` (what `maskstat compare` says of it and another split; null where
     none was given). Of given counts, keys that say what masks are like are null, findings too.
@@ -67,6 +76,7 @@ def report_document(scan: StoredScan, *, against: StoredScan | None = None) -> d
     document["mask_imbalance"] = None if masks is None else imbalance_document(imbalance(masks))
     document["groups"] = _groups(scan, groups_by_share(histogram.pixels))
     profile = scan.profile
+    document["recommendation"] = _recommended(scan, advised)
     document["places"] = None if profile is None else place_document(profile)
     document["ignore_index"] = ignored_label(histogram)
     document["weights"] = _weights(tables)
@@ -87,6 +97,13 @@ def report_document(scan: StoredScan, *, against: StoredScan | None = None) -> d
         None if against is None else compare_document(compare_scans([scan, against]))
     )
     return document
+
+
+def _recommended(scan: StoredScan, advised: Recommendation | str | None) -> dict[str, Any] | None:
+    if not isinstance(advised, Recommendation):
+        return None if advised is None else {"error": advised}
+    typed = spelled(scan_call(scan, "recommend")) if can_be_typed(scan) else None
+    return {**advised.to_document(), "command": typed}
 
 
 def _of_masks(scan: StoredScan) -> dict[str, Any]:

@@ -33,11 +33,12 @@ from maskstat.render.report.pasting import Pasted, pasted
 from maskstat.render.report.prices import loss_strip, scheme_rows, trade_off
 from maskstat.render.report.splits import said_of_splits
 from maskstat.render.report.subject import Subject
-from maskstat.render.report.templating import environment, said_of_findings
+from maskstat.render.report.templating import environment, said_of_advice, said_of_findings
 from maskstat.render.terminal.tables import from_to
 from maskstat.statistics.findings import CALLED
 
 if TYPE_CHECKING:
+    from maskstat.advice.recommendation import Recommendation
     from maskstat.scanning.stored_scan import StoredScan
 
 EXAMPLES = 8
@@ -48,7 +49,11 @@ _SCRIPTS = ("page.js", "classes.js", "weights.js", "together.js", "explorer.js")
 
 
 def report_html(
-    scan: StoredScan, *, against: StoredScan | None = None, examples: int | None = None
+    scan: StoredScan,
+    *,
+    against: StoredScan | None = None,
+    examples: int | None = None,
+    advised: Recommendation | str | None = None,
 ) -> str:
     """The page about a scan.
 
@@ -57,12 +62,13 @@ def report_html(
         against: another split of it, to compare with.
         examples: masks of each class to picture at least; 0 opens no file of a mask. None is
             `EXAMPLES` where the files are on this machine.
+        advised: what is recommended, or why nothing is; None says nothing about it.
 
     Raises:
         SourceError: examples are asked for and the source is gone.
         CatalogError, MaskstatError: as `maskstat.scanning.comparing.compare_scans`.
     """
-    document = report_document(scan, against=against)
+    document = report_document(scan, against=against, advised=advised)
     subject = Subject(scan, document)
     checks = checks_of(subject, against, open_files=examples != 0)
     pictured, note = _previews(subject, examples)
@@ -156,6 +162,7 @@ def render(
         "facts_line": _facts_line(subject),
         "heading": verdict.heading(subject, checks.findings, looked=checks.looked),
         "lede": verdict.lede(subject),
+        "advice": said_of_advice(document["recommendation"]),
         "checks": checks,
         "findings": said_of_findings(checks.findings),
         "chips": _chips(checks),

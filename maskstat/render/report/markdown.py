@@ -19,15 +19,21 @@ from maskstat.render.documents.report import report_document
 from maskstat.render.report.templating import environment, said_of
 
 if TYPE_CHECKING:
+    from maskstat.advice.recommendation import Recommendation
     from maskstat.scanning.stored_scan import StoredScan
 
 _SPECIAL = re.compile(r"[\\`*_\[\]<>&|#~$@]|:(?=//)|(?<=www)\.")
 _AS_ENTITY = frozenset("<>&|@:.")  # where a backslash would not do: HTML, cells, links, mentions
 
 
-def report_markdown(scan: StoredScan, *, against: StoredScan | None = None) -> str:
-    """The report about a scan, and how another split differs."""
-    return render(report_document(scan, against=against))
+def report_markdown(
+    scan: StoredScan,
+    *,
+    against: StoredScan | None = None,
+    advised: Recommendation | str | None = None,
+) -> str:
+    """The report about a scan, and how another split differs; `advised` as in `report_text`."""
+    return render(report_document(scan, against=against, advised=advised))
 
 
 def render(document: Mapping[str, Any]) -> str:
@@ -56,8 +62,8 @@ def _safe(value: object) -> Markup:
     return Markup(escaped(str(value)))
 
 
-def _fenced(code: str) -> Markup:
+def _fenced(code: str, language: str = "python") -> Markup:
     """A code block with a fence that no name in it can close."""
     longest = max((len(run) for run in re.findall(r"`+", code)), default=0)
     fence = "`" * max(3, longest + 1)
-    return Markup(f"{fence}python\n{code}{fence}")
+    return Markup(f"{fence}{language}\n{code}{fence}")

@@ -11,6 +11,7 @@ from maskstat.naming import printable
 from maskstat.parameters import check_word
 
 if TYPE_CHECKING:
+    from maskstat.advice.recommendation import Recommendation
     from maskstat.scanning.stored_scan import StoredScan
 
 Format = Literal["html", "md", "json"]
@@ -55,6 +56,7 @@ def report_text(
     *,
     examples: int | None = None,
     against: StoredScan | None = None,
+    advised: Recommendation | str | None = None,
 ) -> str:
     """The report.
 
@@ -64,6 +66,7 @@ def report_text(
         examples: masks of each class to picture at least, in HTML; 0 opens no file of a mask, None
             pictures some where the files are on this machine.
         against: another split, to compare with.
+        advised: what is recommended, or why nothing is; None says nothing about it.
 
     Raises:
         ParameterError: too many examples, or where there are no pictures.
@@ -76,12 +79,12 @@ def report_text(
     if format == "html":
         from maskstat.render.report.html import report_html
 
-        return report_html(scan, against=against, examples=examples)
+        return report_html(scan, against=against, examples=examples, advised=advised)
     if format == "md":
         from maskstat.render.report.markdown import report_markdown
 
-        return report_markdown(scan, against=against)
+        return report_markdown(scan, against=against, advised=advised)
     from maskstat.render.documents.report import report_document
 
-    document = report_document(scan, against=against)
+    document = report_document(scan, against=against, advised=advised)
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

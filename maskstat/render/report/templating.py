@@ -12,8 +12,11 @@ from maskstat.naming import percent, printable
 from maskstat.render.report import wording
 from maskstat.render.report.pasting import FRAMEWORKS
 from maskstat.render.report.splits import said_of_splits
+from maskstat.render.terminal.advice_tables import HEADINGS
 from maskstat.render.terminal.tables import interval_lines
 from maskstat.statistics.findings import CALLED
+
+_LATER = frozenset({"training", "after"})
 
 
 def environment(finalize: Callable[[object], object] | None = None) -> Environment:
@@ -52,12 +55,37 @@ def said_of_findings(findings: Iterable[Mapping[str, Any]]) -> list[dict[str, An
     ]
 
 
+def said_of_advice(recommended: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What both forms say of a recommendation, first what is to be done and then what comes later.
+
+    `verdict`, `why`, `weighs`, `command`, and `first` and `later`: (heading, advice) each; or
+    `error`, where there is none.
+    """
+    if recommended is None or "error" in recommended:
+        return None if recommended is None else dict(recommended)
+    of_part = {
+        part: [one for one in recommended["advice"] if one["part"] == part]
+        for part in ("verdict", *HEADINGS)
+    }
+    parts = [(part, heading, of_part[part]) for part, heading in HEADINGS.items() if of_part[part]]
+    return {
+        "error": "",
+        "verdict": recommended["verdict"],
+        "weighs": recommended["weights"] is not None,
+        "command": recommended["command"],
+        "why": of_part["verdict"][0]["reason"],
+        "first": [(heading, advice) for part, heading, advice in parts if part not in _LATER],
+        "later": [(heading, advice) for part, heading, advice in parts if part in _LATER],
+    }
+
+
 def said_of(document: Mapping[str, Any]) -> dict[str, Any]:
     """What both forms say of a report document, as the names of their templates."""
     schemes = _schemes(document)
     return {
         "doc": document,
         "facts": wording.headline(document),
+        "advice": said_of_advice(document["recommendation"]),
         "findings": said_of_findings(document["findings"] or ()),
         "no_findings": wording.no_findings(document),
         "place": wording.place(document),

@@ -81,12 +81,15 @@ def steps(
     if found:
         against = {} if comparison is None else {"against": comparison["splits"][1]["scan"]}
         found[0] = found[0]._replace(command=_typed(subject, "check", **against))
-    if choices:
+    advised = "verdict" in (subject.document["recommendation"] or {})
+    if choices and not advised:
         found.append(_weighing(subject, choices[0]))
     kinds = {one["kind"] for one in findings}
     for one in findings:
         if one["kind"] == "few-components" and "few-masks" in kinds:
             continue  # the same classes, mostly
+        if one["kind"] == "absent-class" and advised:
+            continue  # which says so
         if one["kind"] in _SMALL:
             named = ", ".join(wording.finding_items(one)[:3])
             command = _typed(subject, "sampling") if one["kind"] == "few-masks" else ""

@@ -15,7 +15,7 @@ from maskstat.advice.rules import MEASURED, Part
 from maskstat.naming import counted, factor, percent
 from maskstat.render.terminal.fitting import Fitted, TableColumn, folded
 
-_HEADINGS: dict[Part, str] = {
+HEADINGS: dict[Part, str] = {
     "weights": "Weights",
     "else": "What else",
     "training": "In training",
@@ -48,7 +48,7 @@ def advice_tables(found: Recommendation, *, why: bool = False) -> RenderableType
     ]
     if len(found.situation.rare_first) > 1:
         parts += [_price_table(found), Text(f"{_COLUMNS}\n")]
-    for part, heading in _HEADINGS.items():
+    for part, heading in HEADINGS.items():
         if advice := found.of_part(part):
             parts += [Text(heading, style="bold"), Sentences(tuple(_items(advice, why)))]
     return Group(*parts)
