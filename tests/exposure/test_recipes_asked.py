@@ -273,6 +273,7 @@ UNDER_A_RECIPE = (
     "costs --for torch --batch-size 2",
     "sampling --method inverse-frequency",
     "exposure",
+    "recommend",
     "report --format md",
     *(f"plot {kind.name} -o x.png" for kind in KINDS.values() if not kind.several),
     "plot compare --scan one --scan two -o x.png",
