@@ -2,6 +2,8 @@
 
     python examples/camvid.py ../data/camvid --csv results.csv
     python examples/camvid.py ../data/camvid --csv results.csv --schemes sqrt power:0.75
+    python examples/camvid.py ../data/camvid --csv crops.csv --crop 40 --draws anywhere rare \
+        --schemes uniform sqrt sqrt@crops
     python examples/camvid_report.py results.csv --plot results.png
 
 DATA holds `train` and `val`, each with `masks/*.png` (values 0..10, 11 is void) and `images/*.jpg`
@@ -24,6 +26,11 @@ Masks are reduced to the training size by taking the pixel at the centre of each
 would thin out poles and signs; a nearest pixel keeps every class's frequency, so weights from the
 masks as they are on disk are the weights of what the network sees. Void stays void and is ignored.
 Images are averaged over blocks.
+
+With --crop, training sees crops: one of every mask, anywhere in it, or drawn by `CropSampler` so
+that rare classes are met; `SCHEME@crops` takes the weights from the exposure of these crops and not
+from the masks. With --held-out, training takes all masks of both folders but those of some
+sequences, and these are what is evaluated.
 """
 
 from __future__ import annotations
@@ -46,13 +53,15 @@ from torch.nn import functional
 
 import maskstat
 import maskstat.torch as mst
-from maskstat import Scan, WeightTable
+from maskstat import CropSampler, Scan, WeightTable
 from maskstat.training.calibration import unweight_logits
 from maskstat.training.metrics import ConfidenceHistogram, ConfusionMatrix
 from maskstat.weights.schemes import SCHEMES
 
 CATALOG = "camvid-11"
 VOID = 11
+ON_CROPS = "@crops"
+ANYWHERE, RARE = "anywhere", "rare"
 TORCH_FORM = "equal-cost-torch"
 UNWEIGHTED = "uniform"
 PLAIN = "cross-entropy"
@@ -84,6 +93,9 @@ class Settings:
         learning_rate: the highest one of the one-cycle schedule.
         weight_decay: AdamW's.
         bfloat16: convolutions in bfloat16; losses and evaluation are in float32 either way.
+        crop: side of the crops that training sees, at the training size, px; 0 for whole masks.
+        held_out: sequences, joined by "+", that training does not see and evaluation is of;
+            without, the folder `train` is trained on and `val` evaluated.
     """
 
     width: int = 120
@@ -94,37 +106,66 @@ class Settings:
     learning_rate: float = 4e-3
     weight_decay: float = 1e-2
     bfloat16: bool = False
+    crop: int = 0
+    held_out: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Images uint8[N, 3, height, width] and labels uint8[N, height, width], 11 where void."""
+    """Images uint8[N, 3, height, width] and labels uint8[N, height, width], 11 where void.
+
+    Attributes:
+        names: of the masks, as a scan of their data folder has them.
+        factor: side of a pixel, in pixels of the masks as they are on disk.
+    """
 
     images: Tensor
     labels: Tensor
+    names: tuple[str, ...] = ()
+    factor: int = 1
 
 
-def load_split(folder: Path, settings: Settings) -> Split:
-    """Every mask of a split with its image, reduced to the training size, in memory.
+def masks_of(data: Path, settings: Settings) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Globs in the data folder of the masks that are trained on, and of those evaluated.
+
+    Raises:
+        SystemExit: a sequence that is held out has no masks.
+    """
+    if not settings.held_out:
+        return ("train/masks/*.png",), ("val/masks/*.png",)
+    sequences = {path.name.split("_")[0] for path in data.glob("*/masks/*.png")}
+    held_out = settings.held_out.split("+")
+    if not sequences.issuperset(held_out) or len(sequences) == len(held_out):
+        sys.exit(f"{settings.held_out}: hold out some of {', '.join(sorted(sequences))}")
+    kept = sorted(sequences.difference(held_out))
+    trained, evaluated = ([f"*/masks/{one}_*.png" for one in some] for some in (kept, held_out))
+    return tuple(trained), tuple(evaluated)
+
+
+def load_split(data: Path, globs: Sequence[str], settings: Settings) -> Split:
+    """These masks of a data folder with their images, reduced to the training size, in memory.
 
     Raises:
         SystemExit: no masks, a mask without an image, or a mask that is not 8-bit grey.
     """
     size = (settings.width, settings.height)
-    images, labels = [], []
-    for path in sorted((folder / "masks").glob("*.png")):
-        photograph = folder / "images" / f"{path.stem}.jpg"
+    images, labels, names, factor = [], [], [], 1
+    for path in sorted(path for pattern in globs for path in data.glob(pattern)):
+        photograph = path.parents[1] / "images" / f"{path.stem}.jpg"
         if not photograph.is_file():
             sys.exit(f"{path} has no image {photograph}")
         with Image.open(path) as mask, Image.open(photograph) as image:
             if mask.mode not in {"L", "P"}:
                 sys.exit(f"{path} is {mask.mode}, not an 8-bit index mask")
+            factor = mask.width // settings.width
+            names.append(path.relative_to(data).as_posix())
             labels.append(np.asarray(mask.resize(size, Image.Resampling.NEAREST)))
             reduced = image.convert("RGB").resize(size, Image.Resampling.BOX)
             images.append(np.asarray(reduced).transpose(2, 0, 1))
     if not labels:
-        sys.exit(f"there are no masks in {folder / 'masks'}")
-    return Split(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(labels)))
+        sys.exit(f"there are no masks {' '.join(globs)} in {data}")
+    stacked = (torch.from_numpy(np.stack(some)) for some in (images, labels))
+    return Split(*stacked, tuple(names), factor)
 
 
 def _block(before: int, after: int) -> nn.Sequential:
@@ -172,13 +213,15 @@ class UNet(nn.Module):
 
 
 def scheme_of(text: str) -> str:
-    """A registered scheme, `power:ALPHA` or the PyTorch form of equal cost.
+    """A registered scheme, `power:ALPHA` or the PyTorch form of equal cost; of crops, `@crops`.
 
     Raises:
         argparse.ArgumentTypeError: another text.
     """
-    name, colon, alpha = text.partition(":")
-    if text in (*SCHEMES, TORCH_FORM) or (name == "power" and colon and _is_power(alpha)):
+    name, colon, alpha = text.removesuffix(ON_CROPS).partition(":")
+    if text.removesuffix(ON_CROPS) in (*SCHEMES, TORCH_FORM) or (
+        name == "power" and colon and _is_power(alpha)
+    ):
         return text
     known = ", ".join((*SCHEMES, TORCH_FORM))
     raise argparse.ArgumentTypeError(f"{text!r} is none of {known}, power:0.75")
@@ -192,7 +235,11 @@ def _is_power(text: str) -> bool:
 
 
 def class_weights(scan: Scan, scheme: str, batch_size: int) -> WeightTable:
-    """Weights of what `scheme_of` knows, of a mean pixel weight of 1."""
+    """Weights of what `scheme_of` knows, of a mean pixel weight of 1.
+
+    Args:
+        scan: of the masks, or what training sees of them.
+    """
     if scheme == TORCH_FORM:
         return scan.weights(
             "equal-cost",
@@ -230,16 +277,52 @@ def prepare(images: Tensor) -> Tensor:
 
 
 def batches(
-    split: Split, batch_size: int, epochs: int, generator: torch.Generator
+    split: Split,
+    batch_size: int,
+    epochs: int,
+    generator: torch.Generator,
+    crop: int = 0,
+    rare: CropSampler | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Shuffled batches of every epoch, each image flipped left to right or not; the rest is left
-    out, since equal-cost weights of the PyTorch form are for batches of one size."""
-    whole = len(split.images) // batch_size * batch_size
-    for _ in range(epochs):
-        order = torch.randperm(len(split.images), generator=generator)[:whole]
-        for chosen in order.split(batch_size):
+    out, since equal-cost weights of the PyTorch form are for batches of one size.
+
+    Args:
+        split: of N masks.
+        crop: side of a crop of every mask, 0 for the whole.
+        rare: draws the crops, of masks at their size on disk; without, each mask is cropped
+            anywhere.
+    """
+    count, height, width = split.labels.shape
+    whole = count // batch_size * batch_size
+    for epoch in range(epochs):
+        if rare is None:
+            order = torch.randperm(count, generator=generator)[:whole]
+            sides = (height - crop + 1, width - crop + 1) if crop else (1, 1)
+            places = [torch.randint(side, (whole,), generator=generator) for side in sides if crop]
+        else:
+            drawn = rare.draw(epoch, 0, whole)
+            order = torch.from_numpy(drawn.items)
+            ends = (drawn.tops, height), (drawn.lefts, width)
+            # A pixel of a reduced mask is the centre of its block: floor keeps it in the crop.
+            places = [
+                torch.from_numpy(np.minimum(starts // split.factor, side - crop))
+                for starts, side in ends
+            ]
+        for first in range(0, whole, batch_size):
+            chosen = order[first : first + batch_size]
             flipped = torch.rand(len(chosen), generator=generator) < 0.5
             images, labels = split.images[chosen], split.labels[chosen]
+            if crop:
+                corners = [place[first : first + batch_size].tolist() for place in places]
+                windows = [
+                    (..., slice(top, top + crop), slice(left, left + crop))
+                    for top, left in zip(*corners, strict=True)
+                ]
+                images, labels = (
+                    torch.stack([one[window] for one, window in zip(some, windows, strict=True)])
+                    for some in (images, labels)
+                )
             images[flipped] = images[flipped].flip(-1)
             labels[flipped] = labels[flipped].flip(-1)
             yield prepare(images), labels.long()
@@ -253,8 +336,13 @@ def train(
     seed: int,
     settings: Settings,
     device: str = "cpu",
+    draws: str = ANYWHERE,
 ) -> tuple[UNet, WeightTable, float]:
     """The model after the last epoch, the weights it was trained with, and the last epoch's loss.
+
+    Args:
+        scan: of the split's masks.
+        draws: where crops are, if training sees crops: "anywhere", or "rare" by DAFormer's law.
 
     Complement objective training takes both of its steps with one AdamW: two would each scale
     their own gradients to the same length, and the factor 1 / (K - 1) between the objectives,
@@ -263,7 +351,19 @@ def train(
     Raises:
         SystemExit: the loss stopped being finite.
     """
-    table = class_weights(scan, scheme, settings.batch_size)
+    seen, rare = scan, None
+    if draws == RARE:
+        index = scan.class_index()
+        items = [index.names.index(name) for name in split.names]
+        rare = CropSampler(index, settings.crop * split.factor, RARE, items=items, seed=seed)
+    if scheme.endswith(ON_CROPS):
+        seen = scan.exposure(
+            crop=settings.crop * split.factor,
+            draw=None if rare is None else rare.draws,
+            batch_size=settings.batch_size,
+            drop_last=True,
+        )
+    table = class_weights(seen, scheme.removesuffix(ON_CROPS), settings.batch_size)
     objective = build_loss(loss, table).to(device)
     torch.manual_seed(seed)
     model = UNet(len(table), settings.channels).to(device, memory_format=torch.channels_last)
@@ -284,7 +384,7 @@ def train(
     )
     generator = torch.Generator().manual_seed(seed)
     total = 0.0
-    stream = batches(split, settings.batch_size, settings.epochs, generator)
+    stream = batches(split, settings.batch_size, settings.epochs, generator, settings.crop, rare)
 
     def forward(images: Tensor) -> Tensor:
         with torch.autocast(device, torch.bfloat16, enabled=settings.bfloat16):
@@ -379,8 +479,8 @@ def evaluate(logits: Tensor, labels: Tensor, names: Sequence[str]) -> dict[str, 
     }
 
 
-def finished(path: Path, columns: Sequence[str], settings: Settings) -> set[tuple[str, str, int]]:
-    """(scheme, loss, seed) of the runs that the CSV has under these settings.
+def finished(path: Path, columns: Sequence[str], settings: Settings) -> set[tuple[str, ...]]:
+    """(scheme, loss, draws, seed) of the runs that the CSV has under these settings.
 
     Raises:
         SystemExit: the file has other columns, so it is no result of this program.
@@ -394,7 +494,7 @@ def finished(path: Path, columns: Sequence[str], settings: Settings) -> set[tupl
             sys.exit(f"{path} has other columns than these runs; name another --csv")
     same = {name: str(value) for name, value in asdict(settings).items()}
     return {
-        (row["scheme"], row["loss"], int(row["seed"]))
+        (row["scheme"], row["loss"], row["draws"], row["seed"])
         for row in rows
         if all(row[name] == value for name, value in same.items())
     }
@@ -414,44 +514,49 @@ def append(path: Path, columns: Sequence[str], rows: Sequence[dict[str, object]]
 def compare(
     data: Path,
     path: Path,
-    pairs: Sequence[tuple[str, str]],
+    kinds: Sequence[tuple[str, str, str]],
     seeds: Sequence[int],
     settings: Settings,
     models: Path | None = None,
     device: str = "cpu",
 ) -> int:
-    """Train and evaluate every pair of scheme and loss with every seed; the number of new runs.
+    """Train and evaluate every (scheme, loss, draws) with every seed; the number of new runs.
 
     Runs go seed by seed, so whenever it stops, as many configurations as possible have the same
     seeds. The columns of the CSV are what a run is, its settings, and what `evaluate` measures.
     """
-    with maskstat.scan(data / "train" / "masks", classes=CATALOG) as scan:
+    globs = masks_of(data, settings)
+    with maskstat.scan(data, classes=CATALOG, include=globs[0]) as scan:
         names = scan.catalog.names
         measures = evaluate(torch.zeros(1, len(names), 1, 1), torch.full((1, 1, 1), 0), names)
-        columns = ["scheme", "loss", "seed", "logits", *asdict(settings), "train_loss", *measures]
+        columns = ["scheme", "loss", "draws", "seed", "logits"]
+        columns += [*asdict(settings), "train_loss", *measures]
         done = finished(path, columns, settings)
-        todo = [(*pair, seed) for seed in seeds for pair in pairs if (*pair, seed) not in done]
+        runs = [(*kind, seed) for seed in seeds for kind in kinds]
+        todo = [run for run in runs if tuple(map(str, run)) not in done]
         if not todo:
             return 0
-        splits = {name: load_split(data / name, settings) for name in ("train", "val")}
-        for scheme, loss, seed in todo:
+        trained, evaluated = (load_split(data, some, settings) for some in globs)
+        for scheme, loss, draws, seed in todo:
             begun = time.monotonic()
-            model, table, last = train(splits["train"], scan, scheme, loss, seed, settings, device)
+            model, table, last = train(trained, scan, scheme, loss, seed, settings, device, draws)
             if models is not None:
                 models.mkdir(parents=True, exist_ok=True)
                 torch.save(model.state_dict(), models / f"{scheme}_{loss}_{seed}.pt")
             rows: list[dict[str, object]] = []
-            predicted = predict(model, splits["val"].images)
+            predicted = predict(model, evaluated.images)
             for version, logits in versions(predicted, scheme, loss, table):
-                found = evaluate(logits, splits["val"].labels, names)
+                found = evaluate(logits, evaluated.labels, names)
                 rows.append(
-                    {"scheme": scheme, "loss": loss, "seed": seed, "logits": version}
+                    {"scheme": scheme, "loss": loss, "draws": draws, "seed": seed}
+                    | {"logits": version}
                     | asdict(settings)
                     | {key: f"{value:.6f}" for key, value in ({"train_loss": last} | found).items()}
                 )
             append(path, columns, rows)
             print(
-                f"{scheme} + {loss}, seed {seed}: mean IoU {rows[0]['mean_iou']},"
+                f"{' + '.join(filter(None, (scheme, loss, draws)))}, seed {seed}:"
+                f" mean IoU {rows[0]['mean_iou']},"
                 f" calibration error {rows[0]['calibration_error']},"
                 f" {time.monotonic() - begun:.0f} s",
                 flush=True,
@@ -466,6 +571,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--csv", type=Path, required=True, help="results; what it has is skipped")
     parser.add_argument("--schemes", nargs="+", type=scheme_of, metavar="SCHEME")
     parser.add_argument("--losses", nargs="+", choices=LOSSES, metavar="LOSS")
+    parser.add_argument("--draws", nargs="+", choices=(ANYWHERE, RARE), help="where crops are")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--device", default="cpu", help="cpu or cuda; cpu repeats to the bit")
     parser.add_argument("--threads", type=int, default=1, help="of PyTorch; results depend on it")
@@ -478,14 +584,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
             parser.add_argument(flag, type=type(option.default), default=option.default)
     given = parser.parse_args(arguments)
     settings = Settings(**{field.name: getattr(given, field.name) for field in fields(Settings)})
+    if bool(given.draws) != bool(settings.crop):
+        parser.error("--crop says how large crops are, and --draws where: give both or none")
     pairs: Sequence[tuple[str, str]] = EVIDENCE
     if given.schemes or given.losses:
         pairs = [(s, k) for s in given.schemes or [UNWEIGHTED] for k in given.losses or [PLAIN]]
+    kinds = [(*pair, draws) for draws in given.draws or [""] for pair in pairs]
     torch.set_num_threads(given.threads)
     torch.use_deterministic_algorithms(True, warn_only=given.device != "cpu")
     try:
         count = compare(
-            given.data, given.csv, pairs, given.seeds, settings, given.models, given.device
+            given.data, given.csv, kinds, given.seeds, settings, given.models, given.device
         )
     except maskstat.MaskstatError as error:
         sys.exit(f"camvid: {error}")
