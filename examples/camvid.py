@@ -68,6 +68,8 @@ PLAIN = "cross-entropy"
 COMPLEMENT_OBJECTIVE = "complement-objective"
 LOSSES = (PLAIN, "focal", "complement-cross-entropy", COMPLEMENT_OBJECTIVE, "logit-adjusted")
 
+PRICES = ("cost_spread", "effective_pixel_share", "loss_share_ratio")
+
 # The runs of docs/evidence.md: every scheme with cross entropy, every other loss without weights.
 EVIDENCE = (
     (UNWEIGHTED, PLAIN),
@@ -251,6 +253,19 @@ def class_weights(scan: Scan, scheme: str, batch_size: int) -> WeightTable:
     name, _, alpha = scheme.partition(":")
     parameters = {"alpha": float(alpha)} if alpha else {}
     return scan.weights(name, parameters=parameters, normalize="pixel")
+
+
+def prices(table: WeightTable) -> dict[str, float]:
+    """What is known of weights before training (docs/recommending.md): how far apart the costs of
+    constant predictors are, the effective share of the pixels, and how far apart the classes'
+    shares of the loss are."""
+    occurs = table.frequency > 0
+    frequency, weights = table.frequency[occurs], table.weights[occurs]
+    shares = frequency * weights / (frequency @ weights)
+    spread = (1 - shares.min()) / (1 - shares.max()) - 1
+    effective = (frequency @ weights) ** 2 / (frequency @ weights**2)
+    found = (spread, effective, shares.max() / shares.min())
+    return dict(zip(PRICES, map(float, found), strict=True))
 
 
 def build_loss(name: str, table: WeightTable) -> nn.Module:
@@ -530,7 +545,7 @@ def compare(
         names = scan.catalog.names
         measures = evaluate(torch.zeros(1, len(names), 1, 1), torch.full((1, 1, 1), 0), names)
         columns = ["scheme", "loss", "draws", "seed", "logits"]
-        columns += [*asdict(settings), "train_loss", *measures]
+        columns += [*asdict(settings), "train_loss", *PRICES, *measures]
         done = finished(path, columns, settings)
         runs = [(*kind, seed) for seed in seeds for kind in kinds]
         todo = [run for run in runs if tuple(map(str, run)) not in done]
@@ -551,7 +566,10 @@ def compare(
                     {"scheme": scheme, "loss": loss, "draws": draws, "seed": seed}
                     | {"logits": version}
                     | asdict(settings)
-                    | {key: f"{value:.6f}" for key, value in ({"train_loss": last} | found).items()}
+                    | {
+                        key: f"{value:.6f}"
+                        for key, value in ({"train_loss": last} | prices(table) | found).items()
+                    }
                 )
             append(path, columns, rows)
             print(

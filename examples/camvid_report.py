@@ -22,15 +22,27 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
-Version = tuple[str, str, str]
-"""(scheme, loss, logits)"""
 
-PLAIN: Version = ("uniform", "cross-entropy", "as trained")
+
+class Version(NamedTuple):
+    """What was trained, and what was made of its logits; `draws` is where crops were, if any."""
+
+    scheme: str
+    loss: str
+    logits: str
+    draws: str = ""
+
+
+PLAIN = Version("uniform", "cross-entropy", "as trained")
+RECOMMENDED = "sqrt"
+"""What `maskstat recommend` says of CamVid's training masks, where mean IoU is what counts."""
+ALPHAS = {"uniform": 0.0, "sqrt": 0.5, "max-count": 1.0}
 MEASURES = {
     "mean_iou": "mean IoU %",
     "balanced_accuracy": "balanced accuracy %",
@@ -39,13 +51,16 @@ MEASURES = {
     "log_loss": "log loss",
     "share_error": "share error %",
 }
-SHOWN: tuple[Version, ...] = (
-    ("sqrt", "cross-entropy", "as trained"),
-    ("median-frequency", "cross-entropy", "as trained"),
-    ("max-count", "cross-entropy", "as trained"),
-    ("equal-cost-torch", "cross-entropy", "as trained"),
-    ("uniform", "logit-adjusted", "as trained"),
-    ("uniform", "cross-entropy", "shifted"),
+SHOWN = tuple(
+    Version(*names)
+    for names in (
+        ("sqrt", "cross-entropy", "as trained"),
+        ("median-frequency", "cross-entropy", "as trained"),
+        ("max-count", "cross-entropy", "as trained"),
+        ("equal-cost-torch", "cross-entropy", "as trained"),
+        ("uniform", "logit-adjusted", "as trained"),
+        ("uniform", "cross-entropy", "shifted"),
+    )
 )
 """The configurations whose classes are shown one by one."""
 MARKED = re.compile(r"(<!-- (\w+) (\S+\.csv) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -84,10 +99,10 @@ class Results:
             sys.exit(f"{path} has runs of different settings, which are not to be compared")
         found: dict[Version, dict[int, dict[str, str]]] = {}
         for row in rows:
-            version = (row["scheme"], row["loss"], row["logits"])
+            version = Version(row["scheme"], row["loss"], row["logits"], row["draws"])
             found.setdefault(version, {})[int(row["seed"])] = row
         seeds = tuple(sorted(set.intersection(*map(set, found.values()))))
-        if not seeds or PLAIN not in found:
+        if not seeds or not any(version[:3] == PLAIN[:3] for version in found):
             sys.exit(f"{path} has no seed with all configurations, no weights among them")
         measured = names[names.index("train_loss") :]
         values = {
@@ -99,13 +114,19 @@ class Results:
         classes = tuple(name[4:] for name in names if name.startswith("iou_"))
         return cls(seeds, tuple(found), values, classes)
 
+    @property
+    def plain(self) -> Version:
+        """No weights, on whole masks or on crops anywhere."""
+        return next(version for version in self.versions if version[:3] == PLAIN[:3])
+
     def trained(self) -> list[Version]:
         """Every configuration as it was trained, no weights first."""
-        return sorted((v for v in self.versions if v[2] == PLAIN[2]), key=lambda v: v != PLAIN)
+        trained = (v for v in self.versions if v.logits == PLAIN.logits)
+        return sorted(trained, key=lambda v: v != self.plain)
 
     def corrected(self) -> list[Version]:
         """Every configuration whose logits were corrected."""
-        return [version for version in self.versions if version[2] != PLAIN[2]]
+        return [version for version in self.versions if version.logits != PLAIN.logits]
 
     def difference(self, version: Version, other: Version, measure: str) -> FloatArray:
         """float64[S], seed by seed."""
@@ -114,16 +135,19 @@ class Results:
 
 def title(version: Version) -> str:
     """What tables and plots call it."""
-    scheme, loss, logits = version
+    scheme, loss, logits, draws = version
     names = {
         "uniform": "no weights",
         "equal-cost": "equal-cost, Keras form",
         "equal-cost-torch": "equal-cost, PyTorch form",
     }
-    name = names.get(scheme, scheme)
-    if loss != PLAIN[1]:
-        name = loss if scheme == PLAIN[0] else f"{name} + {loss}"
-    return name if logits == PLAIN[2] else f"{name}, {logits}"
+    scheme, at, _ = scheme.partition("@")
+    name = names.get(scheme, scheme) + (" of the crops" if at else "")
+    if loss != PLAIN.loss:
+        name = loss if scheme == PLAIN.scheme else f"{name} + {loss}"
+    if draws:
+        name = f"{draws}: {name}"
+    return name if logits == PLAIN.logits else f"{name}, {logits}"
 
 
 def scores(results: Results) -> str:
@@ -144,8 +168,11 @@ def differences(results: Results) -> str:
         (
             [
                 title(v),
-                *(_spread(results.difference(v, PLAIN, m), m, signed=True) for m in MEASURES),
-                _rises(results.difference(v, PLAIN, "mean_iou")),
+                *(
+                    _spread(results.difference(v, results.plain, m), m, signed=True)
+                    for m in MEASURES
+                ),
+                _rises(results.difference(v, results.plain, "mean_iou")),
             ]
             for v in results.trained()[1:]
         ),
@@ -157,9 +184,9 @@ def corrections(results: Results) -> str:
     from no weights."""
     compared = {
         "mean IoU − as trained": ("mean_iou", None),
-        "mean IoU − no weights": ("mean_iou", PLAIN),
-        "pixel accuracy − no weights": ("pixel_accuracy", PLAIN),
-        "log loss − no weights": ("log_loss", PLAIN),
+        "mean IoU − no weights": ("mean_iou", results.plain),
+        "pixel accuracy − no weights": ("pixel_accuracy", results.plain),
+        "log loss − no weights": ("log_loss", results.plain),
     }
     return _table(
         ["", *MEASURES.values(), *compared],
@@ -168,7 +195,11 @@ def corrections(results: Results) -> str:
                 title(v),
                 *(_spread(results.values[v][m], m) for m in MEASURES),
                 *(
-                    _spread(results.difference(v, other or (*v[:2], PLAIN[2]), m), m, signed=True)
+                    _spread(
+                        results.difference(v, other or v._replace(logits=PLAIN.logits), m),
+                        m,
+                        signed=True,
+                    )
                     for m, other in compared.values()
                 ),
             ]
@@ -179,7 +210,7 @@ def corrections(results: Results) -> str:
 
 def classes(results: Results) -> str:
     """IoU of every class without weights, and paired differences from it, frequent ones first."""
-    plain = results.values[PLAIN]
+    plain = results.values[results.plain]
     share = {name: plain[f"frequency_{name}"][0] for name in results.classes}
     shown = [version for version in SHOWN if version in results.values]
     return _table(
@@ -190,7 +221,7 @@ def classes(results: Results) -> str:
                 f"{100 * share[name]:.1f}",
                 _spread(plain[f"iou_{name}"], "iou"),
                 *(
-                    _spread(results.difference(v, PLAIN, f"iou_{name}"), "iou", signed=True)
+                    _spread(results.difference(v, results.plain, f"iou_{name}"), "iou", signed=True)
                     for v in shown
                 ),
             ]
@@ -201,8 +232,9 @@ def classes(results: Results) -> str:
 
 def shares(results: Results) -> str:
     """How much probability a class is given in all, over how often it occurs."""
-    shown = [PLAIN, *(version for version in SHOWN if version in results.values)]
-    occurs = {name: results.values[PLAIN][f"frequency_{name}"][0] for name in results.classes}
+    shown = [results.plain, *(version for version in SHOWN if version in results.values)]
+    plain = results.values[results.plain]
+    occurs = {name: plain[f"frequency_{name}"][0] for name in results.classes}
     return _table(
         ["class", "share %", *(title(version) for version in shown)],
         (
@@ -219,13 +251,133 @@ def shares(results: Results) -> str:
     )
 
 
+def damping(results: Results) -> str:
+    """Powers of the pixel frequency: what each costs before training, and what it brought."""
+    known = ("cost_spread", "effective_pixel_share", "loss_share_ratio")
+    measures = ("mean_iou", "balanced_accuracy", "pixel_accuracy", "log_loss")
+    undone = ("mean_iou", "pixel_accuracy", "log_loss")
+    rows = []
+    for version in sorted(results.trained(), key=_alpha):
+        of = results.values[version]
+        spread, effective, ratio = (of[price][0] for price in known)
+        corrected = version._replace(logits="weights undone")
+        after = results.values.get(corrected, of)
+        rows.append(
+            [
+                f"{_alpha(version):g}",
+                f"{100 * spread:.1f}",
+                f"{effective:.3f}",
+                f"{ratio:.3g}",
+                *(_spread(of[measure], measure) for measure in measures),
+                *(_spread(after[measure], measure) for measure in undone),
+            ]
+        )
+    names = [MEASURES[name] for name in measures]
+    header = ["α", "cost spread %", "effective pixels", "largest share of the loss ÷ smallest"]
+    return _table([*header, *names, *(f"undone: {MEASURES[name]}" for name in undone)], rows)
+
+
+def _alpha(version: Version) -> float:
+    return ALPHAS.get(version.scheme, float(version.scheme.partition(":")[2] or "nan"))
+
+
+def crops(results: Results) -> str:
+    """Crops drawn anywhere and for rare classes: measures, and paired differences of mean IoU from
+    no weights, from the same weights anywhere, and from weights of the masks."""
+    rows = []
+    for version in results.trained():
+        others = (
+            results.plain,
+            version._replace(draws=results.plain.draws),
+            version._replace(scheme=version.scheme.partition("@")[0]),
+        )
+        rows.append(
+            [
+                title(version),
+                *(_spread(results.values[version][m], m) for m in MEASURES),
+                *("" if other == version else _points(results, version, other) for other in others),
+            ]
+        )
+    differences = ("no weights anywhere", "the same anywhere", "weights of the masks")
+    header = ["", *MEASURES.values(), *(f"mean IoU − {other}" for other in differences)]
+    return _table(header, rows)
+
+
+def regret(results: Results) -> str:
+    """How far what is recommended stays behind the best configuration, chosen afterwards."""
+    rows = []
+    own = [version for version in results.trained() if version.scheme == RECOMMENDED]
+    for recommended in own:
+        for what, versions in (
+            ("as trained", results.trained()),
+            ("corrected as well", results.versions),
+        ):
+            best = max(versions, key=lambda version: results.values[version]["mean_iou"].mean())
+            rows.append(
+                [
+                    title(recommended),
+                    _spread(results.values[recommended]["mean_iou"], "mean_iou"),
+                    f"{len(versions)} {what}",
+                    title(best),
+                    _spread(results.values[best]["mean_iou"], "mean_iou"),
+                    _points(results, best, recommended),
+                ]
+            )
+    header = ["recommended", "mean IoU %", "among", "best afterwards", "mean IoU %", "regret"]
+    return _table(header, rows)
+
+
+def _points(results: Results, version: Version, other: Version) -> str:
+    return _spread(results.difference(version, other, "mean_iou"), "mean_iou", signed=True)
+
+
+def decided(path: Path) -> str:
+    """What shifts of the logits gained, in points of mean IoU: mean over networks and videos, the
+    smallest and the largest gain, and how many rose."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    kinds = {
+        "within": "chosen on other blocks of the same video",
+        "across": "chosen on the other video",
+        "no labels": "chosen without labels",
+    }
+    found: dict[tuple[str, str, str], list[dict[str, str]]] = {}
+    for row in rows:
+        found.setdefault((row["scheme"], row["family"], row["kind"]), []).append(row)
+    order = [*ALPHAS, *(scheme for scheme, _, _ in found if scheme not in ALPHAS)]
+    keys = sorted(found, key=lambda key: (order.index(key[0]), [*kinds].index(key[2])))
+    return _table(
+        ["trained with", "decision", "chosen on", "gain", "smallest", "largest", "rose in"],
+        (
+            [
+                title(PLAIN._replace(scheme=scheme)),
+                family,
+                kinds[kind].removeprefix("chosen on ").removeprefix("chosen "),
+                _spread(gains, "mean_iou", signed=True),
+                f"{100 * gains.min():+.1f}".replace("-", "−"),
+                f"{100 * gains.max():+.1f}".replace("-", "−"),
+                _rises(gains),
+            ]
+            for scheme, family, kind in keys
+            for gains in [np.array([float(row["gain"]) for row in found[scheme, family, kind]])]
+        ),
+    )
+
+
 TABLES = {
     "scores": scores,
     "differences": differences,
     "corrections": corrections,
     "classes": classes,
     "shares": shares,
+    "damping": damping,
+    "crops": crops,
+    "regret": regret,
 }
+FOR_ONE_KIND = {"damping", "crops"}
+"""Tables of CSV files of one kind of runs."""
+DECIDED = {"decided": decided}
+"""Tables of a CSV of examples/camvid_decide.py."""
 
 
 def updated(page: Path) -> str:
@@ -237,9 +389,15 @@ def updated(page: Path) -> str:
 
     def made(mark: re.Match[str]) -> str:
         name, path = mark[2], page.parent / mark[3]
-        if name not in TABLES:
-            sys.exit(f"{page} asks for a table {name!r}; there are {', '.join(TABLES)}")
-        return f"{mark[1]}\n{TABLES[name](Results.read(path))}\n{mark[4]}"
+        if name in DECIDED:
+            table = DECIDED[name](path)
+        elif name in TABLES:
+            table = TABLES[name](Results.read(path))
+        else:
+            sys.exit(
+                f"{page} asks for a table {name!r}; there are {', '.join((*TABLES, *DECIDED))}"
+            )
+        return f"{mark[1]}\n{table}\n{mark[4]}"
 
     return MARKED.sub(made, page.read_text(encoding="utf-8"))
 
@@ -264,7 +422,7 @@ def draw(results: Results, path: Path) -> None:
         figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True
     ):
         for row, version in enumerate(shown):
-            points = 100 * results.difference(version, PLAIN, measure)
+            points = 100 * results.difference(version, results.plain, measure)
             colour = "#0072b2" if row < split else "#d55e00"
             axes.plot(points, np.full(points.size, row), "o", color=colour, alpha=0.45, ms=4)
             axes.plot(points.mean(), row, "|", color=colour, ms=13, mew=2)
@@ -309,7 +467,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results = Results.read(given.source)
     if given.plot is not None:
         draw(results, given.plot)
-    print("\n".join(make(results) for make in TABLES.values()))
+    print("\n".join(make(results) for n, make in TABLES.items() if n not in FOR_ONE_KIND))
 
 
 if __name__ == "__main__":
