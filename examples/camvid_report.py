@@ -40,8 +40,9 @@ class Version(NamedTuple):
 
 
 PLAIN = Version("uniform", "cross-entropy", "as trained")
-RECOMMENDED = "sqrt"
-"""What `maskstat recommend` says of CamVid's training masks, where mean IoU is what counts."""
+RECOMMENDED = ("uniform", "sqrt")
+"""What `maskstat recommend` says of CamVid's training masks, where mean IoU is what counts: first
+without weights, then with these."""
 ALPHAS = {"uniform": 0.0, "sqrt": 0.5, "max-count": 1.0}
 MEASURES = {
     "mean_iou": "mean IoU %",
@@ -142,7 +143,7 @@ def title(version: Version) -> str:
         "equal-cost-torch": "equal-cost, PyTorch form",
     }
     scheme, at, _ = scheme.partition("@")
-    name = names.get(scheme, scheme) + (" of the crops" if at else "")
+    name = names.get(scheme, scheme).replace("power:", "α = ") + (" of the crops" if at else "")
     if loss != PLAIN.loss:
         name = loss if scheme == PLAIN.scheme else f"{name} + {loss}"
     if draws:
@@ -305,26 +306,22 @@ def crops(results: Results) -> str:
 
 def regret(results: Results) -> str:
     """How far what is recommended stays behind the best configuration, chosen afterwards."""
-    rows = []
-    own = [version for version in results.trained() if version.scheme == RECOMMENDED]
-    for recommended in own:
-        for what, versions in (
-            ("as trained", results.trained()),
-            ("corrected as well", results.versions),
-        ):
-            best = max(versions, key=lambda version: results.values[version]["mean_iou"].mean())
-            rows.append(
-                [
-                    title(recommended),
-                    _spread(results.values[recommended]["mean_iou"], "mean_iou"),
-                    f"{len(versions)} {what}",
-                    title(best),
-                    _spread(results.values[best]["mean_iou"], "mean_iou"),
-                    _points(results, best, recommended),
-                ]
-            )
-    header = ["recommended", "mean IoU %", "among", "best afterwards", "mean IoU %", "regret"]
-    return _table(header, rows)
+    best = max(results.versions, key=lambda v: results.values[v]["mean_iou"].mean())
+    return _table(
+        ["recommended", "mean IoU %", "among", "best afterwards", "mean IoU %", "regret"],
+        (
+            [
+                title(version),
+                _spread(results.values[version]["mean_iou"], "mean_iou"),
+                str(len(results.versions)),
+                title(best),
+                _spread(results.values[best]["mean_iou"], "mean_iou"),
+                "" if version == best else _points(results, best, version),
+            ]
+            for version in results.trained()
+            if version.scheme in RECOMMENDED and version.loss == PLAIN.loss
+        ),
+    )
 
 
 def _points(results: Results, version: Version, other: Version) -> str:
@@ -344,8 +341,9 @@ def decided(path: Path) -> str:
     found: dict[tuple[str, str, str], list[dict[str, str]]] = {}
     for row in rows:
         found.setdefault((row["scheme"], row["family"], row["kind"]), []).append(row)
-    order = [*ALPHAS, *(scheme for scheme, _, _ in found if scheme not in ALPHAS)]
-    keys = sorted(found, key=lambda key: (order.index(key[0]), [*kinds].index(key[2])))
+    keys = sorted(
+        found, key=lambda key: (_alpha(PLAIN._replace(scheme=key[0])), [*kinds].index(key[2]))
+    )
     return _table(
         ["trained with", "decision", "chosen on", "gain", "smallest", "largest", "rose in"],
         (
@@ -403,9 +401,13 @@ def updated(page: Path) -> str:
 
 
 def draw(results: Results, path: Path) -> None:
-    """What each configuration changes, seed by seed, one panel a measure."""
+    """What each configuration changes, seed by seed, one panel a measure; of powers, curves."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+
+    if all(np.isfinite(_alpha(version)) for version in results.versions):
+        _draw_curve(results, path)
+        return
 
     panels = {
         "mean_iou": "mean IoU, points",
@@ -435,6 +437,37 @@ def draw(results: Results, path: Path) -> None:
     figure.axes[0].set_yticks(rows, [title(version) for version in shown])
     figure.axes[0].invert_yaxis()
     figure.suptitle("Difference from no weights, same seed: every seed (dots) and their mean (bar)")
+    figure.savefig(path, dpi=130)
+
+
+def _draw_curve(results: Results, path: Path) -> None:
+    """Measures against the damping, as trained and with weights undone."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 3.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    kinds = {PLAIN.logits: "#0072b2", "weights undone": "#d55e00"}
+    shown = ("mean_iou", "balanced_accuracy", "pixel_accuracy", "log_loss")
+    for axes, measure in zip(figure.subplots(1, len(shown)), shown, strict=True):
+        scale = 1.0 if measure == "log_loss" else 100.0
+        for logits, colour in kinds.items():
+            # Without weights there is nothing to undo.
+            at = {
+                _alpha(v): scale * results.values[v][measure]
+                for v in sorted(results.versions, key=_alpha)
+                if v.logits == logits or v == results.plain
+            }
+            means = [values.mean() for values in at.values()]
+            axes.plot(list(at), means, color=colour, label=logits)
+            for alpha, values in at.items():
+                axes.plot(np.full(values.size, alpha), values, "o", color=colour, alpha=0.4, ms=4)
+        axes.set_title(MEASURES[measure], fontsize=10)
+        axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".5", ".75", "1"])
+        axes.grid(color="#d3d9df", linewidth=0.5)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[-1].legend(frameon=False, fontsize=8)
+    figure.supxlabel("α of weights in proportion to 1 / frequency$^α$", fontsize=10)
     figure.savefig(path, dpi=130)
 
 
