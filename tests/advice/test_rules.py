@@ -44,6 +44,19 @@ def recommended(facts: Situation) -> Recommendation:
     return Recommendation.of(facts, weigh)
 
 
+def test_what_rules_quote_was_measured() -> None:
+    """Every number with a spread is in a table of docs/evidence.md, which its CSV files make."""
+    tables = (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8").replace("−", "-")
+    tables = "\n".join(line for line in tables.splitlines() if line.startswith("|"))
+    quoted = [
+        (rule.name, number)
+        for rule in RULES
+        for number in re.findall(r"-?\d+\.\d ± \d+\.\d", rule.reason)
+    ]
+    assert len(quoted) > 8
+    assert [one for one in quoted if one[1] not in tables] == []
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_a_rule_applies_where_it_says_and_not_elsewhere(rule: Rule) -> None:
     said = rule.says(APPLIES[rule.name])
