@@ -372,16 +372,18 @@ def _crops(s: Situation) -> Said | None:
     if not s.missing or s.in_batches is None or s.draws_classes:
         return None
     assumed = "" if s.batch_is_known else f" ({argument('batch_size')} says yours)"
-    some = ", ".join(
-        f"{cut(s.names[k], 24)} {percent(float(s.in_batches[k]))}" for k in s.missing[:_NAMED]
-    )
+    some = [
+        f"{cut(s.names[k], 24)} ({percent(float(s.in_batches[k]))})" for k in s.missing[:_NAMED]
+    ]
+    if len(s.missing) > _NAMED:
+        some.append(f"{counted(len(s.missing) - _NAMED, 'class')} more")
+    has = " and ".join(filter(None, (", ".join(some[:-1]), some[-1])))
     crop = s.crop or Blank("SIZE")
     index = call("Scan.class_index", **s.of_files, out="index.npz")
     drawn = call("Scan.exposure", **s.of_files, crop=crop, draw="rare", chance=0.25)
     return Said(
-        f"Most batches of {s.batch_size:,}{assumed} lack {counted(len(s.missing), 'class')}"
-        f" ({some} of them). Draw crops around rare classes (CropSampler), and see first what that"
-        " does to all others.",
+        f"Fewer than half of the batches of {s.batch_size:,}{assumed} have {has}. Draw crops around"
+        " rare classes (CropSampler), and see first what that does to all others.",
         (index, drawn),
     )
 

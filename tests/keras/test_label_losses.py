@@ -9,12 +9,13 @@ import pytest
 
 import maskstat as ms
 from maskstat.errors import MultilabelError
-from maskstat.keras import BinaryCrossEntropy, CrossEntropy, class_weight, load_pos_weight
 from tests.support.label_cases import stack_of
 
 
 @pytest.mark.parametrize("labels", [2, 3])
 def test_a_file_of_labels_is_one_pos_weight_a_label(labels: int, tmp_path: Path) -> None:
+    from maskstat.keras import BinaryCrossEntropy, CrossEntropy, class_weight, load_pos_weight
+
     stacks = np.stack([stack_of(k, labels) for k in range(3)])
     table = ms.count(stacks, channels="multilabel").weights()
     path = table.save(tmp_path / "weights.json")
