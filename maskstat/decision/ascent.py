@@ -23,6 +23,7 @@ Logits = NDArray[np.float32]
 _LEAST_GAIN = 1e-4  # of a round over all classes; one that gains less is the last
 _ROUNDS = 20
 _BLOCK = 1 << 16
+ROUNDED = 1e-6  # of a number; more than float32 rounds it by in a sum or two
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,13 +66,34 @@ class PixelSample:
 
 def decided(logits: Logits, shifts: FloatArray) -> IntArray:
     """int64[N]: the first of the largest shifted logits of float32[K, N]."""
-    best = logits[0] + np.float32(shifts[0])
-    chosen = np.zeros(logits.shape[1], np.int64)
-    for c in range(1, len(logits)):
-        row = logits[c] + np.float32(shifts[c])
-        better = row > best
-        best[better], chosen[better] = row[better], c
+    chosen = np.empty(logits.shape[1], np.int64)
+    offsets = np.float32(shifts)
+    for start in range(0, chosen.size, _BLOCK):
+        some = logits[:, start : start + _BLOCK]
+        best = some[0] + offsets[0]
+        first = np.zeros(best.size, np.int64)
+        row, better = np.empty_like(best), np.empty(best.size, bool)
+        for c in range(1, len(logits)):
+            np.greater(np.add(some[c], offsets[c], out=row), best, out=better)
+            np.copyto(best, row, where=better)
+            np.copyto(first, c, where=better)
+        chosen[start : start + _BLOCK] = first
     return chosen
+
+
+def may_change(logits: Logits) -> FloatArray:
+    """float64[N], how far shifts must be apart at least to change the argmax of float32[K, N].
+
+    By how much the largest leads, less what float32 may round away when shifts are added.
+    """
+    best, second = logits[0].copy(), np.full(logits.shape[1], -np.inf, np.float32)
+    for start in range(0, best.size, _BLOCK):
+        first, other = best[start : start + _BLOCK], second[start : start + _BLOCK]
+        for row in logits[1:, start : start + _BLOCK]:
+            np.maximum(other, np.minimum(first, row), out=other)
+            np.maximum(first, row, out=first)
+    lead = best.astype(np.float64) - second
+    return np.asarray(lead * (1 - ROUNDED) - ROUNDED * np.abs(best))
 
 
 def best_shifts(pixels: PixelSample, measure: Measure, *, bound: float) -> FloatArray:

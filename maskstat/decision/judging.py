@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.decision.ascent import PixelSample, decided
+from maskstat.decision.ascent import ROUNDED, PixelSample, decided, may_change
 from maskstat.decision.choices import Measure
 from maskstat.decision.families import DecisionFamily, Training
 from maskstat.decision.measures import DecisionCounts, FloatArray, without_each_group
@@ -180,10 +180,16 @@ def all_outcomes(
     logits: NDArray[np.float32], labels: IntArray, shifts: FloatArray
 ) -> list[DecisionCounts]:
     """What each of D decisions float64[D, K] makes of one image."""
+    plain = decided(logits, np.zeros(len(logits)))
+    least = may_change(logits)
     known: dict[bytes, DecisionCounts] = {}
     for each in shifts:
         if each.tobytes() not in known:
-            known[each.tobytes()] = DecisionCounts.of(labels, decided(logits, each), len(logits))
+            apart = np.ptp(each) + ROUNDED * np.abs(each).max()
+            near = np.flatnonzero(least <= apart)
+            chosen = plain.copy()
+            chosen[near] = decided(logits[:, near], each)
+            known[each.tobytes()] = DecisionCounts.of(labels, chosen, len(logits))
     return [known[each.tobytes()] for each in shifts]
 
 

@@ -56,12 +56,15 @@ class Reservoir:
                 continue
             every = np.concatenate([old, keys[which]])
             order = np.argsort(every, kind="stable")[: self.size]
-            new = logits[:, which].T
-            new = np.maximum(new - new.max(1, keepdims=True), _LOWEST).astype(np.float16)
-            self._kept[c] = np.concatenate([self._kept[c], new])[order]
-            self._keys[c] = every[order]
-            images = np.concatenate([self._images[c], np.full(which.size, image)])
-            self._images[c] = images[order]
+            # Only what stays is gathered: of a large image most pixels do not.
+            is_new = order >= old.size
+            new = logits[:, which[order[is_new] - old.size]].T
+            kept = np.empty((order.size, self.class_count), np.float16)
+            kept[is_new] = np.maximum(new - new.max(1, keepdims=True), _LOWEST)
+            kept[~is_new] = self._kept[c][order[~is_new]]
+            images = np.full(order.size, image)
+            images[~is_new] = self._images[c][order[~is_new]]
+            self._kept[c], self._keys[c], self._images[c] = kept, every[order], images
 
     def number_groups(self, numbers: IntArray) -> None:
         """Give each group another number: int64[G], that of the group that was g."""

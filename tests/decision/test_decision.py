@@ -11,7 +11,7 @@ import pytest
 from maskstat.decision.choices import MEASURES, Measure
 from maskstat.decision.decision_words import notes, verdict
 from maskstat.decision.decisions import Decision
-from maskstat.decision.judging import LEAST_GROUPS, folds_of, gain
+from maskstat.decision.judging import LEAST_GROUPS, all_outcomes, folds_of, gain
 from maskstat.decision.measures import DecisionCounts, without_each_group
 from maskstat.errors import ParameterError
 from maskstat.training.metrics import ConfusionMatrix
@@ -99,6 +99,31 @@ def test_order_of_images_and_batches_does_not_matter() -> None:
     json.dumps(first, allow_nan=False)
     assert fits == [(fit, len(fits)) for fit in range(1, len(fits) + 1)]
     assert len(fits) == 6 + 6 * 5 / 2 + 1, "without each group, without each two, with all"
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 30.0, 1e4, 1e7])
+@pytest.mark.parametrize("classes", [2, 7])
+def test_pixels_that_no_shift_can_move_are_decided_once_and_alike(
+    scale: float, classes: int
+) -> None:
+    """Outcomes are those of deciding every pixel by every shift, ties and rounding included."""
+    rng = np.random.default_rng(classes)
+    logits = (rng.standard_normal((classes, 70_000)) * scale).astype(np.float32)
+    logits[:, ::7] = np.round(logits[:, ::7])
+    logits[1, ::11] = logits[0, ::11]
+    labels = rng.integers(0, classes, 70_000)
+    shifts = np.vstack(
+        [
+            np.zeros(classes),
+            rng.uniform(-0.7, 0.7, (3, classes)),
+            rng.normal(size=(2, classes)) * scale,
+        ]
+    )
+    for each, found in zip(shifts, all_outcomes(logits, labels, shifts), strict=True):
+        chosen = (logits + np.float32(each)[:, None]).argmax(0)
+        expected = DecisionCounts.of(labels, chosen, classes)
+        for name in ("labelled", "predicted", "hits"):
+            assert np.array_equal(getattr(found, name), getattr(expected, name))
 
 
 def test_channels_last_probabilities_and_ignored_pixels_say_the_same() -> None:
