@@ -211,15 +211,19 @@ def test_commands_of_a_report_say_what_it_says(
             mask = draw.choice(3, (9, 9), p=(0.8, 0.19, 0.01)).astype(np.uint8)
             np.save(Path(split) / f"{film}_{number}.npy", mask)
         assert run(["scan", split, "--classes", "3", "--db", "s.db", "--name", split]) == 0
+    Path("predictions").mkdir()
+    for path in Path("val").iterdir():
+        np.save(Path("predictions") / path.name, draw.normal(size=(3, 9, 9)))
+    blanks = {"PREDICTIONS": "predictions", "SIZE": "4"}
     grouped = ["--group-by", "^(.)_", "--against", "val", "-o", "r.html"]
     assert run(["report", "--db", "s.db", "--scan", "train", *grouped]) == 0
     page = Path("r.html").read_text()
     assert "Splits that overlap" in page
     ran = {}
     for command in at_least_one(re.findall(r"<code>maskstat ([^<]+)<", page)):
-        words = shlex.split(html.unescape(command))
+        words = [blanks.get(word, word) for word in shlex.split(html.unescape(command))]
         capfd.readouterr()
         assert run(words) == 0, command
         ran[words[0]] = capfd.readouterr().out
     assert "b (12 masks, also in val)" in ran["check"]
-    assert "weights" in ran
+    assert {"weights", "decide"} <= ran.keys()
