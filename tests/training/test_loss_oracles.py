@@ -16,7 +16,7 @@ from tests.support.loss_oracles import (
     evaluate,
 )
 
-MODERATE = [case for case in CASES if not case.extreme and case.logits.size <= 120]
+MODERATE = [case for case in CASES if not case.extreme and case.logits.size <= 60]
 
 
 def test_the_battery_has_everything() -> None:
