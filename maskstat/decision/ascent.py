@@ -67,7 +67,7 @@ class PixelSample:
 def decided(logits: Logits, shifts: FloatArray) -> IntArray:
     """int64[N]: the first of the largest shifted logits of float32[K, N]."""
     chosen = np.empty(logits.shape[1], np.int64)
-    offsets = np.float32(shifts)
+    offsets = shifts.astype(np.float32)
     for start in range(0, chosen.size, _BLOCK):
         some = logits[:, start : start + _BLOCK]
         best = some[0] + offsets[0]
