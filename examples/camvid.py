@@ -54,6 +54,7 @@ from torch.nn import functional
 import maskstat
 import maskstat.torch as mst
 from maskstat import CropSampler, Scan, WeightTable
+from maskstat.advice.prices import prices_of
 from maskstat.training.calibration import unweight_logits
 from maskstat.training.metrics import ConfidenceHistogram, ConfusionMatrix
 from maskstat.weights.schemes import SCHEMES
@@ -260,12 +261,8 @@ def prices(table: WeightTable) -> dict[str, float]:
     constant predictors are, the effective share of the pixels, and how far apart the classes'
     shares of the loss are."""
     occurs = table.frequency > 0
-    frequency, weights = table.frequency[occurs], table.weights[occurs]
-    shares = frequency * weights / (frequency @ weights)
-    spread = (1 - shares.min()) / (1 - shares.max()) - 1
-    effective = (frequency @ weights) ** 2 / (frequency @ weights**2)
-    found = (spread, effective, shares.max() / shares.min())
-    return dict(zip(PRICES, map(float, found), strict=True))
+    found = prices_of(table.frequency[occurs], table.weights[occurs])
+    return dict(zip(PRICES, found, strict=True))
 
 
 def build_loss(name: str, table: WeightTable) -> nn.Module:

@@ -55,20 +55,27 @@ def damped(frequency: FloatArray, alpha: float) -> FloatArray:
     return np.asarray(weights / (frequency @ weights))
 
 
+def prices_of(frequency: FloatArray, weights: FloatArray) -> tuple[float, float, float]:
+    """Cost spread, effective share of the pixels and loss ratio of any weights float64[K].
+
+    Args:
+        frequency: float64[K], shares that sum to 1, each positive.
+    """
+    w = weights / (frequency @ weights)
+    shares = frequency * w
+    alone = shares.size == 1
+    return (
+        0.0 if alone else float((1 - shares.min()) / (1 - shares.max()) - 1),
+        float(1 / (frequency @ w**2)),
+        float(shares.max() / shares.min()),
+    )
+
+
 def price(frequency: FloatArray, alpha: float) -> DampingPrice:
     """Of shares [K] that sum to 1, some of them positive."""
     p = frequency[frequency > 0]
     w = damped(p, alpha)
-    shares = p * w
-    alone = p.size == 1
-    return DampingPrice(
-        alpha,
-        DAMPINGS[alpha],
-        float(w.max() / w.min()),
-        0.0 if alone else float((1 - shares.min()) / (1 - shares.max()) - 1),
-        float(1 / (p @ w**2)),
-        float(shares.max() / shares.min()),
-    )
+    return DampingPrice(alpha, DAMPINGS[alpha], float(w.max() / w.min()), *prices_of(p, w))
 
 
 def prices(frequency: FloatArray) -> tuple[DampingPrice, ...]:

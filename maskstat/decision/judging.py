@@ -185,6 +185,7 @@ def all_outcomes(
     known: dict[bytes, DecisionCounts] = {}
     for each in shifts:
         if each.tobytes() not in known:
+            # Where the largest leads by more than the shifts are apart, they change nothing.
             apart = np.ptp(each) + ROUNDED * np.abs(each).max()
             near = np.flatnonzero(least <= apart)
             chosen = plain.copy()
