@@ -49,5 +49,8 @@ def changes_everywhere(pixels: NDArray[np.generic]) -> bool:
     if values.shape[1] < 2:
         return False
     changing = (values[:, 1:] != values[:, :-1]).any(axis=2).mean()
-    different = len(np.unique(values.reshape(-1, values.shape[2]), axis=0))
-    return different > _VALUES and float(changing) > _CHANGING
+    if not changing > _CHANGING:  # a mask, most often; counting its values takes far longer
+        return False
+    if values.shape[2] == 1:
+        return len(np.unique(values)) > _VALUES
+    return len(np.unique(values.reshape(-1, values.shape[2]), axis=0)) > _VALUES

@@ -11,6 +11,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from itertools import combinations
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
@@ -112,13 +113,14 @@ class Sample(Generic[Item]):
 
     def some(self, count: int) -> list[Item]:
         """A few names, of different images where there are as many."""
-        roots = sorted(self._found, key=lambda root: (_draw(root), root))[:count]
+        roots = nsmallest(count, self._found, key=lambda root: (_draw(root), root))
         return [min(self._found[root], key=lambda item: item.name) for root in roots]
 
     def families(self) -> list[Family[Item]]:
         """What may be siblings, in an order of their own."""
         families: dict[int, Family[Item]] = {}
-        for root in sorted(self._found, key=lambda root: (_draw(root), root)):
+        several = [root for root, items in self._found.items() if len(items) > 1]
+        for root in sorted(several, key=lambda root: (_draw(root), root)):
             items = sorted(self._found[root], key=lambda item: item.name)
             for first, second, one, other in _pairs(items):
                 family = families.setdefault(first.place, Family({}))

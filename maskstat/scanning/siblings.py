@@ -18,6 +18,7 @@ import numpy as np
 from maskstat.errors import Blank, MaskError, SourceError, argument
 from maskstat.files.photographs import changes_everywhere
 from maskstat.naming import counted, natural_key, printable, split_plane
+from maskstat.readers.formats import LabelMap
 from maskstat.readers.options import ReadOptions
 from maskstat.scanning.mask_reader import Reader
 from maskstat.scanning.plane_entries import first_plane
@@ -49,11 +50,6 @@ class Seen(NamedTuple):
     photograph: bool
     values: frozenset[int]
     parts: IntArray
-
-    @property
-    def is_picture(self) -> bool:
-        """Whether it is a photograph that nobody took for a mask of grey levels."""
-        return self.photograph and (self.encoding.is_colour or self.encoding.is_lossy)
 
     @property
     def mode(self) -> tuple[bool, bool]:
@@ -135,8 +131,8 @@ def narrowed(asked: ScanRequest) -> ScanRequest:
                 remedy=f"say which ones are the masks: {found.choices()}",
             )
     if not asked.options.allow_lossy:
-        seen = [_look(entry, options) for entry in sample.some(_IMAGES)]
-        if seen and all(one is not None and one.is_picture for one in seen):
+        some = sample.some(_IMAGES)
+        if some and all(_is_picture(entry, options) for entry in some):
             raise _photographs(source, kinds)
     return replace(asked, source=source)
 
@@ -247,15 +243,29 @@ def _in_words(seen: list[Seen]) -> str:
 # --- by pixels ----------------------------------------------------------------------------------
 
 
-def _look(entry: Entry, options: ReadOptions) -> Seen | None:
+def _decoded(entry: Entry, options: ReadOptions) -> LabelMap | None:
     if entry.size > _MOST_BYTES or entry.folder is not None:
         return None
     if options.pages == "each":
         entry = first_plane(entry, options)
     try:
-        pixels, encoding = Reader(options).label_map(entry)
+        return Reader(options).label_map(entry)
     except (MaskError, MemoryError, OSError):
         return None
+
+
+def _is_picture(entry: Entry, options: ReadOptions) -> bool:
+    """Whether it is a photograph that nobody took for a mask of grey levels."""
+    if (found := _decoded(entry, options)) is None:
+        return False
+    pixels, encoding = found
+    return (encoding.is_colour or encoding.is_lossy) and changes_everywhere(pixels)
+
+
+def _look(entry: Entry, options: ReadOptions) -> Seen | None:
+    if (found := _decoded(entry, options)) is None:
+        return None
+    pixels, encoding = found
     step = 1
     while (pixels.shape[0] // step) * (pixels.shape[1] // step) > _MOST_PIXELS:
         step += 1
