@@ -53,8 +53,8 @@ def command(
         typer.Argument(
             metavar="SOURCE",
             help="A folder (recursive), a glob in quotes, one mask, a list of paths (.txt, .csv, "
-            ".tsv), archives (.zip, .tar), tables (.parquet, .arrow), a URL of any of them, or "
-            "annotations (COCO's or LabelMe's .json, YOLO's data.yaml).",
+            ".tsv, .json, .jsonl), archives (.zip, .tar), tables (.parquet, .arrow), a URL of any "
+            "of them, or annotations (COCO's or LabelMe's .json, YOLO's data.yaml).",
         ),
     ],
     classes: ClassesOption = None,
@@ -105,7 +105,10 @@ def command(
     column: Annotated[
         str | None,
         typer.Option(
-            "--column", metavar="NAME", help="Column with the masks, of a table or a .csv or .tsv."
+            "--column",
+            metavar="NAME",
+            help="Column with the masks, of a table or a list; a number where "
+            "columns have no names.",
         ),
     ] = None,
     split: Annotated[

@@ -31,7 +31,8 @@ class Changes:
 
     Masks that failed before count as new; `skipped` files are no masks by their suffix. `splits`
     are train, val, test or the like, where the source has them. `pattern` is that of the names of
-    a preset's masks, where others were passed over because of it.
+    a preset's masks, where others were passed over because of it. `outside` masks lie neither in
+    the folder of the list which names them nor below it.
     """
 
     new: int = 0
@@ -41,6 +42,7 @@ class Changes:
     skipped: int = 0
     splits: tuple[str, ...] = ()
     pattern: str | None = None
+    outside: int = 0
 
     __repr__ = one_line
 
@@ -159,6 +161,7 @@ class Pending:
             skipped=self._listing.skipped,
             splits=self._listing.splits,
             pattern=self._listing.pattern,
+            outside=self._listing.outside,
         )
 
 

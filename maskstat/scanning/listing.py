@@ -48,6 +48,11 @@ class Listing:
         return self._source.skipped()
 
     @property
+    def outside(self) -> int:
+        """Masks that lie outside the folder of the list which names them."""
+        return self._source.outside()
+
+    @property
     def splits(self) -> tuple[str, ...]:
         """Splits that it came across."""
         return self._source.splits()

@@ -115,6 +115,10 @@ class PlaneSource(Source):
         """Files passed over by the source."""
         return self._base.skipped()
 
+    def outside(self) -> int:
+        """Files outside the folder of their list."""
+        return self._base.outside()
+
     def splits(self) -> tuple[str, ...]:
         """Splits that the source came across."""
         return self._base.splits()

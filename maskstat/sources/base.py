@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
-from maskstat.errors import MaskError, unreadable
+from maskstat.errors import MaskError, ParameterError, unreadable
 from maskstat.memory import LARGEST_MASK
 from maskstat.naming import storable
 from maskstat.parameters import several
@@ -184,6 +184,15 @@ def too_large() -> MaskError:
     return MaskError(f"larger than {MAX_IN_MEMORY >> 20} MiB")
 
 
+def no_columns() -> ParameterError:
+    """What is wrong where a column is chosen, and there are none."""
+    return ParameterError(
+        "only Parquet and Arrow files, and lists of several columns (CSV, TSV, JSON, text) have"
+        " columns",
+        parameter="column",
+    )
+
+
 def changed() -> MaskError:
     """What is wrong with a mask whose bytes are not those that were listed."""
     return MaskError(
@@ -291,6 +300,7 @@ class Source(ABC):
     """The pattern of the names of its masks, where files of other names are beside them."""
 
     _skipped: int = 0
+    _outside: int = 0
     _splits: frozenset[str] = frozenset()
 
     @property
@@ -312,7 +322,7 @@ class Source(ABC):
 
     def _begin(self) -> None:
         """Forget what the last listing came across."""
-        self._skipped, self._splits = 0, frozenset()
+        self._skipped, self._outside, self._splits = 0, 0, frozenset()
 
     def _meet(self, name: str) -> None:
         """Remember the split that a candidate of this name is in."""
@@ -334,6 +344,10 @@ class Source(ABC):
     def skipped(self) -> int:
         """Files that the last listing passed over: no masks by their suffix or by option."""
         return self._skipped
+
+    def outside(self) -> int:
+        """Masks of the last listing that lie outside the folder of the list which names them."""
+        return self._outside
 
     def split_of(self, entry: Entry) -> str | None:
         """The split that an entry of the last listing is in."""

@@ -102,6 +102,7 @@ def place_of(location: str, name: str, *, alone: bool = False) -> Place:
         return Place(location.removesuffix(_MERGED), "sum")
     if (base := listed_base(location)) is not None:
         return Place(base, "sum")
+    links = names_are_paths(location)
     location, _ = options_of(location)
     if _WINDOWS.match(location):
         location = location.replace("\\", "/")
@@ -109,7 +110,7 @@ def place_of(location: str, name: str, *, alone: bool = False) -> Place:
     if _is_pattern(location, name) or (plane is not None and _is_pattern(location, file)):
         return Place(fixed_folder(location) or "/")
     plain = location.partition("?")[0] if is_url(location) else location
-    if names_are_paths(location):
+    if links:
         return Place(_parent(plain), "links")
     last = plain.rpartition("/")[2]
     if plane is not None and file == last:  # planes of one file

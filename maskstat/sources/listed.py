@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from typing import NamedTuple
 
 from maskstat.errors import MaskError, SourceError, unreadable
@@ -19,20 +20,21 @@ from maskstat.sources.base import (
     Entry,
     Selection,
     Source,
-    SourceKind,
 )
+from maskstat.sources.leads import Lead, lead_of, lead_of_stems
 from maskstat.sources.local.named_files import file_entry
 from maskstat.sources.locations import (
     TIMEOUT,
-    ends_in,
     is_url,
     location_of,
     shards_name,
 )
 from maskstat.sources.shards import open_blob
+from maskstat.sources.tables.mask_columns import LOOKED_AT
 
 LIST_SUFFIXES = (".txt", ".lst")
 _LONGEST_LINE = 16 << 20
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class Listed(NamedTuple):
@@ -59,15 +61,6 @@ def listed_entries(masks: Iterable[Listed], listed_in: str, timeout: float) -> I
                 yield BrokenEntry(storable(mask.name), where, reason=mask.wrong)
 
 
-def place_of(path: str, listed_in: str) -> str:
-    """Where a path of a list leads: below the list's folder, unless it is absolute."""
-    if is_url(path):
-        return path
-    if is_url(listed_in):
-        return f"{listed_in.partition('?')[0].rpartition('/')[0]}/{path.lstrip('/')}"
-    return os.path.join(os.path.dirname(listed_in), path)
-
-
 def name_of(path: str) -> str:
     """What a mask is called: its path, tidied up; of a URL, without secrets."""
     return without_secrets(path) if is_url(path) else os.path.normpath(path).replace(os.sep, "/")
@@ -79,11 +72,13 @@ def lines_of(where: str, timeout: float, *, newline: str | None = None) -> Itera
 
     Raises MaskError and OSError.
     """
-    with (
-        open_blob(where, timeout).open() as file,
-        io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline=newline) as text,
-    ):
-        yield _bounded(text)
+    with open_blob(where, timeout).open() as file:
+        coding = ("utf-8-sig", "surrogateescape")
+        if file.read(2) in _UTF_16:  # as PowerShell redirects what it lists
+            coding = ("utf-16", "backslashreplace")
+        file.seek(0)
+        with io.TextIOWrapper(file, *coding, newline=newline) as text:
+            yield _bounded(text)
 
 
 def _bounded(text: io.TextIOWrapper) -> Iterator[str]:
@@ -98,7 +93,7 @@ class ListSource(Source):
     """A text file with one mask a line: relative to the list's folder, absolute, or a URL.
 
     "#" starts a comment. A path that is listed twice counts once, also where it is written in two
-    ways.
+    ways. Where lines are names without a suffix, masks are found by `lead_of_stems`.
     """
 
     where: str
@@ -133,16 +128,27 @@ class ListSource(Source):
         """What its lines name, as far as the selection takes it. Raises as `entries`."""
         self._begin()
         seen: set[str] = set()
-        for path in self._paths():
+        lead = self._lead()
+        for text in self._paths():
+            path = lead.path(text)
             name = name_of(path)
             if name in seen:
                 continue
             seen.add(name)
             if self.selection.takes_named(name):
                 self._meet(name)
-                yield Listed(name, place_of(path, self.where))
+                self._outside += lead.is_outside(path)
+                yield Listed(name, lead.place(path))
             else:
                 self._skipped += 1
+
+    def _lead(self) -> Lead:
+        """Where its paths lead, by the first of them. Raises SourceError."""
+        first = list(islice(self._paths(), LOOKED_AT))
+        lead = lead_of(first, self.where)
+        if is_url(self.where) or any(map(_has_suffix, first)) or any(map(lead.finds, first)):
+            return lead
+        return lead_of_stems(list(self._paths()), self.where, self.selection) or lead
 
     def _paths(self) -> Iterator[str]:
         where = printable(self.location)
@@ -162,12 +168,5 @@ class ListSource(Source):
             raise SourceError(unreadable(error), where=where) from error
 
 
-KIND = SourceKind(
-    takes=lambda given: (
-        given.ends_in(LIST_SUFFIXES)
-        and given.is_one
-        and not (given.is_url and any(sign in given.text for sign in "*["))
-    ),
-    open=lambda given, selection: ListSource(given.text, selection, given.timeout),
-    names_are_paths=lambda where: ends_in(where, LIST_SUFFIXES),
-)
+def _has_suffix(path: str) -> bool:
+    return bool(os.path.splitext(path)[1])

@@ -13,9 +13,9 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from maskstat.errors import ParameterError, SourceError
+from maskstat.errors import SourceError
 from maskstat.naming import printable, storable
-from maskstat.sources.base import Entry, Selection, Source, SourceKind
+from maskstat.sources.base import Entry, Selection, Source, SourceKind, no_columns
 from maskstat.sources.locations import TIMEOUT, Given, options_of, with_options
 from maskstat.sources.split_names import in_order
 from maskstat.values.catalog import ClassCatalog
@@ -59,6 +59,10 @@ class SplitSource(Source):
     def skipped(self) -> int:
         """Files passed over by suffix."""
         return self.base.skipped()
+
+    def outside(self) -> int:
+        """Masks outside the folder of their list."""
+        return self.base.outside()
 
 
 @dataclass
@@ -104,6 +108,10 @@ class PatternSource(Source):
         """Files passed over: by the source, and here."""
         return self.base.skipped() + self._skipped
 
+    def outside(self) -> int:
+        """Masks outside the folder of their list."""
+        return self.base.outside()
+
 
 def open_source(
     where: Where,
@@ -143,13 +151,9 @@ def _listed(
     from maskstat.sources.local.named_files import PathsSource
 
     if column is not None:
-        raise _no_columns()
+        raise no_columns()
     source = PathsSource(paths, replace(selection, split=split))
     return source if split is None else SplitSource(source, split)
-
-
-def _no_columns() -> ParameterError:
-    return ParameterError("only Parquet, Arrow, CSV and TSV files have columns", parameter="column")
 
 
 def find_splits(
@@ -181,9 +185,6 @@ def kinds() -> Iterator[SourceKind]:
     from maskstat.sources.annotations import recognising
 
     yield recognising.KIND
-    from maskstat.sources import listed
-
-    yield listed.KIND
     from maskstat.sources.remote import objects
 
     yield objects.KIND
@@ -211,7 +212,7 @@ def _source_of(given: Given, selection: Selection) -> Source:
         )
     kind = next((kind for kind in kinds() if kind.takes(given)), None)
     if given.column is not None and not (kind and kind.has_columns):
-        raise _no_columns()
+        raise no_columns()
     if kind is None:
         raise SourceError(
             "there is no such file or folder",

@@ -146,6 +146,7 @@ def test_only_what_changed_is_decoded(maskstat: Any, masks: Path) -> None:
         "skipped": 0,
         "splits": [],
         "pattern": None,
+        "outside": 0,
     }
     assert document["total_pixels"] == 13
     again = maskstat("scan", "masks", "--classes", "4")

@@ -129,7 +129,7 @@ SCAN: dict[str, tuple[Case, ...]] = {
         failure("--draft folder.yaml", "folder.yaml", "it is a folder"),
     ),
     "--column": (
-        usage("--column mask", "--column", "only Parquet, Arrow, CSV and TSV files have columns"),
+        usage("--column mask", "--column", "only Parquet and Arrow files, and lists of several"),
         _nothing("scan table.csv --column nothing", "no column 'nothing'", "mask, split: --column"),
         _nothing("scan table.csv --column maks", "no column 'maks'", "did you mean mask?"),
         _nothing("scan table.csv --column ''", "table.csv", "no column ''"),

@@ -116,6 +116,7 @@ def scan_document(scan: StoredScan, *, intervals: bool = True) -> dict[str, Any]
             "skipped": changes.skipped,
             "splits": list(changes.splits),
             "pattern": changes.pattern,
+            "outside": changes.outside,
         }
     return document
 

@@ -322,6 +322,8 @@ def _notes(document: Mapping[str, Any]) -> Iterable[str]:
     if changes := document.get("changes"):
         others = changes["skipped"]
         skipped = f", {counted(others, 'other file')} skipped" if others else ""
+        if outside := changes["outside"]:
+            skipped += f", {outside:,} outside the list's folder"
         yield (
             f"{changes['new']:,} new, {changes['changed']:,} changed,"
             f" {changes['unchanged']:,} unchanged, {changes['gone']:,} gone{skipped}"

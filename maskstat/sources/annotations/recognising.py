@@ -1,6 +1,7 @@
 """Annotation files, of which masks are drawn when they are read: COCO, LabelMe, YOLO.
 
-What a file is is decided by what it holds. This module tells them apart.
+What a file is is decided by what it holds; a JSON may be a list of masks, too. This module tells
+them apart.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from maskstat.naming import printable, storable
 from maskstat.regular_files import open_file
 from maskstat.sources.addresses import without_secrets
 from maskstat.sources.annotations.texts import read_text
-from maskstat.sources.base import Selection, Source, SourceKind
-from maskstat.sources.locations import Given
+from maskstat.sources.base import Selection, Source, SourceKind, no_columns
+from maskstat.sources.locations import Given, ends_in, options_of
+from maskstat.sources.tables.json_lists import MOST_BYTES, open_json_list
+from maskstat.sources.tables.manifests import ManifestSource
 
 SUFFIXES = (".json", ".yaml", ".yml")
 _LOOKED_AT = 10_000  # files of a folder without masks
@@ -32,7 +35,10 @@ def _open(given: Given, selection: Selection) -> Source:
             where=printable(without_secrets(given.text)),
             remedy="download it first",
         )
-    return (open_annotations if given.is_file else open_pattern)(given.text, selection)
+    source = open_annotations(given, selection) if given.is_file else None
+    if given.column is not None and not isinstance(source, ManifestSource):
+        raise no_columns()
+    return open_pattern(given.text, selection) if source is None else source
 
 
 def _takes(given: Given) -> bool:
@@ -41,17 +47,18 @@ def _takes(given: Given) -> bool:
     )
 
 
-def open_annotations(path: str, selection: Selection) -> Source:
+def open_annotations(given: Given, selection: Selection) -> Source:
     """The source that a .json, .yaml or .yml file on disk is.
 
     Raises:
-        SourceError: it is none of COCO, LabelMe or YOLO, or contradicts itself.
+        SourceError: it is none of COCO, LabelMe or YOLO and no list, or contradicts itself.
         MissingExtraError: pycocotools is not installed.
     """
+    path = given.text
     where = printable(storable(path))
     try:
         if path.lower().endswith(".json"):
-            return _open_json(path, selection)
+            return _open_json(given, selection)
         from maskstat.sources.annotations.yolo import open_yolo
 
         return open_yolo(path, selection)
@@ -62,13 +69,16 @@ def open_annotations(path: str, selection: Selection) -> Source:
         raise SourceError(error.problem, where=error.where or where, remedy=remedy) from error
 
 
-def _open_json(path: str, selection: Selection) -> Source:
+def _open_json(given: Given, selection: Selection) -> Source:
     from maskstat.sources.annotations.coco import LISTS, CocoParts
     from maskstat.sources.annotations.labelme import LabelMeSource
 
+    path = given.text
     parts, found = CocoParts(), set[str]()
     text = read_text(path)
     try:
+        if text.lstrip()[:1] == "[":
+            return _list_of(given, text, selection)
         for member in members(text, LISTS):
             found.add(member.key)
             if member.key in LISTS and "shapes" not in found:
@@ -79,11 +89,24 @@ def _open_json(path: str, selection: Selection) -> Source:
     if "shapes" in found:
         return LabelMeSource(path, selection)
     if not found & LISTS:
-        raise SourceError("no annotation file: neither COCO's nor LabelMe's", remedy=_REMEDY)
+        return _list_of(given, text, selection)
     return parts.source(path, text, selection)
 
 
-_REMEDY = "COCO files have 'images', 'annotations' and 'categories', LabelMe's have 'shapes'"
+def _list_of(given: Given, text: str, selection: Selection) -> Source:
+    """The list of masks that a JSON text is. Raises SourceError."""
+    found = None
+    if len(text) <= MOST_BYTES:
+        found = open_json_list(given, text, selection)
+    if found is None:
+        raise SourceError("no annotation file: neither COCO's nor LabelMe's", remedy=_REMEDY)
+    return found
+
+
+_REMEDY = (
+    "COCO files have 'images', 'annotations' and 'categories', LabelMe's have 'shapes', and lists"
+    " of masks are [{'image': 'a.jpg', 'mask': 'a.png'}, ...], or several such by split"
+)
 
 
 def open_pattern(pattern: str, selection: Selection) -> Source:
@@ -163,4 +186,12 @@ def _is_yolo(path: str) -> bool:
     return len(numbers) >= 5 and all(0 <= number <= 1 for number in numbers[1:])
 
 
-KIND = SourceKind(takes=_takes, open=_open, remedy=remedy_for)
+def _is_list(location: str) -> bool:
+    """Whether a location is that of a JSON list, of which a column holds paths."""
+    where, options = options_of(location)
+    return "column" in options and ends_in(where, (".json",))
+
+
+KIND = SourceKind(
+    takes=_takes, open=_open, has_columns=True, names_are_paths=_is_list, remedy=remedy_for
+)
