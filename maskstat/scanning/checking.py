@@ -164,7 +164,7 @@ def _check_groups(scan: StoredScan, against: Sequence[StoredScan]) -> list[Findi
     """Groups that other splits have masks of as well: those that were said, or names suggest."""
     scans = [scan, *against]
     said = next((each.group_rule for each in scans if each.has_group_rule), None)
-    if said is not None and said.kind in ("mask", "file"):
+    if (said is not None and said.kind in ("mask", "file")) or not (said or against):
         return []
     of_scan = suggested_by_scan(scans) if said is None else grouped_by_scan(scans, said)
     if of_scan is None:

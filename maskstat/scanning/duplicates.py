@@ -6,13 +6,14 @@ A file is opened only where two masks have equal counts.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from maskstat.errors import (
     FileFormatError,
@@ -25,13 +26,16 @@ from maskstat.readers.tallying import count_pixels
 from maskstat.scanning.mask_reader import Reader
 from maskstat.showing import one_line
 from maskstat.sources.base import Entry
-from maskstat.values.tally import Encoding, IntArray
+from maskstat.values.tally import Encoding, IntArray, TallyTable
 
 if TYPE_CHECKING:
     from maskstat.scanning.stored_scan import StoredScan
 
+HashArray = NDArray[np.uint64]
+
 _CHUNK = 16
 _BAND_PIXELS = 1 << 22
+_ODD = np.uint64(0x9E3779B97F4A7C15)  # multiplied by it, bits go upwards
 
 Result = TypeVar("Result")
 
@@ -75,9 +79,10 @@ def find_duplicates(
         scans: scans of one store, of different names.
         wanted: whether masks of these scans (one name a mask) would be worth reporting as a group.
     """
+    twice = _seen_twice(scans)
     candidates: dict[bytes, list[Member]] = {}
     for scan in scans:
-        for name, key in _keys(scan):
+        for name, key in _keys(scan, twice):
             candidates.setdefault(key, []).append(Member(scan.name, name))
     chosen = {
         member: key
@@ -114,15 +119,34 @@ def _member_key(member: Member) -> tuple[object, ...]:
     return (*natural_key(member.mask), member.scan)
 
 
-def _keys(scan: StoredScan) -> Iterator[tuple[str, bytes]]:
-    """Name and digest of size and counts of every mask with more than one raw value."""
+def _seen_twice(scans: Iterable[StoredScan]) -> HashArray:
+    """Hashes that several masks have: only those may have equal counts."""
+    hashes = [_hashes(table) for scan in scans for table in scan.tables()]
+    found, times = np.unique(np.concatenate([np.empty(0, np.uint64), *hashes]), return_counts=True)
+    return np.asarray(found[times > 1])
+
+
+def _hashes(table: TallyTable) -> HashArray:
+    """uint64[B], equal for equal counts; a sum over the pairs, so cheap for many masks at once."""
+    pairs = table.values.astype(np.uint64) * _ODD + table.counts.astype(np.uint64)
+    pairs = (pairs ^ (pairs >> np.uint64(32))) * _ODD
+    pairs ^= pairs >> np.uint64(29)
+    return np.add.reduceat(pairs, table.indptr[:-1])
+
+
+def _keys(scan: StoredScan, wanted: HashArray) -> Iterator[tuple[str, bytes]]:
+    """Name and digest of size and counts of every mask with more than one raw value.
+
+    Of these hashes only.
+    """
     for table in scan.tables():
         starts = table.indptr.tolist()
-        for row, (name, encoding) in enumerate(zip(table.names, table.encodings, strict=True)):
-            start, stop = starts[row], starts[row + 1]
-            if stop - start > 1:
-                values, counts = table.values[start:stop], table.counts[start:stop]
-                yield name, _tally_digest(table.shapes[row], encoding, values, counts)
+        chosen = np.isin(_hashes(table), wanted) & (np.diff(table.indptr) > 1)
+        for row in np.flatnonzero(chosen).tolist():
+            part = slice(starts[row], starts[row + 1])
+            values, counts = table.values[part], table.counts[part]
+            encoding = table.encodings[row]
+            yield table.names[row], _tally_digest(table.shapes[row], encoding, values, counts)
 
 
 def _tally_digest(shape: IntArray, encoding: Encoding, values: IntArray, counts: IntArray) -> bytes:

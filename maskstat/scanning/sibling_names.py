@@ -70,16 +70,20 @@ class Parts(NamedTuple):
 def parts_of(name: str) -> Parts:
     """A name in parts: `a/x_1_mask.png` is (a), `x_1`, `_mask.png`."""
     *folders, last = name.split("/")
-    stem, suffix = _stem_and_suffix(last)
-    root = _WORDS.sub("", stem) or stem
-    return Parts(tuple(folders), root, stem[len(root) :] + suffix)
+    root = _root_of(last)
+    return Parts(tuple(folders), root, last[len(root) :])
 
 
-def _stem_and_suffix(last: str) -> tuple[str, str]:
+def _root_of(last: str) -> str:
+    stem = _stem_of(last)
+    return _WORDS.sub("", stem) or stem
+
+
+def _stem_of(last: str) -> str:
     at = last.rfind(".")
     if last[at:].lower() in {".gz", ".zip"} and "." in last[:at]:
         at = last.rfind(".", 0, at)
-    return (last[:at], last[at:]) if at > 0 else (last, "")
+    return last[:at] if at > 0 else last
 
 
 @dataclass
@@ -90,9 +94,13 @@ class Sample(Generic[Item]):
     _kept: int = 0
     _below: int = 1 << 32
 
+    def takes(self, name: str) -> bool:
+        """Whether `add` would take it, as long as nothing else is added."""
+        return _draw(_root_of(name.rpartition("/")[2])) < self._below
+
     def add(self, item: Item) -> None:
         """Take a name, or pass it over."""
-        root = parts_of(item.name).root
+        root = _root_of(item.name.rpartition("/")[2])
         if _draw(root) >= self._below:
             return
         self._found.setdefault(root, []).append(item)

@@ -306,21 +306,19 @@ def counted_kinds(tables: Iterable[TallyTable], *, by_plane: bool = False) -> li
     Where masks are planes of files, the first of each stands for its file.
     """
     sample = Sample[Row]()
-    for row in _rows(tables):
-        file, plane = split_plane(row.name) if by_plane else (row.name, None)
-        if plane is None or plane == 1:
-            sample.add(row._replace(name=file))
+    for table in tables:
+        for at, name in enumerate(table.names):
+            file, plane = split_plane(name) if by_plane else (name, None)
+            if (plane is None or plane == 1) and sample.takes(file):
+                sample.add(Row(file, _seen(table, at)))
     found = (kinds_of(family, lambda row: row.seen, _equal_counts) for family in sample.families())
     return [kinds for kinds in found if kinds is not None]
 
 
-def _rows(tables: Iterable[TallyTable]) -> Iterator[Row]:
-    for table in tables:
-        starts = table.indptr.tolist()
-        for at, (name, encoding) in enumerate(zip(table.names, table.encodings, strict=True)):
-            part = slice(starts[at], starts[at + 1])
-            values, counts = table.values[part], table.counts[part]
-            yield Row(name, Seen(encoding, False, frozenset(values.tolist()), np.sort(counts)))
+def _seen(table: TallyTable, at: int) -> Seen:
+    part = slice(table.indptr[at], table.indptr[at + 1])
+    values, counts = table.values[part], table.counts[part]
+    return Seen(table.encodings[at], False, frozenset(values.tolist()), np.sort(counts))
 
 
 def _equal_counts(one: Seen, other: Seen) -> bool | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from maskstat.showing import one_line
 from maskstat.statistics.cooccurrence import Spread, spread
-from maskstat.values.tally import TallyTable
+from maskstat.values.tally import Encoding, TallyTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +33,22 @@ class MaskForms:
 def mask_forms(tables: Iterable[TallyTable]) -> MaskForms:
     """Sizes, aspect ratios and value types of the masks of these tables."""
     sizes: Counter[tuple[int, int]] = Counter()
-    encodings: Counter[str] = Counter()
+    encodings: Counter[Encoding] = Counter()
     for table in tables:
-        sizes.update((height, width) for height, width in table.shapes.tolist())
-        encodings.update(map(str, table.encodings))
+        sizes.update(zip(*table.shapes.T.tolist(), strict=True))
+        encodings.update(table.encodings)
     ordered = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
     ratios = np.array([width / height for (height, width), _ in ordered])
     return MaskForms(
         tuple((height, width, masks) for (height, width), masks in ordered),
         spread(np.repeat(ratios, [masks for _, masks in ordered])) if ordered else None,
-        tuple(sorted(encodings.items(), key=lambda item: (-item[1], item[0]))),
+        named_counts(encodings),
     )
+
+
+def named_counts(encodings: Mapping[Encoding, int]) -> tuple[tuple[str, int], ...]:
+    """Masks by what their encodings are called, the most frequent first; some share a name."""
+    found: Counter[str] = Counter()
+    for encoding, masks in encodings.items():
+        found[str(encoding)] += masks
+    return tuple(sorted(found.items(), key=lambda item: (-item[1], item[0])))

@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,11 +29,12 @@ from maskstat.statistics.findings import (
     Finding,
     of_files,
 )
+from maskstat.statistics.mask_shapes import named_counts
 from maskstat.values.catalog import UNLISTED, ClassCatalog
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.labels import labels_of
 from maskstat.values.ledger import MaskLedger
-from maskstat.values.tally import TallyTable
+from maskstat.values.tally import Encoding, TallyTable
 
 FloatArray = NDArray[np.float64]
 
@@ -43,16 +45,16 @@ def check_tallies(catalog: ClassCatalog, tables: Iterable[TallyTable]) -> list[F
     blended: list[str] = []
     unlisted: list[str] = []
     sizes: Counter[tuple[int, int]] = Counter()
-    encodings: Counter[str] = Counter()
+    encodings: Counter[Encoding] = Counter()
     total = ClassHistogram.empty(catalog)
     for table in tables:
         strange = _unlisted(catalog, table)
         rows = np.repeat(np.arange(len(table)), np.diff(table.indptr))
-        lossy += [n for n, e in zip(table.names, table.encodings, strict=True) if e.is_lossy]
+        lossy += compress(table.names, table.by_encoding(lambda e: e.is_lossy))
         blended += [table.names[row] for row in np.flatnonzero(_anti_aliased(table, strange))]
         unlisted += [table.names[row] for row in np.unique(rows[strange])]
-        sizes.update(map(tuple, table.shapes.tolist()))
-        encodings.update(map(str, table.encodings))
+        sizes.update(zip(*table.shapes.T.tolist(), strict=True))
+        encodings.update(table.encodings)
         if strange.any():
             total += ClassHistogram.of(catalog, table)
     findings = of_files("lossy", lossy) + of_files("anti-aliased", blended)
@@ -69,10 +71,9 @@ def check_tallies(catalog: ClassCatalog, tables: Iterable[TallyTable]) -> list[F
             for (height, width), count in sorted(sizes.items(), key=lambda s: (-s[1], s[0]))
         ]
         findings.append(Finding("mixed-sizes", len(sizes), (), tuple(records)))
-    if len(encodings) > 1:
-        kinds = sorted(encodings.items(), key=lambda item: (-item[1], item[0]))
+    if len(kinds := named_counts(encodings)) > 1:
         records = [{"encoding": name, "masks": count} for name, count in kinds]
-        findings.append(Finding("mixed-encodings", len(encodings), (), tuple(records)))
+        findings.append(Finding("mixed-encodings", len(kinds), (), tuple(records)))
     return findings
 
 
@@ -97,9 +98,9 @@ def _anti_aliased(table: TallyTable, unlisted: NDArray[np.bool_]) -> NDArray[np.
     thin = table.counts < THIN_SIDE * np.sqrt(table.areas)[rows]
     some = np.bincount(rows[thin], minlength=len(table))
     strange = np.bincount(rows[thin & unlisted], minlength=len(table))
-    narrow = np.array([e.is_colour or e.bits <= 8 for e in table.encodings], bool)
+    narrow = np.array(table.by_encoding(lambda e: e.is_colour or e.bits <= 8), bool)
     # Labels that overlap make many small combinations, and no value lies between two others.
-    classes = ~np.array([e.is_multilabel for e in table.encodings], bool)
+    classes = ~np.array(table.by_encoding(lambda e: e.is_multilabel), bool)
     return np.asarray(
         classes & ((strange >= UNLISTED_THIN_VALUES) & (2 * strange >= lengths))
         | (narrow & (some >= THIN_VALUES) & (3 * some >= 2 * lengths))

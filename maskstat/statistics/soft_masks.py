@@ -190,22 +190,22 @@ class _Entries:
 
     def __init__(self, table: TallyTable, void: IntArray):
         rows = np.repeat(np.arange(len(table)), np.diff(table.indptr))
-        index = np.array([not e.is_colour for e in table.encodings], bool)
-        grey = np.array([e.lacks_grey for e in table.encodings], bool)
+        index = np.array(table.by_encoding(lambda e: not e.is_colour), bool)
+        grey = np.array(table.by_encoding(lambda e: e.lacks_grey), bool)
         values = table.values
         as_grey = grey[rows] & (values == (values & 0xFF) * GREY)
         values = np.where(as_grey, values & 0xFF, values)
-        nodata = np.array([e.nodata is not None for e in table.encodings], bool)
+        nodata = np.array(table.by_encoding(lambda e: e.nodata is not None), bool)
         kept = index[rows] | as_grey
         if nodata.any():
-            none = np.array([e.nodata or 0 for e in table.encodings], np.int64)
+            none = np.array(table.by_encoding(lambda e: e.nodata or 0), np.int64)
             kept &= ~(nodata[rows] & (values == none[rows]))
         if void.size:
             kept &= ~np.isin(values, void)
         self.names = table.names
         self.rows, self.values, self.counts = rows[kept], values[kept], table.counts[kept]
         self.sizes = np.bincount(self.rows, minlength=len(table))
-        self.eight_bit = grey | np.array([e.is_eight_bit for e in table.encodings], bool)
+        self.eight_bit = grey | np.array(table.by_encoding(lambda e: e.is_eight_bit), bool)
         self.masks = int((self.sizes > 0).sum())
         sides = np.sqrt(table.areas)[self.rows]
         self.thin = self.counts < THIN_SIDE * sides

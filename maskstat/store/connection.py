@@ -11,6 +11,7 @@ from typing import Literal
 from maskstat.errors import CatalogError, StoreError, argument
 from maskstat.naming import printable
 from maskstat.store.schema import DAMAGED
+from maskstat.values.tally import TallyTable
 
 IN_MEMORY = ":memory:"
 _NO_TEXT = "holds text that is not UTF-8"
@@ -34,6 +35,8 @@ class Connected:
         # Sums that were found to be true, and scans whose masks were all found as they were.
         self._seen: dict[tuple[str, int | None], tuple[int]] = {}
         self._sound: set[int] = set()
+        # Scan and rows of a block -> the revision that its tallies were read at, and these.
+        self._tables: dict[tuple[int, int], tuple[int, list[TallyTable]]] = {}
 
     @contextlib.contextmanager
     def checked(self) -> Iterator[None]:

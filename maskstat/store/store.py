@@ -52,6 +52,7 @@ __all__ = [
 ]
 
 BLOCK_ROWS = 8192
+_KEPT_BYTES = 1 << 26  # of tallies that are read once and kept: some 200,000 masks
 LOCK_SECONDS = 10.0  # how long to wait for another process that is writing
 # SQLite lets go of the interpreter lock once a statement: with many rows in each, the threads
 # that decode go on meanwhile. 9 parameters a row; some builds of SQLite allow 999.
@@ -421,8 +422,17 @@ class Store(KeptSummaries, KeptExposures, KeptGroups, KeptRuns, Copied):
             return [Failure(*row) for row in sorted(rows, key=lambda row: natural_key(row[0]))]
 
     def tables(self, scan: ScanInfo, *, rows: int = BLOCK_ROWS) -> Iterator[TallyTable]:
-        """The tallies of a scan, a block of masks at a time, so that memory stays flat."""
-        expected, found = self._summary(scan, MASKS), 0
+        """The tallies of a scan, a block of masks at a time, so that memory stays flat.
+
+        As long as the scan does not change, those of not too many masks are read once.
+        """
+        # Asked first: whatever another process changes meanwhile makes these tallies out of date.
+        revision = self.revision(scan)
+        if (kept := self._tables.get((scan.id, rows))) is not None and kept[0] == revision:
+            yield from kept[1]
+            return
+        read: list[TallyTable] = []
+        expected, found, size = self._summary(scan, MASKS), 0, 0
         with translated(self.path):
             cursor = self._connection.execute(
                 f"SELECT {COLUMNS} FROM mask WHERE scan = ? ORDER BY name", (scan.id,)
@@ -431,8 +441,15 @@ class Store(KeptSummaries, KeptExposures, KeptGroups, KeptRuns, Copied):
                 with self.checked():
                     table = table_of(block)
                 found += len(block)
+                size += table.nbytes
+                if size <= _KEPT_BYTES:
+                    read.append(table)
+                else:
+                    read.clear()
                 yield table
         self._check_count(scan, expected, found)
+        if size <= _KEPT_BYTES:
+            self._tables[scan.id, rows] = revision, read
 
     def rows(self, scan: ScanInfo, naming: Naming) -> Iterator[MaskRow]:
         """The masks of a scan under their new names, in the order of these."""

@@ -399,7 +399,7 @@ def _value_counts(
     if not chosen.any():
         return {}
     mask_of_entry = np.repeat(np.arange(len(table)), np.diff(table.indptr))[chosen]
-    colour = np.array([e.is_colour for e in table.encodings], bool)[mask_of_entry]
+    colour = np.array(table.by_encoding(lambda e: e.is_colour), bool)[mask_of_entry]
     # Within one table an index 5 and a colour #000005 are different values.
     pairs = np.stack([colour.astype(np.int64), table.values[chosen]])
     unique, inverse = np.unique(pairs, axis=1, return_inverse=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from maskstat.naming import counted
 from maskstat.showing import cut, one_line
 from maskstat.values.sums import IntArray as IntArray
 from maskstat.values.sums import multiplied
+
+_Said = TypeVar("_Said")
 
 _COLOUR_SAMPLES = frozenset({"rgb", "rgba", "greyalpha"})
 _LOSSY_MARK = "lossy"
@@ -204,6 +206,17 @@ class TallyTable:
         return one_line(self, counted(len(self), "mask"))
 
     @property
+    def nbytes(self) -> int:
+        """About how much memory it takes."""
+        arrays = (self.shapes, self.indptr, self.values, self.counts)
+        return sum(array.nbytes for array in arrays) + sum(map(len, self.names)) + 64 * len(self)
+
+    def by_encoding(self, say: Callable[[Encoding], _Said]) -> list[_Said]:
+        """What a function says of the encoding of each mask; it is asked once for each."""
+        said = {encoding: say(encoding) for encoding in set(self.encodings)}
+        return [said[encoding] for encoding in self.encodings]
+
+    @property
     def areas(self) -> IntArray:
         """int64[B], all pixels of each mask. Raises CountOverflowError where one passes 2^63."""
         return multiplied(self.shapes[:, 0], self.shapes[:, 1])
@@ -229,13 +242,14 @@ class TallyTable:
             return values
 
         if not eight_bit:
-            wide = [not (e.is_colour or e.is_eight_bit or e.is_multilabel) for e in self.encodings]
+            wide = self.by_encoding(
+                lambda e: not (e.is_colour or e.is_eight_bit or e.is_multilabel)
+            )
             return np.unique(np.concatenate([values_of(wide), np.arange(labels)]))
-        colours = values_of([e.lacks_grey for e in self.encodings])
+        colours = values_of(self.by_encoding(lambda e: e.lacks_grey))
         grey = colours[colours == (colours & 0xFF) * GREY] & 0xFF
-        return np.unique(
-            np.concatenate([values_of([e.is_eight_bit for e in self.encodings]), grey])
-        )
+        eight_bit_values = values_of(self.by_encoding(lambda e: e.is_eight_bit))
+        return np.unique(np.concatenate([eight_bit_values, grey]))
 
 
 def value_label(value: int, *, colour: bool) -> int | str:
