@@ -59,17 +59,18 @@ def log_odds_and_complement(z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         others = _without(still, at)
         highest = ops.max(others, axis=-1, keepdims=True)
         others = others - highest
-        total, complement = _entropy(others)
+        total, complement = _entropy(others, ops.exp(others))
         odds = (highest - _true(still, labels)) + ops.log(total)
 
         def slope(*given: Tensor, upstream: Tensor = None) -> Tensor:
             logits, slopes = _backward(given, upstream, z)
             of_odds, of_complement = slopes[..., :1], slopes[..., 1:]
             below = _without(logits, at) - highest
-            sums = _entropy(below) if _tracked(below) else (total, complement)
+            shares = ops.exp(below)
+            sums = _entropy(below, shares) if _tracked(below) else (total, complement)
             constant = of_odds + of_complement * (ops.log(sums[0]) - sums[1])
             # One array of the logits' size at a time: there are no others to spare.
-            shares, gradient = ops.exp(below), below * (-of_complement / sums[0])
+            gradient = below * (-of_complement / sums[0])
             del below
             gradient = gradient + constant / sums[0]
             gradient = gradient * shares
@@ -124,14 +125,21 @@ def _without(z: Tensor, at: Tensor) -> Tensor:
     return ops.where(at, ops.cast(FLOOR, z.dtype), z)
 
 
-def _entropy(below: Tensor) -> tuple[Tensor, Tensor]:
+def _entropy(below: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
     """Sum of the exponentials and C, both parts of which are at least 0."""
-    shares = ops.exp(below)
     total = ops.sum(shares, axis=-1, keepdims=True)
-    return total, ops.log(total) - ops.sum(shares * below, axis=-1, keepdims=True) / total
+    if keras.config.backend() == "tensorflow":  # which would keep an array of products
+        product = ops.expand_dims(ops.einsum("...k,...k->...", shares, below), -1)
+    else:
+        product = ops.sum(shares * below, axis=-1, keepdims=True)
+    return total, ops.log(total) - product / total
 
 
 def _true(z: Tensor, labels: Tensor) -> Tensor:
+    if keras.config.backend() == "tensorflow":  # where `take_along_axis` copies the logits
+        import tensorflow
+
+        return tensorflow.gather(z, labels, batch_dims=len(labels.shape))[..., None]
     return ops.take_along_axis(z, ops.expand_dims(labels, -1), axis=-1)
 
 
