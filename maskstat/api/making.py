@@ -39,6 +39,7 @@ def scan(
     value_divisor: int | None = None,
     divide_all: bool = False,
     panoptic: str | Path | None = None,
+    per_class: bool = False,
     nearest_colour: int | None = None,
     draft: str | Path | None = None,
     reduce_zero_label: bool = False,
@@ -91,6 +92,8 @@ def scan(
         divide_all: divide values below `value_divisor` too.
         panoptic: COCO's panoptic JSON: masks are PNGs of its segments, and its categories are
             counted (and the classes, without `classes`).
+        per_class: an image has a file for each class, called `00001_hair.png` or
+            `hair/00001.png`: they are one mask. Of classes that overlap, the smaller one counts.
         draft: a .yaml file to write: a catalogue to fill in, of the colours and values found,
             without `classes`. Masks of colours are counted for it.
         nearest_colour: how far a channel of a mask's colour may be off its class's, 0 to 255.
@@ -148,6 +151,7 @@ def scan(
         value_divisor=value_divisor,
         divide_all=divide_all,
         panoptic=panoptic,
+        per_class=per_class,
         nearest_colour=nearest_colour,
         reduce_zero_label=reduce_zero_label,
         draft=draft is not None,
@@ -230,6 +234,7 @@ def scan_splits(
     value_divisor: int | None = None,
     divide_all: bool = False,
     panoptic: str | Path | None = None,
+    per_class: bool = False,
     nearest_colour: int | None = None,
     draft: str | Path | None = None,
     reduce_zero_label: bool = False,
@@ -288,6 +293,7 @@ def scan_splits(
                 value_divisor=value_divisor,
                 divide_all=divide_all,
                 panoptic=panoptic,
+                per_class=per_class,
                 nearest_colour=nearest_colour,
                 reduce_zero_label=reduce_zero_label,
                 draft=draft is not None,

@@ -69,6 +69,14 @@ PanopticOption = Annotated[
         "counted (and the classes, without --classes).",
     ),
 ]
+PerClassOption = Annotated[
+    bool,
+    typer.Option(
+        "--per-class",
+        help="An image has a file for each class, 00001_hair.png or hair/00001.png: they are one "
+        "mask. Of classes that overlap, the smaller one counts.",
+    ),
+]
 NearestColourOption = Annotated[
     int | None,
     typer.Option(
@@ -92,6 +100,7 @@ class AskedReading:
     value_divisor: DivisorOption = None
     divide_all: DivideAllOption = False
     panoptic: PanopticOption = None
+    per_class: PerClassOption = False
     nearest_colour: NearestColourOption = None
 
 

@@ -28,7 +28,16 @@ Pages = Literal["all", "each"] | int
 STACKED = frozenset({"tiff", "npy", "npz", "zarr", "nifti"})  # containers of pages and channels
 # What a user says where a file alone does not say how it is read, and what a store records of it.
 SAID = frozenset(
-    {"pages", "channels", "channel", "array", "value_divisor", "divide_all", "panoptic"}
+    {
+        "pages",
+        "channels",
+        "channel",
+        "array",
+        "value_divisor",
+        "divide_all",
+        "panoptic",
+        "per_class",
+    }
 )
 _PAGES_READ: dict[object, str] = {"all": "all pages", "each": "each page"}
 NAMED = frozenset({"npz", "zarr"})  # containers of named arrays
@@ -53,6 +62,7 @@ class ReadOptions:
             below N are classes already, as in Cityscapes, unless `divide_all`.
         panoptic: what the segments of COCO panoptic PNGs are; categories are counted.
         knows_zero: whether a class has the value 0, or it is ignored: where a file calls 0 nodata.
+        per_class: whether an image has a file for each class, of which its mask is drawn.
     """
 
     allow_lossy: bool = False
@@ -65,6 +75,7 @@ class ReadOptions:
     divide_all: bool = False
     panoptic: Panoptic | None = None
     knows_zero: bool = False
+    per_class: bool = False
 
     @classmethod
     def of(
@@ -116,6 +127,14 @@ class ReadOptions:
                     parameter="channel",
                     remedy="leave out one of them",
                 )
+        per_class = bool(reading.get("per_class"))
+        for other in ("pages", "channels", "value_divisor", "panoptic"):
+            if per_class and reading.get(other) is not None:
+                raise ParameterError(
+                    f"a file is of one class, and {argument(other)} of files that hold several",
+                    parameter="per_class",
+                    remedy="leave out one of them",
+                )
         return cls(
             allow_lossy,
             colours,
@@ -126,6 +145,7 @@ class ReadOptions:
             divisor,
             divide_all,
             None if panoptic is None else _load_panoptic(fspath(str(panoptic))),
+            per_class=per_class,
         )
 
     @property
@@ -139,6 +159,7 @@ class ReadOptions:
             "value_divisor": self.value_divisor,
             "divide_all": self.divide_all,
             "panoptic": None if self.panoptic is None else self.panoptic.file,
+            "per_class": self.per_class,
         }
         return {key: value for key, value in said.items() if value not in (None, False)}
 

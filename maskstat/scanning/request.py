@@ -25,6 +25,7 @@ from maskstat.readers.choices import Channel, Channels
 from maskstat.readers.options import ReadOptions
 from maskstat.regions.profile import DEFAULT_GRID, check_size
 from maskstat.scanning.class_options import Classes, interpreting, parse_ignored, shifted
+from maskstat.scanning.per_class import by_class
 from maskstat.sources.base import Selection, Source
 from maskstat.sources.locations import TIMEOUT, from_anywhere
 from maskstat.sources.opening import Where, open_source
@@ -128,6 +129,7 @@ class ScanRequest:
         value_divisor: int | None = None,
         divide_all: bool = False,
         panoptic: str | Path | None = None,
+        per_class: bool = False,
         nearest_colour: int | None = None,
         draft: bool = False,
         reduce_zero_label: bool = False,
@@ -155,6 +157,7 @@ class ScanRequest:
             "value_divisor": value_divisor,
             "divide_all": divide_all,
             "panoptic": panoptic,
+            "per_class": per_class,
         }
         options = ReadOptions.of(said, allow_lossy=allow_lossy)
         selection = Selection(several(include), several(exclude), formats.SUFFIXES)
@@ -168,6 +171,7 @@ class ScanRequest:
             found.column_values(rule.heading, ())  # said before anything is counted
         if options.labels:
             _refuse_of_classes(profile=profile, recipe=bool(recipes), draft=draft, index=index)
+        found = by_class(found, options)
         catalog = _catalog(classes, options, found, parse_ignored(ignore))
         if draft and len(catalog):
             raise ParameterError("the classes are known", parameter="draft")

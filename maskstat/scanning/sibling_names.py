@@ -119,6 +119,10 @@ class Sample(Generic[Item]):
         }
         return Sample(found, sum(map(len, found.values())), self._below)
 
+    def items(self) -> Iterator[Item]:
+        """All names that were kept."""
+        return (item for items in self._found.values() for item in items)
+
     def some(self, count: int) -> list[Item]:
         """A few names, of different images where there are as many."""
         roots = nsmallest(count, self._found, key=lambda root: (_draw(root), root))

@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from maskstat.errors import Blank, MaskError, SourceError, argument
 from maskstat.files.photographs import changes_everywhere
@@ -21,6 +22,7 @@ from maskstat.naming import counted, natural_key, printable, split_plane
 from maskstat.readers.formats import LabelMap
 from maskstat.readers.options import ReadOptions
 from maskstat.scanning.mask_reader import Reader
+from maskstat.scanning.per_class import classes_by_file
 from maskstat.scanning.plane_entries import first_plane
 from maskstat.scanning.request import ScanRequest
 from maskstat.scanning.sibling_names import Family, Item, Label, Sample
@@ -31,6 +33,7 @@ from maskstat.values.catalog_files import masks_of_preset
 from maskstat.values.tally import Encoding, IntArray, TallyTable
 
 _IMAGES = 4  # of a pair that are decoded
+_SHOWN = 6  # classes
 _MOST_BYTES = 64 << 20  # of a file that is
 _MOST_PIXELS = 1 << 18  # that are compared
 _OVERLAP = 0.5  # share of all values that two kinds have in common at most
@@ -123,6 +126,8 @@ def narrowed(asked: ScanRequest) -> ScanRequest:
     if is_far:
         return replace(asked, source=source)
     options = replace(asked.options, allow_lossy=True, colours=True)
+    if classes := classes_by_file(sample.items(), lambda entry: _pixels(entry, options)):
+        raise _of_classes(source, classes)
     for family in sample.families():
         if (found := kinds_of(family, lambda entry: _look(entry, options), _recoded)) is not None:
             raise SourceError(
@@ -135,6 +140,23 @@ def narrowed(asked: ScanRequest) -> ScanRequest:
         if some and all(_is_picture(entry, options) for entry in some):
             raise _photographs(source, kinds)
     return replace(asked, source=source)
+
+
+def _of_classes(source: Source, classes: list[str]) -> SourceError:
+    """What to say of a source that has a file for each class of an image, or seems to."""
+    more = f" and {len(classes) - _SHOWN} more" if len(classes) > _SHOWN else ""
+    return SourceError(
+        "looks like a file for each class of an image:"
+        f" {', '.join(map(printable, classes[:_SHOWN]))}{more}",
+        where=printable(source.location),
+        remedy=f"{argument('per_class', True)} makes one mask of them;"
+        f" {argument('include', '*')} counts every file as a mask",
+    )
+
+
+def _pixels(entry: Entry, options: ReadOptions) -> NDArray[np.integer] | None:
+    found = _decoded(entry, options)
+    return None if found is None else found.pixels
 
 
 def _photographs(source: Source, files: Counter[str]) -> SourceError:

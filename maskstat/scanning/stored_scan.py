@@ -23,6 +23,7 @@ from maskstat.errors import (
 )
 from maskstat.exposure.counts import ExposureCounts
 from maskstat.naming import counted, printable, split_plane
+from maskstat.readers import formats
 from maskstat.readers.channels import NONE
 from maskstat.readers.choices import CHANNELS
 from maskstat.readers.options import ReadOptions
@@ -37,6 +38,7 @@ from maskstat.scanning.class_options import (
     shifted,
 )
 from maskstat.scanning.grouping import Grouped
+from maskstat.scanning.per_class import PerClassSource
 from maskstat.scanning.plane_entries import planes_of
 from maskstat.scanning.settling import (
     IndexValues,
@@ -407,6 +409,12 @@ class StoredScan(Grouped):
         entries: Iterator[Entry]
         if knows_names_only(self.source):
             entries = files_of(self.source, wanted)
+        elif self.info.reading.get("per_class"):
+            # Other files than those would be other classes.
+            asked = json.loads(self._store.asked(self.info) or "{}")
+            chosen = Selection(asked.get("include", ()), asked.get("exclude", ()), formats.SUFFIXES)
+            options = ReadOptions.of(self.info.reading, allow_lossy=True)
+            entries = PerClassSource(open_source(self.source, chosen), options).entries()
         else:
             listed = open_source(self.source, Selection(include=("*",))).entries()
             entries = _of_names(listed, wanted)

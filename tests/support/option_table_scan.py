@@ -121,6 +121,13 @@ SCAN: dict[str, tuple[Case, ...]] = {
         usage("--panoptic panoptic.json --value-divisor 5", "--panoptic", "--value-divisor"),
         _stopped("--panoptic panoptic.json", "mask_1.npy", "--panoptic expects segment ids"),
     ),
+    "--per-class": (
+        failure("--per-class", "no image has several files that differ by a class", "hair"),
+        usage("--per-class --pages each", "--per-class", "a file is of one class", "--pages"),
+        usage("--per-class --channels one-hot", "--per-class", "leave out one of them"),
+        usage("--per-class --value-divisor 5", "--per-class", "--value-divisor"),
+        usage("--per-class --panoptic panoptic.json", "--per-class", "--panoptic"),
+    ),
     "--draft": (
         usage("--draft classes.json", "--draft", "is a .yaml file, not 'classes.json'"),
         usage("--draft ''", "--draft", "an empty text is no file's name"),
