@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
@@ -174,16 +174,20 @@ class Scan(StoredScan):
                 source=self.source,
             )
             return self._signed(table)
+        rows, batching, sample = lambda: self._batch_rows, self._batching, self._sample
         with values_explained(self):
+            if average == "batch" and (some := self._mask_sample) is not None:
+                rows, batching = lambda: some.ledger, some.batching
+                sample = partial(self._contributing_sample, some)
             table = weigh(
                 self.histogram,
-                lambda: self._batch_rows,
+                rows,
                 scheme,
                 parameters=parameters,
                 average=average,
                 batch_size=self._batch_size(average, batch_size),
                 drop_last=drop_last,
-                batching=self._batching,
+                batching=batching,
                 seed=seed,
                 cost_matrix=cost_matrix,
                 best_effort=best_effort,
@@ -194,7 +198,7 @@ class Scan(StoredScan):
                 unlisted=unlisted,
                 source=self.source,
                 components=lambda: self.need_profile(of_all=True).components,
-                sample=self._sample,
+                sample=sample,
             )
         return self._signed(table)
 

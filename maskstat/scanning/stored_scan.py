@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,6 +40,7 @@ from maskstat.scanning.class_options import (
 from maskstat.scanning.grouping import Grouped
 from maskstat.scanning.per_class import PerClassSource
 from maskstat.scanning.plane_entries import planes_of
+from maskstat.scanning.sequences import suggested_groups
 from maskstat.scanning.settling import (
     IndexValues,
     catalog_of_soft_masks,
@@ -56,6 +57,8 @@ from maskstat.store.records import Failure, ScanInfo, Settled
 from maskstat.store.store import Store
 from maskstat.values.catalog import DEFAULT_IGNORE, ClassCatalog
 from maskstat.values.catalog_files import load_catalog
+from maskstat.values.contributions import Contributions
+from maskstat.values.groups import MaskGroups
 from maskstat.values.histogram import ClassHistogram, ValueCount
 from maskstat.values.known import known
 from maskstat.values.ledger import MaskLedger
@@ -63,6 +66,7 @@ from maskstat.values.own_names import read_under
 from maskstat.values.readings import channels_lack
 from maskstat.values.tally import KEPT_IDS, TallyTable, value_label
 from maskstat.weights.batches import Batching
+from maskstat.weights.mask_sample import MOST_MASKS, SAMPLED_MASKS, MaskSample
 
 Self = TypeVar("Self", bound="StoredScan")
 
@@ -230,6 +234,34 @@ class StoredScan(Grouped):
     def _batching(self) -> Batching | None:
         """What makes them; None where it takes every mask once."""
         return None
+
+    @cached_property
+    def _mask_sample(self) -> MaskSample | None:
+        """Masks that stand for all in batches, where there are too many to hold."""
+        counts = self.histogram
+        if self._crops is not None or counts.unknown or counts.mask_count <= MOST_MASKS:
+            return None
+        blocks = (MaskLedger.of(self.catalog, table) for table in self.tables())
+        return MaskSample.of(blocks, counts.masks, counts.mask_count, SAMPLED_MASKS)
+
+    def _contributing_sample(self, sample: MaskSample) -> tuple[Contributions, MaskGroups]:
+        """As `_contributing`, of these masks alone."""
+        names = sample.ledger.names
+        groups = self.group_rule.groups(names, partial(self._column, names))
+        return Contributions.of(sample.ledger), groups
+
+    @property
+    def sample_notes(self) -> tuple[str, ...]:
+        """What to say beside intervals: which groups names suggest, or what masks are worth.
+
+        Raises:
+            ParameterError: the rule does not say the group of some mask.
+        """
+        sample: MaskSample | None = vars(self).get("_mask_sample")
+        if sample is None:
+            return super().sample_notes
+        found = None if self.has_group_rule else suggested_groups(sample.ledger.names)
+        return () if found is None else (found.sentence,)
 
     def _need_complete(self) -> None:
         """Raise IncompleteScanError, which says how to finish it, where some masks may be missing.

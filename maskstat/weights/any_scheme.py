@@ -29,6 +29,7 @@ from maskstat.weights.cost_matrix import read_cost_matrix
 from maskstat.weights.equal_cost import best_effort as most_equal
 from maskstat.weights.equal_cost import linear, relaxations, weight_normalised
 from maskstat.weights.equal_cost_shares import listed
+from maskstat.weights.notes import SAMPLED
 from maskstat.weights.schemes import SCHEMES, ClassCounts, FloatArray, find_scheme
 from maskstat.weights.schemes import equal_cost as closed_form
 from maskstat.weights.table import WeightTable
@@ -129,6 +130,7 @@ def weigh(
     counts = present_counts(histogram)
     names = histogram.catalog.names
     batching, solution = batching or Batching(), None
+    sampled: dict[str, object] = {}
     said: dict[str, object] = {"average": asked}
     if asked == "pixel" or batch_size is None:
         formula = closed_form
@@ -150,6 +152,8 @@ def weigh(
             if solution.is_near_border:
                 solution = replace(solution, relaxations=relaxations(rows, batching=batching))
         raw = solution.weights[histogram.present]
+        if batching.stand_for_others:
+            sampled = {SAMPLED: {"masks": len(rows), "of": batching.masks}}
     if matrix is not None:
         said["cost_matrix"] = np.asarray(matrix, np.float64).tolist()
     table = finish(
@@ -164,6 +168,7 @@ def weigh(
         reduction=_REDUCTIONS[asked],
         solution=solution,
     )
+    table = replace(table, provenance={**table.provenance, **sampled})
     if solution is None:
         return with_intervals(table, histogram, formula, policy=policy, sample=sample)
     if sample is None:

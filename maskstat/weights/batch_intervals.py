@@ -17,8 +17,8 @@ for the solution adds its own variance, of `EqualCostWeights.follows`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from maskstat.values.tally import IntArray
 from maskstat.weights.batches import Batching, Cut, LedgerLike
 from maskstat.weights.choices import Absent
 from maskstat.weights.equal_cost import EqualCostWeights
+from maskstat.weights.notes import SAMPLED
 from maskstat.weights.schemes import FloatArray
 from maskstat.weights.table import WeightTable
 from maskstat.weights.weight_intervals import (
@@ -86,14 +87,23 @@ def with_batch_intervals(
     by_shares = -jacobian[:, :classes] @ follows.response
     projected = _Projection(rows, solution, start[:classes], solution.shares[present])
     by_shares /= projected.filled
-    squares = _Squares(len(groups), classes)
-    for keys, chances, block in rows.by_group(groups):
+    squares, left_out = _Squares(len(groups), classes), _LeftOut(classes)
+    for keys, chosen, block in rows.by_group(groups):
+        chances = rows.chances[chosen]
         moved = projected.excess(block) @ by_shares.T
         moved += block @ (jacobian[:, classes:] / totals).T
-        squares.add(keys, chances, moved * chances[:, None])
+        moved *= chances[:, None]
+        squares.add(keys, chances, moved)
+        if batching.stand_for_others and batching.draws is not None:
+            left_out.add(1 - 1 / batching.draws[chosen], chances, moved)
     variances = squares.variances()
     variances += follows.errors(jacobian[:, :classes]).drawing ** 2
-    return finished(table, contributions, groups, present, printed(start), np.sqrt(variances))
+    found = finished(table, contributions, groups, present, printed(start), np.sqrt(variances))
+    if not batching.stand_for_others:
+        return found
+    error = float(np.sqrt(left_out.variances().max()))
+    sampled = {**cast(dict[str, object], table.provenance[SAMPLED]), "standard_error": error}
+    return replace(found, provenance={**table.provenance, SAMPLED: sampled})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,15 +131,15 @@ class _Rows:
         chances = np.repeat(draws / draws.sum() / batching.per_mask, batching.per_mask)
         return cls(table[:, np.flatnonzero(present)], chances, batching)
 
-    def by_group(self, groups: MaskGroups) -> Iterator[tuple[IntArray, FloatArray, FloatArray]]:
-        """Groups [n], chances [n] and pixels [n, P] of some rows, group after group."""
+    def by_group(self, groups: MaskGroups) -> Iterator[tuple[IntArray, IntArray, FloatArray]]:
+        """Groups [n], numbers [n] and pixels [n, P] of some rows, group after group."""
         count, classes = self.table.shape
         group = groups.of[np.arange(count) // self.batching.per_mask]
         order = np.argsort(group, kind="stable")
         step = max(1, _BLOCK_ENTRIES // max(MOST_RESTS, classes))
         for start in range(0, count, step):
             chosen = order[start : start + step]
-            yield group[chosen], self.chances[chosen], self.table[chosen].toarray().astype(float)
+            yield group[chosen], chosen, self.table[chosen].toarray().astype(float)
 
     @property
     def lacking(self) -> float:
@@ -240,3 +250,27 @@ class _Squares:
         squares, with_size = self._products
         left = squares - 2 * self._sums * with_size + self._sums**2 * self._sizes
         return np.asarray(np.maximum(left, 0.0) * (self._count / max(self._count - 1, 1)))
+
+
+class _LeftOut:
+    """The variance that comes from masks that are not in a sample: that of Poisson sampling.
+
+    A mask that stands for e of them is there with the chance 1 / e, so what it moves by adds
+    (1 - 1 / e) times its square (Särndal, Swensson & Wretman 1992, section 3.5), around the mean.
+    """
+
+    def __init__(self, classes: int):
+        self._sums, self._products = np.zeros(classes), np.zeros((2, classes))
+        self._sizes = 0.0
+
+    def add(self, absent: FloatArray, chances: FloatArray, moved: FloatArray) -> None:
+        """How likely each row was not to be there [n], its chance [n], and what it moves [n, P]."""
+        self._sums += moved.sum(axis=0)
+        self._products += absent @ (moved * moved), (absent * chances) @ moved
+        self._sizes += float(absent @ (chances * chances))
+
+    def variances(self) -> FloatArray:
+        """float64[P]."""
+        squares, with_size = self._products
+        left = squares - 2 * self._sums * with_size + self._sums**2 * self._sizes
+        return np.asarray(np.maximum(left, 0.0))

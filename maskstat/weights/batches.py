@@ -39,6 +39,7 @@ LARGEST_SAMPLE = 1 << 23
 """A random sample holds at most so many entries, about half a gigabyte while it is worked on."""
 
 _FINEST_DRAWS = 1 << 20
+_MOST_DRAWS = 1 << 24
 
 
 class LedgerLike(Protocol):
@@ -71,6 +72,8 @@ class Batching:
             None where an epoch takes every mask once.
         masks: draws in an epoch of all processes, where these are not as many as `draws`: crops
             that are drawn by class are of parts of masks.
+        stand_for_others: whether rows are a sample of the masks, and `draws` how many each is in
+            place of.
     """
 
     drop_last: bool = False
@@ -79,6 +82,7 @@ class Batching:
     processes: int = 1
     draws: FloatArray | None = None
     masks: int | None = None
+    stand_for_others: bool = False
 
     __repr__ = one_line
 
@@ -208,8 +212,16 @@ class MaskRows:
 
     @property
     def labelled_rows(self) -> int:
-        """Rows with at least one labelled pixel."""
-        return int(np.count_nonzero(np.diff(self.indptr)))
+        """Rows with at least one labelled pixel; of a sample the masks that these stand for."""
+        return round(float(self._stands_for[np.diff(self.indptr) > 0].sum()))
+
+    @property
+    def _stands_for(self) -> FloatArray:
+        """float64[N], how many rows each is in place of."""
+        draws = self.batching.draws
+        if draws is None or not self.batching.stand_for_others:
+            return np.ones(self.row_count)
+        return draws
 
     @property
     def row_chances(self) -> FloatArray:
@@ -223,11 +235,15 @@ class MaskRows:
     def repeats(self) -> IntArray | None:
         """int64[N], rows repeated as often as they are drawn, in whole numbers; None for all alike.
 
-        Many for each row on average, so that rounding is no matter.
+        Many for each row on average, so that rounding is no matter; of a sample about as many as
+        there are masks.
         """
         if self.batching.draws is None:
             return None
-        total = self.row_count * max(1, _FINEST_DRAWS // self.row_count)
+        finest = _FINEST_DRAWS
+        if self.batching.stand_for_others:
+            finest = min(max(finest, self.epoch), _MOST_DRAWS)
+        total = self.row_count * max(1, finest // self.row_count)
         ends = np.rint(np.cumsum(self.row_chances) * total).astype(np.int64)
         return np.diff(ends, prepend=0)
 
@@ -274,8 +290,9 @@ class MaskRows:
 
     @property
     def presence(self) -> IntArray:
-        """int64[K], how many rows contain each class."""
-        return np.bincount(self.columns, minlength=len(self.present)).astype(np.int64)
+        """int64[K], how many rows contain each class; of a sample how many masks."""
+        times = np.repeat(self._stands_for, np.diff(self.indptr))
+        return np.rint(np.bincount(self.columns, times, len(self.present))).astype(np.int64)
 
     def spread_out(self, values: FloatArray) -> FloatArray:
         """Values of the K present classes placed among all classes; absent classes get 0."""

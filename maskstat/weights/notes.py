@@ -20,6 +20,7 @@ FEW_PIXELS = 1e-4  # of the labelled ones
 HEAVY = 10.0  # times what the average pixel weighs
 VERY_HEAVY = 1000.0
 LIGHTEST_AVERAGE, HEAVIEST_AVERAGE = 0.1, 10.0
+SAMPLED = "sampled_masks"  # the key of a table's provenance that says so
 _MILD = frozenset({"sqrt", "power", "enet", "log", "effective-number"})
 UNSURE = 1.25  # a weight that may as well be so many times larger or smaller
 _SHOWN_UNSURE = 3
@@ -37,6 +38,8 @@ def notes_of(table: WeightTable) -> Iterator[str]:
     few = _overweight(table)
     if few:
         yield _carried_by_few(table, few)
+    if isinstance(sampled := table.provenance.get(SAMPLED), Mapping):
+        yield from _sampled(sampled)
     average = table.average_weight
     linear = table.reduction != "weight-normalised"  # the other mean does not see the scale
     if linear and average > 0 and not LIGHTEST_AVERAGE <= average <= HEAVIEST_AVERAGE:
@@ -166,6 +169,18 @@ def _carried_by_few(table: WeightTable, few: list[int]) -> str:
         f"{printable(table.names[first])} takes {percent(share)} of the loss,"
         f" {share / frequency:,.0f} times its share of the pixels, from {pixels}{masks}{also}:"
         f" {milder}{argument('clip')} bounds weights"
+    )
+
+
+def _sampled(sampled: Mapping[str, object]) -> Iterator[str]:
+    """That a sample of the masks stands for all, and how sure that is."""
+    of, masks, error = (sampled.get(key) for key in ("of", "masks", "standard_error"))
+    if not (isinstance(of, int) and isinstance(masks, int)):
+        return
+    known = f"at most {percent(error)}" if isinstance(error, float) else "unknown"
+    yield (
+        f"{of:,} masks are more than are held at once: {masks:,} stand for them, all of rare"
+        f" classes among them; standard error of the weights from that: {known}"
     )
 
 
