@@ -11,32 +11,13 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections.abc import Iterable
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
-from maskstat.cli import (
-    check,
-    class_index,
-    compare,
-    costs,
-    decide,
-    export,
-    exposure,
-    merge,
-    plot,
-    presets,
-    recommend,
-    report,
-    sampling,
-    scan,
-    scans,
-    schemes,
-    show,
-    split,
-    weights,
-)
-from maskstat.cli.commands import add
+from maskstat.cli.commands import CommandGroup, add
 from maskstat.cli.plain_text import accept_all_text
 from maskstat.cli.spelling import AsCommands
 from maskstat.errors import MaskstatError, speaking
@@ -50,38 +31,45 @@ could not be counted, 130 interrupted (what was counted is kept).
 'maskstat help COMMAND' says more of one.
 """
 
-app = typer.Typer(
-    name="maskstat",
-    help="Exact class statistics of segmentation masks, and the class weights they call for.",
-    epilog=EXIT_CODES,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+COMMANDS = (
+    "scan",
+    "show",
+    "recommend",
+    "weights",
+    "costs",
+    "exposure",
+    "sampling",
+    "check",
+    "compare",
+    "split",
+    "class-index",
+    "decide",
+    "plot",
+    "report",
+    "merge",
+    "export",
+    "schemes",
+    "presets",
+    "scans",
 )
+"""By name, in the order of `maskstat --help`."""
 
-_COMMANDS = (
-    scan,
-    show,
-    recommend,
-    weights,
-    costs,
-    exposure,
-    sampling,
-    check,
-    compare,
-    split,
-    class_index,
-    decide,
-    plot,
-    report,
-    merge,
-    export,
-    schemes,
-    presets,
-    scans,
-)
-for _command in _COMMANDS:
-    add(app, _command)
+
+def app(commands: Iterable[str] = COMMANDS) -> typer.Typer:
+    """The command line, or as much of it as some commands need: only their modules are imported."""
+    made = typer.Typer(
+        name="maskstat",
+        cls=CommandGroup,
+        help="Exact class statistics of segmentation masks, and the class weights they call for.",
+        epilog=EXIT_CODES,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    for name in commands:
+        add(made, import_module(f"maskstat.cli.{name.replace('-', '_')}"))
+    made.callback()(_root)
+    return made
 
 
 def _print_version(asked: bool) -> None:
@@ -90,7 +78,6 @@ def _print_version(asked: bool) -> None:
         raise typer.Exit()
 
 
-@app.callback()
 def _root(
     version: Annotated[
         bool,
@@ -103,7 +90,7 @@ def _root(
 
 
 def main() -> None:
-    """Entry point of the `maskstat` command."""
+    """Run the command line that was typed, and leave with its exit code."""
     # Python has none where the shell closed them (>&-), and print() would take the other one.
     sys.stdout, sys.stderr = (
         stream or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
@@ -124,7 +111,9 @@ def run(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> int:
     try:
-        result = app(_asking(arguments), prog_name="maskstat", standalone_mode=False)
+        asked = _asking(arguments)
+        commands = asked[:1] if asked[0] in COMMANDS else COMMANDS
+        result = app(commands)(asked, prog_name="maskstat", standalone_mode=False)
     except BrokenPipeError:
         return _pipe_closed()
     except KeyboardInterrupt:

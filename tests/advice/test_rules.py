@@ -128,7 +128,7 @@ def test_what_is_cited_is_there() -> None:
 
 
 def test_commands_are_those_that_there_are() -> None:
-    known: dict[str, Any] = dict(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
+    known: dict[str, Any] = dict(typer.main.get_command(cli.app()).commands)  # type: ignore[attr-defined]
     seen = set()
     for facts in (*APPLIES.values(), situation(in_batches=np.array([0.1, 0.1, 0.1]), crop=128)):
         with speaking(AsCommands()):

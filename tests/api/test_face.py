@@ -28,7 +28,7 @@ from maskstat.splits.plan import SplitPlan
 from maskstat.weights.choices import ABSENT, AVERAGES, NORMALISATIONS, UNLISTED
 from tests.support.paths import SAMPLES
 
-COMMANDS: dict[str, Any] = dict(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
+COMMANDS: dict[str, Any] = dict(typer.main.get_command(cli.app()).commands)  # type: ignore[attr-defined]
 
 # The functions and methods whose words a command's options are, `open_scan` first where it has a
 # stored scan to find.

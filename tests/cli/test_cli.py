@@ -331,7 +331,7 @@ def test_help_is_found_by_whoever_asks(maskstat: Any) -> None:
     for line in ((), ("-h",), ("help",)):
         asked = maskstat(*line)
         assert (asked.code, asked.out, asked.err) == (0, whole.out, "")
-    commands = set(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
+    commands = set(typer.main.get_command(cli.app()).commands)  # type: ignore[attr-defined]
     for command in at_least_one(sorted(commands)):
         told = maskstat(command, "--help")
         assert told.out.startswith(f"Usage: maskstat {command} ")

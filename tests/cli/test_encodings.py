@@ -140,7 +140,7 @@ def is_data(line: str) -> bool:
 
 
 def test_every_command_has_lines() -> None:
-    commands = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+    commands = typer.main.get_command(cli.app()).commands  # type: ignore[attr-defined]
     assert set(LINES) == {*commands, "help"}
 
 

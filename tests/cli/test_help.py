@@ -27,7 +27,7 @@ from maskstat.weights.schemes import SCHEMES
 from tests.support.loops import at_least_one
 from tests.support.paths import ROOT, SAMPLES
 
-COMMANDS: dict[str, Any] = dict(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
+COMMANDS: dict[str, Any] = dict(typer.main.get_command(cli.app()).commands)  # type: ignore[attr-defined]
 
 
 def help_of(command: str) -> str:

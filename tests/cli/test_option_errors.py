@@ -34,7 +34,7 @@ from tests.support.paths import ROOT
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="paths are written with slashes")
 USAGE, DONE = 2, 0
 
-APP = typer.main.get_command(cli.app)
+APP = typer.main.get_command(cli.app())
 COMMANDS: dict[str, Any] = {"": APP, **APP.commands}  # type: ignore[attr-defined]
 
 
@@ -101,7 +101,7 @@ def run(
             raised.append(error)
             raise
 
-    monkeypatch.setattr(cli, "app", app)
+    monkeypatch.setattr(cli, "app", lambda commands: app)
     monkeypatch.chdir(world)
     monkeypatch.delenv("MASKSTAT_DB", raising=False)
     before = contents(world)

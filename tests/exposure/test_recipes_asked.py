@@ -261,7 +261,7 @@ def test_what_no_crop_happened_to_have_is_not_said_to_be_never_there(told: Told)
 
 OF_A_RECIPE = {
     name
-    for name, command in typer.main.get_command(cli.app).commands.items()  # type: ignore[attr-defined]
+    for name, command in typer.main.get_command(cli.app()).commands.items()  # type: ignore[attr-defined]
     if any("--crop" in option.opts for option in command.params)
 } - {"scan"}  # which shows what it counts: masks
 UNDER_A_RECIPE = (

@@ -97,7 +97,7 @@ def test_wheel(built: Path) -> None:
     assert {f"maskstat/values/presets/{name}.yaml" for name in preset_names()} <= names
     assert not [name for name in names if not name.startswith(("maskstat/", "maskstat-"))]
     assert not [name for name in names if "__pycache__" in name]
-    assert "maskstat = maskstat.cli:main" in entry_points
+    assert "maskstat = maskstat.__main__:program" in entry_points
 
 
 def test_sdist(built: Path) -> None:

@@ -175,10 +175,10 @@ def test_scan_and_show_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)
     Path("m.tif").write_bytes(with_tag(mask("i2", -9999), "-9999"))
     for command in (["scan", "m.tif"], ["show"]):
-        said = CliRunner().invoke(app, command).stdout
+        said = CliRunner().invoke(app(), command).stdout
         assert "Nodata is ignored, as the files say (-9999): 6 pixels" in " ".join(said.split())
     Path("n.tif").write_bytes(with_tag(mask("u1", 3), "0"))
-    asked = CliRunner().invoke(app, ["scan", "n.tif"]).stdout
+    asked = CliRunner().invoke(app(), ["scan", "n.tif"]).stdout
     assert "calls 0 nodata" in asked
     assert "ignore" in asked
     assert "classes" in asked

@@ -332,7 +332,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
     app = typer.Typer(pretty_exceptions_enable=False)
     for command in (scan, show, check, report):
         add(app, command)
-    monkeypatch.setattr(cli, "app", app)
+    monkeypatch.setattr(cli, "app", lambda commands: app)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MASKSTAT_DB", raising=False)
     Path("masks").mkdir()
