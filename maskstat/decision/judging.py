@@ -15,7 +15,7 @@ from maskstat.decision.choices import Measure
 from maskstat.decision.families import DecisionFamily, Training
 from maskstat.decision.measures import DecisionCounts, FloatArray, without_each_group
 from maskstat.decision.reservoir import Reservoir
-from maskstat.values.error_bars import student
+from maskstat.values.students_t import student
 from maskstat.values.tally import IntArray
 
 LEAST_GROUPS = 5

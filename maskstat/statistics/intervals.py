@@ -33,13 +33,12 @@ def frequency_intervals(
     """
     table = contributions.of_groups(groups)
     count, classes = len(groups), contributions.class_count
-    column = table.indices
-    row = np.repeat(np.arange(count), np.diff(table.indptr))
-    totals = np.bincount(column, table.data, classes)
+    row, column = table.groups, table.classes
+    totals = table.totals
     sizes = None if exclusive else np.bincount(groups.of, contributions.labelled, count)
     whole = max(float(totals.sum() if sizes is None else sizes.sum()), 1.0)
     # As parts of all pixels, so that no square overflows.
-    part = table.data / whole
+    part = table.parts / whole
     size = np.bincount(row, part, count) if sizes is None else sizes / whole
     shares = totals / whole
     off = np.bincount(column, (part - shares[column] * size[row]) ** 2, classes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,34 @@ from maskstat.values.groups import MaskGroups
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import IntArray
 
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
 FloatArray = NDArray[np.float64]
 Total = Literal["pixels", "masks", "image_pixels", "labelled_image_pixels"]
 TOTALS: tuple[Total, ...] = ("pixels", "masks", "image_pixels", "labelled_image_pixels")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupParts:
+    """What each of G groups adds to a total of K classes; every entry once.
+
+    Attributes:
+        group_count, class_count: G and K.
+        groups: int64[n], the group of each entry, ascending.
+        classes: int64[n], its class, ascending within a group.
+        parts: float64[n], what it adds.
+    """
+
+    group_count: int
+    class_count: int
+    groups: IntArray
+    classes: IntArray
+    parts: FloatArray
+
+    __repr__ = one_line
+
+    @property
+    def totals(self) -> FloatArray:
+        """float64[K], what all groups add up to."""
+        return np.asarray(np.bincount(self.classes, self.parts, self.class_count), np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,16 +87,18 @@ class Contributions:
     def __repr__(self) -> str:
         return one_line(self, counted(len(self), "mask"), counted(self.class_count, "class"))
 
-    def of_groups(self, groups: MaskGroups, total: Total = "pixels") -> csr_array:
-        """float64[G, K], what each group adds to one of the totals; every entry once."""
-        from scipy.sparse import csr_array
-
-        shape = (len(groups), self.class_count)
-        parts = self._parts(total)
-        if groups.are_masks and np.array_equal(groups.of, np.arange(len(self))):
-            return csr_array((parts, self.classes, self.indptr), shape=shape)
-        group = np.repeat(groups.of, np.diff(self.indptr))
-        return csr_array((parts, (group, self.classes)), shape=shape)
+    def of_groups(self, groups: MaskGroups, total: Total = "pixels") -> GroupParts:
+        """What each group adds to one of the totals."""
+        parts, classes = self._parts(total), self.classes
+        rows = np.repeat(groups.of, np.diff(self.indptr))
+        if not groups.are_masks or not np.array_equal(groups.of, np.arange(len(self))):
+            keys = rows * self.class_count + classes
+            order = np.argsort(keys, kind="stable")
+            keys, parts = keys[order], parts[order]
+            starts = np.flatnonzero(np.diff(keys, prepend=-1))
+            keys, parts = keys[starts], np.add.reduceat(parts, starts) if keys.size else parts
+            rows, classes = np.divmod(keys, max(self.class_count, 1))
+        return GroupParts(len(groups), self.class_count, rows, classes, parts)
 
     @property
     def masks_with(self) -> IntArray:

@@ -16,12 +16,10 @@ from numpy.typing import NDArray
 
 from maskstat.naming import counted
 from maskstat.showing import cut, one_line
+from maskstat.values.students_t import CONFIDENCE, NORMAL, student
 from maskstat.values.tally import IntArray
 
 FloatArray = NDArray[np.float64]
-
-CONFIDENCE = 0.95
-"""Of every interval: in so many of repeated samples it holds the true value."""
 
 PRECISION = 0.1
 """What `Intervals.needed` is asked for: an interval of about ±10%."""
@@ -33,7 +31,6 @@ FILE_COLUMNS = (
     "seen_in_masks",
     "seen_in_groups",
 )
-_NORMAL = 1.959963984540054  # the quantile of a normal distribution for 95%
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,7 +137,7 @@ class Intervals:
     def needed(self) -> FloatArray:
         """float64[K], groups (or masks) like these for ±10%; NaN where nobody can say."""
         errors = self.relative_standard_error
-        return np.asarray(np.ceil(self.group_count * (_NORMAL * errors / PRECISION) ** 2))
+        return np.asarray(np.ceil(self.group_count * (NORMAL * errors / PRECISION) ** 2))
 
     def interval(self, k: int) -> tuple[float, float] | None:
         """The 95% interval of a class, or None."""
@@ -219,11 +216,3 @@ class Intervals:
         if (held < 0).any() or (lower > upper).any() or min(masks.min(), groups.min(), *counts) < 0:
             raise ValueError("intervals that are none")
         return found
-
-
-def student(degrees: IntArray) -> FloatArray:
-    """The quantile of Student's t that 95% lie within on both sides, for each number of degrees."""
-    from scipy.special import stdtrit
-
-    unique, inverse = np.unique(degrees, return_inverse=True)
-    return np.asarray(stdtrit(unique.astype(np.float64), (1 + CONFIDENCE) / 2)[inverse])

@@ -43,6 +43,7 @@ TOO_MUCH = "unknown: there are too many classes, or masks with so many"
 
 _STEP = 1e-5  # of a logarithm: central differences are then exact to about ten digits
 _BLOCK_ENTRIES = 1 << 22
+_MOST_DENSE = 1 << 20  # cells; less than that is worked out sooner than scipy.sparse is imported
 
 Logs = Callable[[FloatArray], FloatArray]  # [F] -> [P], how logarithms of weights follow others
 
@@ -150,7 +151,7 @@ def finished(
 def groups_with(contributions: Contributions, groups: MaskGroups) -> np.ndarray:
     """int64[K], groups that have each class."""
     found = np.bincount(
-        contributions.of_groups(groups).indices, minlength=contributions.class_count
+        contributions.of_groups(groups).classes, minlength=contributions.class_count
     )
     return np.asarray(found, np.int64)
 
@@ -192,11 +193,20 @@ def _jacobian(function: Logs, at: FloatArray, classes: int) -> tuple[list[int], 
 def _relative(
     contributions: Contributions, groups: MaskGroups, total: Any, present: np.ndarray
 ) -> Any:
-    """CSR float64[G, P], the part of each total that each group has; columns sum to 1."""
-    table = contributions.of_groups(groups, total)[:, np.flatnonzero(present)]
-    sums = np.bincount(table.indices, table.data, table.shape[1])
-    table.data = table.data / sums[table.indices]
-    return table
+    """float64[G, P], the part of each total that each group has; columns sum to 1."""
+    table = contributions.of_groups(groups, total)
+    listed = present[table.classes]
+    rows, classes = table.groups[listed], table.classes[listed]
+    parts = table.parts[listed] / table.totals[classes]
+    columns = (np.cumsum(present) - 1)[classes]
+    shape = (len(groups), int(present.sum()))
+    if shape[0] * shape[1] > _MOST_DENSE:
+        from scipy.sparse import csr_array
+
+        return csr_array((parts, (rows, columns)), shape=shape)
+    dense = np.zeros(shape)
+    dense[rows, columns] = parts
+    return dense
 
 
 def _followed(parts: list[Any], jacobians: list[FloatArray]) -> Iterator[FloatArray]:

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 import maskstat as ms
 from maskstat.statistics.intervals import frequency_intervals
 from maskstat.values.contributions import TOTALS, Contributions
-from maskstat.values.error_bars import Intervals, student
+from maskstat.values.error_bars import Intervals
 from maskstat.values.groups import MaskGroups
 from maskstat.values.ledger import MaskLedger
+from maskstat.values.students_t import student
 from tests.support.loops import at_least_one
 
 
@@ -134,13 +135,6 @@ def test_what_is_unknown_says_why():
     assert not empty.known.any()
 
 
-def test_student_is_scipys():
-    stats = pytest.importorskip("scipy.stats")
-    degrees = np.array([1, 2, 3, 10, 36, 366, 10**6, 3])
-    assert student(degrees) == pytest.approx(stats.t.ppf(0.975, degrees), rel=1e-9)
-    assert student(np.array([10**9]))[0] == pytest.approx(stats.norm.ppf(0.975), rel=1e-8)
-
-
 def test_all_samples_of_a_tiny_population_agree_on_average():
     """Over all 5^5 samples with replacement the squared errors are near the true variance."""
     population = np.array([[30, 9], [25, 11], [40, 10], [33, 14], [28, 8]])
@@ -161,8 +155,25 @@ def test_all_samples_of_a_tiny_population_agree_on_average():
 def test_contributions_add_up_to_the_histogram(tiny_scan: ms.Scan):
     contributions, groups = tiny_scan._contributing
     for total in at_least_one(TOTALS):
-        summed = np.asarray(contributions.of_groups(groups, total).sum(axis=0)).ravel()
+        summed = contributions.of_groups(groups, total).totals
         assert (summed == getattr(tiny_scan.histogram, total)).all(), total
+
+
+@given(st.integers(0, 10**6), st.integers(1, 7), st.integers(1, 5))
+def test_parts_of_groups_are_sums_of_rows(seed: int, masks: int, classes: int):
+    """Against a dense table, for groups in any order; every entry once, in order."""
+    rng = np.random.default_rng(seed)
+    table = rng.integers(0, 4, (masks, classes))
+    of = rng.integers(0, masks, masks)
+    groups = MaskGroups.of_labels("sequence", [str(at) for at in of])
+    found = Contributions.of(ledger_of(table)).of_groups(groups)
+    dense = np.zeros((len(groups), classes))
+    np.add.at(dense, groups.of, table)
+    assert [found.groups.tolist(), found.classes.tolist()] == [
+        at.tolist() for at in dense.nonzero()
+    ]
+    assert found.parts.tolist() == dense[dense.nonzero()].tolist()
+    assert found.totals.tolist() == table.sum(axis=0).tolist()
 
 
 def test_crops_are_of_masks(tiny_scan: ms.Scan):
@@ -170,7 +181,7 @@ def test_crops_are_of_masks(tiny_scan: ms.Scan):
     contributions, groups = seen._contributing
     assert len(groups) == len(tiny_scan.ledger) and len(seen.ledger) == 4 * len(groups)
     for total in at_least_one(TOTALS):
-        summed = np.asarray(contributions.of_groups(groups, total).sum(axis=0)).ravel()
+        summed = contributions.of_groups(groups, total).totals
         assert summed == pytest.approx(getattr(seen.histogram, total), abs=1.5), total
     bars = seen.intervals
     assert bars.mask_count == len(groups) and bars.known.any()
