@@ -27,6 +27,7 @@ from benchmarks import (
     scan_speed,
     split_contenders,
     splits,
+    start_up,
     user_loops,
 )
 from maskstat.kernels.compiled_engine import CompiledEngine
@@ -229,6 +230,17 @@ def test_counting_arrays_is_faster_than_bincount(tmp_path: Path) -> None:
                 while "noise" not in name and tries[-1].ratio < wanted and len(tries) < 5:
                     tries.append(array_counting.measure(name, arrays, 5))
                 assert "noise" in name or tries[-1].ratio >= wanted, array_counting.table(tries)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="asks a POSIX system what children took")
+def test_short_commands_are_measured_beside_imports(tmp_path: Path) -> None:
+    """Both sides of the loop count the same, or it raises."""
+    folder = mask_sets.write_set(
+        tmp_path / "tiny", 3, 2, mask_sets.maker((48, 64), []), mask_sets.save_grey
+    )
+    for printed, rows in ((start_up.few(folder, 31, 1), 4), (start_up.many(folder, 31, 1), 2)):
+        assert printed.count("\n") == rows + 1
+        assert "| 1.00 (1.00) |" in printed
 
 
 def test_exposures_are_measured_beside_profiles(tmp_path: Path) -> None:

@@ -1,0 +1,145 @@
+"""Short commands as whole processes: against the imports they can't do without, and a plain loop.
+
+    python -m benchmarks.start_up [--masks FOLDER] [--few FOLDER] [--classes 31] [--rounds 7]
+
+CPU time (user and system, children included) of `show`, `weights` and `scan` of a few masks by that
+of importing NumPy, Typer and rich; and wall time of a scan of all PNG masks of a folder, by that of
+a script of a single process with Pillow and np.bincount. Each side is run once to fill caches, then
+all in turns, every scan into a new store; figures are medians, and minima in brackets. Bytecode is
+there, whatever PYTHONDONTWRITEBYTECODE says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+import maskstat
+
+ROOT = Path(__file__).resolve().parents[1]
+SAMPLES = ROOT / "sample_masks"
+IMPORTS = "import numpy, typer, rich.console"
+LOOP = """
+import sys
+from pathlib import Path
+import numpy as np
+from PIL import Image
+
+total = np.zeros(256, np.int64)
+for path in sorted(Path(sys.argv[1]).rglob("*.png")):
+    with Image.open(path) as image:
+        total += np.bincount(np.asarray(image).ravel(), minlength=256)
+print(total.tolist())
+"""
+STORE = "{store}"  # a new file every time
+
+
+class Cost(NamedTuple):
+    """Seconds of a process: CPU, with that of its children, and wall."""
+
+    cpu: float
+    wall: float
+
+
+def run(command: Sequence[str]) -> tuple[Cost, str]:
+    """What a command of Python costs, and what it prints. Raises where it fails."""
+    import resource  # of POSIX systems
+
+    environment = {key: value for key, value in os.environ.items() if "DONTWRITE" not in key}
+    environment["PYTHONPATH"] = str(ROOT)
+    with tempfile.TemporaryDirectory() as scratch:
+        words = [word.replace(STORE, f"{scratch}/new.db") for word in command]
+        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, *words],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        wall = time.perf_counter() - start
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return Cost(cpu, wall), done.stdout
+
+
+def in_turns(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, list[Cost]]:
+    """Costs of each command, a round after another; the first is not counted."""
+    found: dict[str, list[Cost]] = {name: [] for name in commands}
+    for turn in range(rounds + 1):
+        for name, command in commands.items():
+            cost, _ = run(command)
+            if turn:
+                found[name].append(cost)
+    return found
+
+
+def few(folder: Path, classes: int, rounds: int) -> str:
+    """A look at a few masks, weights of them, a scan of them, by imports alone: CPU time."""
+    with tempfile.TemporaryDirectory() as scratch:
+        stored = ["--db", f"{scratch}/few.db"]
+        scan = ["-m", "maskstat", "scan", str(folder), "--classes", str(classes)]
+        run([*scan, *stored])
+        commands = {
+            IMPORTS: ["-c", IMPORTS],
+            "show": ["-m", "maskstat", "show", *stored],
+            "weights": ["-m", "maskstat", "weights", *stored],
+            "scan": [*scan, "--db", STORE],
+        }
+        return table(in_turns(commands, rounds), "cpu")
+
+
+def many(folder: Path, classes: int, rounds: int) -> str:
+    """A scan of all PNG masks of a folder, by a plain loop: wall time. Both count the same."""
+    scan = ["-m", "maskstat", "scan", str(folder), "--classes", str(classes), "--include", "*.png"]
+    commands = {"Pillow + bincount": ["-c", LOOP, str(folder)], "scan": [*scan, "--db", STORE]}
+    total = np.array(ast.literal_eval(run(commands["Pillow + bincount"])[1]))
+    with maskstat.scan(folder, classes=classes, include="*.png") as found:
+        counted = np.zeros_like(total)
+        for tallies in found.tables():
+            counted += np.bincount(tallies.values, tallies.counts, len(total)).astype(np.int64)
+    assert np.array_equal(counted, total)
+    return table(in_turns(commands, rounds), "wall")
+
+
+def table(found: Mapping[str, Sequence[Cost]], what: str) -> str:
+    """A row a command: seconds, and how many times those of the first."""
+    values = {name: [getattr(cost, what) for cost in costs] for name, costs in found.items()}
+    base, *_ = values.values()
+    lines = [f"| {what}, s | median | (least) | by the first |", "| --- | --- | --- | --- |"]
+    for name, seconds in values.items():
+        ratio = statistics.median(seconds) / statistics.median(base)
+        least = min(seconds) / min(base)
+        lines.append(
+            f"| {name} | {statistics.median(seconds):.3f} | ({min(seconds):.3f})"
+            f" | {ratio:.2f} ({least:.2f}) |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--masks", type=Path, default=SAMPLES, help="PNG masks to scan")
+    parser.add_argument("--few", type=Path, default=SAMPLES, help="a few masks to look at")
+    parser.add_argument("--classes", type=int, default=31)
+    parser.add_argument("--rounds", type=int, default=7)
+    given = parser.parse_args()
+    print(few(given.few, given.classes, given.rounds))
+    print()
+    print(many(given.masks, given.classes, given.rounds))
+
+
+if __name__ == "__main__":
+    main()
