@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from maskstat.errors import CatalogError, ParameterError
-from maskstat.files.writing import check_place, write_atomically
 from maskstat.naming import counted, printable
-from maskstat.readers.channels import NONE
+from maskstat.readers.choices import NONE
 from maskstat.scanning.stored_scan import StoredScan
-from maskstat.statistics.soft_masks import SoftMasks
 from maskstat.values.catalog import MAX_CLASSES
 from maskstat.values.catalog_fields import place_of
+
+if TYPE_CHECKING:
+    from maskstat.statistics.soft_masks import SoftMasks
 
 _SUFFIXES = frozenset({".yaml", ".yml"})
 _HEAD = """\
@@ -29,6 +31,8 @@ def check_draft(path: str | Path) -> Path:
         ParameterError: its name is that of no YAML file.
         FileFormatError: no file can be there.
     """
+    from maskstat.files.writing import check_place
+
     draft = Path(path)
     if draft.suffix.lower() not in _SUFFIXES:
         raise ParameterError(
@@ -46,6 +50,8 @@ def write_draft(scans: Iterable[StoredScan], path: Path) -> None:
         CatalogError: there are more colours than a catalogue can have classes.
         FileFormatError: the file can't be written.
     """
+    from maskstat.files.writing import write_atomically
+
     scans = list(scans)
     values: dict[int, tuple[str, int, int]] = {}
     colours: dict[str, tuple[int, int]] = {}

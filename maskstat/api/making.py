@@ -6,20 +6,21 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from maskstat.api.drafts import check_draft, write_draft
 from maskstat.api.scan import Scan
-from maskstat.executors.choices import ExecutorName
-from maskstat.exposure.asking import Asked, Crop, Scale
-from maskstat.readers.choices import Channel, Channels
-from maskstat.scanning import pipeline, stored_scan
-from maskstat.scanning.class_options import Classes
-from maskstat.scanning.listing import splits_of
-from maskstat.scanning.recording import Progress
-from maskstat.scanning.request import ScanRequest, seconds_of
+from maskstat.scanning import stored_scan
 from maskstat.showing import cut, one_line
-from maskstat.sources.opening import Where
-from maskstat.values.groups import GroupRule
+
+if TYPE_CHECKING:
+    from maskstat.executors.choices import ExecutorName
+    from maskstat.exposure.asking import Asked, Crop, Scale
+    from maskstat.readers.choices import Channel, Channels
+    from maskstat.scanning.class_options import Classes
+    from maskstat.scanning.recording import Progress
+    from maskstat.sources.opening import Where
+    from maskstat.values.groups import GroupRule
 
 
 def scan(
@@ -44,7 +45,6 @@ def scan(
     draft: str | Path | None = None,
     reduce_zero_label: bool = False,
     column: str | None = None,
-    size: str | tuple[int, int] | None = None,
     split: str | None = None,
     strict: bool = False,
     rescan: bool = False,
@@ -101,8 +101,6 @@ def scan(
         reduce_zero_label: labels begin at 1 and 0 is void: class k is the value k + 1
             (MMSegmentation's `reduce_zero_label`; ADE20K).
         column: where a table or a manifest keeps its masks, where that is not clear.
-        size: height and width of all masks of a table of run lengths ("256x1600"), where
-            neither columns nor images say it.
         split: only the masks of this split; `scan_splits` scans all of them.
         strict: raise at the first mask that can't be read instead of listing it.
         rescan: decode masks that have not changed too.
@@ -137,6 +135,9 @@ def scan(
         MissingExtraError: the source or the executor needs a package that is not installed.
         ClusterError: a cluster can't be reached, does not fit, or went away.
     """
+    from maskstat.scanning import pipeline
+    from maskstat.scanning.request import ScanRequest
+
     path = None if draft is None else check_draft(draft)
     request = ScanRequest.of(
         source,
@@ -159,7 +160,6 @@ def scan(
         reduce_zero_label=reduce_zero_label,
         draft=draft is not None,
         column=column,
-        size=size,
         split=split,
         strict=strict,
         rescan=rescan,
@@ -243,7 +243,6 @@ def scan_splits(
     draft: str | Path | None = None,
     reduce_zero_label: bool = False,
     column: str | None = None,
-    size: str | tuple[int, int] | None = None,
     strict: bool = False,
     rescan: bool = False,
     profile: bool = False,
@@ -274,6 +273,10 @@ def scan_splits(
         SourceError: the source has no splits.
         MaskstatError: as `scan`.
     """
+    from maskstat.scanning import pipeline
+    from maskstat.scanning.listing import splits_of
+    from maskstat.scanning.request import ScanRequest, seconds_of
+
     if not isinstance(source, (str, os.PathLike)):
         source = list(source)
     seconds = seconds_of(timeout)
@@ -303,7 +306,6 @@ def scan_splits(
                 reduce_zero_label=reduce_zero_label,
                 draft=draft is not None,
                 column=column,
-                size=size,
                 split=split,
                 strict=strict,
                 rescan=rescan,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from maskstat.errors import Blank, UnlistedValuesError, argument
-from maskstat.readers.channels import NONE
+from maskstat.readers.choices import NONE
 from maskstat.scanning.stored_scan import StoredScan
 from maskstat.values.readings import readings_of_no_channel
 

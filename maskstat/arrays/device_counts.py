@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from maskstat.errors import MaskError
-from maskstat.readers.channels import BITMASK_CHANNELS, NONE
+from maskstat.readers.channels import BITMASK_CHANNELS
+from maskstat.readers.choices import NONE
 from maskstat.values.tally import IntArray
 
 _MOST_BINS = 1 << 24  # of the histograms of a batch that are made at once

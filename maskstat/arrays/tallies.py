@@ -21,7 +21,8 @@ from maskstat.arrays.frameworks import (
 from maskstat.arrays.layouts import MEMORY, Layout, Reading, layout_of
 from maskstat.errors import MaskError, argument, unreadable
 from maskstat.naming import printable
-from maskstat.readers.channels import ChannelReader, is_multilabel
+from maskstat.readers.channels import ChannelReader
+from maskstat.readers.choices import is_multilabel
 from maskstat.readers.formats import ReadOptions, read_tally
 from maskstat.readers.tallying import (
     MAX_DISTINCT_VALUES,

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
 from maskstat.errors import FileFormatError, ParameterError, unreadable
 from maskstat.exposure.recipe import Recipe
 from maskstat.exposure.recipes import recipe_names, recipe_text
-from maskstat.files.documents.yaml import Loader
 from maskstat.naming import did_you_mean, printable
 from maskstat.regular_files import read_file
 
@@ -102,6 +99,10 @@ def _refuse_other_laws(said: str) -> None:
 
 
 def _of(text: str, name: str | None, where: str | None = None) -> Recipe:
+    import yaml
+
+    from maskstat.files.documents.yaml import Loader
+
     try:
         said = yaml.load(text, Loader)
     except (yaml.YAMLError, RecursionError, ValueError) as error:

@@ -8,7 +8,6 @@ Numba is done under `lock`, and the lock is taken before the import, never withi
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 
@@ -19,7 +18,6 @@ VARIABLE = "MASKSTAT_ENGINE"
 
 lock = threading.RLock()
 
-_log = logging.getLogger(__name__)
 _said = False
 
 
@@ -39,7 +37,9 @@ def fell_back(error: Exception) -> None:
         if _said:
             return
         _said = True
-    _log.warning(
+    import logging
+
+    logging.getLogger(__name__).warning(
         "compiled kernels cannot be loaded (%s): NumPy does their work, many times slower; "
         "install a Numba that fits this Python, or set %s=numpy to leave it at that",
         _reason(error),

@@ -16,21 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import Blank, MaskError, argument
+from maskstat.readers.choices import NONE, is_multilabel
 from maskstat.readers.tallying import whole_numbers
 from maskstat.values.labels import MOST_LABELS
 from maskstat.values.tally import LABELS, Encoding
 
-NONE = -1
 BITMASK_CHANNELS = MOST_LABELS
 MOST_CHANNELS = 65536
 
 
 _COLOUR_LABELS = 3
-
-
-def is_multilabel(mode: str | None) -> bool:
-    """Whether channels are labels, of which a pixel has any number."""
-    return mode is not None and mode.startswith("multilabel")
 
 
 def encoding_of(container: str, mode: str, channels: int, reading: str = "") -> Encoding:

@@ -22,3 +22,11 @@ channels are its first axis rather than its last."""
 Channel = Literal["r", "grey"]
 CHANNEL: tuple[Channel, ...] = ("r", "grey")
 """Which channel of a colour image holds the index: red, or any, since all are equal."""
+
+NONE = -1
+"""The value of a pixel that is in none of several channels, as "one-hot" has it."""
+
+
+def is_multilabel(mode: str | None) -> bool:
+    """Whether channels are labels, of which a pixel has any number."""
+    return mode is not None and mode.startswith("multilabel")

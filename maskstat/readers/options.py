@@ -16,8 +16,8 @@ from maskstat.kernels.runs import add_up
 from maskstat.memory import ask_memory
 from maskstat.naming import printable, storable
 from maskstat.parameters import check_word
-from maskstat.readers.channels import is_multilabel, labels_of_colours
-from maskstat.readers.choices import CHANNEL, CHANNELS, Channel
+from maskstat.readers.channels import labels_of_colours
+from maskstat.readers.choices import CHANNEL, CHANNELS, Channel, is_multilabel
 from maskstat.readers.index_channel import indices_of
 from maskstat.values.tally import KEPT_IDS, LABELS, NO_NUMBER, Encoding, MaskTally
 

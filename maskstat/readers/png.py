@@ -531,13 +531,13 @@ def tally_stream(file: BinaryIO, name: str, options: ReadOptions) -> MaskTally |
 
 def read(data: bytes, options: ReadOptions) -> LabelMap:
     """The pixels of any PNG: the fast path's, or Pillow's where it has none."""
-    from maskstat.readers.png_general import read_general
-
     pixels = decode_png(data)
     if pixels is None:
         if (wide := _read_wide(data, options)) is not None:  # inflated, and so checked
             return wide
         _check_stream(data)
+        from maskstat.readers.png_general import read_general
+
         return read_general(data)
     encoding = _read_header(data).encoding
     assert encoding is not None

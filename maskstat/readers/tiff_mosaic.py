@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from maskstat.errors import MaskError, argument
 from maskstat.memory import ask_memory
 from maskstat.readers.base import LabelMap, refuse_lossy
-from maskstat.readers.channels import ChannelReader, encoding_of, is_multilabel
+from maskstat.readers.channels import ChannelReader, encoding_of
+from maskstat.readers.choices import is_multilabel
 from maskstat.readers.index_channel import IndexChannel
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.packed_colours import pack_colours

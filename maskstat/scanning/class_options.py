@@ -9,8 +9,7 @@ from pathlib import Path
 from maskstat.errors import Blank, CatalogError, ParameterError, argument
 from maskstat.naming import printable
 from maskstat.parameters import parse_whole, several
-from maskstat.readers.channels import is_multilabel
-from maskstat.readers.panoptic import VOID
+from maskstat.readers.choices import is_multilabel
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.catalog_fields import parse_colour
 
@@ -30,6 +29,8 @@ def interpreting(
         if nearest_colour is not None:
             raise ParameterError("labels are channels, not colours", parameter="nearest_colour")
     if "panoptic" in reading:
+        from maskstat.readers.panoptic import VOID
+
         catalog = catalog.ignoring([VOID])
     if nearest_colour is None:
         return catalog

@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from functools import cached_property, partial
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from maskstat.errors import MaskstatError, ParameterError, UnknownCountsError, argument
 from maskstat.naming import printable, split_plane
 from maskstat.scanning.class_options import has_labels
-from maskstat.scanning.sequences import SuggestedGroups, suggested_groups
-from maskstat.sources.base import Selection, Source
 from maskstat.sources.identities import is_merged, knows_names_only
-from maskstat.sources.opening import open_source
-from maskstat.statistics.effective_masks import effective_words
-from maskstat.statistics.intervals import frequency_intervals
-from maskstat.store.records import ScanInfo
-from maskstat.store.store import Store
-from maskstat.values.contributions import Contributions
-from maskstat.values.error_bars import Intervals
 from maskstat.values.groups import GroupRule, MaskGroups, no_table, rule_of
-from maskstat.values.ledger import MaskLedger
+
+if TYPE_CHECKING:
+    from maskstat.scanning.sequences import SuggestedGroups
+    from maskstat.sources.base import Source
+    from maskstat.store.records import ScanInfo
+    from maskstat.store.store import Store
+    from maskstat.values.contributions import Contributions
+    from maskstat.values.error_bars import Intervals
+    from maskstat.values.ledger import MaskLedger
 
 Self = TypeVar("Self", bound="Grouped")
 
@@ -62,6 +61,8 @@ class Grouped:
     @cached_property
     def suggested_groups(self) -> SuggestedGroups | None:
         """Groups that names suggest, where nobody said any ("mask" says that there are none)."""
+        from maskstat.scanning.sequences import suggested_groups
+
         if self.has_group_rule:
             return None
         return suggested_groups(self._group_names)
@@ -80,6 +81,8 @@ class Grouped:
                 return ()
         except UnknownCountsError:  # nobody knows of masks where counts were given
             return ()
+        from maskstat.statistics.effective_masks import effective_words
+
         return (effective_words(self.grouped("mask").intervals, self.intervals),)
 
     @property
@@ -95,6 +98,8 @@ class Grouped:
             ParameterError: the rule does not say the group of some mask.
             UnknownCountsError: counts were given, so that nobody knows of masks.
         """
+        from maskstat.statistics.intervals import frequency_intervals
+
         contributions, groups = self._contributing
         exclusive = not has_labels(self.info.reading)
         return frequency_intervals(contributions, groups, exclusive=exclusive)
@@ -102,6 +107,8 @@ class Grouped:
     @property
     def _contributing(self) -> tuple[Contributions, MaskGroups]:
         """What each mask adds to the totals, and the groups of those masks."""
+        from maskstat.values.contributions import Contributions
+
         return Contributions.of(self.ledger), self.groups
 
     def grouped(self: Self, rule: GroupRule | str) -> Self:
@@ -118,6 +125,9 @@ class Grouped:
 
     def _column(self, names: Sequence[str], heading: str) -> Mapping[str, str]:
         """What a column says of masks: as it is kept with the scan, else as the table has it."""
+        from maskstat.sources.base import Selection
+        from maskstat.sources.opening import open_source
+
         if self.info.group_by == self.group_rule.text:
             kept = _of_files(self._store.group_labels(self.info), names)
             if len(kept) == len(names):

@@ -19,8 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
-from maskstat.regions.profile import check_size
-from maskstat.regions.profile_sums import ProfileSum
 from maskstat.scanning.mask_reader import Reader
 from maskstat.sources.base import Entry
 from maskstat.store.profiles import MeasuredMask
@@ -30,6 +28,7 @@ from maskstat.values.tally import IntArray, MaskTally
 
 if TYPE_CHECKING:
     from maskstat.kernels.crops import Runs
+    from maskstat.regions.profile_sums import ProfileSum
 
 PART_SECONDS = 0.2
 
@@ -238,10 +237,14 @@ class Profiler:
     bulky = True
 
     def __post_init__(self) -> None:
+        from maskstat.regions.profile import check_size
+
         check_size(len(self.catalog), self.grid)
 
     def begin(self) -> ProfilePart:
         """A part of no masks."""
+        from maskstat.regions.profile_sums import ProfileSum
+
         return ProfilePart(ProfileSum(self.catalog, self.grid))
 
     def make(self, entry: Entry, seen: LabelledPixels) -> tuple[tuple[int, int], Any]:

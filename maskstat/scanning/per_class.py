@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +23,13 @@ from maskstat.naming import counted, natural_key, printable
 from maskstat.readers.options import ReadOptions
 from maskstat.scanning.mask_reader import Reader
 from maskstat.scanning.sibling_names import parts_of
-from maskstat.sources.annotations.drawn_classes import Legend
 from maskstat.sources.annotations.rasterising import RULE, MaskDrawing, RasterEntry, Region, draw
 from maskstat.sources.base import BrokenEntry, Entry, Source, lightly
 from maskstat.sources.split_names import split_word
 from maskstat.values.catalog import ClassCatalog
+
+if TYPE_CHECKING:
+    from maskstat.sources.annotations.drawn_classes import Legend
 
 MOST_CLASSES = 1024  # more words are names of images
 _LABEL_STUDIO = re.compile(r"(?P<image>task-.+?)-tag-(?P<label>.+)-\d+(?P<suffix>\.\w+)")
@@ -161,6 +163,8 @@ class PerClassSource(Source):
     """
 
     def __init__(self, base: Source, options: ReadOptions):
+        from maskstat.sources.annotations.drawn_classes import Legend
+
         self._base = base
         # Colours that mean a class are black and white here.
         self._options = replace(options, per_class=False, colours=True)

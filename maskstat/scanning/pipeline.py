@@ -20,25 +20,27 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from maskstat.executors.base import Executor
 from maskstat.executors.chunking import chunked
-from maskstat.scanning.changes import Changes, Pending
+from maskstat.scanning.changes import Pending
 from maskstat.scanning.counting import Counter
-from maskstat.scanning.exposing import ExposureShelf
 from maskstat.scanning.grouping import keep_groups
-from maskstat.scanning.indexing import IndexShelf
 from maskstat.scanning.listing import Listing
 from maskstat.scanning.measuring import Measurer
 from maskstat.scanning.plane_entries import by_plane
 from maskstat.scanning.recording import ProfileShelf, Recorder, Shelf
-from maskstat.scanning.request import ScanRequest
 from maskstat.scanning.resuming import resumed
 from maskstat.scanning.siblings import narrowed
 from maskstat.scanning.stored_scan import StoredScan, settle
-from maskstat.store.records import ScanInfo
 from maskstat.store.store import Store
-from maskstat.values.catalog import ClassCatalog
+
+if TYPE_CHECKING:
+    from maskstat.executors.base import Executor
+    from maskstat.scanning.changes import Changes
+    from maskstat.scanning.request import ScanRequest
+    from maskstat.store.records import ScanInfo
+    from maskstat.values.catalog import ClassCatalog
 
 
 def scan(asked: ScanRequest) -> StoredScan:
@@ -101,9 +103,13 @@ def _shelves(
     if asked.grid is not None:
         shelves.append(ProfileShelf(store, scan, catalog, asked.grid))
     for recipe in asked.recipes:
+        from maskstat.scanning.exposing import ExposureShelf
+
         recipe.check_padding(len(catalog))
         shelves.append(ExposureShelf(store, scan, catalog, recipe, presence=asked.presence))
     if asked.index:
+        from maskstat.scanning.indexing import IndexShelf
+
         shelves.append(IndexShelf(store, scan, catalog))
     return shelves
 

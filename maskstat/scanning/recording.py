@@ -9,14 +9,13 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from maskstat.errors import StrictError
 from maskstat.naming import printable
-from maskstat.regions.profile_bytes import to_bytes
 from maskstat.scanning.changes import Pending
 from maskstat.scanning.counting import Outcome
-from maskstat.scanning.measuring import Consumer, Measured, ProfilePart, Profiler
+from maskstat.scanning.measuring import Measured
 from maskstat.scanning.resuming import Resumed
 from maskstat.showing import one_line
 from maskstat.store.profiles import ProfileKey
@@ -24,6 +23,9 @@ from maskstat.store.records import Failure, ScanInfo, StoredMask
 from maskstat.store.store import Store
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.histogram import ClassHistogram
+
+if TYPE_CHECKING:
+    from maskstat.scanning.measuring import Consumer, ProfilePart
 
 BLOCK_MASKS = 1024
 BLOCK_SECONDS = 30.0  # a block of slow masks is closed earlier: a kill takes no more than this
@@ -77,6 +79,8 @@ class ProfileShelf:
     """Parts of a profile on their way into the store, committed in blocks."""
 
     def __init__(self, store: Store, scan: ScanInfo, catalog: ClassCatalog, grid: int):
+        from maskstat.scanning.measuring import Profiler
+
         self._store, self._key = store, ProfileKey(scan, catalog.digest, grid)
         self.consumer = Profiler(catalog, grid)
         self._clear()
@@ -114,6 +118,8 @@ class ProfileShelf:
 
     def commit(self) -> None:
         """Keep what was added, and begin another block."""
+        from maskstat.regions.profile_bytes import to_bytes
+
         part = self._part
         if part is not None and part.masks:
             self._store.keep_block(self._key, part.masks, to_bytes(part.total.profile()))

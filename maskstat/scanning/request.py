@@ -15,27 +15,24 @@ from typing import TYPE_CHECKING
 from maskstat.errors import ParameterError, argument
 from maskstat.executors.choices import ExecutorName
 from maskstat.executors.opening import ExecutorChoice
-from maskstat.exposure.asking import Asked, Crop, Scale, recipe_of
-from maskstat.exposure.recipe import Recipe
 from maskstat.memory import parse_size
 from maskstat.naming import storable
 from maskstat.parameters import refuse_idle, several
 from maskstat.readers import formats
 from maskstat.readers.choices import Channel, Channels
 from maskstat.readers.options import ReadOptions
-from maskstat.regions.profile import DEFAULT_GRID, check_size
 from maskstat.scanning.class_options import Classes, interpreting, parse_ignored, shifted
 from maskstat.scanning.per_class import by_class
 from maskstat.sources.base import Selection, Source
-from maskstat.sources.locations import TIMEOUT, from_anywhere, size_of
+from maskstat.sources.locations import TIMEOUT, from_anywhere
 from maskstat.sources.opening import Where, open_source
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.catalog_files import load_catalog
-from maskstat.values.catalog_mapping import catalog_from_categories
 from maskstat.values.groups import GroupRule, rule_of
-from maskstat.values.own_names import NAMED_BY_SOURCE, by_name
 
 if TYPE_CHECKING:
+    from maskstat.exposure.asking import Asked, Crop, Scale
+    from maskstat.exposure.recipe import Recipe
     from maskstat.scanning.recording import Progress
 
 
@@ -120,7 +117,6 @@ class ScanRequest:
         workers: int | None = None,
         memory: int | str | None = None,
         column: str | None = None,
-        size: str | tuple[int, int] | None = None,
         split: str | None = None,
         timeout: float | None = None,
         pages: int | str | None = None,
@@ -141,9 +137,10 @@ class ScanRequest:
         """From the options of `maskstat.scan`; raises what it says of them."""
         if not profile:
             refuse_idle({"grid": grid}, goes_with=argument("profile", True))
-        cells = DEFAULT_GRID if grid is None else grid
         recipes: tuple[Recipe, ...] = ()
         if any(word is not None for word in (recipe, crop, scale, cat_max_ratio)):
+            from maskstat.exposure.asking import recipe_of
+
             recipes = (recipe_of(recipe, crop=crop, scale=scale, cat_max_ratio=cat_max_ratio),)
         else:
             goes_with = f"{argument('recipe')} or {argument('crop')}"
@@ -166,14 +163,7 @@ class ScanRequest:
         if elsewhere.elsewhere and isinstance(source, (str, Path)):
             where = from_anywhere(source)
         seconds = seconds_of(timeout)
-        found = open_source(
-            where,
-            selection,
-            column=column,
-            split=split,
-            timeout=seconds,
-            size=None if size is None else size_of(size),
-        )
+        found = open_source(where, selection, column=column, split=split, timeout=seconds)
         rule = rule_of(group_by)
         if rule is not None and rule.heading is not None:
             found.column_values(rule.heading, ())  # said before anything is counted
@@ -188,7 +178,10 @@ class ScanRequest:
         catalog = interpreting(catalog, options.recorded, nearest_colour)
         count = len(catalog)
         if profile:
-            check_size(max(1, count), cells)
+            from maskstat.regions.profile import DEFAULT_GRID, check_size
+
+            grid = DEFAULT_GRID if grid is None else grid
+            check_size(max(1, count), grid)
         for one in recipes if count else ():
             one.check_padding(count)
         return cls(
@@ -207,7 +200,7 @@ class ScanRequest:
             exclude=selection.exclude,
             strict=strict,
             rescan=rescan,
-            grid=cells if profile else None,
+            grid=grid,
             group_by=rule,
             recipes=recipes,
             presence=presence,
@@ -244,6 +237,8 @@ def _catalog(
     ignored: tuple[list[int], list[int]],
 ) -> ClassCatalog:
     """The classes that the user names, or the files; else they are to be inferred."""
+    from maskstat.values.own_names import NAMED_BY_SOURCE, by_name
+
     own = _own_catalog(options, source)
     if own is not None:
         own = replace(own.ignoring(*ignored), origin=NAMED_BY_SOURCE)
@@ -257,6 +252,8 @@ def _catalog(
 
 def _own_catalog(options: ReadOptions, source: Source) -> ClassCatalog | None:
     """The classes that the files name themselves."""
+    from maskstat.values.catalog_mapping import catalog_from_categories
+
     if options.panoptic is not None:
         return catalog_from_categories(options.panoptic.categories, name="panoptic categories")
     return source.catalog()

@@ -28,8 +28,6 @@ from maskstat.scanning.request import ScanRequest
 from maskstat.scanning.sibling_names import Family, Item, Label, Sample
 from maskstat.sources.base import Entry, Source, lightly
 from maskstat.sources.opening import PatternSource
-from maskstat.sources.tables.mask_columns import is_called_masks
-from maskstat.values.catalog_files import masks_of_preset
 from maskstat.values.tally import Encoding, IntArray, TallyTable
 
 _IMAGES = 4  # of a pair that are decoded
@@ -106,6 +104,8 @@ def narrowed(asked: ScanRequest) -> ScanRequest:
         SourceError: each image has several files that differ in kind, and nobody said which ones
             are the masks; or the source can't be listed.
     """
+    from maskstat.values.catalog_files import masks_of_preset
+
     source = asked.source
     patterns = dict.fromkeys(masks_of_preset(asked.catalog), 0)
     is_far = source.reads is not None  # over a network names are cheap at most once, files never
@@ -136,7 +136,7 @@ def narrowed(asked: ScanRequest) -> ScanRequest:
                 remedy=f"say which ones are the masks: {found.choices()}",
             )
     if not asked.options.allow_lossy:
-        some = sample.some(_IMAGES)
+        some = sorted(sample.some(_IMAGES), key=lambda entry: entry.size)  # masks are small
         if some and all(_is_picture(entry, options) for entry in some):
             raise _photographs(source, kinds)
     return replace(asked, source=source)
@@ -161,6 +161,8 @@ def _pixels(entry: Entry, options: ReadOptions) -> NDArray[np.integer] | None:
 
 def _photographs(source: Source, files: Counter[str]) -> SourceError:
     """What to say of a source of which everything looked at is a photograph."""
+    from maskstat.sources.tables.mask_columns import is_called_masks
+
     here = source.location
     beside = os.path.dirname(here.rstrip("/"))
     try:
@@ -292,8 +294,11 @@ def _look(entry: Entry, options: ReadOptions) -> Seen | None:
     while (pixels.shape[0] // step) * (pixels.shape[1] // step) > _MOST_PIXELS:
         step += 1
     some = np.ascontiguousarray(pixels[::step, ::step]).astype(np.int64, copy=False)
-    values = frozenset(np.unique(pixels).tolist())
-    return Seen(encoding, changes_everywhere(pixels), values, some)
+    if pixels.dtype == np.uint8:  # counted in a tenth of the time that it takes to sort them
+        values = np.flatnonzero(np.bincount(pixels.reshape(-1), minlength=256))
+    else:
+        values = np.unique(pixels)
+    return Seen(encoding, changes_everywhere(pixels), frozenset(values.tolist()), some)
 
 
 def _recoded(one: Seen, other: Seen) -> bool | None:

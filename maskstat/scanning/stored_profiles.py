@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from maskstat.regions.profile import PixelProfile
-from maskstat.regions.profile_bytes import from_bytes, to_bytes
 from maskstat.showing import one_line
 from maskstat.store.profiles import ProfileKey
 from maskstat.store.records import Failure, ScanInfo
-from maskstat.store.store import Store
-from maskstat.values.catalog import ClassCatalog
+
+if TYPE_CHECKING:
+    from maskstat.regions.profile import PixelProfile
+    from maskstat.store.store import Store
+    from maskstat.values.catalog import ClassCatalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,9 @@ def profile_state(
 
 def stored_profile(store: Store, scan: ScanInfo, catalog: ClassCatalog, grid: int) -> PixelProfile:
     """The sum of all blocks of a profile. Raises StoreError where one is damaged."""
+    from maskstat.regions.profile import PixelProfile
+    from maskstat.regions.profile_bytes import from_bytes, to_bytes
+
     key = ProfileKey(scan, catalog.digest, grid)
     with store.checked():
         kept = store.profile_total(key)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -21,52 +21,34 @@ from maskstat.errors import (
     argument,
     call,
 )
-from maskstat.exposure.counts import ExposureCounts
 from maskstat.naming import counted, printable, split_plane
-from maskstat.readers import formats
-from maskstat.readers.channels import NONE
-from maskstat.readers.choices import CHANNELS
-from maskstat.readers.options import ReadOptions
-from maskstat.regions.profile import PixelProfile
-from maskstat.scanning.changes import Changes
+from maskstat.readers.choices import CHANNELS, NONE
 from maskstat.scanning.choosing import chosen, other_splits
-from maskstat.scanning.class_options import (
-    Classes,
-    has_labels,
-    interpreting,
-    parse_ignored,
-    shifted,
-)
+from maskstat.scanning.class_options import has_labels, interpreting, parse_ignored, shifted
 from maskstat.scanning.grouping import Grouped
-from maskstat.scanning.per_class import PerClassSource
-from maskstat.scanning.plane_entries import planes_of
-from maskstat.scanning.sequences import suggested_groups
-from maskstat.scanning.settling import (
-    IndexValues,
-    catalog_of_soft_masks,
-    declared_catalog,
-    inferred_catalog,
-)
-from maskstat.scanning.stored_profiles import ProfileState, profile_state, stored_profile
+from maskstat.scanning.stored_profiles import ProfileState, profile_state
 from maskstat.showing import cut, html, one_line
-from maskstat.sources.base import Entry, Selection, lightly
-from maskstat.sources.identities import IN_MEMORY, files_of, is_merged, knows_names_only, place_of
-from maskstat.sources.opening import open_source
-from maskstat.statistics.soft_masks import FEWEST_BETWEEN, SoftMasks, find_soft_masks
+from maskstat.sources.identities import IN_MEMORY, is_merged, knows_names_only
 from maskstat.store.records import Failure, ScanInfo, Settled
 from maskstat.store.store import Store
 from maskstat.values.catalog import DEFAULT_IGNORE, ClassCatalog
-from maskstat.values.catalog_files import load_catalog
-from maskstat.values.contributions import Contributions
-from maskstat.values.groups import MaskGroups
 from maskstat.values.histogram import ClassHistogram, ValueCount
 from maskstat.values.known import known
 from maskstat.values.ledger import MaskLedger
-from maskstat.values.own_names import read_under
-from maskstat.values.readings import channels_lack
 from maskstat.values.tally import KEPT_IDS, TallyTable, value_label
-from maskstat.weights.batches import Batching
-from maskstat.weights.mask_sample import MOST_MASKS, SAMPLED_MASKS, MaskSample
+
+if TYPE_CHECKING:
+    from maskstat.exposure.counts import ExposureCounts
+    from maskstat.readers.options import ReadOptions
+    from maskstat.regions.profile import PixelProfile
+    from maskstat.scanning.changes import Changes
+    from maskstat.scanning.class_options import Classes
+    from maskstat.sources.base import Entry
+    from maskstat.statistics.soft_masks import SoftMasks
+    from maskstat.values.contributions import Contributions
+    from maskstat.values.groups import MaskGroups
+    from maskstat.weights.batches import Batching
+    from maskstat.weights.mask_sample import MaskSample
 
 Self = TypeVar("Self", bound="StoredScan")
 
@@ -168,6 +150,8 @@ class StoredScan(Grouped):
         None unless every other mask was measured under these classes: `scan` with `profile` does.
         Of several grids the one asked for last in this process, or the finest.
         """
+        from maskstat.scanning.stored_profiles import stored_profile
+
         state = self.profile_state
         if state is None or state.unmeasured:
             return None
@@ -238,6 +222,8 @@ class StoredScan(Grouped):
     @cached_property
     def _mask_sample(self) -> MaskSample | None:
         """Masks that stand for all in batches, where there are too many to hold."""
+        from maskstat.weights.mask_sample import MOST_MASKS, SAMPLED_MASKS, MaskSample
+
         counts = self.histogram
         if self._crops is not None or counts.unknown or counts.mask_count <= MOST_MASKS:
             return None
@@ -246,6 +232,8 @@ class StoredScan(Grouped):
 
     def _contributing_sample(self, sample: MaskSample) -> tuple[Contributions, MaskGroups]:
         """As `_contributing`, of these masks alone."""
+        from maskstat.values.contributions import Contributions
+
         names = sample.ledger.names
         groups = self.group_rule.groups(names, partial(self._column, names))
         return Contributions.of(sample.ledger), groups
@@ -257,6 +245,8 @@ class StoredScan(Grouped):
         Raises:
             ParameterError: the rule does not say the group of some mask.
         """
+        from maskstat.scanning.sequences import suggested_groups
+
         sample: MaskSample | None = vars(self).get("_mask_sample")
         if sample is None:
             return super().sample_notes
@@ -288,6 +278,8 @@ class StoredScan(Grouped):
 
     def _scan_call(self, **first: object) -> str:
         """The call that scans the same masks again as they were, with these options more."""
+        from maskstat.sources.identities import place_of
+
         merged = knows_names_only(self.source)
         source = place_of(self.source, "").base if merged else self.source
         options = {**first, **self._catalog_options(), **self.info.reading}
@@ -324,6 +316,11 @@ class StoredScan(Grouped):
         """Whether masks may be planes of files, called `name#1`, `name#2`, ..."""
         return self.info.reading.get("pages") == "each"
 
+    @property
+    def has_exposures(self) -> bool:
+        """Whether recipes were worked out, under whatever classes."""
+        return bool(self._store.exposures(self.info))
+
     @cached_property
     def soft_masks(self) -> SoftMasks | None:
         """Masks without declared classes whose values are no classes either, where most look so."""
@@ -331,6 +328,8 @@ class StoredScan(Grouped):
 
     def _find_soft_masks(self) -> SoftMasks | None:
         """The same, whatever the classes."""
+        from maskstat.statistics.soft_masks import FEWEST_BETWEEN, SoftMasks, find_soft_masks
+
         if self.is_multilabel:
             return None
         narrow, wide, _ = self._index_values()
@@ -387,6 +386,8 @@ class StoredScan(Grouped):
 
     def _need_channels(self) -> None:
         """Raise MultilabelError where masks lack the channel of a label."""
+        from maskstat.values.readings import channels_lack
+
         counts = self.channel_counts
         values = [info.values for info in self.catalog.classes]
         if counts is not None and (problem := channels_lack(values, *counts)) is not None:
@@ -420,6 +421,8 @@ class StoredScan(Grouped):
         Raises:
             FileFormatError: it was read with a panoptic file that can't be read any more.
         """
+        from maskstat.readers.options import ReadOptions
+
         options = ReadOptions.of(self.info.reading, allow_lossy=True, colours=True)
         return replace(options, knows_zero=True)
 
@@ -430,10 +433,20 @@ class StoredScan(Grouped):
         the next is asked for, and can still be read after that. Raises SourceError where the source
         is gone, or where masks were counted in memory.
         """
+        from maskstat.sources.base import lightly
+
         yield from lightly(self._entries_of(set(self._store.names(self.info))))
 
     def _entries_of(self, names: set[str]) -> Iterator[Entry]:
         """The files of these of its masks, each once; whoever takes them lets go of them."""
+        from maskstat.readers import formats
+        from maskstat.readers.options import ReadOptions
+        from maskstat.scanning.per_class import PerClassSource
+        from maskstat.scanning.plane_entries import planes_of
+        from maskstat.sources.base import Selection
+        from maskstat.sources.identities import files_of
+        from maskstat.sources.opening import open_source
+
         if not self.has_files:
             raise SourceError("its masks were counted in memory", where=printable(self.name))
         # A file may be called like the plane of another.
@@ -464,6 +477,9 @@ class StoredScan(Grouped):
     @property
     def _reads(self) -> int | None:
         """How many masks are worth reading at once; None where that is a matter of CPUs."""
+        from maskstat.sources.base import Selection
+        from maskstat.sources.opening import open_source
+
         if not self.has_files or knows_names_only(self.source):
             return None
         return open_source(self.source, Selection(include=("*",))).reads
@@ -487,6 +503,9 @@ class StoredScan(Grouped):
                 `nearest_colour` is out of range, or `reduce_zero_label` goes with other classes
                 than the values 0 to K - 1.
         """
+        from maskstat.values.catalog_files import load_catalog
+        from maskstat.values.own_names import read_under
+
         ignored = parse_ignored(ignore)
         catalog = self._given
         if classes is not None:
@@ -558,6 +577,13 @@ class StoredScan(Grouped):
         return frozenset() if DEFAULT_IGNORE in nodata else frozenset(narrow | wide)
 
     def _read_under(self, now: Settled, settled: Settled | None) -> ClassCatalog:
+        from maskstat.scanning.settling import (
+            IndexValues,
+            catalog_of_soft_masks,
+            declared_catalog,
+            inferred_catalog,
+        )
+
         if not len(self._given):
             if self.soft_masks is not None:
                 return catalog_of_soft_masks(self._given)

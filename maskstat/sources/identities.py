@@ -11,13 +11,13 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from maskstat.naming import natural_key, split_plane
-from maskstat.sources.base import Entry
-from maskstat.sources.local.named_files import file_entry
 from maskstat.sources.locations import fits, fixed_folder, is_url, listed_base, options_of
-from maskstat.sources.opening import names_are_paths
+
+if TYPE_CHECKING:
+    from maskstat.sources.base import Entry
 
 IN_MEMORY = "memory"  # the source of masks that no file holds; every other one is absolute
 _MERGED = "#merged"
@@ -78,6 +78,8 @@ def files_of(location: str, names: Iterable[str]) -> Iterator[Entry]:
 
     The location is one of which names alone are known.
     """
+    from maskstat.sources.local.named_files import file_entry
+
     place = place_of(location, "")
     for name in sorted(names, key=natural_key):
         path = place.identity(name)
@@ -98,6 +100,8 @@ def place_of(location: str, name: str, *, alone: bool = False) -> Place:
         name: one of its masks, to see what the location is.
         alone: whether that is its only mask.
     """
+    from maskstat.sources.opening import names_are_paths
+
     if is_merged(location):
         return Place(location.removesuffix(_MERGED), "sum")
     if (base := listed_base(location)) is not None:

@@ -33,7 +33,7 @@ def rows_of(scan: int, masks: Sequence[StoredMask], table: TallyTable) -> list[t
     wide = (low < 0) | (high >= 1 << 32) | (table.areas >= 1 << 32)
     forms = np.select([wide, high < 1 << 8, high < 1 << 16], [8, 1, 2], 4)
     blobs: list[bytes] = [b""] * len(masks)
-    for form in np.unique(forms).tolist():
+    for form in sorted(set(forms.tolist())):
         chosen = forms == form
         entries = np.repeat(chosen, lengths)
         pairs = np.empty(np.count_nonzero(entries), FORMS[form])
@@ -104,7 +104,7 @@ def table_of(block: Iterable[MaskRow]) -> TallyTable:
     indptr = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
     values = np.empty(indptr[-1], np.int64)
     counts = np.empty(indptr[-1], np.int64)
-    for form in np.unique(forms).tolist():
+    for form in sorted(set(form_column)):
         rows = forms == form
         data = b"".join(blob for blob, chosen in zip(blobs, rows.tolist(), strict=True) if chosen)
         pairs = np.frombuffer(data, FORMS[form])

@@ -18,9 +18,6 @@ from maskstat.parameters import parse_whole
 from maskstat.regular_files import read_file
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.catalog_fields import shown
-from maskstat.values.catalog_lines import catalog_from_text
-from maskstat.values.catalog_mapping import catalog_from_mapping
-from maskstat.values.presets import preset_names, preset_text
 
 MAX_FILE_BYTES = 16 << 20
 
@@ -55,6 +52,8 @@ def load_catalog(classes: ClassCatalog | int | str | Path | Iterable[str]) -> Cl
             return read_catalog(path)
     except (OSError, ValueError) as error:
         raise CatalogError(unreadable(error), where=printable(text)) from error
+    from maskstat.values.presets import preset_names
+
     if text in preset_names():
         return load_preset(text)
     folder = bool(text) and path.is_dir()
@@ -75,6 +74,8 @@ def _numbered(count: int) -> ClassCatalog:
 
 def _named(names: list[object]) -> ClassCatalog:
     """Names as a file would list them: classes that never occur are no accident."""
+    from maskstat.values.catalog_mapping import catalog_from_mapping
+
     try:
         for name in names:
             if not isinstance(name, str) or not name.strip():
@@ -86,6 +87,9 @@ def _named(names: list[object]) -> ClassCatalog:
 
 def load_preset(name: str) -> ClassCatalog:
     """The catalogue of a public dataset, by name. Raises CatalogError where there is none."""
+    from maskstat.values.catalog_mapping import catalog_from_mapping
+    from maskstat.values.presets import preset_names, preset_text
+
     try:
         text = preset_text(name)
     except KeyError:
@@ -98,7 +102,11 @@ def load_preset(name: str) -> ClassCatalog:
 
 def masks_of_preset(catalog: ClassCatalog) -> tuple[str, ...]:
     """Patterns of the names of a preset's masks, the first that matches any counts; else none."""
-    if catalog.origin != "preset" or catalog.name not in preset_names():
+    if catalog.origin != "preset":
+        return ()
+    from maskstat.values.presets import preset_names, preset_text
+
+    if catalog.name not in preset_names():
         return ()
     document = _parse_yaml(preset_text(catalog.name))
     return tuple(document.get("masks", ())) if isinstance(document, Mapping) else ()
@@ -106,6 +114,9 @@ def masks_of_preset(catalog: ClassCatalog) -> tuple[str, ...]:
 
 def read_catalog(path: Path) -> ClassCatalog:
     """Read a catalogue file; its suffix decides the form. Raises CatalogError naming the file."""
+    from maskstat.values.catalog_lines import catalog_from_text
+    from maskstat.values.catalog_mapping import catalog_from_mapping
+
     where = printable(str(path))
     try:
         data = read_file(path, MAX_FILE_BYTES)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +16,6 @@ from maskstat.parameters import check_word, refuse_idle
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import IntArray
-from maskstat.weights.batch_intervals import with_batch_intervals
-from maskstat.weights.batches import Batching
 from maskstat.weights.choices import AVERAGES, Absent, Average, Normalisation, Unlisted
 from maskstat.weights.compute import (
     compute,
@@ -25,10 +24,6 @@ from maskstat.weights.compute import (
     present_counts,
     resolve_absent,
 )
-from maskstat.weights.cost_matrix import read_cost_matrix
-from maskstat.weights.equal_cost import best_effort as most_equal
-from maskstat.weights.equal_cost import linear, relaxations, weight_normalised
-from maskstat.weights.equal_cost_shares import listed
 from maskstat.weights.notes import SAMPLED
 from maskstat.weights.schemes import SCHEMES, ClassCounts, FloatArray, find_scheme
 from maskstat.weights.schemes import equal_cost as closed_form
@@ -39,6 +34,9 @@ EQUAL_COST = "equal-cost"
 DEFAULT_MAX_RATIO = 1000.0
 # What `WeightTable.reduction` says of weights for each average.
 _REDUCTIONS: dict[Average, str] = {"pixel": "linear", "batch": "weight-normalised"}
+
+if TYPE_CHECKING:
+    from maskstat.weights.batches import Batching
 
 CostMatrix = npt.ArrayLike | str | os.PathLike[str]
 
@@ -129,15 +127,20 @@ def weigh(
     policy = resolve_absent(histogram, absent)
     counts = present_counts(histogram)
     names = histogram.catalog.names
-    batching, solution = batching or Batching(), None
+    solution = None
     sampled: dict[str, object] = {}
     said: dict[str, object] = {"average": asked}
     if asked == "pixel" or batch_size is None:
         formula = closed_form
         if matrix is not None:
+            from maskstat.weights.equal_cost import linear
+
             formula = _linear(linear(histogram.pixels, cost_matrix=matrix, names=names), histogram)
         raw = formula(counts)
     else:
+        from maskstat.weights.equal_cost import best_effort as most_equal
+        from maskstat.weights.equal_cost import relaxations, weight_normalised
+
         batching = batching_of(batching, drop_last=drop_last)
         said |= {"batch_size": batch_size, "drop_last": batching.drop_last, "seed": seed or 0}
         rows, seed = ledger(), seed or 0
@@ -169,10 +172,12 @@ def weigh(
         solution=solution,
     )
     table = replace(table, provenance={**table.provenance, **sampled})
-    if solution is None:
+    if solution is None or batching is None:
         return with_intervals(table, histogram, formula, policy=policy, sample=sample)
     if sample is None:
         return table
+    from maskstat.weights.batch_intervals import with_batch_intervals
+
     return with_batch_intervals(table, solution, rows, batching, *sample(), policy=policy)
 
 
@@ -230,12 +235,16 @@ def weigh_all(
 
 def batching_of(batching: Batching | None, *, drop_last: bool) -> Batching:
     """The same, which drops the last batch where it does so or is asked to."""
+    from maskstat.weights.batches import Batching
+
     batching = batching or Batching()
     return replace(batching, drop_last=batching.drop_last or drop_last)
 
 
 def _demand_in_crops(ledger: MaskLedger, histogram: ClassHistogram, batching: Batching) -> None:
     """Raise WeightError where a class of which crops have pixels is in none that were sampled."""
+    from maskstat.weights.equal_cost_shares import listed
+
     found = np.bincount(ledger.classes, minlength=len(histogram.catalog)) > 0
     lacking = np.flatnonzero(histogram.present & ~found)
     if batching.crops and lacking.size:
@@ -282,6 +291,8 @@ def _limit(average: Average, best_effort: bool, max_ratio: float | None) -> floa
 
 
 def _matrix(given: CostMatrix | None, class_count: int) -> npt.ArrayLike | None:
+    from maskstat.weights.cost_matrix import read_cost_matrix
+
     if isinstance(given, (str, os.PathLike)):
         return read_cost_matrix(Path(given), class_count)
     return given

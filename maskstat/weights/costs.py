@@ -7,6 +7,7 @@ reward; its accuracy, mean IoU and balanced accuracy show what a metric is worth
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,17 +16,10 @@ from maskstat.errors import ParameterError, WeightError
 from maskstat.naming import counted
 from maskstat.parameters import check_word
 from maskstat.showing import one_line, span
-from maskstat.weights.batches import (
-    BatchDrawer,
-    Batches,
-    Batching,
-    FloatArray,
-    LedgerLike,
-    MaskRows,
-    sample_of_passes,
-)
 from maskstat.weights.choices import AVERAGES, Average
-from maskstat.weights.matrix_scaling import parts, share_errors
+
+if TYPE_CHECKING:
+    from maskstat.weights.batches import Batches, Batching, FloatArray, LedgerLike
 
 DEFAULT_EPSILON = 1e-7
 """Keras clips probabilities at this distance from 0 and 1."""
@@ -203,6 +197,8 @@ def price_list(
         ParameterError: unknown average, weights of another length, negative or not finite, a
             batch size below 1, or an epsilon outside its range.
     """
+    from maskstat.weights.batches import BatchDrawer, MaskRows, sample_of_passes
+
     check_word(average, AVERAGES, parameter="average")
     rows = MaskRows.of(ledger, batching)
     totals = rows.spread_out(rows.totals) if pixels is None else np.asarray(pixels, np.float64)
@@ -281,6 +277,8 @@ def _price_list(
 
 def _sampled_shares(batches: Batches, weights: FloatArray) -> tuple[FloatArray, FloatArray, int]:
     """Mean shares, their standard errors, and the number of batches that weigh anything."""
+    from maskstat.weights.matrix_scaling import parts, share_errors
+
     split = parts(batches, weights)
     if not len(split):
         raise WeightError("every batch holds classes of weight zero only, so its mean is 0/0")

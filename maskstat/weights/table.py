@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskstat.errors import FileFormatError, MultilabelError, spelled
-from maskstat.files.documents.base import Document
-from maskstat.files.documents.formats import read_document, write_document
 from maskstat.files.documents.numbers import read_number, write_number
 from maskstat.frames import data_frame
 from maskstat.naming import counted, printable
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
     from pandas import DataFrame
 
+    from maskstat.files.documents.base import Document
     from maskstat.weights.equal_cost import EqualCostWeights
 
 FORMAT = "maskstat weights"
@@ -214,6 +213,8 @@ class WeightTable(Mapping[str, float]):
             WeightError: "pos-weight" of a table that has none.
             MultilabelError: "dict" of labels.
         """
+        from maskstat.files.documents.formats import write_document
+
         check_word(layout, WEIGHT_LAYOUTS, parameter="layout")
         if self.negatives is not None and layout == "dict":
             raise MultilabelError(
@@ -242,6 +243,8 @@ class WeightTable(Mapping[str, float]):
 
     def to_document(self) -> Document:
         """What files hold."""
+        from maskstat.files.documents.base import Document
+
         metadata: dict[str, object] = {
             "format": FORMAT,
             "schema": SCHEMA if self.negatives is None else LABEL_SCHEMA,
@@ -324,6 +327,8 @@ def load_weights(path: str | Path) -> WeightTable:
     Raises:
         FileFormatError: not readable, not weights, or written by a newer schema.
     """
+    from maskstat.files.documents.formats import read_document
+
     where = printable(str(path))
     if read_number(Path(path)) is not None and Path(path).suffix.lower() != ".txt":
         raise FileFormatError(

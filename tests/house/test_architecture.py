@@ -8,7 +8,7 @@ import importlib
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -63,6 +63,8 @@ HEAVY = {
     "sklearn",
     "pandas",
     "torchmetrics",
+    "pydantic",
+    "yaml",
 }
 
 
@@ -412,10 +414,10 @@ def test_the_document_names_what_is_there() -> None:
 
 # --- what is loaded ---------------------------------------------------------------------------
 
-LOADED = "import sys; print(sorted({name.partition('.')[0] for name in sys.modules}))"
+LOADED = "import sys; print(sorted(sys.modules))"
 
 
-def loaded_after(code: str) -> set[str]:
+def modules_after(code: str) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", f"{code}\n{LOADED}"],
         cwd=PACKAGE.parent,
@@ -424,8 +426,15 @@ def loaded_after(code: str) -> set[str]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    found = ast.literal_eval(done.stdout.splitlines()[-1])
-    return set(found) & HEAVY
+    return set(ast.literal_eval(done.stdout.splitlines()[-1]))
+
+
+def heavy(found: Iterable[str]) -> set[str]:
+    return {module.partition(".")[0] for module in found} & HEAVY
+
+
+def loaded_after(code: str) -> set[str]:
+    return heavy(modules_after(code))
 
 
 HELP = """
@@ -455,6 +464,50 @@ needs_cli = pytest.mark.skipif(
 )
 def test_nothing_heavy_is_loaded(code: str) -> None:
     assert loaded_after(code) == set()
+
+
+COMMAND = """
+import contextlib, io
+from maskstat.cli import run
+with contextlib.redirect_stdout(io.StringIO()) as said:
+    assert run({arguments!r}) == 0
+assert "class_1" in said.getvalue(), said.getvalue()
+"""
+# What is a tenth of a second to import, and only some commands need.
+ELSEWHERE = {
+    "numpy.ma",
+    "maskstat.advice",
+    "maskstat.arrays",
+    "maskstat.crops",
+    "maskstat.exposure",
+    "maskstat.regions",
+    "maskstat.sampling",
+    "maskstat.splits",
+    "maskstat.weights.batches",
+}
+
+
+def test_short_commands_load_what_they_need(tmp_path: Path) -> None:
+    """A scan of a few masks no compiler, and a look at one no reader; nothing is drawn or fitted.
+
+    Pillow undoes the filters of PNGs where kernels are not worth their compiler.
+    """
+    store = str(tmp_path / "few.db")
+    masks = str(ROOT / "sample_masks" / "park")
+    scanned = modules_after(
+        COMMAND.format(arguments=["scan", masks, "--classes", "31", "--db", store])
+    )
+    assert heavy(scanned) <= {"numpy", "PIL"}
+    assert scanned & (ELSEWHERE | {"maskstat.values.contributions"}) == set()
+    for words in (["show"], ["weights"], ["weights", "--scheme", "sqrt"]):
+        found = modules_after(COMMAND.format(arguments=[*words, "--db", store]))
+        assert heavy(found) == {"numpy"}, words
+        few = {"maskstat.scanning.pipeline", "maskstat.kernels", "maskstat.sources.base"}
+        assert found & (ELSEWHERE | few) == set(), words
+        assert {one for one in found if one.startswith("maskstat.cli.")} & {
+            "maskstat.cli.scan",
+            "maskstat.cli.report",
+        } == set(), "a command loads the options of others"
 
 
 def test_the_check_sees_what_is_loaded() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from maskstat.regions.profile import PixelProfile
-from maskstat.scanning.stored_scan import StoredScan
 from maskstat.statistics.imbalance import Imbalance, imbalance
+
+if TYPE_CHECKING:
+    from maskstat.regions.profile import PixelProfile
+    from maskstat.scanning.stored_scan import StoredScan
 
 SMALL_SIZES = (16, 64, 256, 1024)
 _SIZE_SHARES = {

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from maskstat.errors import UnknownCountsError
 from maskstat.render.documents.profile import imbalance_document, profile_document
-from maskstat.scanning.exposing import begun
 from maskstat.scanning.stored_scan import StoredScan
 from maskstat.statistics.imbalance import Imbalance, imbalance
 from maskstat.values.catalog import DEFAULT_IGNORE, IGNORED, UNLISTED
 from maskstat.values.catalog_fields import parse_colour
-from maskstat.values.error_bars import Intervals
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.known import known
 from maskstat.version import __version__
+
+if TYPE_CHECKING:
+    from maskstat.exposure.recipe import Recipe
+    from maskstat.values.error_bars import Intervals
 
 SCHEMA = 1
 
@@ -102,8 +104,7 @@ def scan_document(scan: StoredScan, *, intervals: bool = True) -> dict[str, Any]
         "failures": [{"mask": f.mask, "reason": f.reason} for f in scan.failures],
         "profile": profile_document(scan),
         "exposures": [
-            {"recipe": recipe.to_dict(), "does": recipe.words()}
-            for recipe in ([] if histogram.unknown else begun(scan))
+            {"recipe": recipe.to_dict(), "does": recipe.words()} for recipe in _begun(scan)
         ],
     }
     if scan.changes is not None:
@@ -119,6 +120,15 @@ def scan_document(scan: StoredScan, *, intervals: bool = True) -> dict[str, Any]
             "outside": changes.outside,
         }
     return document
+
+
+def _begun(scan: StoredScan) -> list[Recipe]:
+    """The recipes that were worked out; counts that were given have none."""
+    if scan.histogram.unknown or not scan.has_exposures:
+        return []
+    from maskstat.scanning.exposing import begun
+
+    return begun(scan)
 
 
 def _imbalance(histogram: ClassHistogram) -> dict[str, float | None]:

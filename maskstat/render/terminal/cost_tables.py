@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Group, RenderableType
@@ -16,8 +16,10 @@ from maskstat.render.terminal.fitting import LAST, Fitted, TableColumn
 from maskstat.render.terminal.rows import ALL, RowChoice
 from maskstat.render.terminal.tables import class_columns
 from maskstat.weights.costs import wrong_and_right
-from maskstat.weights.equal_cost import EqualCostWeights
-from maskstat.weights.table import WeightTable
+
+if TYPE_CHECKING:
+    from maskstat.weights.equal_cost import EqualCostWeights
+    from maskstat.weights.table import WeightTable
 
 _EQUAL = 1e-9  # costs that differ by less, relatively, are called equal
 

@@ -7,13 +7,14 @@ from typing import Any
 
 from maskstat.errors import argument, spelled
 from maskstat.naming import counted, factor, printable
-from maskstat.statistics.findings import MIN_COMPONENTS, THIN_WIDTH
 
 _SHOWN = 5
 
 
 def profile_lines(profile: Mapping[str, Any]) -> Iterable[str]:
     """What a profile shows first: components, thin classes, the smallest objects."""
+    from maskstat.statistics.findings import MIN_COMPONENTS, THIN_WIDTH
+
     if "classes" not in profile:
         return
     measures = profile["imbalance"]

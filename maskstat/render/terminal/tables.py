@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from maskstat.errors import argument, call, spelled
-from maskstat.exposure.asking import asked_again
-from maskstat.exposure.recipe import Recipe
 from maskstat.naming import between, counted, factor, percent, printable
 from maskstat.render.terminal.failures import failure_lines
 from maskstat.render.terminal.fitting import BAR, LAST, Cell, Fitted, Kind, TableColumn
 from maskstat.render.terminal.profile_tables import profile_lines, unmeasured_lines
 from maskstat.render.terminal.rows import ALL, RowChoice, Shown
 from maskstat.statistics.imbalance import degree_of
-from maskstat.statistics.soft_masks import SoftMasks
 from maskstat.values.catalog import DEFAULT_IGNORE, ClassCatalog
 from maskstat.values.readings import (
     CHANNELS_UNLISTED,
@@ -28,8 +25,9 @@ from maskstat.values.readings import (
     readings_of_no_channel,
     readings_of_unlisted,
 )
-from maskstat.weights.pos_weight import plain_ratio_or_none
-from maskstat.weights.table import WeightTable
+
+if TYPE_CHECKING:
+    from maskstat.weights.table import WeightTable
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _SHOWN_NAMES, _SHOWN_RECIPES, _SHOWN_UNSURE = 12, 4, 3
@@ -206,6 +204,8 @@ def binary_note(foreground: str) -> str:
 
 def soft_masks_note(soft: Mapping[str, Any]) -> str:
     """What to say where no class was inferred, since the masks are soft; for `errors.spelled`."""
+    from maskstat.statistics.soft_masks import SoftMasks
+
     about = SoftMasks.from_dict(soft)
     return f"No classes are inferred: {about.problem}. What to do: {about.remedy}"
 
@@ -311,14 +311,8 @@ def _notes(document: Mapping[str, Any]) -> Iterable[str]:
         )
     if off := catalog.get("nearest_colour"):
         yield f"A colour that is off by up to {off} counts as the nearest one listed"
-    if exposures := document["exposures"]:
-        asked = (asked_again(Recipe.of(one["recipe"])) for one in exposures)
-        calls = list(dict.fromkeys(call("Scan.exposure", **words) for words in asked))
-        more = f"; and {len(calls) - _SHOWN_RECIPES} more" if len(calls) > _SHOWN_RECIPES else ""
-        yield spelled(
-            "What training sees is worked out, and shown by:"
-            f" {'; '.join(calls[:_SHOWN_RECIPES])}{more}"
-        )
+    if document["exposures"]:
+        yield _worked_out(document["exposures"])
     if changes := document.get("changes"):
         others = changes["skipped"]
         skipped = f", {counted(others, 'other file')} skipped" if others else ""
@@ -337,6 +331,19 @@ def _notes(document: Mapping[str, Any]) -> Iterable[str]:
             listed = ", ".join(map(printable, splits))
             split = spelled(argument("split"))
             yield f"There are splits ({listed}): {split} makes one scan of each"
+
+
+def _worked_out(exposures: Iterable[Mapping[str, Any]]) -> str:
+    """How to see what a scan's recipes make of it."""
+    from maskstat.exposure.asking import asked_again
+    from maskstat.exposure.recipe import Recipe
+
+    asked = (asked_again(Recipe.of(one["recipe"])) for one in exposures)
+    calls = list(dict.fromkeys(call("Scan.exposure", **words) for words in asked))
+    more = f"; and {len(calls) - _SHOWN_RECIPES} more" if len(calls) > _SHOWN_RECIPES else ""
+    return spelled(
+        f"What training sees is worked out, and shown by: {'; '.join(calls[:_SHOWN_RECIPES])}{more}"
+    )
 
 
 def _attention(document: Mapping[str, Any]) -> list[RenderableType]:
@@ -530,6 +537,8 @@ def swatch_of(colour: str | None) -> str | Text:
 
 
 def _weight_notes(weights: WeightTable) -> Iterable[str]:
+    from maskstat.weights.pos_weight import plain_ratio_or_none
+
     parameters = ", ".join(f"{name} {value}" for name, value in weights.parameters.items())
     average = weights.average_weight
     yield from weights.unsure

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import os
-import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -132,6 +131,8 @@ class StoreEntry(Entry):
             raise too_large()
         packed = io.BytesIO()
         try:
+            import zipfile
+
             with zipfile.ZipFile(packed, "w") as archive:
                 for path, inside in _files_below(self.path):
                     with open_file(path) as file:
