@@ -45,6 +45,7 @@ def scan(
     draft: str | Path | None = None,
     reduce_zero_label: bool = False,
     column: str | None = None,
+    size: str | tuple[int, int] | None = None,
     split: str | None = None,
     strict: bool = False,
     rescan: bool = False,
@@ -101,6 +102,8 @@ def scan(
         reduce_zero_label: labels begin at 1 and 0 is void: class k is the value k + 1
             (MMSegmentation's `reduce_zero_label`; ADE20K).
         column: where a table or a manifest keeps its masks, where that is not clear.
+        size: height and width of all masks of a table of run lengths ("256x1600"), where
+            neither columns nor images say it.
         split: only the masks of this split; `scan_splits` scans all of them.
         strict: raise at the first mask that can't be read instead of listing it.
         rescan: decode masks that have not changed too.
@@ -160,6 +163,7 @@ def scan(
         reduce_zero_label=reduce_zero_label,
         draft=draft is not None,
         column=column,
+        size=size,
         split=split,
         strict=strict,
         rescan=rescan,
@@ -243,6 +247,7 @@ def scan_splits(
     draft: str | Path | None = None,
     reduce_zero_label: bool = False,
     column: str | None = None,
+    size: str | tuple[int, int] | None = None,
     strict: bool = False,
     rescan: bool = False,
     profile: bool = False,
@@ -306,6 +311,7 @@ def scan_splits(
                 reduce_zero_label=reduce_zero_label,
                 draft=draft is not None,
                 column=column,
+                size=size,
                 split=split,
                 strict=strict,
                 rescan=rescan,

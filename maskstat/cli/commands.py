@@ -22,7 +22,7 @@ Parser = Callable[..., Any]
 _GROUPS = {
     "What training sees": "recipe crop scale cat_max_ratio draw chance sampler presence",
     "How a loss averages": "average batch_size drop_last predictor_confidence seed",
-    "How masks are read": "include exclude column pages channels channel array value_divisor"
+    "How masks are read": "include exclude column size pages channels channel array value_divisor"
     " divide_all panoptic per_class nearest_colour allow_lossy",
     "How it runs": "strict rescan timeout workers memory executor scheduler",
     "Common options": "scan db classes ignore reduce_zero_label group_by counts unit"

@@ -54,7 +54,8 @@ def command(
             metavar="SOURCE",
             help="A folder (recursive), a glob in quotes, one mask, a list of paths (.txt, .csv, "
             ".tsv, .json, .jsonl), archives (.zip, .tar), tables (.parquet, .arrow), a URL of any "
-            "of them, or annotations (COCO's or LabelMe's .json, YOLO's data.yaml).",
+            "of them, or annotations (COCO's or LabelMe's .json, YOLO's data.yaml, Kaggle's run "
+            "lengths in a .csv).",
         ),
     ],
     classes: ClassesOption = None,
@@ -109,6 +110,15 @@ def command(
             metavar="NAME",
             help="Column with the masks, of a table or a list; a number where "
             "columns have no names.",
+        ),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            "--size",
+            metavar="HxW",
+            help="Size of all masks of run lengths (Kaggle's .csv), where neither columns nor "
+            "images beside it say it.",
         ),
     ] = None,
     split: Annotated[
@@ -197,6 +207,7 @@ def command(
             draft=draft,
             reduce_zero_label=reduce_zero_label,
             column=column,
+            size=size,
             strict=strict,
             rescan=rescan,
             profile=profile,

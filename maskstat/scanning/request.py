@@ -24,7 +24,7 @@ from maskstat.readers.options import ReadOptions
 from maskstat.scanning.class_options import Classes, interpreting, parse_ignored, shifted
 from maskstat.scanning.per_class import by_class
 from maskstat.sources.base import Selection, Source
-from maskstat.sources.locations import TIMEOUT, from_anywhere
+from maskstat.sources.locations import TIMEOUT, from_anywhere, size_of
 from maskstat.sources.opening import Where, open_source
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.catalog_files import load_catalog
@@ -117,6 +117,7 @@ class ScanRequest:
         workers: int | None = None,
         memory: int | str | None = None,
         column: str | None = None,
+        size: str | tuple[int, int] | None = None,
         split: str | None = None,
         timeout: float | None = None,
         pages: int | str | None = None,
@@ -163,7 +164,14 @@ class ScanRequest:
         if elsewhere.elsewhere and isinstance(source, (str, Path)):
             where = from_anywhere(source)
         seconds = seconds_of(timeout)
-        found = open_source(where, selection, column=column, split=split, timeout=seconds)
+        found = open_source(
+            where,
+            selection,
+            column=column,
+            split=split,
+            timeout=seconds,
+            size=None if size is None else size_of(size),
+        )
         rule = rule_of(group_by)
         if rule is not None and rule.heading is not None:
             found.column_values(rule.heading, ())  # said before anything is counted

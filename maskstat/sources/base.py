@@ -193,6 +193,11 @@ def no_columns() -> ParameterError:
     )
 
 
+def no_size() -> ParameterError:
+    """What is wrong where a size is given, and masks have sizes."""
+    return ParameterError("is for run lengths in a CSV: masks have sizes", parameter="size")
+
+
 def changed() -> MaskError:
     """What is wrong with a mask whose bytes are not those that were listed."""
     return MaskError(
@@ -390,6 +395,7 @@ class SourceKind(NamedTuple):
         takes: whether what a user gave is of this kind, where no kind before it takes it.
         open: the source. Raises SourceError where it is none after all, and MissingExtraError.
         has_columns: whether a column can be chosen.
+        has_sizes: whether masks may be of a size that the user has to say.
         names_are_paths: whether masks of a location of this kind are named by paths, which lead on
             from where it is, or are absolute; otherwise names are just names, below it.
         remedy: what to do where no masks were found at a location, and this kind may be meant.
@@ -398,5 +404,6 @@ class SourceKind(NamedTuple):
     takes: Callable[[Given], bool]
     open: Callable[[Given, Selection], Source]
     has_columns: bool = False
+    has_sizes: bool = False
     names_are_paths: Callable[[str], bool] = _no
     remedy: Callable[[str], str | None] = _nothing

@@ -23,7 +23,9 @@ MAX_SHARDS = 1_000_000  # that braces may stand for
 TIMEOUT = 600.0  # seconds for one mask that comes over a network, tries and pauses included
 _MAGIC = (re.compile(r"[*?\[{]"), re.compile(r"[*\[{]"))  # "?" in a URL begins its query
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
-_OPTIONS = re.compile(r"#((?:column|split)=[^#&]*(?:&(?:column|split)=[^#&]*)*)$")
+_KEYS = "(?:column|runs|size|split)"
+_OPTIONS = re.compile(rf"#({_KEYS}=[^#&]*(?:&{_KEYS}=[^#&]*)*)$")
+_SIZE = re.compile(r"([1-9][0-9]{0,8})x([1-9][0-9]{0,8})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Given:
         column: where a table or a manifest keeps its masks, if the user said so.
         is_url, is_folder, is_file: what it is; none of them for a pattern, or what is not there.
         timeout: seconds after which a mask, or a piece of a file of many, is waited for no longer.
+        size: height and width of all masks, where the user said so.
     """
 
     text: str
@@ -43,15 +46,22 @@ class Given:
     is_folder: bool
     is_file: bool
     timeout: float = TIMEOUT
+    size: tuple[int, int] | None = None
 
     @classmethod
-    def of(cls, text: str, column: str | None = None, timeout: float = TIMEOUT) -> Given:
+    def of(
+        cls,
+        text: str,
+        column: str | None = None,
+        timeout: float = TIMEOUT,
+        size: tuple[int, int] | None = None,
+    ) -> Given:
         """Look at it."""
         if text.startswith("file://"):
             text = unquote(urlsplit(text).path)
         if is_url(text):
-            return cls(text, column, True, False, False, timeout)
-        return cls(text, column, False, os.path.isdir(text), os.path.isfile(text), timeout)
+            return cls(text, column, True, False, False, timeout, size)
+        return cls(text, column, False, os.path.isdir(text), os.path.isfile(text), timeout, size)
 
     @property
     def is_one(self) -> bool:
@@ -98,6 +108,18 @@ def options_of(location: str) -> tuple[str, dict[str, str]]:
     if found is None:
         return location, {}
     return location[: found.start()], dict(parse_qsl(found[1], errors="surrogateescape"))
+
+
+def size_of(said: object) -> tuple[int, int]:
+    """Height and width from "HxW", or from both. Raises ParameterError."""
+    text = "x".join(map(str, said)) if isinstance(said, (tuple, list)) else str(said)
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise ParameterError(
+            f"is a height and a width in pixels, as 256x1600, not {printable(repr(said))[:60]}",
+            parameter="size",
+        )
+    return int(found[1]), int(found[2])
 
 
 def listed_at(base: str) -> str:

@@ -15,8 +15,8 @@ from fnmatch import fnmatchcase
 
 from maskstat.errors import SourceError
 from maskstat.naming import printable, storable
-from maskstat.sources.base import Entry, Selection, Source, SourceKind, no_columns
-from maskstat.sources.locations import TIMEOUT, Given, options_of, with_options
+from maskstat.sources.base import Entry, Selection, Source, SourceKind, no_columns, no_size
+from maskstat.sources.locations import TIMEOUT, Given, options_of, size_of, with_options
 from maskstat.sources.split_names import in_order
 from maskstat.values.catalog import ClassCatalog
 
@@ -120,6 +120,7 @@ def open_source(
     column: str | None = None,
     split: str | None = None,
     timeout: float = TIMEOUT,
+    size: tuple[int, int] | None = None,
 ) -> Source:
     """The source at `where`, or one split of it.
 
@@ -127,21 +128,26 @@ def open_source(
         where: what the user gave, or the `location` of a source; several paths are one mask each.
         column: where a table or a manifest keeps its masks.
         timeout: seconds that a mask, or a piece of a file of many, may take over a network.
+        size: height and width of all masks, of run lengths.
 
     Raises:
         SourceError: there is nothing at `where`.
-        ParameterError: the source has no columns.
+        ParameterError: the source has no columns, or its masks have sizes.
         MissingExtraError: reading it needs a package that is not installed.
     """
     if not isinstance(where, (str, os.PathLike)):
+        if size is not None:
+            raise no_size()
         return _listed([os.fspath(path) for path in where], selection, column, split)
     path = os.fspath(where)
     if not os.path.lexists(path):
         path, options = options_of(path)
-        column, split = column or options.get("column"), split or options.get("split")
+        column = column or options.get("column") or options.get("runs")
+        split = split or options.get("split")
+        size = size or (size_of(options["size"]) if "size" in options else None)
     if split is not None:
         selection = replace(selection, split=split)
-    source = _source_of(Given.of(path, column, timeout), selection)
+    source = _source_of(Given.of(path, column, timeout, size), selection)
     return source if split is None else SplitSource(source, split)
 
 
@@ -213,6 +219,8 @@ def _source_of(given: Given, selection: Selection) -> Source:
     kind = next((kind for kind in kinds() if kind.takes(given)), None)
     if given.column is not None and not (kind and kind.has_columns):
         raise no_columns()
+    if given.size is not None and not (kind and kind.has_sizes):
+        raise no_size()
     if kind is None:
         raise SourceError(
             "there is no such file or folder",

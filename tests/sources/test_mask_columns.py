@@ -160,14 +160,12 @@ def test_what_can_not_be_decided_is_an_error_that_lists_the_columns(
     assert not (tmp_path / "kept.db").exists()
 
 
-@pytest.mark.parametrize("header", ["image,mask_rle", "ImageId,EncodedPixels"])
-@pytest.mark.parametrize("chosen", [False, True])
-def test_run_lengths_are_called_that(header: str, chosen: bool, tmp_path: Path) -> None:
-    where = table(tmp_path, f"{header}\ni/0.png,1 5 9 2\ni/1.png,-1\ni/2.png,\ni/3.png,7 2\n")
-    column = header.rpartition(",")[2]
+@pytest.mark.parametrize("header", ["image,box", "image,annotation"])
+def test_numbers_that_may_be_boxes_are_no_paths(header: str, tmp_path: Path) -> None:
+    where = table(tmp_path, f"{header}\ni/0,1 5 9 2\ni/1,7 2 3 4\n")
     with pytest.raises(SourceError) as caught:
-        ms.scan(where, column=column if chosen else None, db=tmp_path / "kept.db")
-    assert f"column '{column}' holds run lengths (Kaggle's EncodedPixels)" in str(caught.value)
+        ms.scan(where, db=tmp_path / "kept.db")
+    assert "run lengths" in str(caught.value)
     assert not (tmp_path / "kept.db").exists()
 
 

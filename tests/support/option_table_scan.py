@@ -143,6 +143,15 @@ SCAN: dict[str, tuple[Case, ...]] = {
         _nothing("scan table.csv --column 'a\\eb'", "no column 'a\\", "x1bb"),
         failure("scan table.csv --column nothing --split", "no column 'nothing'"),
     ),
+    "--size": (
+        usage("--size 5", "--size", "is a height and a width in pixels, as 256x1600, not '5'"),
+        usage("--size 0x5", "--size", "is a height and a width"),
+        usage("--size -1x5", "--size", "is a height and a width"),
+        usage("--size ''", "--size", "not ''"),
+        usage("--size 'a\\eb'", "--size", "a\\x1bb"),
+        usage("--size 5x5", "--size", "is for run lengths in a CSV: masks have sizes"),
+        usage("scan table.csv --size 5x5", "--size", "is for run lengths in a CSV"),
+    ),
     "--split": (
         failure("--split", "masks", "has no splits", "folders called train, val or test"),
         failure("scan empty --split", "empty", "has no splits"),

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from maskstat.errors import Blank, MaskError, SourceError, argument, unreadable
 from maskstat.naming import did_you_mean, printable, storable
+from maskstat.sources.annotations.run_lengths import open_run_lengths
 from maskstat.sources.base import (
     REMOTE_READS,
     Entry,
@@ -19,6 +20,7 @@ from maskstat.sources.base import (
     Source,
     SourceKind,
     no_columns,
+    no_size,
 )
 from maskstat.sources.leads import Lead, lead_of
 from maskstat.sources.listed import (
@@ -53,7 +55,8 @@ from maskstat.sources.tables.mask_columns import (
 from maskstat.values.groups import no_column
 
 JSON_LINES = (".jsonl", ".ndjson")
-MANIFEST_SUFFIXES = (".csv", ".tsv", *JSON_LINES)
+_CSV = (".csv", ".tsv")
+MANIFEST_SUFFIXES = (*_CSV, *JSON_LINES)
 # Where no column is called one of masks; images' columns have names of their own.
 _FILE_COLUMNS = ("path", "file_path", "filepath", "file", "filename", "file_name")
 SPLIT_COLUMNS = ("split", "subset", "fold", "partition", "set", "usage")
@@ -345,10 +348,19 @@ def _open(given: Given, selection: Selection) -> Source:
         except (MaskError, OSError):
             pass  # listing it says what is wrong
         if sign is None:
-            if given.column is not None:
-                raise no_columns()
+            if given.column is not None or given.size is not None:
+                raise no_columns() if given.size is None else no_size()
             return ListSource(given.text, selection, given.timeout)
+    elif given.ends_in(_CSV) and (found := open_run_lengths(given, selection)) is not None:
+        return found
+    if given.size is not None:
+        raise no_size()
     return ManifestSource(given.text, selection, given.column, given.timeout, sign)
+
+
+def _has_paths(location: str) -> bool:
+    where, options = options_of(location)
+    return ends_in(where, _SUFFIXES) and "runs" not in options
 
 
 _SUFFIXES = (*MANIFEST_SUFFIXES, *LIST_SUFFIXES)
@@ -360,5 +372,6 @@ KIND = SourceKind(
     ),
     open=_open,
     has_columns=True,
-    names_are_paths=lambda where: ends_in(options_of(where)[0], _SUFFIXES),
+    has_sizes=True,
+    names_are_paths=_has_paths,
 )
