@@ -37,7 +37,7 @@ def scan(
     channels: Channels | None = None,
     channel: Channel | None = None,
     array: str | None = None,
-    value_divisor: int | None = None,
+    value_divisor: int | str | None = None,
     divide_all: bool = False,
     panoptic: str | Path | None = None,
     per_class: bool = False,
@@ -87,10 +87,12 @@ def scan(
             a pixel has any number; also in colour images, of three. With "-first" where an array's
             channels come first.
         channel: where masks of indices are stored as colours (RGB, RGBA, LA): "r" has the index in
-            red, "grey" in every channel. Other masks are read as they are.
+            red, "grey" in every channel, "ade20k" in red and green (R / 10 * 256 + G). Other masks
+            are read as they are.
         array: which array of an .npz or a Zarr group.
         value_divisor: N, where values are class * N + instance: value // N is counted. Values
-            below N are classes already (Cityscapes: 1000).
+            below N are classes already (Cityscapes: 1000). A name says both N and whether all are
+            divided: "cityscapes", "kitti", "mapillary", "scannet".
         divide_all: divide values below `value_divisor` too.
         panoptic: COCO's panoptic JSON: masks are PNGs of its segments, and its categories are
             counted (and the classes, without `classes`).
@@ -239,7 +241,7 @@ def scan_splits(
     channels: Channels | None = None,
     channel: Channel | None = None,
     array: str | None = None,
-    value_divisor: int | None = None,
+    value_divisor: int | str | None = None,
     divide_all: bool = False,
     panoptic: str | Path | None = None,
     per_class: bool = False,

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from maskstat.cli.options import choice
-from maskstat.cli.values import file, name, whole
+from maskstat.cli.values import file, name, whole, whole_or
 from maskstat.executors.choices import EXECUTORS, ExecutorName
-from maskstat.readers.choices import CHANNEL, CHANNELS, Channel, Channels
+from maskstat.readers.choices import CHANNEL, CHANNELS, DIVISORS, Channel, Channels
 
 PagesOption = Annotated[
     str | None,
@@ -39,7 +39,7 @@ ChannelOption = Annotated[
         "--channel",
         known=CHANNEL,
         help="Masks of indices that are stored as RGB, RGBA or LA. r: the index is in red. grey: "
-        "in all channels, which are equal.",
+        "in all channels, which are equal. ade20k: R / 10 * 256 + G, as in the full release.",
     ),
 ]
 ArrayOption = Annotated[
@@ -47,13 +47,14 @@ ArrayOption = Annotated[
     typer.Option("--array", metavar="NAME", help="Which array of an .npz or a Zarr group."),
 ]
 DivisorOption = Annotated[
-    int | None,
+    str | None,
     typer.Option(
         "--value-divisor",
-        metavar="N",
-        parser=whole(2, (1 << 62) - 1),
+        metavar="N|NAME",
+        parser=whole_or(DIVISORS, 2, (1 << 62) - 1),
         help="Values are class * N + instance: count value // N. Values below N are classes "
-        "already (Cityscapes: 1000).",
+        "already. By name: cityscapes (1000); kitti, mapillary (256) and scannet (1000) divide "
+        "all.",
     ),
 ]
 DivideAllOption = Annotated[

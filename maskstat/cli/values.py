@@ -6,7 +6,7 @@ to which the command line adds the option's name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import typer
@@ -30,6 +30,12 @@ def whole(least: int, most: int = LARGEST) -> Callable[[str], int]:
         return number
 
     return parse
+
+
+def whole_or(known: Iterable[str], least: int, most: int = LARGEST) -> Callable[[str], int | str]:
+    """A parser of whole numbers, or of words that stand for some."""
+    words, parse = frozenset(known), whole(least, most)
+    return lambda text: text if text in words else parse(text)
 
 
 def number(text: str) -> float:

@@ -19,9 +19,18 @@ CHANNELS: tuple[Channels, ...] = (
 "multilabel" that sum is of labels, of which a pixel has any number. With "-first" where an array's
 channels are its first axis rather than its last."""
 
-Channel = Literal["r", "grey"]
-CHANNEL: tuple[Channel, ...] = ("r", "grey")
-"""Which channel of a colour image holds the index: red, or any, since all are equal."""
+Channel = Literal["r", "grey", "ade20k"]
+CHANNEL: tuple[Channel, ...] = ("r", "grey", "ade20k")
+"""Which channel of a colour image holds the index: red, or any, since all are equal. Of ADE20K's
+full release it is R / 10 * 256 + G, and blue numbers instances."""
+
+DIVISORS: dict[str, tuple[int, bool]] = {
+    "cityscapes": (1000, False),
+    "kitti": (256, True),
+    "mapillary": (256, True),
+    "scannet": (1000, True),
+}
+"""What instances' ids are divided by in these data sets, and whether those below that are, too."""
 
 NONE = -1
 """The value of a pixel that is in none of several channels, as "one-hot" has it."""

@@ -1,8 +1,9 @@
 """Indices that are stored as colours: the same number in every channel, or in the red one alone.
 
-Many tools write an index mask as RGB, with R = G = B or, as CARLA does, with the class in R. Which
-channel is meant is for the user to say (`ReadOptions.channel`); what a file looks like is told by
-`offer`. Transparency must be the same everywhere: else it would mean something that no index says.
+Many tools write an index mask as RGB, with R = G = B or, as CARLA does, with the class in R;
+ADE20K's full release has it in red and green. Which channel is meant is for the user to say
+(`ReadOptions.channel`); what a file looks like is told by `offer`. Transparency must be the same
+everywhere: else it would mean something that no index says.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ def indices_of(colours: NDArray[np.integer], channel: Channel) -> NDArray[np.int
     """Indices [...] from colours [...] as `MaskTally` packs them.
 
     Raises:
-        MaskError: the transparency differs, or with "grey" the channels of a pixel do.
+        MaskError: the transparency differs, or with "grey" the channels of a pixel do, or with
+            "ade20k" a red that is no tenfold.
     """
     opacity, plain = colours >> 24, colours & _RGB
     if opacity.size and (opacity != opacity.flat[0]).any():
@@ -30,7 +32,15 @@ def indices_of(colours: NDArray[np.integer], channel: Channel) -> NDArray[np.int
         unequal = plain != (plain & 0xFF) * GREY
         if unequal.any():
             raise _unequal(f"#{int(plain[unequal].flat[0]):06x}")
-    return plain >> 16
+    red = plain >> 16
+    if channel != "ade20k":
+        return red
+    if (red % 10).any():
+        raise MaskError(
+            f"a pixel of the colour #{int(plain[red % 10 > 0].flat[0]):06x}:"
+            f" {argument('channel', channel)} is for ADE20K's *_seg.png, whose red is a tenfold"
+        )
+    return red // 10 * 256 + (plain >> 8 & 0xFF)
 
 
 def offer(colours: NDArray[np.integer]) -> str:
@@ -65,6 +75,8 @@ class IndexChannel:
             if self._opacity is None and opacity.size:
                 self._opacity = opacity.flat[0]
             self._opaque &= not (opacity != self._opacity).any()
+        if self._channel == "ade20k":
+            raise MaskError(f"{self._bits}-bit {self._samples.upper()} image: no mask of ADE20K's")
         first = plain[..., 0]
         unequal = (plain != first[..., None]).any(axis=-1)
         self._grey &= not unequal.any()

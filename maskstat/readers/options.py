@@ -17,7 +17,7 @@ from maskstat.memory import ask_memory
 from maskstat.naming import printable, storable
 from maskstat.parameters import check_word
 from maskstat.readers.channels import labels_of_colours
-from maskstat.readers.choices import CHANNEL, CHANNELS, Channel, is_multilabel
+from maskstat.readers.choices import CHANNEL, CHANNELS, DIVISORS, Channel, is_multilabel
 from maskstat.readers.index_channel import indices_of
 from maskstat.values.tally import KEPT_IDS, LABELS, NO_NUMBER, Encoding, MaskTally
 
@@ -56,7 +56,7 @@ class ReadOptions:
         channels: "one-hot", "bitmask" or "multilabel", how several channels make one value; with
             "-first" where an array's channels are its first axis rather than its last.
         channel: where a mask of indices is stored as colours: "r" has the index in red, "grey" in
-            every channel; masks that are no colours are read as they are.
+            every channel, "ade20k" in red and green; what is no colours is read as it is.
         array: which array of a file that has several.
         value_divisor: N, where a value is class * N + instance: value // N is counted. Values
             below N are classes already, as in Cityscapes, unless `divide_all`.
@@ -92,12 +92,16 @@ class ReadOptions:
         if unknown:
             raise TypeError(f"there is no option {min(unknown)!r}")
         divisor = reading.get("value_divisor")
+        divide_all = bool(reading.get("divide_all"))
+        if isinstance(divisor, str) and divisor in DIVISORS:
+            divisor, by_name = DIVISORS[divisor]
+            divide_all |= by_name
         if divisor is not None and (not isinstance(divisor, int) or not 1 < divisor < 1 << 62):
             raise ParameterError(
-                f"is a whole number from 2 to {(1 << 62) - 1}, not {printable(repr(divisor))}",
+                f"is a whole number from 2 to {(1 << 62) - 1}, or one of {', '.join(DIVISORS)},"
+                f" not {printable(repr(divisor))}",
                 parameter="value_divisor",
             )
-        divide_all = bool(reading.get("divide_all"))
         if divide_all and divisor is None:
             needed = argument("value_divisor", Blank("N"))
             raise ParameterError(f"needs {needed}", parameter="divide_all")
@@ -259,8 +263,12 @@ class ReadOptions:
         self, colours: NDArray[np.integer], encoding: Encoding
     ) -> tuple[NDArray[np.integer], Encoding]:
         """The indices that stand in colours, or the labels. Raises MaskError."""
+        if self.channel == "ade20k" and encoding.samples == "greyalpha":
+            raise MaskError(f"{encoding}: no mask of ADE20K's")
         if self.channel is not None:
-            return indices_of(colours, self.channel), encoding._replace(samples="grey")
+            bits = 16 if self.channel == "ade20k" else encoding.bits
+            indices = indices_of(colours, self.channel)
+            return indices, encoding._replace(samples="grey", bits=bits)
         if encoding.is_lossy or encoding.samples == "greyalpha":
             raise MaskError(f"{encoding}: no stack of labels")
         ask_memory(64 * colours.size)

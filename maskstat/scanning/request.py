@@ -124,7 +124,7 @@ class ScanRequest:
         channels: Channels | None = None,
         channel: Channel | None = None,
         array: str | None = None,
-        value_divisor: int | None = None,
+        value_divisor: int | str | None = None,
         divide_all: bool = False,
         panoptic: str | Path | None = None,
         per_class: bool = False,
