@@ -49,6 +49,7 @@ def scan(
     split: str | None = None,
     strict: bool = False,
     rescan: bool = False,
+    trust_folders: bool = False,
     profile: bool = False,
     grid: int | None = None,
     group_by: str | GroupRule | None = None,
@@ -109,6 +110,9 @@ def scan(
         split: only the masks of this split; `scan_splits` scans all of them.
         strict: raise at the first mask that can't be read instead of listing it.
         rescan: decode masks that have not changed too.
+        trust_folders: do not look at masks of folders whose list of files has not changed since the
+            last scan that was asked to; masks that were rewritten in place are not noticed then
+            (docs/scale.md). For folders of files on a Linux machine.
         profile: measure the pixels too (`Scan.profile`), of masks that were counted before as well.
         grid: cells a side of the profile's heat maps, 64 by default.
         group_by: which masks belong together, since they are of one video, patient, scene or tile:
@@ -169,6 +173,7 @@ def scan(
         split=split,
         strict=strict,
         rescan=rescan,
+        trust_folders=trust_folders,
         profile=profile,
         grid=grid,
         group_by=group_by,
@@ -252,6 +257,7 @@ def scan_splits(
     size: str | tuple[int, int] | None = None,
     strict: bool = False,
     rescan: bool = False,
+    trust_folders: bool = False,
     profile: bool = False,
     grid: int | None = None,
     group_by: str | GroupRule | None = None,
@@ -317,6 +323,7 @@ def scan_splits(
                 split=split,
                 strict=strict,
                 rescan=rescan,
+                trust_folders=trust_folders,
                 profile=profile,
                 grid=grid,
                 group_by=group_by,

@@ -24,7 +24,7 @@ _GROUPS = {
     "How a loss averages": "average batch_size drop_last predictor_confidence seed",
     "How masks are read": "include exclude column size pages channels channel array value_divisor"
     " divide_all panoptic per_class nearest_colour allow_lossy",
-    "How it runs": "strict rescan timeout workers memory executor scheduler",
+    "How it runs": "strict rescan trust_folders timeout workers memory executor scheduler",
     "Common options": "scan db classes ignore reduce_zero_label group_by counts unit"
     " allow_incomplete order all_classes json help",
 }

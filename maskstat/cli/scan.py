@@ -134,6 +134,14 @@ def command(
     rescan: Annotated[
         bool, typer.Option("--rescan", help="Decode again what has not changed, too.")
     ] = False,
+    trust_folders: Annotated[
+        bool,
+        typer.Option(
+            "--trust-folders",
+            help="Do not look at masks of folders whose list of files has not changed since the "
+            "last scan with this option; masks rewritten in place are not noticed.",
+        ),
+    ] = False,
     profile: Annotated[
         bool,
         typer.Option(
@@ -210,6 +218,7 @@ def command(
             size=size,
             strict=strict,
             rescan=rescan,
+            trust_folders=trust_folders,
             profile=profile,
             grid=grid,
             group_by=group_by,

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
+from typing import TYPE_CHECKING
 
 from maskstat.naming import natural_key
 from maskstat.scanning.listing import Listing
@@ -19,6 +21,10 @@ from maskstat.sources.base import Entry
 from maskstat.store.records import Failure, KeptMark
 from maskstat.store.store import Store
 from maskstat.values.tally import Encoding
+
+if TYPE_CHECKING:
+    from maskstat.scanning.folder_trust import FolderTrust
+    from maskstat.store.kept_folders import FolderRecord
 
 _BATCH = 512  # masks that the store is asked for at once
 _BATCH_BYTES = 4 << 20  # of what they carry
@@ -69,6 +75,7 @@ class Pending:
         refuses: Callable[[Encoding], bool],
         rescan: bool,
         measured: Sequence[Container[str]] = (),
+        trust: FolderTrust | None = None,
     ):
         """Begin.
 
@@ -76,6 +83,7 @@ class Pending:
             refuses: whether a mask of this encoding must be read again.
             rescan: whether every mask must.
             measured: names of the masks that each of those has that measure masks, too.
+            trust: knows of folders whose masks are not in the listing.
         """
         self.listed = self.changed = self.unchanged = self.gone = 0
         self.again: set[str] = set()
@@ -86,6 +94,8 @@ class Pending:
         self._rescan = rescan
         self._refuses = lru_cache(256)(lambda text: refuses(Encoding.from_text(text)))
         self._measured = measured
+        self._trust = trust
+        self._folders: tuple[FolderRecord, ...] = ()
         self._seen: set[str] = set()
 
     @property
@@ -125,6 +135,8 @@ class Pending:
                             self.done[name] = done
                 self.listed += 1
                 yield entry
+        self.unchanged += self._listing.unlisted
+        self._folders = () if self._trust is None else self._trust.found
         self._done = True
 
     def _differs(self, entry: Entry, kept: KeptMark) -> bool:
@@ -148,8 +160,15 @@ class Pending:
     def forget_gone(self) -> None:
         """After the listing: forget the masks that were not in it."""
         # Where names are distinct nobody kept them, as masks are seldom gone.
-        names = self._listing.names() if self._listing.distinct else self._seen
+        names: Iterable[str] = self._listing.names() if self._listing.distinct else self._seen
+        if self._trust is not None:
+            names = chain(names, self._trust.names(self._store, self._resumed.info))
         self.gone = self._store.forget_others(self._resumed.info, names)
+
+    def keep_folders(self) -> None:
+        """Within the transaction that ends the run: remember folders, where they are trusted."""
+        if self._trust is not None:
+            self._trust.keep(self._store, self._resumed.info, self._folders)
 
     def changes(self, lost: int) -> Changes:
         """After all was read: what the listing found, where `lost` masks of `again` have failed."""

@@ -18,7 +18,7 @@ from maskstat.sources.opening import Where, find_splits, open_source, remedy_for
 
 
 class Listing:
-    """The masks of a source, in the order in which it lists them: at least one.
+    """The masks of a source, in the order in which it lists them: at least one, or one known.
 
     Making it finds the first one; iterating, which is for once, the others.
 
@@ -30,9 +30,9 @@ class Listing:
         self._source = source
         entries = source.entries()
         first = next(entries, None)
-        if first is None:
+        if first is None and not source.unlisted():
             raise _nothing(source)
-        self._entries = chain([first], entries)
+        self._entries = entries if first is None else chain([first], entries)
 
     def __iter__(self) -> Iterator[Entry]:
         return self._entries
@@ -41,6 +41,11 @@ class Listing:
     def distinct(self) -> bool:
         """Whether no two masks have one name, unless there is a backslash in it."""
         return self._source.distinct
+
+    @property
+    def unlisted(self) -> int:
+        """Masks that it leaves out, since they are as they were."""
+        return self._source.unlisted()
 
     @property
     def skipped(self) -> int:

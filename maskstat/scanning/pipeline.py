@@ -1,6 +1,7 @@
 """A run of a scan, from top to bottom. Each stage is a module, and gives a value to the next.
 
     request        what is asked, checked once                  -> ScanRequest
+    folder_trust   folders that need no look, where asked for   -> ScanRequest
     siblings       of which files, where an image has several   -> ScanRequest
     plane_entries  of their planes, where each is a mask        -> Source
     listing        the masks of its source                      -> Listing
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 def scan(asked: ScanRequest) -> StoredScan:
     """Count every mask of a source, exactly; see `maskstat.scan`."""
     # Before there is a store: where nothing is, none should be left.
-    asked = narrowed(asked)
+    asked = narrowed(_trusting(asked))
     listing = _listing(asked)
     with asked.executor.opened(asked.source.reads) as executor, ExitStack() as on_error:
         result = on_error.enter_context(_unsettled(asked, listing, executor))
@@ -62,7 +63,7 @@ def scan_together(requests: Iterable[tuple[str, ScanRequest]]) -> dict[str, Stor
     scans: dict[str, StoredScan] = {}
     with ExitStack() as on_error:
         for split, request in requests:
-            one = narrowed(request)
+            one = narrowed(_trusting(request))
             listing = _listing(one)
             with one.executor.opened(one.source.reads) as executor:
                 scans[split] = on_error.enter_context(_unsettled(one, listing, executor))
@@ -74,6 +75,15 @@ def scan_together(requests: Iterable[tuple[str, ScanRequest]]) -> dict[str, Stor
                     _measure(one, scans[split], executor)
         on_error.pop_all()
     return scans
+
+
+def _trusting(asked: ScanRequest) -> ScanRequest:
+    """The request, of a source that knows which folders are as they were, where that is wanted."""
+    if not asked.trust_folders:
+        return asked
+    from maskstat.scanning.folder_trust import trusting
+
+    return trusting(asked)
 
 
 def _listing(asked: ScanRequest) -> Listing:
@@ -148,6 +158,11 @@ def _run(
         store, asked.source, asked.name, asked.catalog, asked.options.recorded, asked.agreed
     )
     with store.beating():
+        trust = None
+        if asked.trust_folders:
+            from maskstat.scanning.folder_trust import trust_of
+
+            trust = trust_of(asked.source, target)
         shelves = _shelves(asked, store, target.info, catalog)
         pending = Pending(
             store,
@@ -156,6 +171,7 @@ def _run(
             refuses=asked.options.refuses,
             rescan=asked.rescan,
             measured=shelves,
+            trust=trust,
         )
         # In order, the first failure is the same one every time.
         chunks = chunked(pending.entries(by_name=asked.strict), executor.sizes)

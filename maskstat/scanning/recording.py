@@ -193,6 +193,7 @@ class Recorder:
         with self._store.together():  # a disk takes its time for every transaction
             self._commit(last=True)
             self._store.write(self._scan, (), self._pending.doubles)
+            self._pending.keep_folders()
             # Had another process changed masks too, the scan's revision would be a later one.
             revision = self._resumed.revision + self._store.revisions - self._resumed.writes
             totals = None if self._pending.unchanged else self._totals

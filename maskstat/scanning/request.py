@@ -51,6 +51,7 @@ class ScanRequest:
         include, exclude: patterns on names that the source heeds.
         strict: whether the first mask that fails ends it, by name.
         rescan: whether masks that have not changed are read, too.
+        trust_folders: whether masks of folders whose list of files is as it was are not looked at.
         grid: cells a side of the profile's heat maps; None where no profile is wanted.
         group_by: which masks belong together; None where nothing is said of it.
         recipes: what training does to masks, to be worked out for each.
@@ -70,6 +71,7 @@ class ScanRequest:
     exclude: tuple[str, ...] = ()
     strict: bool = False
     rescan: bool = False
+    trust_folders: bool = False
     grid: int | None = None
     group_by: GroupRule | None = None
     recipes: tuple[Recipe, ...] = ()
@@ -88,6 +90,7 @@ class ScanRequest:
             "reading": self.options.recorded,
             "allow_lossy": self.options.allow_lossy,
             "colours": self.options.colours,
+            **({"trust_folders": True} if self.trust_folders else {}),
         }
         return json.dumps(said, sort_keys=True)
 
@@ -105,6 +108,7 @@ class ScanRequest:
         allow_lossy: bool = False,
         strict: bool = False,
         rescan: bool = False,
+        trust_folders: bool = False,
         profile: bool = False,
         grid: int | None = None,
         group_by: str | GroupRule | None = None,
@@ -208,6 +212,7 @@ class ScanRequest:
             exclude=selection.exclude,
             strict=strict,
             rescan=rescan,
+            trust_folders=trust_folders,
             grid=grid,
             group_by=rule,
             recipes=recipes,

@@ -35,6 +35,7 @@ class Resumed:
         forgotten: how many masks it had of another place that was scanned under this name.
         revision: of the scan, before anything is written.
         writes: revisions that the store counted until then.
+        folders: `KeptFolders.folders_sum` of it until then.
     """
 
     info: ScanInfo
@@ -42,6 +43,7 @@ class Resumed:
     forgotten: int
     revision: int
     writes: int
+    folders: int | None = None
 
 
 def resumed(
@@ -97,6 +99,7 @@ def _begun(
     """The scan of this name, taken for this run."""
     location = source.location
     known = forgotten = revision = 0
+    folders = None
     writes = store.revisions
     if name in store.sources():
         scan = store.find(name)
@@ -106,14 +109,14 @@ def _begun(
                 where=printable(name),
                 remedy=f"choose another {argument('name')}, or scan the shards again and merge",
             )
-        revision = store.revision(scan)
+        revision, folders = store.revision(scan), store.folders_sum(scan)
         if scan.source == location:
             known = store.mask_count(scan)
         else:  # a file of the same name, size and time elsewhere is another mask
             forgotten = store.forget_all(scan)
     info = store.begin(name, location, catalog, reading)
     store.lease(info, asked)
-    return Resumed(info, known, forgotten, revision, writes)
+    return Resumed(info, known, forgotten, revision, writes, folders)
 
 
 def free_name(store: Store, source: Source) -> str:

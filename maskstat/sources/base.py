@@ -350,6 +350,10 @@ class Source(ABC):
         """Files that the last listing passed over: no masks by their suffix or by option."""
         return self._skipped
 
+    def unlisted(self) -> int:
+        """Masks of the last listing that are as they were, and no entries of it."""
+        return 0
+
     def outside(self) -> int:
         """Masks of the last listing that lie outside the folder of the list which names them."""
         return self._outside

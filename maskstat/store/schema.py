@@ -10,10 +10,10 @@ from maskstat.errors import StoreError, argument
 from maskstat.naming import printable
 
 APPLICATION_ID = 0x6D73746B  # "mstk"
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 # The versions that first had them. Profiles of before OUTLINES do not know outlines along the edges
 # of masks: they are never read, and masks are measured again.
-PROFILES, READINGS, RUNS, CHECKSUMS, EXPOSURES, GROUPS, OUTLINES = 2, 3, 4, 5, 6, 7, 8
+PROFILES, READINGS, RUNS, CHECKSUMS, EXPOSURES, GROUPS, OUTLINES, FOLDERS = 2, 3, 4, 5, 6, 7, 8, 9
 
 # Version -> what it added. A file is brought up to date by the statements it lacks; one that is
 # only read gets a shadow of them, so that no other module asks for a version.
@@ -141,6 +141,18 @@ DELETE FROM profile_block;
 DELETE FROM profile;
 DELETE FROM checksum WHERE about = 'profile';
 UPDATE checksum SET crc = 0 WHERE about = 'profiles';
+""",
+    FOLDERS: """
+CREATE TABLE folder (             -- as a run found it that was asked to trust folders
+    scan INTEGER NOT NULL REFERENCES scan(id),
+    prefix TEXT NOT NULL,         -- of the names of its masks
+    listing TEXT NOT NULL,        -- of what decided which of its files are masks
+    mark TEXT NOT NULL,           -- JSON: device, inode, mtime and ctime
+    masks INTEGER NOT NULL,
+    skipped INTEGER NOT NULL,     -- files that are none
+    folders TEXT NOT NULL,        -- JSON: those in it that are walked as well
+    PRIMARY KEY (scan, prefix)
+) WITHOUT ROWID;
 """,
 }
 _TABLE = re.compile(r"CREATE TABLE (\w+)")

@@ -16,7 +16,9 @@ from maskstat.store.checksums import of_texts
 from maskstat.store.connection import Connected, translated
 from maskstat.store.schema import GROUPS, READINGS, RUNS
 
-About = Literal["scan", "failure", "profiles", "profile", "exposures", "exposure", "groups"]
+About = Literal[
+    "scan", "failure", "profiles", "profile", "exposures", "exposure", "groups", "folders"
+]
 
 # The rows of a scan, profile or exposure. No index is asked: it may be damaged as well.
 ROWS: dict[About, str] = {
@@ -27,6 +29,7 @@ ROWS: dict[About, str] = {
     "exposure": "SELECT name, crops, presence, drawn, content IS NULL, reason FROM exposed_mask"
     " WHERE exposure = ?",
     "groups": "SELECT name, label FROM grouped_mask WHERE scan = ?",
+    "folders": "SELECT prefix, listing, mark, masks, skipped, folders FROM folder WHERE scan = ?",
 }
 # What a scan is, by the version that first had it.
 _OF_SCANS = {

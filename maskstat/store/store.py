@@ -21,6 +21,7 @@ from maskstat.naming import did_you_mean, natural_key, printable, storable
 from maskstat.store.connection import IN_MEMORY, check_names_a_file, translated
 from maskstat.store.copying import Copied, Naming
 from maskstat.store.exposures import KeptExposures
+from maskstat.store.kept_folders import KeptFolders
 from maskstat.store.kept_groups import KeptGroups
 from maskstat.store.leases import KeptRuns
 from maskstat.store.profiles import MeasuredMask, ProfileKey
@@ -65,7 +66,7 @@ _ONE_ROW = f"REPLACE INTO mask VALUES {_ROW}"
 _MANY_ROWS = f"REPLACE INTO mask VALUES {', '.join([_ROW] * _ROWS)}"
 
 
-class Store(KeptSummaries, KeptExposures, KeptGroups, KeptRuns, Copied):
+class Store(KeptSummaries, KeptExposures, KeptGroups, KeptFolders, KeptRuns, Copied):
     """An open store. Use it as a context manager; all methods raise StoreError."""
 
     @classmethod
@@ -187,7 +188,7 @@ class Store(KeptSummaries, KeptExposures, KeptGroups, KeptRuns, Copied):
     ) -> ScanInfo:
         """Start or go on with a scan under this name; it becomes the latest one.
 
-        Its failures are dropped: a run tries every one of them again.
+        Its failures are dropped: a run tries every one of them again. So are its folders.
         """
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         text = json.dumps(catalog.to_dict(), ensure_ascii=False)
@@ -216,6 +217,7 @@ class Store(KeptSummaries, KeptExposures, KeptGroups, KeptRuns, Copied):
             rule = self._rules().get(key)
             self._connection.execute("DELETE FROM failure WHERE scan = ?", (key,))
             self._drop_sum("failure", key)
+            self._forget_folders(key)
             options = json.dumps(dict(reading or {}))
             self._connection.execute("REPLACE INTO reading VALUES (?, ?)", (key, options))
             self._seal(key)
@@ -244,6 +246,7 @@ class Store(KeptSummaries, KeptExposures, KeptGroups, KeptRuns, Copied):
             self._forget_profiles(scan)
             self._forget_exposures(scan)
             self._forget_groups(scan)
+            self._forget_folders(scan.id)
             for table in ("mask", "failure", "summary", "reading", "run"):
                 self._connection.execute(f"DELETE FROM {table} WHERE scan = ?", (scan.id,))
             self._connection.execute("DELETE FROM scan WHERE id = ?", (scan.id,))

@@ -24,7 +24,7 @@ from maskstat.weights.batches import Batching, FloatArray
 MOST_MASKS = 1_000_000
 """More are not held together, where batches are drawn from them."""
 
-SAMPLED_MASKS = 500_000
+SAMPLED_MASKS = 400_000
 """So many stand for them."""
 
 

@@ -126,9 +126,10 @@ def test_opencv_would_read_palettes_as_colours(tmp_path: Path) -> None:
 
 def test_rescan_and_memory(tmp_path: Path) -> None:
     folder = rescan_and_memory.fill(tmp_path / "small", 30, (24, 32), distinct=5)
-    walking, scanning = rescan_and_memory.rescan_ratio(folder, tmp_path / "r.db", 1)
+    walking, scanning, trusting = rescan_and_memory.rescan_ratio(folder, tmp_path / "r.db", 1)
     assert walking > 0
     assert scanning > 0
+    assert trusting > 0
     huge = rescan_and_memory.huge_mask(tmp_path / "huge" / "mask.png", 400)
     assert maskstat.scan(huge, classes=31).histogram.total_pixels == 160_000
 

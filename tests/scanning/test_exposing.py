@@ -370,7 +370,7 @@ def test_a_row_that_changed_is_no_row(scan: ms.Scan) -> None:
 def test_stores_of_before_are_brought_up_to_date(scan: ms.Scan) -> None:
     path = scan._store.path
     connection = sqlite3.connect(path)
-    for table in ("exposed_mask", "exposure", "grouped_mask", "grouping"):
+    for table in ("exposed_mask", "exposure", "grouped_mask", "grouping", "folder"):
         connection.execute(f"DROP TABLE {table}")
     connection.execute(f"PRAGMA user_version = {CHECKSUMS}")
     connection.commit()

@@ -126,7 +126,8 @@ def test_stores_of_before_get_the_tables_and_sums_notice_what_changes(
 ) -> None:
     db = tmp_path / "s.db"
     ms.scan(forty_masks, classes=7, db=db).close()
-    changed(db, "DROP TABLE grouping", "DROP TABLE grouped_mask", "PRAGMA user_version = 6")
+    tables = ("grouping", "grouped_mask", "folder")
+    changed(db, *(f"DROP TABLE {table}" for table in tables), "PRAGMA user_version = 6")
     with ms.open_scan(db) as old:
         assert old.group_rule == GroupRule() and old._store.version == EXPOSURES
     ms.scan(forty_masks, classes=7, db=db, group_by="folder").close()

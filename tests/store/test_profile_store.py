@@ -251,6 +251,7 @@ def test_profiles_without_outlines_are_measured_again_and_never_read(tmp_path: P
         expected = scan.need_profile()
     connection = sqlite3.connect(path)
     connection.execute("UPDATE profile_block SET content = x'00'")
+    connection.execute("DROP TABLE folder")
     connection.execute(f"PRAGMA user_version = {OUTLINES - 1}")
     connection.commit()
     connection.close()

@@ -157,6 +157,10 @@ SCAN: dict[str, tuple[Case, ...]] = {
         failure("scan empty --split", "empty", "has no splits"),
         failure("scan nowhere --split", "nowhere", "no such file or folder"),
     ),
+    "--trust-folders": (
+        usage("--trust-folders --rescan", "--trust-folders", "looked at again", "leave it out"),
+        usage("scan list.txt --trust-folders", "--trust-folders", "a folder of masks on this"),
+    ),
     "--strict": (_stopped("scan damaged", "broken.npy"),),
     "--profile": (
         usage("--profile --classes 5000", "--profile", "4,096 classes are the most", "--classes"),

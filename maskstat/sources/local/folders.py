@@ -9,11 +9,11 @@ import io
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from operator import attrgetter, itemgetter
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, Protocol
 
 from maskstat.errors import MaskError, SourceError, unreadable
 from maskstat.naming import natural_key, printable, storable
@@ -42,11 +42,67 @@ _LOOKED_AT = 10_000  # files of a folder without masks
 _LISTED = 1 << 16  # files of one folder that are held at once
 
 
+class KnownFolder(Protocol):
+    """A folder that need not be listed."""
+
+    @property
+    def masks(self) -> int:
+        """How many masks are in it."""
+
+    @property
+    def skipped(self) -> int:
+        """How many other files."""
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Names of the folders in it that are walked as well."""
+
+
+@dataclass
+class FolderContent:
+    """What was found in a folder so far.
+
+    Attributes:
+        newest: the last mtime of a mask in ns.
+        plain: whether that is files and folders only, whose names are no escapes of others.
+    """
+
+    prefix: str
+    masks: int = 0
+    skipped: int = 0
+    folders: list[str] = field(default_factory=list)
+    newest: int = 0
+    plain: bool = True
+
+
+class FolderWatch(Protocol):
+    """Whoever knows folders from before."""
+
+    masks: int
+    """Masks of this listing in folders that were as before."""
+
+    def begin(self) -> None:
+        """The source is listed from its beginning."""
+
+    def as_before(self, path: str, prefix: str) -> KnownFolder | None:
+        """What is in a folder of which that is known without a look."""
+
+    def settled(self, path: str) -> tuple[int, ...] | None:
+        """A mark of a folder that will tell of any change from now on, where there is one."""
+
+    def listed(self, path: str, mark: tuple[int, ...], seen: FolderContent) -> None:
+        """A folder of this mark was listed to its end."""
+
+
 @dataclass
 class FolderSource(LocalSource):
-    """All masks below a folder. Links to folders are followed; every folder is walked once."""
+    """All masks below a folder. Links to folders are followed; every folder is walked once.
+
+    Masks of folders that `watch` knows to be as before are not among the entries.
+    """
 
     selection: Selection
+    watch: FolderWatch | None = None
     distinct = True
     lists_fast = True
 
@@ -65,6 +121,9 @@ class FolderSource(LocalSource):
             SourceError: the folder itself can't be listed.
         """
         self._begin()
+        watch = self.watch
+        if watch is not None:
+            watch.begin()
         root = _Folder(self.path, "", os.path.realpath(self.path))
         folders, links = [root], list[_Folder]()
         walked: set[str] = set()
@@ -78,37 +137,53 @@ class FolderSource(LocalSource):
                 continue
             walked.add(folder.real)
             takes, prefix = self.selection.takes, folder.prefix
-            taken = False
+            mark = None
+            if watch is not None:
+                if (known := watch.as_before(folder.path, prefix)) is not None:
+                    self._skipped += known.skipped
+                    if known.masks:
+                        self._meet(prefix)
+                    folders += map(folder.inner, known.folders)
+                    continue
+                mark = watch.settled(folder.path)
+            seen = FolderContent(prefix)
             try:
                 with os.scandir(folder.path) as listing:
                     for item in _in_order(listing):
                         if item.name[0] == ".":
                             continue
                         name = prefix + item.name
+                        if mark is not None and (item.is_symlink() or _is_escape(item.name)):
+                            seen.plain = False
                         if not _is_folder(item):
                             if takes(name):
-                                taken = True
-                                yield _entry(item, name)
+                                entry = _entry(item, name)
+                                seen.masks += 1
+                                seen.newest = max(seen.newest, int(entry.stamp))
+                                yield entry
                             else:
-                                self._skipped += 1
+                                seen.skipped += 1
                         elif not self.selection.enters(name):
                             continue
                         elif is_store(item.name):
+                            seen.plain = False
                             if takes(name):
-                                taken = True
+                                seen.masks += 1
                                 yield store_entry(item.path, name)
                             else:
-                                self._skipped += 1
+                                seen.skipped += 1
                         elif not item.is_symlink():
-                            real = os.path.join(folder.real, item.name)
-                            folders.append(_Folder(item.path, f"{name}/", real))
+                            seen.folders.append(item.name)
+                            folders.append(folder.inner(item.name))
                         else:
                             real = os.path.realpath(item.path)
                             # Above the source lies much that nobody asked for.
                             if not os.path.join(root.real, "").startswith(os.path.join(real, "")):
                                 links.append(_Folder(item.path, f"{name}/", real))
-                if taken:
+                if seen.masks:
                     self._meet(prefix)
+                if watch is not None and mark is not None:
+                    watch.listed(folder.path, mark, seen)
             except OSError as error:
                 if folder is root:
                     raise SourceError(
@@ -116,6 +191,12 @@ class FolderSource(LocalSource):
                         where=printable(storable(self.path)),
                     ) from error
                 yield FileEntry(storable(folder.prefix), folder.path, 0, 0)
+            finally:
+                self._skipped += seen.skipped
+
+    def unlisted(self) -> int:
+        """Masks of the last listing that are in folders which `watch` knows."""
+        return 0 if self.watch is None else self.watch.masks
 
 
 @dataclass(slots=True)
@@ -197,6 +278,16 @@ class _Folder(NamedTuple):
     path: str
     prefix: str
     real: str
+
+    def inner(self, name: str) -> _Folder:
+        """A folder in it, which is no link."""
+        inside = os.path.join(self.real, name)
+        return _Folder(os.path.join(self.path, name), f"{self.prefix}{name}/", inside)
+
+
+def _is_escape(name: str) -> bool:
+    """Whether a mask may have the name of another one, whose bytes are no UTF-8."""
+    return "\\" in name or storable(name) != name
 
 
 def _in_order(listing: Iterator[os.DirEntry[str]]) -> Iterator[os.DirEntry[str]]:
