@@ -22,6 +22,7 @@ MOST = 4096  # names that are kept
 MOST_LABELS = 12  # more folders that hold equal names are sequences
 FEWEST = 2  # images that have both of a pair
 _OF_ONE_ROOT = 64
+_ALL = 1 << 32  # what is drawn is less
 # Words at the end of a stem, which sequences and numbers are not.
 _WORDS = re.compile(r"(?:[_\-. ]+[^\W\d_]+(?:\d[^\W\d_]+)*)+\Z")
 _DIGITS = re.compile(r"\d+")
@@ -92,7 +93,7 @@ class Sample(Generic[Item]):
 
     _found: dict[str, list[Item]] = field(default_factory=dict)
     _kept: int = 0
-    _below: int = 1 << 32
+    _below: int = _ALL
 
     def takes(self, name: str) -> bool:
         """Whether `add` would take it, as long as nothing else is added."""
@@ -101,7 +102,7 @@ class Sample(Generic[Item]):
     def add(self, item: Item) -> None:
         """Take a name, or pass it over."""
         root = _root_of(item.name.rpartition("/")[2])
-        if _draw(root) >= self._below:
+        if self._below < _ALL and _draw(root) >= self._below:
             return
         self._found.setdefault(root, []).append(item)
         self._kept += 1
