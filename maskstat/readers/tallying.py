@@ -45,7 +45,9 @@ class PixelCounter:
 
     def __init__(self) -> None:
         self._bytes: dict[bool, IntArray] = {}  # histograms of bytes, signed or not
-        self._values = self._counts = np.empty(0, np.int64)
+        # Values and counts of blocks, added up now and then.
+        self._sums: list[tuple[IntArray, IntArray]] = [(np.empty(0, np.int64),) * 2]
+        self._held = 0  # values in there
         self._colours: ColourCounter | None = None
 
     def add(self, pixels: NDArray[np.generic]) -> None:
@@ -75,29 +77,33 @@ class PixelCounter:
         values, counts = current_engine().value_sums(band.view(counted))
         if kind != counted and kind.itemsize < 8:
             values = values.astype(counted).view(kind).astype(np.int64)
-        self._merge(values, counts)
-        if self._values.size > MAX_DISTINCT_VALUES:
-            raise too_many_values()
+        self._take(values, counts)
+        if self._held > MAX_DISTINCT_VALUES:
+            self._add_up()
 
-    def _merge(self, values: IntArray, counts: IntArray) -> None:
-        """Add sums of values, each once, in any order."""
-        if not self._values.size:
-            order = values.argsort()
-            self._values, self._counts = values[order], counts[order]
-            return
-        self._values, self._counts = add_up(
-            np.concatenate([self._values, values]), np.concatenate([self._counts, counts])
-        )
+    def _take(self, values: IntArray, counts: IntArray) -> None:
+        """Take sums of values, each once, in any order."""
+        self._sums.append((values, counts))
+        self._held += values.size
+
+    def _add_up(self) -> None:
+        """Make one sum of all, with values in order. Raises MaskError for too many values."""
+        values, counts = (np.concatenate(column) for column in zip(*self._sums, strict=True))
+        self._sums = [add_up(values, counts)]
+        self._held = self._sums[0][0].size
+        if self._held > MAX_DISTINCT_VALUES:
+            raise too_many_values()
 
     def finish(self, name: str, shape: tuple[int, int], encoding: Encoding) -> MaskTally:
         """The tally of all that was added; nothing may be added afterwards."""
         if self._colours is not None:
-            self._merge(*self._colours.finish())
+            self._take(*self._colours.finish())
         for signed, bins in self._bytes.items():
             codes = bins.nonzero()[0]
             values = codes.astype(np.int8).astype(np.int64) if signed else codes
-            self._merge(values, bins[codes])
-        return MaskTally(name, shape, encoding, self._values, self._counts)
+            self._take(values, bins[codes])
+        self._add_up()
+        return MaskTally(name, shape, encoding, *self._sums[0])
 
 
 def too_many_values(most: int = MAX_DISTINCT_VALUES) -> MaskError:

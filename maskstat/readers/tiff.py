@@ -28,6 +28,7 @@ from maskstat.readers.tiff_directory import (
     read_directory,
 )
 from maskstat.readers.tiff_pillow import read_with_pillow
+from maskstat.readers.tiff_plain import tally_plain
 from maskstat.values.tally import MaskTally
 
 PILLOW_BYTES = 64 << 20  # decoded; larger images are read by windows where that can be done
@@ -38,12 +39,13 @@ _LARGE = "a TIFF that Pillow reads, but not by windows,"
 
 
 def tally(data: bytes, name: str, options: ReadOptions) -> MaskTally:
-    """Count by windows, or what Pillow reads."""
+    """Count strips as they lie, by windows, or what Pillow reads."""
     file = io.BytesIO(data)
     directory = read_directory(file)
     if _needs_mosaic(file, directory, options):
         return _by_windows(file, directory, name, options)
-    return count_pixels(name, *read_with_pillow(data, directory, options))
+    found = tally_plain(data, directory, name)
+    return found or count_pixels(name, *read_with_pillow(data, directory, options))
 
 
 def tally_stream(file: BinaryIO, name: str, options: ReadOptions) -> MaskTally | None:

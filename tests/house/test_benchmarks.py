@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from benchmarks import (
     draw_exposure,
     draw_first_picture,
     exposure_cost,
+    formats_speed,
     large_store,
     mask_sets,
     memory_budget,
@@ -48,6 +50,29 @@ def test_every_contender_counts_the_same(tmp_path: Path) -> None:
         for name, loop in at_least_one(loops.items()):
             if "2 " not in name and name != scan_speed.FLOOR:
                 assert np.array_equal(loop(masks.paths), reference), (masks.name, name)
+
+
+def test_every_format_is_counted_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("cv2")
+    pytest.importorskip("tifffile")
+    monkeypatch.setattr(formats_speed, "SHAPE", (48, 64))
+    for number, one in enumerate(at_least_one(formats_speed.all_sets())):
+        folder = tmp_path / str(number)
+        formats_speed.write(one, folder, 3, 2, [])
+        paths = sorted(map(str, folder.iterdir()))
+        found = scan_speed.scanner(folder, tmp_path / f"{number}.db", 1)(paths)
+        assert found.sum() == 3 * 48 * 64, one.name
+        for decode in at_least_one(one.loops):
+            assert np.array_equal(formats_speed.bincount(decode, paths), found), one.name
+
+
+def test_a_format_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats_speed, "SHAPE", (48, 64))
+    one = next(one for one in formats_speed.all_sets() if one.suffix == ".npy")
+    formats_speed.write(one, tmp_path / "masks", 3, 2, [])
+    with ThreadPoolExecutor(2) as pool:
+        result = formats_speed.measure(one, tmp_path / "masks", pool, 1, 2, tmp_path / "scan.db")
+    assert formats_speed.row(one, result).count("|") == 6
 
 
 def test_class_indices_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
