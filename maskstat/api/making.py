@@ -79,7 +79,7 @@ def scan(
         name: what the scan is called in the store; by default the source's folder.
         db: the store's file; None keeps the counts in memory only.
         include, exclude: shell patterns on names.
-        allow_lossy: count JPEG and lossy WebP too.
+        allow_lossy: count JPEG, lossy WebP and lossy JPEG 2000 too.
         pages: "each" page of a TIFF, plane of an array or slice of a NIfTI file is a mask, called
             `file#1`, `file#2`, ...; "all" pages, planes or volumes of a series are one mask;
             "first", or the number of one, from 1.

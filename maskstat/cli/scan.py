@@ -89,7 +89,8 @@ def command(
         ),
     ] = None,
     allow_lossy: Annotated[
-        bool, typer.Option("--allow-lossy", help="Count JPEG and lossy WebP masks as they are.")
+        bool,
+        typer.Option("--allow-lossy", help="Count JPEG, lossy WebP, JPEG 2000 as they are."),
     ] = False,
     reading: AskedReading,
     draft: Annotated[

@@ -16,8 +16,6 @@ _MAGIC = (
     (b"SQLite format 3\0", "an SQLite database"),
     (b"PAR1", "a Parquet table"),
     (b"ARROW1", "an Arrow table"),
-    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
-    (b"\xff\x4f\xff\x51", "JPEG 2000"),
     (b"\0\0\0\x0cJXL ", "JPEG XL"),
     (b"8BPS", "a Photoshop image"),
     (b"RIFF", "a RIFF file (audio or video)"),

@@ -53,6 +53,7 @@ class Format(NamedTuple):
 
 
 _TIFF_MAGIC = frozenset({b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"})
+_JPEG_2000 = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
 _NIFTI_SIZES = frozenset({348, 540})  # of headers, in either byte order
 
 
@@ -71,6 +72,7 @@ FORMATS = (
     Format("NPY", (".npy",), lambda d: d[:6] == b"\x93NUMPY", "npy"),
     Format("NPZ", (".npz", ".zarr.zip"), lambda d: d[:4] in {b"PK\3\4", b"PK\5\6"}, "npz"),
     Format("NIfTI", (".nii", ".nii.gz"), _is_nifti, "nifti"),
+    Format("JPEG 2000", (".jp2", ".j2k"), lambda d: d.startswith(_JPEG_2000), "jpeg2000"),
     Format("JPEG", (".jpg", ".jpeg"), lambda d: d[:3] == b"\xff\xd8\xff", "jpeg"),
 )
 STORE_SUFFIXES = (".zarr",)  # of folders that are one mask

@@ -30,7 +30,7 @@ _BYTES_OF_MODE = {
 # Bytes a pixel that decoding takes at most: Pillow's own, the array's, and those of raw values.
 _NEEDED = {"1": 3, "L": 2, "P": 2, "I;16": 4, "I": 8, "F": 28}
 _COLOURS_NEEDED = 12
-_BESIDE = {"GIF": 1, "JPEG": 6, "WebP": 8}  # that decoders take for themselves
+_BESIDE = {"GIF": 1, "JPEG": 6, "WebP": 8, "JPEG 2000": 40}  # that decoders take for themselves
 _CROP_PIXELS = 1 << 20
 _BOMB = "has more pixels than Pillow may decode (PIL.Image.MAX_IMAGE_PIXELS)"
 

@@ -97,6 +97,8 @@ FILES: dict[str, Callable[[Path, int], None]] = {
     "rgb.bmp": lambda path, side: _rgb(side).save(path),
     "a.webp": lambda path, side: _rgb(side).save(path, lossless=True, method=0),
     "progressive.jpg": lambda path, side: _rgb(side).save(path, progressive=True, subsampling=0),
+    "a.jp2": lambda path, side: _grey(side).save(path),
+    "rgb.j2k": lambda path, side: _rgb(side).save(path),
     "a.png": lambda path, side: _grey(side).save(path, compress_level=1),
     "bits.png": lambda path, side: _grey(side).point(lambda x: x * 255, "1").save(path),
     "a.tif": lambda path, side: _grey(side).save(path, compression="tiff_lzw"),

@@ -157,6 +157,7 @@ FILES: dict[str, bytes] = {
     "NPZ": npz(mask=_INDICES),
     "NIfTI": nifti(_INDICES),
     "JPEG": saved(Image.fromarray(_INDICES), "JPEG"),
+    "JPEG 2000": saved(Image.fromarray(_INDICES), "JPEG2000"),
 }
 MORE_FILES: dict[str, bytes] = {
     "PNG 4-bit": png(labels(16), 4, [0, 1, 2, 3, 4, 4, 3, 2, 1, 0, 4]),
@@ -175,5 +176,7 @@ MORE_FILES: dict[str, bytes] = {
     "BMP 1-bit": saved(Image.fromarray(labels(2).astype(bool)), "BMP"),
     "GIF grey": saved(Image.fromarray(_INDICES), "GIF"),
     "WebP lossy": saved(Image.fromarray(coloured(3)), "WEBP"),
+    "JPEG 2000 codestream": saved(Image.fromarray(coloured(3)), "JPEG2000", no_jp2=True),
+    "JPEG 2000 lossy": saved(Image.fromarray(coloured(3)), "JPEG2000", irreversible=True),
     "NPY float": npy(_INDICES.astype(np.float32)),
 }
