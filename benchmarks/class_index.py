@@ -35,7 +35,7 @@ from benchmarks.mask_sets import (
 from maskstat.crops.class_index import ClassIndex
 from maskstat.crops.class_runs import ClassRuns, MaskTables
 from maskstat.kernels.coded_runs import CodedRuns
-from maskstat.kernels.crops import runs_of
+from maskstat.kernels.label_runs import runs_of
 
 LARGE = (1024, 2048)
 DRAWS = 20_000

@@ -324,7 +324,7 @@ def _ranks(places: NDArray[Any], count: IntArray) -> IntArray:
 def _coded(label: ArrayLike, classes: int) -> CodedRuns:
     """The runs of a mask of class indices. Raises ParameterError."""
     from maskstat.kernels.coded_runs import CodedRuns
-    from maskstat.kernels.crops import runs_of
+    from maskstat.kernels.label_runs import runs_of
 
     array = np.asarray(label)
     if array.ndim != 2 or not array.size or array.dtype.kind not in "iu":

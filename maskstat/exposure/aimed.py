@@ -13,7 +13,8 @@ from maskstat.exposure.mask_exposure import expose, places_drawn, with_class
 from maskstat.exposure.recipe import Recipe
 from maskstat.exposure.units import CHANCE_BITS, UNIT_BITS, AimedExposure, MaskExposure
 from maskstat.kernels.aimed_crops import RunsByClass, aimed_meetings, aimed_pixels, ways
-from maskstat.kernels.crops import Runs, crop_counts
+from maskstat.kernels.crops import crop_counts
+from maskstat.kernels.region_types import Runs
 from maskstat.values.crop_draws import crop_start
 from maskstat.values.tally import IntArray
 

@@ -19,13 +19,8 @@ from maskstat.exposure.recipe import Recipe
 from maskstat.exposure.rescaling import Shape
 from maskstat.exposure.units import CHANCE_BITS, REPLICATES, UNIT_BITS, MaskExposure
 from maskstat.kernels.crop_views import CropView
-from maskstat.kernels.crops import (
-    Runs,
-    crop_counts,
-    expected,
-    places_with,
-    refused_places,
-)
+from maskstat.kernels.crops import crop_counts, expected, places_with, refused_places
+from maskstat.kernels.region_types import Runs
 from maskstat.memory import ask_memory
 from maskstat.values.tally import IntArray
 

@@ -23,8 +23,7 @@ import numpy as np
 from numba import types
 
 from maskstat.kernels.compiling import compiled, inlined, loaded
-from maskstat.kernels.crops import Runs
-from maskstat.kernels.region_types import IntArray
+from maskstat.kernels.region_types import IntArray, Runs
 from maskstat.memory import ask_memory
 
 _SIZE = types.int64

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from maskstat.errors import MaskError
 from maskstat.kernels import run_codes
 from maskstat.kernels.compiling import loaded
-from maskstat.kernels.crops import Runs
-from maskstat.kernels.region_types import IntArray
+from maskstat.kernels.region_types import IntArray, Runs
 from maskstat.memory import ask_memory
 
 _INT32, _INT64 = types.Array(types.int32, 1, "C"), types.Array(types.int64, 1, "C")
@@ -75,7 +74,7 @@ class CodedRuns(NamedTuple):
 
     @classmethod
     def of(cls, runs: Runs, classes: IntArray) -> CodedRuns:
-        """Of what `maskstat.kernels.crops.runs_of` gives. Raises MaskError for too many pixels."""
+        """Of what `label_runs.runs_of` gives. Raises MaskError for too many pixels."""
         count, (height, width) = len(classes), runs.shape
         if height * width > MOST_PIXELS:
             raise MaskError(f"more than {MOST_PIXELS:,} pixels are too many for a class index")

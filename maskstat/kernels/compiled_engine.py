@@ -1,33 +1,35 @@
 """The fast engine: Numba kernels that count in event space (see `event_histogram`).
 
 Importing this module imports Numba; `CompiledEngine.load` loads the kernels from Numba's cache or
-compiles them. Filtered pixels of one byte, of two, colours, and pixels that lie plain in memory are
-kernels of their own and are loaded one after the other, the last two when they are first asked for;
-until they are there the NumPy engine does what is missing.
+compiles them. Filtered pixels of one byte, of two, colours, pixels that lie plain in memory, and
+regions are kernels of their own and are loaded one after the other, the last three when they are
+first asked for; until they are there the NumPy engine does what is missing.
 """
 
 from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import types
-from numba.core.compiler_lock import global_compiler_lock
 from numpy.typing import NDArray
 
 from maskstat.kernels import event_histogram, loading
-from maskstat.kernels.compiling import loaded
+from maskstat.kernels.compiling import are_cached, loaded
 from maskstat.kernels.event_histogram import PADDING
 from maskstat.kernels.filtered_rows import unknown_filter
 from maskstat.kernels.image_buffers import lent_array
 from maskstat.kernels.numpy_engine import NumpyBandCounter, NumpyEngine
 from maskstat.kernels.packed import bytes_per_row, pixel_bins, unpack_rows
+from maskstat.kernels.region_types import Image, Int32Array, IntArray, RegionCounts, Runs
 
 if TYPE_CHECKING:
     from maskstat.kernels.compiled_colours import CompiledColourCounter
     from maskstat.kernels.compiled_plain import PlainPixels
+    from maskstat.kernels.compiled_regions import Regions
     from maskstat.kernels.numpy_colours import NumpyColourCounter
 
 Bins = NDArray[np.int64]
@@ -45,16 +47,10 @@ def _signatures(pixel):
 
 
 def is_cached() -> bool:
-    """Whether loading will find all kernels in the cache; False where that cannot be told."""
-    try:
-        with loading.lock, global_compiler_lock:  # the latter for kernels of others
-            return all(
-                kernel._cache.load_overload(signature, kernel.targetctx) is not None
-                for pixel in (types.uint8, types.uint16)
-                for kernel, signature in _signatures(pixel)
-            )
-    except Exception:  # Numba's internals: whatever they do, it only means "not known"
-        return False
+    """Whether loading will find the kernels that are loaded first in the cache."""
+    return are_cached(
+        kernel for pixel in (types.uint8, types.uint16) for kernel in _signatures(pixel)
+    )
 
 
 class _Kernels:
@@ -141,13 +137,20 @@ class CompiledBandCounter:
 class CompiledEngine:
     """See `maskstat.kernels.engine.Engine`. Ready for pixels of one byte once it exists.
 
-    With `on_demand` the kernels for colours and for plain pixels are loaded when they are first
-    needed; without it by `load_colour_kernels` and `load_plain_kernels` alone.
+    With `on_demand` the kernels for colours, for plain pixels and for regions are loaded when they
+    are first needed; without it by `load_colour_kernels` and the like alone. Those for regions take
+    seconds to compile: where they are in no cache, `compile_regions` is called, if there is one,
+    and has them loaded later.
     """
 
     name = "compiled"
 
-    def __init__(self, *, on_demand: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        on_demand: bool = True,
+        compile_regions: Callable[[CompiledEngine], None] | None = None,
+    ) -> None:
         self._numpy = NumpyEngine()
         self._kernels = _Kernels(types.uint8)
         self._scratch = _Scratch(np.uint8)
@@ -156,7 +159,9 @@ class CompiledEngine:
         self._wide_scratch = _Scratch(np.uint16)
         self._colour_kernels = None
         self._plain: PlainPixels | None = None
-        self._on_demand = on_demand
+        self._regions: Regions | None = None
+        self._on_demand = self._regions_on_demand = on_demand
+        self._compile_regions = compile_regions
 
     def load_two_byte_kernels(self) -> None:
         """Load the kernels for 16-bit masks; until then the NumPy engine counts these."""
@@ -177,6 +182,38 @@ class CompiledEngine:
 
             if self._plain is None:
                 self._plain = PlainPixels()
+
+    def load_region_kernels(self) -> None:
+        """Load the kernels for runs and regions."""
+        with loading.lock:
+            from maskstat.kernels.compiled_regions import Regions
+
+            if self._regions is None:
+                self._regions = Regions()
+
+    def _kernels_for_regions(self) -> Regions | NumpyEngine:
+        if self._regions is None and self._regions_on_demand:
+            with loading.lock:
+                from maskstat.kernels.compiled_regions import is_cached
+
+                if self._compile_regions is None or is_cached():
+                    self.load_region_kernels()
+                elif self._regions_on_demand:
+                    self._regions_on_demand = False
+                    self._compile_regions(self)
+        return self._regions or self._numpy
+
+    def find_runs(self, image: Image, number_of: Int32Array, label_count: int) -> Runs:
+        """The runs of an image."""
+        return self._kernels_for_regions().find_runs(image, number_of, label_count)
+
+    def measure(self, runs: Runs) -> RegionCounts:
+        """What the runs show."""
+        return self._kernels_for_regions().measure(runs)
+
+    def spread(self, runs: Runs, slots: IntArray, heat: IntArray) -> None:
+        """Add the runs to the differences of heat maps."""
+        self._kernels_for_regions().spread(runs, slots, heat)
 
     def _plain_pixels(self) -> PlainPixels | NumpyEngine:
         if self._plain is None and self._on_demand:

@@ -9,10 +9,11 @@ after editing `vector` or `png_filters` remove `__pycache__/*.nbi` (installing a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from numba import njit
+from numba.core.compiler_lock import global_compiler_lock
 
 from maskstat.kernels import loading
 
@@ -63,3 +64,15 @@ def loaded(kernel: Any, signature: tuple[Any, ...]) -> Any:
             kernel = uncached(kernel.py_func)
             kernel.compile(signature)
     return kernel
+
+
+def are_cached(kernels: Iterable[tuple[Any, tuple[Any, ...]]]) -> bool:
+    """Whether `loaded` will find kernels in the cache; False where that cannot be told."""
+    try:
+        with loading.lock, global_compiler_lock:  # the latter for kernels of others
+            return all(
+                kernel._cache.load_overload(signature, kernel.targetctx) is not None
+                for kernel, signature in kernels
+            )
+    except Exception:  # Numba's internals: whatever they do, it only means "not known"
+        return False

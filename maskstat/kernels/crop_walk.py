@@ -1,4 +1,4 @@
-"""Kernels for crops: the runs of a label image, and what windows of it hold. Exact integers.
+"""Kernels for crops: what windows of a label image hold. Exact integers.
 
 Everything works on runs, the longest stretches of one label in a row, so that the cost follows
 their number. Resizing with the nearest neighbour maps run ends, so no image is ever resized.
@@ -9,38 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from maskstat.kernels import region_walk
 from maskstat.kernels.compiling import compiled, inlined
 from maskstat.kernels.vector import (
-    as_bytes,
-    item_pointer,
     leading_zeros,
-    pixel_bytes,
-    pointer_to,
     trailing_zeros,
 )
-
-
-@compiled
-def find_runs(pixels, number_of, height, width, rows, starts, labels):
-    """Runs of labels, row by row; entries written, or -1 where the buffers are too small.
-
-    pixels: flat uint8 or uint16. number_of: int32, the label of each value. rows: int64[H + 1];
-    entries of row y are rows[y]..rows[y + 1] - 1, the last of them a sentinel that starts at W.
-    """
-    data, like = as_bytes(pointer_to(pixels)), pointer_to(pixels)
-    n = 0
-    for y in range(height):
-        rows[y] = n
-        if n + width + 1 > starts.size:
-            return -1
-        row_starts = item_pointer(pointer_to(starts), n)
-        row_labels = item_pointer(pointer_to(labels), n)
-        offset = y * width * pixel_bytes(like)
-        numbers = pointer_to(number_of)
-        n += region_walk.find_runs(data, offset, width, like, numbers, row_starts, row_labels) + 1
-    rows[height] = n
-    return n
 
 
 @compiled

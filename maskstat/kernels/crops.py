@@ -7,30 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import types
-from numpy.typing import NDArray
 
 from maskstat.kernels import crop_walk
 from maskstat.kernels.compiling import loaded
 from maskstat.kernels.crop_views import CropView
-from maskstat.kernels.region_counts import numbered
-from maskstat.kernels.region_types import Image, Int32Array, IntArray
+from maskstat.kernels.region_types import IntArray, Runs
 from maskstat.memory import ask_memory
 
 _SIZE, _RATIO = types.int64, types.float64
 _INT32, _INT64 = types.Array(types.int32, 1, "C"), types.Array(types.int64, 1, "C")
 _TABLE, _BITS = types.Array(types.int64, 2, "C"), types.Array(types.uint64, 2, "C")
 _RUNS = (_INT64, _INT32, _INT32)
-
-
-@cache
-def _find_runs(itemsize: int) -> Any:
-    """The kernel for pixels of so many bytes."""
-    pixels = types.Array(types.uint8 if itemsize == 1 else types.uint16, 1, "C")
-    return loaded(crop_walk.find_runs, (pixels, _INT32, _SIZE, _SIZE, *_RUNS))
 
 
 @cache
@@ -54,55 +45,6 @@ def _refused_places() -> Any:
     return loaded(
         crop_walk.refused_places, (*_RUNS, *tables, _RATIO, types.boolean, _TABLE, _TABLE)
     )
-
-
-class Runs(NamedTuple):
-    """The runs of a label image (H, W); each row ends with a sentinel that starts at W.
-
-    Attributes:
-        rows: int64[H + 1]; the entries of row y are rows[y]..rows[y + 1] - 1.
-        starts: int32, first pixel of each run.
-        labels: int32, its label, 0..L-1; label L - 1 is "no class".
-        shape: (H, W).
-        label_count: L.
-    """
-
-    rows: IntArray
-    starts: Int32Array
-    labels: Int32Array
-    shape: tuple[int, int]
-    label_count: int
-
-    @classmethod
-    def of(cls, image: Image, number_of: Int32Array, label_count: int) -> Runs:
-        """The runs of an image of values (H, W), where value v has the label number_of[v]."""
-        height, width = image.shape
-        flat = np.ascontiguousarray(image).reshape(-1)
-        rows = np.empty(height + 1, np.int64)
-        room = flat.size // 8 + width + 2
-        while True:
-            ask_memory(8 * room)
-            starts, labels = np.empty(room, np.int32), np.empty(room, np.int32)
-            find = _find_runs(flat.itemsize)
-            count = find(flat, number_of, height, width, rows, starts, labels)
-            if count >= 0:
-                return cls(rows, starts[:count], labels[:count], (height, width), label_count)
-            room = flat.size + 2 * height + width
-
-
-def runs_of(
-    pixels: NDArray[np.integer], values: IntArray, labels: NDArray[np.integer]
-) -> tuple[Runs, IntArray]:
-    """Runs of the classes of one mask, and int64[C], the classes that occur, ascending.
-
-    Args:
-        pixels: raw values (H, W) of any integer type.
-        values, labels: int64[V] ascending, the values that occur; the class of each, or below 0.
-    """
-    classes = np.unique(labels[labels >= 0]).astype(np.int64)
-    numbers = np.where(labels < 0, len(classes), np.searchsorted(classes, labels))
-    image, number_of = numbered(pixels, values, numbers.astype(np.int32), len(classes))
-    return Runs.of(image, number_of, len(classes) + 1), classes
 
 
 def expected(runs: Runs, views: Sequence[CropView]) -> IntArray:

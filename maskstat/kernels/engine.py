@@ -23,9 +23,11 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from time import thread_time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from maskstat.errors import ParameterError
 from maskstat.kernels import loading
@@ -36,7 +38,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from maskstat.kernels.compiled_engine import CompiledEngine
+    from maskstat.kernels.region_types import Image, Int32Array, IntArray, RegionCounts, Runs
+
     Bins = NDArray[np.int64]
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 # Seconds. Loading from the cache takes about this much; the estimates in `prepare` are of the
 # NumPy engine on one thread: what a mask costs, and what a megabyte of mask files costs.
@@ -68,11 +75,11 @@ class ColourCounter(BandCounter, Protocol):
 
 class Engine(Protocol):
     """Counts filtered PNG rows of grey levels or palette indices of 1, 2, 4, 8 or 16 bits, and of
-    colours of 8 bits a channel.
+    colours of 8 bits a channel; finds the runs of a mask, and measures its regions.
 
     A stream holds `height` rows of 1 + bytes_per_row(width, bits) bytes, the first of each its
     filter type, as they come out of inflating the IDAT chunks; the caller vouches for the size.
-    Every method raises MaskError where a filter type is unknown. Engines are safe to share
+    What looks at rows raises MaskError where a filter type is unknown. Engines are safe to share
     between threads.
     """
 
@@ -111,56 +118,56 @@ class Engine(Protocol):
     ) -> tuple[Bins, Bins, NDArray[np.uint8] | NDArray[np.uint16]]:
         """What `tally` and `unfilter` give, from one pass over the rows."""
 
+    def find_runs(self, image: Image, number_of: Int32Array, label_count: int) -> Runs:
+        """The runs of an image of values (H, W), where value v has the label number_of[v]."""
+
+    def measure(self, runs: Runs) -> RegionCounts:
+        """What the runs of a mask show. Raises MaskError where they are too many pieces."""
+
+    def spread(self, runs: Runs, slots: IntArray, heat: IntArray) -> None:
+        """Add the runs of a mask to heat maps, of which label l has slots[l], int64[L].
+
+        `heat` is int64[maps, G, G + 2]: in each row of cells the differences from cell to cell of
+        a label's area, in units of 1 / G^2 pixel, from the left. What is behind the first G says
+        nothing.
+        """
+
+
+def _metered(method: Method) -> Method:
+    """A method of the NumPy engine whose time counts towards loading the compiled one."""
+
+    @wraps(method)
+    def call(self: _MeteredNumpyEngine, *arguments: Any) -> Any:
+        self.selector.pause()
+        start = thread_time()
+        found = method(self, *arguments)
+        self.note(thread_time() - start)
+        return found
+
+    return cast("Method", call)
+
 
 class _MeteredNumpyEngine(NumpyEngine):
     """Calls for the compiled kernels when counting has taken as long as loading them would."""
 
     def __init__(self, selector: _Selector) -> None:
-        self._selector = selector
+        self.selector = selector
         self._busy = 0.0
 
-    def tally(self, stream: bytearray, height: int, width: int, bits: int) -> tuple[Bins, Bins]:
-        self._selector.pause()
-        start = thread_time()
-        found = super().tally(stream, height, width, bits)
-        self._note(thread_time() - start)
-        return found
+    tally = _metered(NumpyEngine.tally)
+    tally_colours = _metered(NumpyEngine.tally_colours)
+    tally_and_pixels = _metered(NumpyEngine.tally_and_pixels)
+    add_bytes = _metered(NumpyEngine.add_bytes)
+    value_sums = _metered(NumpyEngine.value_sums)
+    find_runs = _metered(NumpyEngine.find_runs)
+    measure = _metered(NumpyEngine.measure)
+    spread = _metered(NumpyEngine.spread)
 
-    def tally_colours(
-        self, stream: bytearray, height: int, width: int, channels: int
-    ) -> tuple[Bins, Bins]:
-        self._selector.pause()
-        start = thread_time()
-        found = super().tally_colours(stream, height, width, channels)
-        self._note(thread_time() - start)
-        return found
-
-    def tally_and_pixels(
-        self, stream: bytearray, height: int, width: int, bits: int
-    ) -> tuple[Bins, Bins, NDArray[np.uint8] | NDArray[np.uint16]]:
-        self._selector.pause()
-        start = thread_time()
-        found = super().tally_and_pixels(stream, height, width, bits)
-        self._note(thread_time() - start)
-        return found
-
-    def add_bytes(self, bins: Bins, pixels: NDArray[np.uint8]) -> None:
-        self._selector.pause()
-        start = thread_time()
-        super().add_bytes(bins, pixels)
-        self._note(thread_time() - start)
-
-    def value_sums(self, pixels: NDArray[np.integer]) -> tuple[Bins, Bins]:
-        self._selector.pause()
-        start = thread_time()
-        found = super().value_sums(pixels)
-        self._note(thread_time() - start)
-        return found
-
-    def _note(self, seconds: float) -> None:
+    def note(self, seconds: float) -> None:
+        """Count so many seconds of work."""
         self._busy += seconds
         if self._busy > _LOADING:
-            self._selector.load()
+            self.selector.load()
 
 
 class _Selector:
@@ -198,41 +205,65 @@ class _Selector:
 
     def _load_or_compile(self) -> None:
         from maskstat.kernels.compiled_engine import CompiledEngine, is_cached
-        from maskstat.kernels.compiling import has_cache
 
         if is_cached():
-            engine = CompiledEngine()
+            engine = CompiledEngine(compile_regions=self._compile_regions)
             engine.load_two_byte_kernels()
             self.engine = engine
         else:
-            self._compiler = _start_compiler() if has_cache() else None
-            # a daemon, since it may still be waiting for the compiler when the program ends
-            self._thread = threading.Thread(
-                target=self._load_compiled, name="maskstat-kernels", daemon=True
-            )
-            self._thread.start()
+            self._begin_compiling(self._load_compiled)
+
+    def _begin_compiling(self, then: Callable[..., None], *arguments: CompiledEngine) -> None:
+        """Compile what is in no cache by a child, where it can be kept, and `then` on a thread."""
+        from maskstat.kernels.compiling import has_cache
+
+        self._compiler = _start_compiler() if has_cache() else None
+        # a daemon, since it may still be waiting for the compiler when the program ends
+        self._thread = threading.Thread(
+            target=self._unless_it_fails,
+            args=(then, *arguments),
+            name="maskstat-kernels",
+            daemon=True,
+        )
+        self._thread.start()
+
+    def _unless_it_fails(self, load: Callable[..., None], *arguments: CompiledEngine) -> None:
+        try:
+            load(*arguments)
+        except Exception as error:  # as in `load`
+            if not self._closing:
+                loading.fell_back(error)
 
     def _load_compiled(self) -> None:
         """Load each set of kernels when the compiler has finished it."""
         from maskstat.kernels.compiled_engine import CompiledEngine
 
-        try:
+        self._await_kernels()
+        if self._closing:
+            return
+        engine = CompiledEngine(on_demand=False)
+        self.engine = engine
+        for load in (
+            engine.load_two_byte_kernels,
+            engine.load_colour_kernels,
+            engine.load_plain_kernels,
+            engine.load_region_kernels,
+        ):
             self._await_kernels()
-            if self._closing:
-                return
-            engine = CompiledEngine(on_demand=False)
-            self.engine = engine
-            for load in (
-                engine.load_two_byte_kernels,
-                engine.load_colour_kernels,
-                engine.load_plain_kernels,
-            ):
-                self._await_kernels()
-                if not self._closing:
-                    load()
-        except Exception as error:  # as in `load`
             if not self._closing:
-                loading.fell_back(error)
+                load()
+
+    def _compile_regions(self, engine: CompiledEngine) -> None:
+        """Load the kernels for regions, which come last, when the compiler has finished them."""
+        with self._lock:
+            if not self._closing:
+                self._begin_compiling(self._load_regions, engine)
+
+    def _load_regions(self, engine: CompiledEngine) -> None:
+        if self._compiler is not None and self._compiler.stdout is not None:
+            self._compiler.stdout.read()
+        if not self._closing:
+            engine.load_region_kernels()
 
     def _await_kernels(self) -> None:
         """Wait until the compiler has finished one more set of kernels, or is gone."""

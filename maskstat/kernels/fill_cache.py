@@ -23,6 +23,8 @@ def main() -> None:
     _report("kernels for colours")
     engine.load_plain_kernels()
     _report("kernels for plain pixels")
+    engine.load_region_kernels()
+    _report("kernels for regions")
 
 
 def _report(what: str) -> None:

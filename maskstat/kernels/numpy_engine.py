@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 
 from maskstat.kernels.filtered_rows import Bytes, check_filters, rebuild, row_blocks
 from maskstat.kernels.numpy_colours import NumpyColourCounter
+from maskstat.kernels.numpy_regions import find_runs, measure, spread
 from maskstat.kernels.packed import bytes_per_row, pixel_bins, unpack_rows
+from maskstat.kernels.region_types import Image, Int32Array, IntArray, RegionCounts, Runs
 from maskstat.kernels.runs import Bins, run_bins, value_sums, weighted_bins
 
 _SUB = 1
@@ -162,3 +164,15 @@ class NumpyEngine:
             bins += run_bins(block.reshape(-1), bins.size)
         values = bins.nonzero()[0]
         return values, bins[values], pixels
+
+    def find_runs(self, image: Image, number_of: Int32Array, label_count: int) -> Runs:
+        """The runs of an image."""
+        return find_runs(image, number_of, label_count)
+
+    def measure(self, runs: Runs) -> RegionCounts:
+        """What the runs show."""
+        return measure(runs)
+
+    def spread(self, runs: Runs, slots: IntArray, heat: IntArray) -> None:
+        """Add the runs to the differences of heat maps."""
+        spread(runs, slots, heat)

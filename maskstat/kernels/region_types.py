@@ -1,8 +1,7 @@
-"""What measuring the regions of a mask gives, and what may be too much of it: for all engines."""
+"""A mask in runs, what measuring them gives, and what may be too much of it: for all engines."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +14,25 @@ Int32Array = NDArray[np.int32]
 Image = NDArray[np.uint8] | NDArray[np.uint16]
 
 MAX_PIECES = 1 << 25
+
+
+class Runs(NamedTuple):
+    """The runs of a label image (H, W); each row ends with a sentinel that starts at W.
+
+    Attributes:
+        rows: int64[H + 1]; the entries of row y are rows[y]..rows[y + 1] - 1.
+        starts: int32, first pixel of each run.
+        labels: int32, its label, 0..L-1, another one than that of the run before it in its row;
+            label L - 1 is "no class". -1 for sentinels.
+        shape: (H, W).
+        label_count: L.
+    """
+
+    rows: IntArray
+    starts: Int32Array
+    labels: Int32Array
+    shape: tuple[int, int]
+    label_count: int
 
 
 class Adjacency(NamedTuple):
@@ -63,31 +81,20 @@ class EightComponents(NamedTuple):
 
 
 class RegionCounts(NamedTuple):
-    """What one mask (H, W) of labels 0..K shows; label K is "no class"; heat maps have G x G cells.
+    """What one mask (H, W) of labels 0..L - 1 shows; label L - 1 is "no class".
 
     Attributes:
-        labels: int64[P], labels that occur, ascending.
-        heat: int64[P, G, G], area of each label in each cell in units of 1 / G^2 pixel, rows from
-            the top: pixel x covers [x G, (x + 1) G) of an axis where cell g covers [g W, (g + 1)
-            W). Sums to pixels x G^2.
-        moments: int64[P, 2], sums of 2 y + 1 and of 2 x + 1 over the pixels.
-        frame: int64[P], pixel edges of each label that are the mask's own edge; 2 (H + W) in all.
-        adjacency: pixel edges between labels, K among them.
-        four, eight: components of labels 0..K - 1.
+        moments: int64[L, 2], sums of 2 y + 1 and of 2 x + 1 over the pixels of each label.
+        frame: int64[L], pixel edges of each label that are the mask's own edge; 2 (H + W) in all.
+        adjacency: pixel edges between labels, L - 1 among them.
+        four, eight: components of labels 0..L - 2.
     """
 
-    labels: IntArray
-    heat: IntArray
     moments: IntArray
     frame: IntArray
     adjacency: Adjacency
     four: FourComponents
     eight: EightComponents
-
-
-# (image, label of each value, labels P, the one that is no class, G) -> RegionCounts in which
-# labels are numbers 0..P - 1 and have rows also where they do not occur
-Implementation = Callable[[Image, Int32Array, int, int, int], RegionCounts]
 
 
 def too_many_pieces() -> MaskError:

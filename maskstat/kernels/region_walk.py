@@ -1,16 +1,16 @@
 """Regions of a label image: where each label lies, and in how many pieces, from its runs.
 
-A *run* is a longest stretch of one label in a row. One pass over the rows finds the runs (64 bytes
-at a time, see `vector`), lays them over the runs of the row above, and adds up all that
-`maskstat.kernels.region_counts` hands out. The cost follows the number of runs. Rows with the same
-runs as the row above form a *group* with it, whose runs are added up once.
+A *run* is a longest stretch of one label in a row. They are found 64 bytes at a time (`vector`);
+all else follows the number of runs: one pass lays the runs of each row over those of the row above,
+and adds up what `maskstat.kernels.region_types.RegionCounts` says; another adds to heat maps.
+Rows with the same runs as the row above form a *group* with it, whose runs are added up once.
 
 **Heat.** An axis of W pixels is divided into G cells; in units of 1/G pixel, pixel x covers
 [x G, (x + 1) G) and cell g covers [g W, (g + 1) W), so that every overlap is an integer. A label
 that begins at u = g W + r covers W - r units of cell g and W of all that follow: as differences
 from cell to cell, W - r at g and r at g + 1; where it ends the same is taken off. So a change of
-label costs four additions, however many cells a run crosses. Differences of one row of cells (a
-*strip*), each weighted by the overlap of its rows, are summed up when the strip is complete.
+label costs four additions, each weighted by the overlap of its rows, however many cells a run
+crosses. Differences of masks add up as areas do, so no mask has heat maps of its own.
 
 **Outlines** are pixel edges: between two labels, where their runs meet, and along the mask's own
 edge (the *frame*), which the first and the last run of a row touch, and all runs of the outer rows.
@@ -19,8 +19,8 @@ edge (the *frame*), which the first and the last run of a row touch, and all run
 of its label that touches it from above; what touches it besides is joined to that; a run that
 touches none opens a node.
 
-Nothing here checks bounds: `region_counts` sizes every buffer, and `walk` returns to it where one
-must grow.
+Nothing here checks bounds: `compiled_regions` sizes every buffer, and the kernels return to it
+where one must grow.
 """
 
 from __future__ import annotations
@@ -41,12 +41,10 @@ from maskstat.kernels.vector import (
     word_pixels,
 )
 
-# Where `walk` stands: the next row; the first row of the group above it and how many runs it has;
-# the half of the row buffers for the next row; nodes; entries of the edge log (-1: none is kept).
-STATE = 6
-ROW, FIRST_ROW, RUNS_ABOVE, HALF, NODES, LOGGED = range(STATE)
-
-SPARE = 2  # items behind a row of as many runs as pixels
+# Where `walk` stands: the next row; one with the runs above it; the half of `run_nodes` for the
+# next row; nodes; entries of the edge log (-1: none is kept).
+STATE = 5
+ROW, ROW_ABOVE, HALF, NODES, LOGGED = range(STATE)
 
 _ZERO = np.int64(0)
 _SECOND = np.int64(1)
@@ -54,7 +52,7 @@ _NOWHERE = np.int32(-1)
 
 
 @outlined
-def find_runs(data, offset, width, like, label_of, starts, labels):
+def _runs_of_row(data, offset, width, like, label_of, starts, labels):
     """Write where the runs of a row start, and their labels; returns how many there are.
 
     `starts` gets the width behind them, and `labels` what no label equals.
@@ -81,56 +79,97 @@ def find_runs(data, offset, width, like, label_of, starts, labels):
     return runs
 
 
+@compiled
+def find_runs(pixels, number_of, height, width, rows, starts, labels):
+    """Runs of labels, row by row; entries written, or -1 where the buffers are too small.
+
+    pixels: flat uint8 or uint16. number_of: int32, the label of each value. rows: int64[H + 1];
+    entries of row y are rows[y]..rows[y + 1] - 1, the last of them a sentinel that starts at W.
+    """
+    data, like = as_bytes(pointer_to(pixels)), pointer_to(pixels)
+    n = 0
+    for y in range(height):
+        rows[y] = n
+        if n + width + 1 > starts.size:
+            return -1
+        row_starts = item_pointer(pointer_to(starts), n)
+        row_labels = item_pointer(pointer_to(labels), n)
+        offset = y * width * pixel_bytes(like)
+        numbers = pointer_to(number_of)
+        n += _runs_of_row(data, offset, width, like, numbers, row_starts, row_labels) + 1
+    rows[height] = n
+    return n
+
+
 @inlined
-def _same_runs(starts, labels, runs, other_starts, other_labels):
-    """Whether two rows of so many runs are equal."""
+def _same_runs(starts, labels, runs, here, there):
+    """Whether two rows of so many runs, from `here` on and from `there` on, are equal."""
     for run in range(runs):
-        if starts[run] != other_starts[run] or labels[run] != other_labels[run]:
+        if starts[here + run] != starts[there + run] or labels[here + run] != labels[there + run]:
             return False
     return True
 
 
 @outlined
-def _spread(starts, labels, runs, width, grid, weight, strip, touched):
-    """Add the runs of a row to the differences of a strip: int64[labels, grid + 2]."""
-    stride = grid + 2
+def _equal_rows(rows, starts, labels, row, height):
+    """The first row behind `row` that has other runs."""
+    runs = rows[row + 1] - rows[row]
+    behind = row + 1
+    while (
+        behind < height
+        and rows[behind + 1] - rows[behind] == runs
+        and _same_runs(starts, labels, runs, rows[row], rows[behind])
+    ):
+        behind += 1
+    return behind
+
+
+@outlined
+def _spread(starts, labels, runs, width, grid, weight, slots, heat):
+    """Add the runs of a row to the differences of one row of cells, which begins at heat[0]."""
+    stride = grid * (grid + 2)
     cells_a_pixel = np.float64(grid) / np.float64(width)
-    label = np.int64(labels[0])
-    strip[label * stride] += width * weight
-    touched[label] = 1
+    first = slots[labels[0]] * stride
+    heat[first] += width * weight
     for run in range(1, runs):
         # Rounding does not reach the next whole number (grid x width is far below 2^50), unless the
         # quotient is one; the cell before, with a rest of `width`, is the same place.
         cell = np.int64(np.float64(starts[run]) * cells_a_pixel)
         rest = starts[run] * grid - cell * width
         here, behind = (width - rest) * weight, rest * weight
-        at = label * stride + cell
-        strip[at] -= here
-        strip[at + 1] -= behind
-        label = np.int64(labels[run])
-        at = label * stride + cell
-        strip[at] += here
-        strip[at + 1] += behind
-        touched[label] = 1
+        heat[first + cell] -= here
+        heat[first + cell + 1] -= behind
+        first = slots[labels[run]] * stride
+        heat[first + cell] += here
+        heat[first + cell + 1] += behind
 
 
-@outlined
-def _finish_strip(strip, touched, labels, grid, row, heat):
-    """Sum up the differences of a strip into its row of every heat map, leaving zeros."""
-    for label in range(labels):
-        at = (label * grid + row) * grid
-        if touched[label] == 0:
-            for cell in range(grid):
-                heat[at + cell] = 0
-            continue
-        touched[label] = 0
-        first = label * (grid + 2)
-        area = _ZERO
-        for cell in range(grid):
-            area += strip[first + cell]
-            heat[at + cell] = area
-        for cell in range(grid + 2):
-            strip[first + cell] = 0
+@compiled
+def spread(rows, starts, labels, width, grid, slots, heat):
+    """Add the runs of a mask to the differences of heat maps.
+
+    Args:
+        rows, starts, labels: as in `maskstat.kernels.label_runs.Runs`.
+        grid: cells of a heat map, each way.
+        slots: int64[labels], which heat map is each label's.
+        heat: int64[maps * grid * (grid + 2)], added to.
+    """
+    height = rows.size - 1
+    y = _ZERO
+    while y < height:
+        runs = rows[y + 1] - rows[y] - 1
+        row_starts = item_pointer(pointer_to(starts), rows[y])
+        row_labels = item_pointer(pointer_to(labels), rows[y])
+        behind = _equal_rows(pointer_to(rows), pointer_to(starts), pointer_to(labels), y, height)
+        top, bottom = y * grid, behind * grid
+        while top < bottom:
+            cell = top // height
+            stop = min(bottom, (cell + 1) * height)
+            cells = item_pointer(pointer_to(heat), cell * (grid + 2))
+            numbers = pointer_to(slots)
+            _spread(row_starts, row_labels, runs, width, grid, stop - top, numbers, cells)
+            top = stop
+        y = behind
 
 
 @inlined
@@ -271,137 +310,46 @@ def _add_runs(
     state[LOGGED] = logged
 
 
-@inlined
-def _add_heat(
-    starts, labels, runs, row, rows, width, height, grid, strip, touched, heat, label_count
-):
-    """Spread `rows` equal rows over the cells that they overlap."""
-    top, bottom = row * grid, (row + rows) * grid
-    cell = top // height
-    while top < bottom:
-        cell_end = (cell + 1) * height
-        stop = bottom if bottom < cell_end else cell_end
-        _spread(starts, labels, runs, width, grid, stop - top, strip, touched)
-        if stop == cell_end:
-            _finish_strip(strip, touched, label_count, grid, cell, heat)
-            cell += 1
-        top = stop
-
-
-@outlined
-def _close_group(
-    starts,
-    labels,
-    run_nodes,
-    runs,
-    row,
-    row_behind,
-    width,
-    height,
-    grid,
-    state,
-    nodes,
-    sizes,
-    strip,
-    touched,
-    heat,
-    moments,
-    frame,
-    edges,
-    log,
-    label_count,
-):
-    """Add up equal rows, from `row` on, when it is known how many they are."""
-    rows = row_behind - row
-    _add_runs(
-        starts,
-        labels,
-        run_nodes,
-        runs,
-        row,
-        rows,
-        height,
-        state,
-        nodes,
-        sizes,
-        moments,
-        frame,
-        edges,
-        log,
-        label_count,
-    )
-    _add_heat(
-        starts, labels, runs, row, rows, width, height, grid, strip, touched, heat, label_count
-    )
-
-
 @compiled
 def walk(
-    pixels,
-    height,
-    width,
-    label_of,
-    label_count,
-    grid,
-    state,
+    rows,
     starts,
     labels,
+    width,
+    label_count,
+    state,
     run_nodes,
     nodes,
     sizes,
-    strip,
-    touched,
-    heat,
     moments,
     frame,
     edges,
     log,
 ):
-    """Measure rows of an image from `state[ROW]` on, until all are done or a buffer must grow.
+    """Measure rows from `state[ROW]` on, until all are done or a buffer must grow.
 
     Args:
-        pixels: uint8 or uint16[height * width].
-        label_of: int32[256 or 65536], the label of each value, below `label_count`.
-        grid: cells of a heat map, each way.
+        rows, starts, labels: as in `maskstat.kernels.label_runs.Runs`.
         state: int64[STATE], zeros at first, but state[LOGGED] = -1 where edges go to the matrix.
-        starts, labels, run_nodes: int32[2 * (width + SPARE)], two rows of runs.
+        run_nodes: int32[2 * width], two rows of them.
         nodes, sizes: int32[n * FIELDS] and int64[n]; n nodes, at least `width`.
-        strip, touched: int64[label_count * (grid + 2)], zeros, and uint8[label_count], zeros.
-        heat: int64[label_count * grid * grid], all written.
         moments, frame: int64[label_count * 2] and int64[label_count], zeros, added to.
         edges: int64[label_count ** 2], zeros, [smaller label, larger one]; unused with a log.
         log: int64[m * 2], (pair, edges) with the pair as an index of `edges`; m at least 4 * width.
 
     Returns True when all rows are done; False when `nodes` or `log` have no room for the next row.
     """
-    data, like = as_bytes(pointer_to(pixels)), pointer_to(pixels)
+    height = rows.size - 1
     while state[ROW] < height:
-        row, half, runs_above = state[ROW], state[HALF], state[RUNS_ABOVE]
-        here, there = half * (width + SPARE), (1 - half) * (width + SPARE)
-        row_starts = item_pointer(pointer_to(starts), here)
-        row_labels = item_pointer(pointer_to(labels), here)
-        row_nodes = item_pointer(pointer_to(run_nodes), here)
-        above_starts = item_pointer(pointer_to(starts), there)
-        above_labels = item_pointer(pointer_to(labels), there)
-        above_nodes = item_pointer(pointer_to(run_nodes), there)
-        runs = find_runs(
-            data,
-            row * width * pixel_bytes(like),
-            width,
-            like,
-            pointer_to(label_of),
-            row_starts,
-            row_labels,
-        )
-        if runs == runs_above and _same_runs(
-            row_starts, row_labels, runs, above_starts, above_labels
-        ):
-            state[ROW] = row + 1
-            continue
+        row, above, half = state[ROW], state[ROW_ABOVE], state[HALF]
+        runs, runs_above = rows[row + 1] - rows[row] - 1, rows[above + 1] - rows[above] - 1
         if state[NODES] + runs > sizes.size:
             return False
-        if state[LOGGED] >= 0 and state[LOGGED] + 2 * (runs + runs_above) > log.size >> 1:
+        if state[LOGGED] >= 0 and state[LOGGED] + 2 * runs + runs_above > log.size >> 1:
             return False
+        row_starts = item_pointer(pointer_to(starts), rows[row])
+        row_labels = item_pointer(pointer_to(labels), rows[row])
+        row_nodes = item_pointer(pointer_to(run_nodes), half * width)
         if row == 0:
             _open_row(
                 row_starts,
@@ -414,32 +362,10 @@ def walk(
                 pointer_to(sizes),
             )
         else:
-            _close_group(
-                above_starts,
-                above_labels,
-                above_nodes,
-                runs_above,
-                state[FIRST_ROW],
-                row,
-                width,
-                height,
-                grid,
-                pointer_to(state),
-                pointer_to(nodes),
-                pointer_to(sizes),
-                pointer_to(strip),
-                pointer_to(touched),
-                pointer_to(heat),
-                pointer_to(moments),
-                pointer_to(frame),
-                pointer_to(edges),
-                pointer_to(log),
-                label_count,
-            )
             _lay_over(
-                above_starts,
-                above_labels,
-                above_nodes,
+                item_pointer(pointer_to(starts), rows[above]),
+                item_pointer(pointer_to(labels), rows[above]),
+                item_pointer(pointer_to(run_nodes), (1 - half) * width),
                 row_starts,
                 row_labels,
                 row_nodes,
@@ -453,30 +379,23 @@ def walk(
                 pointer_to(log),
                 label_count,
             )
-        state[ROW], state[FIRST_ROW], state[HALF], state[RUNS_ABOVE] = row + 1, row, 1 - half, runs
-    there = (1 - state[HALF]) * (width + SPARE)
-    if state[LOGGED] >= 0 and state[LOGGED] + state[RUNS_ABOVE] > log.size >> 1:
-        return False
-    _close_group(
-        item_pointer(pointer_to(starts), there),
-        item_pointer(pointer_to(labels), there),
-        item_pointer(pointer_to(run_nodes), there),
-        state[RUNS_ABOVE],
-        state[FIRST_ROW],
-        height,
-        width,
-        height,
-        grid,
-        pointer_to(state),
-        pointer_to(nodes),
-        pointer_to(sizes),
-        pointer_to(strip),
-        pointer_to(touched),
-        pointer_to(heat),
-        pointer_to(moments),
-        pointer_to(frame),
-        pointer_to(edges),
-        pointer_to(log),
-        label_count,
-    )
+        behind = _equal_rows(pointer_to(rows), pointer_to(starts), pointer_to(labels), row, height)
+        _add_runs(
+            row_starts,
+            row_labels,
+            row_nodes,
+            runs,
+            row,
+            behind - row,
+            height,
+            pointer_to(state),
+            pointer_to(nodes),
+            pointer_to(sizes),
+            pointer_to(moments),
+            pointer_to(frame),
+            pointer_to(edges),
+            pointer_to(log),
+            label_count,
+        )
+        state[ROW], state[ROW_ABOVE], state[HALF] = behind, row, 1 - half
     return True

@@ -1,13 +1,15 @@
 """Adding up what was measured in single masks, quickly and in little memory.
 
 A `ProfileSum` is what a thread fills while it decodes. It holds only what occurs: heat maps of the
-labels it has met, rows of components until they are enough to be counted together.
+labels it has met, as differences from cell to cell, and rows of components until they are enough to
+be counted together.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -28,11 +30,26 @@ from maskstat.values.catalog import ClassCatalog
 from maskstat.values.tally import IntArray
 
 if TYPE_CHECKING:
-    from maskstat.kernels.region_types import RegionCounts
-
-    Measured: TypeAlias = tuple[str, tuple[int, int], RegionCounts]  # name, (H, W), regions
+    from maskstat.kernels.region_types import Int32Array, RegionCounts
 
 MOST_ROWS, MOST_MASKS = 1 << 20, 256  # components, and masks, that wait to be counted together
+
+
+class _Measured(NamedTuple):
+    """A mask that waits to be counted: `labels` are the catalogue's, by their numbers in it."""
+
+    name: str
+    shape: tuple[int, int]
+    labels: IntArray
+    regions: RegionCounts
+
+
+def _named(masks: Sequence[_Measured], numbers: Sequence[IntArray | Int32Array]) -> IntArray:
+    """The catalogue's labels of what belongs to each of the masks."""
+    starts = np.cumsum([0, *(mask.labels.size for mask in masks[:-1])])
+    places = np.concatenate(numbers) + np.repeat(starts, [some.size for some in numbers])
+    found: IntArray = np.concatenate([mask.labels for mask in masks])[places]
+    return found
 
 
 @dataclass(slots=True, eq=False)
@@ -49,7 +66,8 @@ class ProfileSum:
     grid: int
     mask_count: int = 0
     _extent: tuple[int, int] = (0, 0)
-    _heat: dict[int, IntArray] = field(default_factory=dict)
+    _slots: IntArray = field(init=False)
+    _heat: IntArray = field(init=False)
     _moments: IntArray = field(init=False)
     _frame: IntArray = field(init=False)
     _edges: CountTable = field(default_factory=CountTable.empty)
@@ -57,7 +75,7 @@ class ProfileSum:
     _eight: Components = field(init=False)
     _sides: CountTable = field(default_factory=CountTable.empty)
     _smallest: dict[int, tuple[SmallComponent, ...]] = field(default_factory=dict)
-    _waiting: list[Measured] = field(default_factory=list)
+    _waiting: list[_Measured] = field(default_factory=list)
     _rows: int = 0
 
     __repr__ = one_line
@@ -65,23 +83,50 @@ class ProfileSum:
     def __post_init__(self) -> None:
         count = len(self.catalog)
         check_size(count, self.grid)
+        self._slots = np.full(count + 1, -1, np.int64)
+        self._heat = np.zeros((0, self.grid, self.grid + 2), np.int64)
         self._moments = np.zeros((count, 2), np.int64)
         self._frame = np.zeros(count, np.int64)
         self._four = self._eight = Components.none(count)
 
-    def add(self, name: str, shape: tuple[int, int], regions: RegionCounts) -> None:
-        """Add one mask (H, W) that was measured under this catalogue and grid."""
-        for label, cells in zip(regions.labels.tolist(), regions.heat, strict=True):
-            if (own := self._heat.get(label)) is None:
-                self._heat[label] = cells.copy()  # its base holds all labels' maps
-            else:
-                own += cells
+    def add(
+        self,
+        name: str,
+        shape: tuple[int, int],
+        classes: IntArray,
+        regions: RegionCounts,
+        spread: Callable[[IntArray, IntArray], None],
+    ) -> None:
+        """Add one mask (H, W).
+
+        Args:
+            classes: int64[L - 1], those that its labels 0..L - 2 mean.
+            regions: what was measured.
+            spread: adds its runs to heat maps, as `maskstat.kernels.engine.Engine.spread` does
+                with `slots` and `heat`.
+        """
+        labels = np.append(classes, len(self.catalog))
+        slots = self._slots_of(labels)
+        spread(slots, self._heat)
         self.mask_count += 1
         self._extent = (self._extent[0] + shape[0], self._extent[1] + shape[1])
-        self._waiting.append((name, shape, regions._replace(heat=regions.heat[:0])))
+        self._waiting.append(_Measured(name, shape, labels, regions))
         self._rows += regions.four.label.size + regions.eight.label.size
         if self._rows > MOST_ROWS or len(self._waiting) >= MOST_MASKS:
             self.settle()
+
+    def _slots_of(self, labels: IntArray) -> IntArray:
+        """The heat map of each label; new ones are made."""
+        slots = self._slots[labels]
+        if (new := labels[slots < 0]).size:
+            used = int(self._slots.max()) + 1
+            if used + new.size > len(self._heat):
+                heat = np.zeros((2 * (used + new.size), self.grid, self.grid + 2), np.int64)
+                heat[:used] = self._heat[:used]
+                self._heat = heat
+            self._slots[new] = np.arange(used, used + new.size)
+            slots = self._slots[labels]
+        return slots
 
     def absorb(self, other: ProfileSum) -> None:
         """Add all masks of another sum of the same catalogue and grid, which is used up."""
@@ -89,11 +134,9 @@ class ProfileSum:
         other.settle()
         self.mask_count += other.mask_count
         self._extent = (self._extent[0] + other._extent[0], self._extent[1] + other._extent[1])
-        for label, cells in other._heat.items():
-            if (own := self._heat.get(label)) is None:
-                self._heat[label] = cells
-            else:
-                own += cells
+        labels = np.flatnonzero(other._slots >= 0)
+        slots = self._slots_of(labels)  # before the heat, which it may make anew
+        self._heat[slots] += other._heat[other._slots[labels]]
         self._moments += other._moments
         self._frame += other._frame
         self._edges += other._edges
@@ -108,18 +151,18 @@ class ProfileSum:
         if not self._waiting:
             return
         # In natural order of the masks rows are in the order that decides between equal sizes.
-        masks = sorted(self._waiting, key=lambda mask: natural_key(mask[0]))
+        masks = sorted(self._waiting, key=lambda mask: natural_key(mask.name))
         self._waiting, self._rows = [], 0
         self._add_labels(masks)
         self._add_components(masks)
 
-    def _add_components(self, masks: list[Measured]) -> None:
+    def _add_components(self, masks: list[_Measured]) -> None:
         """Sizes and numbers of components, boxes, and the smallest."""
         count = len(self.catalog)
         for name in ("four", "eight"):
-            tables = [getattr(regions, name) for _, _, regions in masks]
+            tables = [getattr(mask.regions, name) for mask in masks]
             rows = [table.label.size for table in tables]
-            label = np.concatenate([table.label for table in tables]).astype(np.int64)
+            label = _named(masks, [table.label for table in tables])
             number = np.repeat(np.arange(len(masks)), rows)
             keys = label << NUMBER_BITS | np.concatenate([table.size for table in tables])
             sizes = CountTable.of_keys(keys)
@@ -130,46 +173,49 @@ class ProfileSum:
         self._add_boxes(masks, label, rows)
         self._add_smallest(masks, keys, number, sizes)
 
-    def _add_labels(self, masks: list[Measured]) -> None:
+    def _add_labels(self, masks: list[_Measured]) -> None:
         """Moments and outlines."""
-        labels = np.concatenate([regions.labels for _, _, regions in masks])
+        labels = np.concatenate([mask.labels for mask in masks])
         classes = labels < len(self.catalog)
         labels = labels[classes]
-        frame = np.concatenate([regions.frame for _, _, regions in masks])
+        frame = np.concatenate([mask.regions.frame for mask in masks])
         np.add.at(self._frame, labels, frame[classes])
-        repeats = [regions.labels.size for _, _, regions in masks]
-        sides = np.repeat(np.array([shape for _, shape, _ in masks], np.int64), repeats, axis=0)
+        repeats = [mask.labels.size for mask in masks]
+        sides = np.repeat(np.array([mask.shape for mask in masks], np.int64), repeats, axis=0)
         sides = 2 * sides[classes]  # the middles were summed up in halves of a pixel
-        moments = np.concatenate([regions.moments for _, _, regions in masks])[classes]
+        moments = np.concatenate([mask.regions.moments for mask in masks])[classes]
         whole, rest = np.divmod(moments, sides)
         rounded = (whole << MOMENT_BITS) + ((rest << MOMENT_BITS) + sides // 2) // sides
         np.add.at(self._moments, labels, rounded)
-        first, second, edges = (
-            np.concatenate([getattr(regions.adjacency, part) for _, _, regions in masks])
-            for part in ("first", "second", "edges")
+        first, second = (
+            _named(masks, [getattr(mask.regions.adjacency, part) for mask in masks])
+            for part in ("first", "second")
         )
-        self._edges += CountTable.of(first.astype(np.int64), second.astype(np.int64), edges)
+        edges = np.concatenate([mask.regions.adjacency.edges for mask in masks])
+        self._edges += CountTable.of(first, second, edges)
 
-    def _add_boxes(self, masks: list[Measured], label: IntArray, rows: list[int]) -> None:
+    def _add_boxes(self, masks: list[_Measured], label: IntArray, rows: list[int]) -> None:
         """Sides of the boxes of components of `eight`."""
         for axis, (start, stop) in enumerate((("top", "bottom"), ("left", "right"))):
-            long = np.concatenate(
-                [
-                    getattr(regions.eight, stop) - getattr(regions.eight, start)
-                    for _, _, regions in masks
-                ]
+            ends, starts = (
+                np.concatenate([getattr(mask.regions.eight, part) for mask in masks])
+                for part in (stop, start)
             )
-            lengths = [shape[axis] for _, shape, _ in masks]
+            long = ends - starts
+            lengths = [mask.shape[axis] for mask in masks]
             if len(set(lengths)) == 1:
                 bins = side_bins(long, lengths[0])
             else:
-                ends = np.cumsum(rows).tolist()
-                parts = zip(lengths, [0, *ends[:-1]], ends, strict=True)
+                behind = np.cumsum(rows).tolist()
+                parts = zip(lengths, [0, *behind[:-1]], behind, strict=True)
                 bins = np.concatenate([side_bins(long[a:b], length) for length, a, b in parts])
-            self._sides += CountTable.of(label, axis * SIDE_BINS + bins)
+            found = np.bincount(label * SIDE_BINS + bins)
+            some = found.nonzero()[0]
+            classes, bins = np.divmod(some, SIDE_BINS)
+            self._sides += CountTable.of(classes, axis * SIDE_BINS + bins, found[some])
 
     def _add_smallest(
-        self, masks: list[Measured], keys: IntArray, number: IntArray, sizes: CountTable
+        self, masks: list[_Measured], keys: IntArray, number: IntArray, sizes: CountTable
     ) -> None:
         """Keep the smallest components: `keys` are class and size, `number` says in which mask."""
         # The smallest sizes of each class that together have enough components.
@@ -184,13 +230,13 @@ class ProfileSum:
         some = np.arange(rows.size) - np.searchsorted(label, label) < SMALLEST
         rows, label = rows[some], label[some]
         size, y0, x0 = (
-            np.concatenate([getattr(regions.eight, part) for _, _, regions in masks])[rows].tolist()
+            np.concatenate([getattr(mask.regions.eight, part) for mask in masks])[rows].tolist()
             for part in ("size", "y0", "x0")
         )
         found: dict[int, list[SmallComponent]] = {}
         columns = zip(label.tolist(), size, number[rows].tolist(), y0, x0, strict=True)
         for k, pixels, at, y, x in columns:
-            found.setdefault(k, []).append(SmallComponent(pixels, masks[at][0], y, x))
+            found.setdefault(k, []).append(SmallComponent(pixels, masks[at].name, y, x))
         for k, components in found.items():
             self._smallest[k] = smallest_of((*self._smallest.get(k, ()), *components))
 
@@ -199,8 +245,9 @@ class ProfileSum:
         self.settle()
         count = len(self.catalog)
         heat = np.zeros((count + 1, self.grid, self.grid), np.int64)
-        for label, cells in self._heat.items():
-            heat[label] = cells
+        labels = np.flatnonzero(self._slots >= 0)
+        differences = self._heat[self._slots[labels], :, : self.grid]
+        heat[labels] = np.cumsum(differences, axis=2)
         adjacency = np.zeros((count + 1, count + 1), np.int64)
         first, second = self._edges.classes, self._edges.numbers
         adjacency[first, second] = self._edges.counts

@@ -56,11 +56,10 @@ class Counter:
         return self.measurer is not None and self.measurer.bulky
 
     def __call__(self, items: Sequence[Entry]) -> Iterator[Outcome]:
-        """The outcomes of a chunk's masks; with some comes what this thread has measured."""
-        last = len(items) - 1
-        for at, entry in enumerate(items):
+        """The outcomes of a chunk's masks; with some comes what this thread has measured so far."""
+        for entry in items:
             outcome = self.count(entry)
-            parts = None if self.measurer is None else self.measurer.take(last=at == last)
+            parts = None if self.measurer is None else self.measurer.take()
             yield outcome if parts is None else Measured(outcome, parts)
 
     def expect(self, items: int, size: int) -> None:
@@ -223,12 +222,10 @@ class ChunkCount:
         entries = {entry.name: entry for entry in self.entries}
         outcomes: list[StoredMask | Failure] = []
         missing: list[Unseen[Failure]] = []
-        parts: tuple[Part, ...] | None = None
+        measured: list[tuple[Part, ...]] = []
         for outcome in outcomes_of(self.counter, self.entries, self.at_once):
             if isinstance(outcome, Measured):
-                for mine, other in zip(parts or (), outcome.parts, strict=False):
-                    mine.join(other)
-                parts = parts or outcome.parts
+                measured.append(outcome.parts)
                 outcome = outcome.outcome
             missed = None
             if isinstance(outcome, Failure):
@@ -237,4 +234,9 @@ class ChunkCount:
                 outcomes.append(outcome)
             else:
                 missing.append(missed)
-        return Outcomes(outcomes, parts, missing)
+        if self.counter.measurer is not None:
+            measured += self.counter.measurer.rest()
+        for others in measured[1:]:
+            for mine, other in zip(measured[0], others, strict=True):
+                mine.join(other)
+        return Outcomes(outcomes, measured[0] if measured else None, missing)

@@ -1,9 +1,9 @@
 """Looking at the pixels of masks, on the threads that decode them: for profiles, recipes, indices.
 
 In come entries; out come their counts, and parts of what each consumer makes of the pixels, which
-are decoded once for all of them. Threads add up what they find in parts, and hand these over with
-the outcome of their last mask. So whoever takes outcomes in has the counts of a part's masks before
-the part.
+are decoded once for all of them. Threads add up what they find in parts, and hand these over every
+now and then, with the outcome of their last mask. So whoever takes outcomes in has the counts of a
+part's masks before the part. What is left when all is done is asked for.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
+from maskstat.kernels.engine import current_engine
 from maskstat.scanning.mask_reader import Reader
 from maskstat.sources.base import Entry
 from maskstat.store.profiles import MeasuredMask
@@ -27,10 +28,10 @@ from maskstat.values.catalog import ClassCatalog
 from maskstat.values.tally import IntArray, MaskTally
 
 if TYPE_CHECKING:
-    from maskstat.kernels.crops import Runs
+    from maskstat.kernels.region_types import RegionCounts, Runs
     from maskstat.regions.profile_sums import ProfileSum
 
-PART_SECONDS = 0.2
+PART_SECONDS = 0.5
 
 
 class LabelledPixels:
@@ -48,8 +49,8 @@ class LabelledPixels:
 
     @cached_property
     def runs(self) -> tuple[Runs, IntArray]:
-        """Runs of its classes, and which classes these are: `maskstat.kernels.crops.runs_of`."""
-        from maskstat.kernels.crops import runs_of
+        """Runs of its classes, and which classes these are: `label_runs.runs_of`."""
+        from maskstat.kernels.label_runs import runs_of
 
         return runs_of(self.pixels, self.tally.values, self.targets)
 
@@ -94,19 +95,19 @@ class Measured(NamedTuple):
     parts: tuple[Part, ...]
 
 
-class _Open(threading.local):
+@dataclass(slots=True)
+class _Open:
     """The parts that a thread is filling."""
 
-    def __init__(self) -> None:
-        self.parts: tuple[Any, ...] | None = None
-        self.since = 0.0
+    parts: tuple[Any, ...]
+    since: float
 
 
 class Measurer:
     """Reads masks, and lets consumers look at their pixels; safe to use from many threads.
 
-    Each thread fills parts of its own; `take` hands them over. `done` says by the name of a mask
-    which of the consumers have it already.
+    Each thread fills parts of its own; `take` hands them over, and `rest` those that are left.
+    `done` says by the name of a mask which of the consumers have it already.
     """
 
     def __init__(
@@ -117,7 +118,7 @@ class Measurer:
     ):
         self.catalog, self.consumers = catalog, tuple(consumers)
         self.done: Mapping[str, Sequence[int]] = {} if done is None else done
-        self._open = _Open()
+        self._open: dict[int, _Open] = {}  # by thread, each of which touches its own
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.catalog, self.consumers, self.done)
@@ -186,21 +187,32 @@ class Measurer:
 
     @property
     def _parts(self) -> tuple[Any, ...]:
-        if self._open.parts is None:
-            self._open.parts = tuple(consumer.begin() for consumer in self.consumers)
-            self._open.since = time.monotonic()
-        return self._open.parts
+        thread = threading.get_ident()
+        if thread not in self._open:
+            parts = tuple(consumer.begin() for consumer in self.consumers)
+            self._open[thread] = _Open(parts, time.monotonic())
+        return self._open[thread].parts
 
-    def take(self, *, last: bool) -> tuple[Part, ...] | None:
-        """What this thread has found, where it is time to hand it over or `last` of a chunk."""
-        parts = self._open.parts
-        late = time.monotonic() - self._open.since > PART_SECONDS
-        if parts is None or not (last or late):
+    def take(self) -> tuple[Part, ...] | None:
+        """What this thread has found, where it is time to hand it over."""
+        thread = threading.get_ident()
+        one = self._open.get(thread)
+        if one is None or time.monotonic() - one.since <= PART_SECONDS:
             return None
-        for part in parts:
-            part.settle()
-        self._open.parts = None
-        return parts
+        del self._open[thread]
+        return _settled(one.parts)
+
+    def rest(self) -> list[tuple[Part, ...]]:
+        """What all threads have found and not handed over; none may be reading any more."""
+        found = [_settled(one.parts) for one in self._open.values()]
+        self._open.clear()
+        return found
+
+
+def _settled(parts: tuple[Any, ...]) -> tuple[Part, ...]:
+    for part in parts:
+        part.settle()
+    return parts
 
 
 # --- profiles ------------------------------------------------------------------------------------
@@ -247,18 +259,18 @@ class Profiler:
 
         return ProfilePart(ProfileSum(self.catalog, self.grid))
 
-    def make(self, entry: Entry, seen: LabelledPixels) -> tuple[tuple[int, int], Any]:
-        """The shape of a mask, and what its regions are. Raises MaskError and MemoryError."""
-        from maskstat.kernels.region_counts import measure
+    def make(self, entry: Entry, seen: LabelledPixels) -> tuple[Runs, IntArray, RegionCounts]:
+        """The runs of a mask, its classes, and its regions. Raises MaskError and MemoryError."""
+        runs, classes = seen.runs
+        return runs, classes, current_engine().measure(runs)
 
-        count = len(self.catalog)
-        labels = np.where(seen.targets < 0, count, seen.targets)
-        found = measure(seen.pixels, (seen.tally.values, labels), count, self.grid)
-        return seen.tally.shape, found
-
-    def add(self, part: ProfilePart, entry: Entry, made: tuple[tuple[int, int], Any]) -> None:
+    def add(
+        self, part: ProfilePart, entry: Entry, made: tuple[Runs, IntArray, RegionCounts]
+    ) -> None:
         """Add a mask to a part."""
-        part.total.add(entry.name, *made)
+        runs, classes, regions = made
+        spread = partial(current_engine().spread, runs)
+        part.total.add(entry.name, runs.shape, classes, regions, spread)
         part.masks.append(MeasuredMask(entry.name, *entry.mark))
 
     def leave_out(self, part: ProfilePart, entry: Entry, reason: str, *, for_good: bool) -> None:

@@ -180,4 +180,6 @@ def _run(
         outcomes = executor.outcomes(counter, chunks, in_order=asked.strict)
         recorder = Recorder(store, target, pending, shelves)
         recorder.take_in(outcomes, strict=asked.strict, on_progress=asked.on_progress)
+        for parts in measurer.rest():
+            recorder.add_parts(parts)
         return recorder.finish(), pending.changes(recorder.lost)

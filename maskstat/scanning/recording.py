@@ -15,7 +15,7 @@ from maskstat.errors import StrictError
 from maskstat.naming import printable
 from maskstat.scanning.changes import Pending
 from maskstat.scanning.counting import Outcome
-from maskstat.scanning.measuring import Measured
+from maskstat.scanning.measuring import Measured, Part
 from maskstat.scanning.resuming import Resumed
 from maskstat.showing import one_line
 from maskstat.store.profiles import ProfileKey
@@ -185,6 +185,11 @@ class Recorder:
             self._commit(last=True)
             raise
 
+    def add_parts(self, parts: Sequence[Part]) -> None:
+        """Take in what was measured of masks whose outcomes were taken in."""
+        for shelf, part in zip(self._shelves, parts, strict=True):
+            shelf.add(part)
+
     def finish(self) -> ScanInfo:
         """Commit the last outcomes, forget masks that are gone, and say that the scan is whole."""
         if self._pending.lacks_some:
@@ -203,8 +208,7 @@ class Recorder:
         """Take in one outcome; gives it back where it is a failure."""
         self.done += 1
         if isinstance(outcome, Measured):
-            for shelf, part in zip(self._shelves, outcome.parts, strict=True):
-                shelf.add(part)
+            self.add_parts(outcome.parts)
             outcome = outcome.outcome
         if isinstance(outcome, StoredMask):
             self.pixels += outcome.tally.area

@@ -25,7 +25,7 @@ from maskstat.exposure.mask_exposure import expose
 from maskstat.exposure.recipe import Recipe
 from maskstat.exposure.units import CHANCE_BITS, UNIT_BITS, AimedExposure
 from maskstat.kernels.aimed_crops import RunsByClass, aimed_meetings, aimed_pixels, ways
-from maskstat.kernels.crops import runs_of
+from maskstat.kernels.label_runs import runs_of
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.crop_draws import CropDraws
 from maskstat.weights.notes import unsure_of

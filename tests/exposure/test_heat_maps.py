@@ -18,11 +18,11 @@ from maskstat.exposure.heat_maps import approximate
 from maskstat.exposure.mask_exposure import expose
 from maskstat.exposure.recipe import Recipe
 from maskstat.exposure.rescaling import Rescaling
-from maskstat.kernels.crops import runs_of
-from maskstat.kernels.region_counts import measure
+from maskstat.kernels.label_runs import runs_of
 from maskstat.regions.profile import PixelProfile
 from maskstat.regions.profile_sums import ProfileSum
 from maskstat.values.catalog import ClassCatalog
+from tests.support.regions import add_mask
 from tests.support.scan_cases import grey_png, write
 
 K = 4
@@ -62,7 +62,7 @@ def profile_of(images: list[Image], grid: int) -> PixelProfile:
     for number, image in enumerate(images):
         values = np.unique(image).astype(np.int64)
         labels = np.where(values < K, values, K)
-        total.add(f"{number}", image.shape, measure(image, (values, labels), K, grid))
+        add_mask(total, f"{number}", image, (values, labels))
     total.settle()
     return total.profile()
 

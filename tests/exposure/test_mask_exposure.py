@@ -17,7 +17,9 @@ from maskstat.exposure.recipe import Recipe
 from maskstat.exposure.rescaling import Rescaling
 from maskstat.exposure.units import CHANCE_BITS, UNIT_BITS, MaskExposure
 from maskstat.kernels.crop_views import Nearest
-from maskstat.kernels.crops import Runs, crop_counts, expected, places_with, refused_places
+from maskstat.kernels.crops import crop_counts, expected, places_with, refused_places
+from maskstat.kernels.engine import current_engine
+from maskstat.kernels.region_types import Runs
 
 K = 5
 Pixels = NDArray[np.uint8]
@@ -41,7 +43,7 @@ sides = st.integers(1, 45)
 def runs_of(image: Pixels) -> Runs:
     numbers = np.full(256, K, np.int32)
     numbers[:K] = np.arange(K)
-    return Runs.of(image, numbers, K + 1)
+    return current_engine().find_runs(image, numbers, K + 1)
 
 
 def histogram(part: Pixels) -> NDArray[np.int64]:

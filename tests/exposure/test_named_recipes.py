@@ -22,7 +22,7 @@ from maskstat.exposure.named import load_recipe
 from maskstat.exposure.recipe import Recipe
 from maskstat.exposure.recipes import recipe_names as names
 from maskstat.exposure.units import CHANCE_BITS, UNIT_BITS
-from maskstat.kernels.crops import runs_of
+from maskstat.kernels.label_runs import runs_of
 
 K, VOID = 5, 255
 Pixels = NDArray[np.uint8]

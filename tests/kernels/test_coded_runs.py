@@ -12,7 +12,8 @@ from maskstat.crops.run_bytes import from_bytes, to_bytes
 from maskstat.errors import MaskError
 from maskstat.kernels import run_codes
 from maskstat.kernels.coded_runs import MOST_PIXELS, CodedRuns, RunTables
-from maskstat.kernels.crops import Runs, runs_of
+from maskstat.kernels.label_runs import runs_of
+from maskstat.kernels.region_types import Runs
 
 Mask = NDArray[np.int64]
 

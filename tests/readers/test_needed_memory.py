@@ -22,7 +22,8 @@ _SCRIPT = """
 import json, sys
 import numpy as np
 from maskstat import memory
-from maskstat.kernels.region_counts import measure
+from maskstat.kernels.engine import current_engine
+from maskstat.kernels.label_runs import runs_of
 from maskstat.readers import formats
 
 def status(line):
@@ -49,8 +50,8 @@ def read(path, kind, options):
                 formats.read_tally(data, "m", options)
             else:
                 tally, pixels = formats.read_tally_and_pixels(data, "m", options)
-                known = tally.values, np.minimum(tally.values, 2).astype(np.int64)
-                measure(pixels, known, 2, 16)
+                classes = np.where(tally.values < 2, tally.values, -1)
+                current_engine().measure(runs_of(pixels, tally.values, classes)[0])
         return budget.most, status("VmHWM") - before
 
 found = []

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from maskstat.errors import ParameterError
-from maskstat.kernels.region_counts import measure
 from maskstat.naming import natural_key
 from maskstat.regions import profile_sums
 from maskstat.regions.components import Components, CountTable
@@ -43,6 +42,7 @@ from tests.support.region_oracle import (
     frame_edges,
     label_map,
 )
+from tests.support.regions import add_mask
 
 GREY = Encoding("png", "grey", 8)
 Masks = Sequence[tuple[str, NDArray[np.int64]]]
@@ -79,8 +79,7 @@ def summed(masks: Masks, grid: int, catalog: ClassCatalog = FOUR) -> ProfileSum:
         tally = MaskTally.of_pixels(name, pixels, GREY)
         labels = catalog.targets(TallyTable.of([tally]))
         labels[labels < 0] = len(catalog)
-        regions = measure(pixels, (tally.values, labels), len(catalog), grid)
-        total.add(name, tally.shape, regions)
+        add_mask(total, name, pixels, (tally.values, labels))
     return total
 
 
@@ -143,7 +142,7 @@ def test_a_profile_is_a_value() -> None:
     before = one.heat.copy()
     total = summed([("m", np.array([[0, 1], [2, 255]]))], 5)
     early = total.profile()
-    total.add("n", (1, 1), measure(np.array([[0]]), (np.array([0]), np.array([0])), 4, 5))
+    add_mask(total, "n", np.array([[0]]), (np.array([0]), np.array([0])))
     assert early == one  # what was handed out is not added to
     assert np.array_equal(one.heat, before)
 

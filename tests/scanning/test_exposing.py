@@ -32,7 +32,7 @@ from maskstat.exposure.exposure_bytes import to_bytes
 from maskstat.exposure.mask_exposure import expose
 from maskstat.exposure.recipe import Recipe
 from maskstat.exposure.rescaling import Rescaling
-from maskstat.kernels.crops import runs_of
+from maskstat.kernels.label_runs import runs_of
 from maskstat.readers import formats
 from maskstat.readers.options import ReadOptions
 from maskstat.scanning import counting, exposing

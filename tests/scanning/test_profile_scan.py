@@ -18,13 +18,12 @@ import maskstat as ms
 from maskstat.api.scan import Scan
 from maskstat.errors import MaskError, ParameterError, ProfileError, StrictError
 from maskstat.executors import threads
-from maskstat.kernels import region_counts
 from maskstat.readers import formats
 from maskstat.readers.formats import read_label_map
 from maskstat.regions.profile import PixelProfile
 from maskstat.regions.profile_bytes import check, to_bytes
 from maskstat.regions.profile_sums import ProfileSum
-from maskstat.scanning import counting, recording
+from maskstat.scanning import counting, measuring, recording
 from maskstat.scanning.changes import Changes
 from maskstat.store.profiles import ProfileKey
 from maskstat.store.store import Store
@@ -404,8 +403,8 @@ def raising(error: BaseException) -> Callable[..., Any]:
             "more than the limit",
         ),
         (formats, "read_tally_and_pixels", MemoryError(), "not enough memory"),
-        (region_counts, "measure", MaskError("more than 7 components"), "7 components"),
-        (region_counts, "measure", MemoryError(), "not enough memory"),
+        (measuring, "runs_of", MaskError("more than 7 components"), "7 components"),
+        (measuring, "runs_of", MemoryError(), "not enough memory"),
     ],
 )
 def test_masks_that_can_be_counted_only_are_named(

@@ -80,7 +80,7 @@ def frame_edges(labels: NDArray[np.int64], label: int) -> int:
 
 
 def regions_of(labels: NDArray[np.int64], class_count: int, grid: int) -> Any:
-    """Everything `maskstat.kernels.region_counts.measure` says of a label map."""
+    """Everything `tests.support.regions.measure` says of a label map."""
     height, width = labels.shape
     present = np.unique(labels)
     rows, columns = cell_overlap(height, grid), cell_overlap(width, grid)
@@ -107,7 +107,7 @@ def regions_of(labels: NDArray[np.int64], class_count: int, grid: int) -> Any:
 
 
 class Plain(NamedTuple):
-    """The fields of `RegionCounts`."""
+    """The fields of `tests.support.regions.Regions`."""
 
     labels: Any
     heat: Any
