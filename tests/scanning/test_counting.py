@@ -65,17 +65,19 @@ def test_a_chunk_is_its_masks_one_by_one_here_and_elsewhere(
     assert rows(one for chunk in outcomes for one in chunk) == one_by_one
 
 
-def test_what_was_measured_comes_with_the_last_mask_of_a_chunk_or_when_it_is_late(
+def test_what_was_measured_comes_when_it_is_late_or_is_the_rest(
     entries: list[Entry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counter = Counter(ReadOptions(), MEASURER)
     assert counter.bulky and not Counter(ReadOptions()).bulky
-    for seconds, expected in ((60.0, [9]), (-1.0, list(range(9)))):
+    MEASURER.rest()
+    for seconds, expected in ((60.0, []), (-1.0, list(range(9)))):
         monkeypatch.setattr(measuring, "PART_SECONDS", seconds)
         found = list(counter(entries))
         measured = [at for at, one in enumerate(found) if isinstance(one, Measured)]
         assert measured == expected
         parts = [one.parts[0] for one in found if isinstance(one, Measured)]
+        parts += [rest[0] for rest in MEASURER.rest()]
         assert [mask.name for part in parts for mask in part.masks] == [
             entry.name for entry in entries[:-1]
         ]
@@ -91,10 +93,10 @@ def test_large_files_are_read_in_pieces_and_not_measured(
         raise AssertionError("read whole")
 
     monkeypatch.setattr(FileEntry, "load", load)
-    (found,) = Counter(ReadOptions(), MEASURER)(entries[8:9])
-    assert isinstance(found, Measured)
-    assert rows([found]) == expected
-    (mask,) = found.parts[0].masks
+    MEASURER.rest()
+    assert rows(Counter(ReadOptions(), MEASURER)(entries[8:9])) == expected
+    ((part,),) = MEASURER.rest()
+    (mask,) = part.masks
     assert mask.reason is not None and mask.reason.startswith("larger than the 0 MiB")
 
 

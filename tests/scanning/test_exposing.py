@@ -35,7 +35,7 @@ from maskstat.exposure.rescaling import Rescaling
 from maskstat.kernels.label_runs import runs_of
 from maskstat.readers import formats
 from maskstat.readers.options import ReadOptions
-from maskstat.scanning import counting, exposing
+from maskstat.scanning import counting, exposing, measuring
 from maskstat.scanning.exposing import ExposureShelf
 from maskstat.scanning.stored_scan import StoredScan
 from maskstat.store.exposures import ExposedMask
@@ -181,6 +181,7 @@ def test_an_interrupt_keeps_what_was_worked_out(
     scan: ms.Scan, monkeypatch: pytest.MonkeyPatch, measured: list[str], after: int
 ) -> None:
     monkeypatch.setattr(threads, "CHUNK_FILES", 2)
+    monkeypatch.setattr(measuring, "PART_SECONDS", -1.0)
     with pytest.raises(KeyboardInterrupt):
         make(scan, CROPS, on_progress=interrupting(after))
     done = len(known(scan))

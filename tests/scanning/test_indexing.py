@@ -26,7 +26,7 @@ from maskstat.exposure.recipe import Recipe
 from maskstat.naming import natural_key
 from maskstat.readers.formats import read_tally_and_pixels
 from maskstat.readers.options import ReadOptions
-from maskstat.scanning import counting
+from maskstat.scanning import counting, measuring
 from maskstat.scanning.exposing import begun
 from maskstat.values.catalog import ClassCatalog, ClassInfo
 from tests.support.scan_cases import grey_png, interrupting, npy, pixels_of, write
@@ -166,6 +166,7 @@ def test_an_interrupt_keeps_what_was_looked_at(
     scan: ms.Scan, monkeypatch: pytest.MonkeyPatch, measured: list[str], after: int
 ) -> None:
     monkeypatch.setattr(threads, "CHUNK_FILES", 2)
+    monkeypatch.setattr(measuring, "PART_SECONDS", -1.0)
     with pytest.raises(KeyboardInterrupt):
         scan.class_index(on_progress=interrupting(after))
     done = len(measured)

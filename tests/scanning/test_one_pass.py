@@ -18,7 +18,7 @@ from maskstat.exposure import mask_exposure
 from maskstat.exposure.recipe import Recipe
 from maskstat.exposure.rescaling import Rescaling
 from maskstat.regions.profile_bytes import to_bytes
-from maskstat.scanning import exposing, pipeline, recording
+from maskstat.scanning import exposing, measuring, pipeline, recording
 from maskstat.scanning.changes import Changes
 from maskstat.scanning.request import ScanRequest
 from tests.support.paths import SUPPORT
@@ -124,6 +124,7 @@ def test_what_an_interrupt_leaves_is_gone_on_with(
     expected = apart(forty_masks, PLAIN)
     db = tmp_path / "s.db"
     monkeypatch.setattr(threads, "CHUNK_FILES", 4)
+    monkeypatch.setattr(measuring, "PART_SECONDS", -1.0)
     with pytest.raises(KeyboardInterrupt):
         together(forty_masks, db, on_progress=interrupting(after))
     with ms.open_scan(db) as scan:

@@ -30,7 +30,8 @@ from maskstat.store.store import Store
 from maskstat.values.catalog import ClassCatalog
 from tests.support.paths import SAMPLES, SUPPORT
 from tests.support.png_factory import png
-from tests.support.region_oracle import label_map, regions_of
+from tests.support.region_oracle import label_map
+from tests.support.regions import add_mask
 from tests.support.scan_cases import grey_png, interrupting, write
 
 GRID = 6
@@ -62,7 +63,7 @@ def test_sample_masks_equal_the_oracle() -> None:
         pixels, encoding = read_label_map(path.read_bytes(), options)
         labels = label_map(catalog, pixels, encoding)
         name = path.relative_to(SAMPLES).as_posix()
-        total.add(name, labels.shape, regions_of(labels, len(catalog), GRID))
+        add_mask(total, name, labels, (np.arange(len(catalog) + 1),) * 2)
     wanted = [f"*/{path.name}" for path in some]
     scan = profiled(SAMPLES, classes=catalog, include=wanted)
     assert len(some) >= 4
@@ -167,7 +168,7 @@ def test_a_block_holds_what_is_kept_of_many_masks(
     forty_masks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recording, "BLOCK_MASKS", 15)
-    monkeypatch.setattr(threads, "CHUNK_FILES", 5)
+    monkeypatch.setattr(measuring, "PART_SECONDS", -1.0)
     db = tmp_path / "s.db"
     scan = profiled(forty_masks, db)
     assert blocks_of(db) == 3
@@ -196,7 +197,7 @@ def test_a_mask_that_changes_costs_its_block(
     how: str,
 ) -> None:
     monkeypatch.setattr(recording, "BLOCK_MASKS", 10)
-    monkeypatch.setattr(threads, "CHUNK_FILES", 5)
+    monkeypatch.setattr(measuring, "PART_SECONDS", -1.0)
     db = tmp_path / "s.db"
     profiled(forty_masks, db, workers=1).close()
     assert blocks_of(db) == 4
@@ -221,7 +222,7 @@ def test_one_run_finds_a_change_and_completes_the_profile(
     forty_masks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     monkeypatch.setattr(recording, "BLOCK_MASKS", 10)
-    monkeypatch.setattr(threads, "CHUNK_FILES", 5)
+    monkeypatch.setattr(measuring, "PART_SECONDS", -1.0)
     db = tmp_path / "s.db"
     profiled(forty_masks, db, workers=1).close()
     change(forty_masks / "a" / "mask_0.png", how)
@@ -280,6 +281,7 @@ def test_an_interrupt_keeps_what_was_measured(
     after_masks: int,
 ) -> None:
     monkeypatch.setattr(threads, "CHUNK_FILES", 4)
+    monkeypatch.setattr(measuring, "PART_SECONDS", -1.0)
     db = tmp_path / "s.db"
     with pytest.raises(KeyboardInterrupt):
         profiled(forty_masks, db, on_progress=interrupting(after_masks))

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import maskstat as ms
 from maskstat.exposure import mask_exposure
 from maskstat.exposure.recipe import Recipe
-from maskstat.scanning import exposing, kept_rows
+from maskstat.scanning import exposing, kept_rows, measuring
 from maskstat.store.store import Store
 
 keep_exposed, expose = Store.keep_exposed, mask_exposure.expose
@@ -36,7 +36,7 @@ def slowly(*arguments: Any, **options: Any) -> Any:
 
 Store.keep_exposed = keep_and_say  # type: ignore[method-assign]
 mask_exposure.expose = slowly
-kept_rows.FLUSH_SECONDS = 0.01
+kept_rows.FLUSH_SECONDS = measuring.PART_SECONDS = 0.01
 
 RECIPE = Recipe(crop=(2, 3))
 

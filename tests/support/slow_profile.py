@@ -13,7 +13,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import maskstat as ms
-from maskstat.scanning import recording
+from maskstat.scanning import measuring, recording
 from maskstat.store.store import Store
 from tests.support import slow_scan
 
@@ -28,6 +28,7 @@ def keep_and_say(store: Store, *arguments: Any) -> bool:
 
 Store.keep_block = keep_and_say  # type: ignore[method-assign]
 recording.BLOCK_MASKS = 5
+measuring.PART_SECONDS = 0.004
 slow_scan.recording.FLUSH_SECONDS = 0.004
 
 if __name__ == "__main__":
