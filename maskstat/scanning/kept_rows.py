@@ -203,7 +203,8 @@ class RowShelf(ABC):
                     self.consumer.leave_out(large, entry, reason, for_good=True)
 
         done, total, pixels = len(self._names) - len(lacking), len(self._names), 0
-        counter = counting.Counter(scan.read_options, Measurer(self._catalog, [self.consumer]))
+        measurer = Measurer(self._catalog, [self.consumer])
+        counter = counting.Counter(scan.read_options, measurer)
         with (executor or ExecutorChoice()).opened(scan._reads) as opened:
             outcomes = opened.outcomes(counter, chunked(listed(), opened.sizes), in_order=False)
             try:
@@ -222,6 +223,8 @@ class RowShelf(ABC):
                         self.commit()
                     if on_progress is not None:
                         on_progress(Progress(done, total, self.failed, pixels))
+                for parts in measurer.rest():
+                    self.add(*parts)  # type: ignore[arg-type]
             finally:
                 outcomes.close()
                 self.add(large)
