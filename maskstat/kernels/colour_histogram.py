@@ -32,6 +32,7 @@ from maskstat.kernels.vector import (
     fill_pairs,
     fill_quads,
     fill_triples,
+    item_pointer,
     nonzero_pixels,
     pointer_to,
     set_bits,
@@ -380,6 +381,39 @@ def _average_row(stream, offset, length, row, weight, size, end, table):
 
 
 @inlined
+def _entry_of(table, colour):
+    """The entry of a colour, or 0 where there is none."""
+    slot = np.int64((np.uint64(colour) * _SPREAD) >> _SHIFT)
+    entry = table[2 + slot]
+    while entry != 0 and table[COLOURS_AT + entry] != np.int64(colour):
+        slot = (slot + 1) & _MASK
+        entry = table[2 + slot]
+    return entry
+
+
+@outlined
+def _write_entries(data, offset, length, size, end, table, image):
+    """Write the entries of a row of plain pixels, run by run."""
+    entry = np.uint16(_entry_of(table, _pixel(data, offset, size)))
+    done = _ZERO
+    x = _ZERO + size
+    step = WORD_BYTES // size * size
+    while x < length:
+        word = _change_events(data, offset + x, length - x, size, end)
+        while word != 0:
+            event = x + trailing_zeros(word)
+            word &= word - ONE
+            behind = event // size
+            for k in range(done, behind):
+                image[k] = entry
+            done = behind
+            entry = np.uint16(_entry_of(table, _pixel(data, offset + event, size)))
+        x += step
+    for k in range(done, length // size):
+        image[k] = entry
+
+
+@inlined
 def _rows_inheriting(stream, stride, row, rows):
     """How many rows from `row` on continue the group before them."""
     first = row
@@ -389,8 +423,8 @@ def _rows_inheriting(stream, stride, row, rows):
 
 
 @compiled
-def count_colour_rows(stream, rows, length, size, row, table):
-    """Add the colours of filtered PNG rows to a table.
+def count_colour_rows(stream, rows, length, size, row, table, image, step):
+    """Add the colours of filtered PNG rows to a table, and rebuild rows in `image` by its entries.
 
     Args:
         stream: uint8[rows * (1 + length)], the inflated rows, filter types included.
@@ -398,6 +432,8 @@ def count_colour_rows(stream, rows, length, size, row, table):
         size: bytes of a pixel: 2, 3 or 4; `length` is a multiple of it.
         row: uint8[length + PADDING], the row above the first one; in the end the last one.
         table: int64[TABLE_SIZE].
+        image: uint16; row y is written at y * step, the entry of each pixel modulo 65536. With
+            step 0 nothing is.
 
     Returns the index of the first row with an unknown filter type, OVERFLOW where there are more
     than MOST_COLOURS colours, or -1. Except for -1 what was counted is worthless.
@@ -424,10 +460,13 @@ def count_colour_rows(stream, rows, length, size, row, table):
                 _sub_row(data, offset, length, image_row, left, size, end, colours)
             else:
                 _count_runs(data, offset, length, left, size, end, colours)
-                if left > 1 or y == rows - 1:
+                if left > 1 or step > 0 or y == rows - 1:
                     for x in range(length):
                         image_row[x] = data[offset + x]
         left -= 1
+        if step > 0:
+            target = item_pointer(pointer_to(image), y * step)
+            _write_entries(image_row, _ZERO, length, size, length + PADDING, colours, target)
         if colours[1] != 0:
             return OVERFLOW
     return -1

@@ -23,14 +23,20 @@ def colour_values(
     """
     if colours.size > MOST_COLOURS:
         raise too_many_colours()
+    values = raw_values(colours, channels)
+    order = values.argsort()
+    return values[order], counts[order]
+
+
+def raw_values(colours: NDArray[np.int64], channels: int) -> NDArray[np.int64]:
+    """Raw values as in `MaskTally` from the bytes of colours, the first lowest, in their order."""
     if channels == 2:
         values = (colours & 0xFF) * _GREY
     else:
         values = (colours & 0xFF) << 16 | colours & 0xFF00 | colours >> 16 & 0xFF
     if channels != 3:
         values = values | (255 - (colours >> 8 * (channels - 1))) << 24
-    order = values.argsort()
-    return values[order], counts[order]
+    return values
 
 
 def too_many_colours() -> MaskError:

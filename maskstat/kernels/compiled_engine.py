@@ -24,7 +24,14 @@ from maskstat.kernels.filtered_rows import unknown_filter
 from maskstat.kernels.image_buffers import lent_array
 from maskstat.kernels.numpy_engine import NumpyBandCounter, NumpyEngine
 from maskstat.kernels.packed import bytes_per_row, pixel_bins, unpack_rows
-from maskstat.kernels.region_types import Image, Int32Array, IntArray, RegionCounts, Runs
+from maskstat.kernels.region_types import (
+    Image,
+    IndexedPixels,
+    Int32Array,
+    IntArray,
+    RegionCounts,
+    Runs,
+)
 
 if TYPE_CHECKING:
     from maskstat.kernels.compiled_colours import CompiledColourCounter
@@ -243,6 +250,17 @@ class CompiledEngine:
         from maskstat.kernels.compiled_colours import tally_colours
 
         return tally_colours(kernels, stream, height, width, channels)
+
+    def tally_colours_and_pixels(
+        self, stream: bytearray, height: int, width: int, channels: int
+    ) -> tuple[Bins, Bins, IndexedPixels] | None:
+        """Values and counts of a whole image of colours, and its pixels."""
+        kernels = self._kernels_for_colours()
+        if kernels is None:
+            return None
+        from maskstat.kernels.compiled_colours import tally_and_index
+
+        return tally_and_index(kernels, stream, height, width, channels)
 
     def colours(self, width: int, channels: int) -> CompiledColourCounter | NumpyColourCounter:
         """A counter of colours."""

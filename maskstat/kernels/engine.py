@@ -39,7 +39,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskstat.kernels.compiled_engine import CompiledEngine
-    from maskstat.kernels.region_types import Image, Int32Array, IntArray, RegionCounts, Runs
+    from maskstat.kernels.region_types import (
+        Image,
+        IndexedPixels,
+        Int32Array,
+        IntArray,
+        RegionCounts,
+        Runs,
+    )
 
     Bins = NDArray[np.int64]
 
@@ -95,6 +102,11 @@ class Engine(Protocol):
         self, stream: bytearray, height: int, width: int, channels: int
     ) -> tuple[Bins, Bins]:
         """Values that occur, ascending, and their counts; rows have width * channels bytes."""
+
+    def tally_colours_and_pixels(
+        self, stream: bytearray, height: int, width: int, channels: int
+    ) -> tuple[Bins, Bins, IndexedPixels] | None:
+        """The same and its pixels, from one pass; None where these are to be read another way."""
 
     def colours(self, width: int, channels: int) -> ColourCounter:
         """A counter for an image of colours that comes band by band, or as plain pixels."""

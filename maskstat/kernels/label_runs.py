@@ -7,25 +7,25 @@ from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
 from maskstat.kernels.engine import current_engine
-from maskstat.kernels.region_types import Image, Int32Array, IntArray, Runs
+from maskstat.kernels.region_types import Image, IndexedPixels, Int32Array, IntArray, Pixels, Runs
 from maskstat.memory import ask_memory
 
 _BLOCK_PIXELS = 1 << 22
 
 
 def runs_of(
-    pixels: NDArray[np.integer], values: IntArray, labels: NDArray[np.integer]
+    pixels: Pixels, values: IntArray, labels: NDArray[np.integer]
 ) -> tuple[Runs, IntArray]:
     """Runs of the classes of one mask, and int64[C], the classes that occur, ascending.
 
     Args:
-        pixels: raw values (H, W) of any integer type.
+        pixels: raw values (H, W).
         values, labels: int64[V] ascending, the values that occur; the class of each, or below 0.
 
     Raises:
         MaskError: the mask has too many pixels or classes.
     """
-    _check_size(*pixels.shape)
+    _check_size(*(pixels.image if isinstance(pixels, IndexedPixels) else pixels).shape)
     occurs = np.zeros(int(labels.max(initial=-1)) + 2, bool)
     labels = np.maximum(labels, -1)  # the last one: no class
     occurs[labels] = True
@@ -44,12 +44,15 @@ def _check_size(height: int, width: int) -> None:
 
 
 def _numbered(
-    pixels: NDArray[np.integer], values: IntArray, numbers: Int32Array, outside: int
+    pixels: Pixels, values: IntArray, numbers: Int32Array, outside: int
 ) -> tuple[Image, Int32Array]:
     """An image of uint8 or uint16, and the label's number for each of its values.
 
     `numbers` are those of `values`; other values have `outside`.
     """
+    if isinstance(pixels, IndexedPixels):
+        found = _numbers_of(pixels.values, values, numbers, outside)
+        return pixels.image, found.astype(np.int32)
     if pixels.dtype in (np.uint8, np.uint16):
         number_of = np.full(1 << 8 * pixels.itemsize, outside, np.int32)
         if values.size and (values[0] < 0 or values[-1] >= number_of.size):
@@ -57,8 +60,6 @@ def _numbered(
             values, numbers = values[some], numbers[some]
         number_of[values] = numbers
         return pixels, number_of
-    if outside >= 1 << 16:
-        raise MaskError(f"{outside} classes are too many to be measured")
     flat = pixels.reshape(-1)
     ask_memory(2 * flat.size)
     image = np.empty(flat.size, np.uint16)
@@ -73,7 +74,9 @@ def _numbered(
 def _numbers_of(
     found: NDArray[np.integer], values: IntArray, numbers: Int32Array, outside: int
 ) -> NDArray[np.uint16]:
-    """Numbers of raw values, each looked up among `values`."""
+    """Numbers of raw values, each looked up among `values`. Raises MaskError for too many."""
+    if outside >= 1 << 16:
+        raise MaskError(f"{outside} classes are too many to be measured")
     if not values.size:
         return np.full(found.size, outside, np.uint16)
     wanted = found.astype(np.int64)

@@ -124,6 +124,11 @@ class NumpyEngine:
         counter.add(stream, height)
         return counter.finish()
 
+    def tally_colours_and_pixels(
+        self, stream: bytearray, height: int, width: int, channels: int
+    ) -> None:
+        """Nothing: Pillow reads pixels of colours as fast."""
+
     def colours(self, width: int, channels: int) -> NumpyColourCounter:
         """A counter of colours."""
         return NumpyColourCounter(width, channels)

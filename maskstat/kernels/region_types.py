@@ -16,6 +16,26 @@ Image = NDArray[np.uint8] | NDArray[np.uint16]
 MAX_PIECES = 1 << 25
 
 
+class IndexedPixels(NamedTuple):
+    """Pixels of a few values, such as colours.
+
+    Attributes:
+        image: uint16 (H, W).
+        values: int64[E], the raw value of each number in the image; others may be among them.
+    """
+
+    image: NDArray[np.uint16]
+    values: IntArray
+
+    @property
+    def raw(self) -> NDArray[np.uint32]:
+        """Raw values (H, W)."""
+        return self.values.astype(np.uint32)[self.image]
+
+
+Pixels = NDArray[np.integer] | IndexedPixels  # raw values (H, W) of any integer type
+
+
 class Runs(NamedTuple):
     """The runs of a label image (H, W); each row ends with a sentinel that starts at W.
 

@@ -152,7 +152,7 @@ def read_tally_and_pixels(
     Raises MaskError as `read_tally` does, and for an image too large to be held in memory.
     """
     module = _module(recognise(data).module)
-    found: tuple[MaskTally, NDArray[np.integer]] | None = None
+    found: tuple[MaskTally, Pixels] | None = None
     if hasattr(module, "tally_and_pixels"):
         found = module.tally_and_pixels(data, name, options)
     if found is None:
@@ -160,6 +160,7 @@ def read_tally_and_pixels(
         found = count_pixels(name, pixels, encoding), pixels
     tally, pixels = _accepted(found[0], options), found[1]
     if tally.encoding.reading:
+        pixels = pixels.raw if isinstance(pixels, IndexedPixels) else pixels
         pixels, _ = options.interpreted_pixels(pixels, found[0].encoding, name)
     return tally, pixels
 

@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 from maskstat.errors import MaskError
 from maskstat.kernels.engine import BandCounter, current_engine, prepare
 from maskstat.kernels.packed import bytes_per_row
+from maskstat.kernels.region_types import IntArray, Pixels
 from maskstat.memory import LARGEST_MASK, ask_memory
 from maskstat.readers.base import LabelMap, read_up_to
 from maskstat.readers.options import ReadOptions
@@ -496,7 +497,7 @@ def _read_wide(data: bytes, options: ReadOptions) -> LabelMap | None:
 def _make_room(header: _Header, limit: int) -> None:
     """Ask for the memory of the pixels. Raises MaskError where they take more than `limit`."""
     width, height = header.width, header.height
-    pixels = width * height * (2 if header.bits == 16 else 1)
+    pixels = width * height * (2 if header.bits == 16 or header.channels > 1 else 1)
     if pixels > limit:
         raise MaskError(
             f"{width}x{height} pixels would take {pixels >> 20} MiB decoded, more than the"
@@ -507,15 +508,22 @@ def _make_room(header: _Header, limit: int) -> None:
 
 def tally_and_pixels(
     data: Buffer, name: str, options: ReadOptions
-) -> tuple[MaskTally, NDArray[np.integer]] | None:
+) -> tuple[MaskTally, Pixels] | None:
     """What `tally_png` and `decode_png` give, decoding once; None and MaskError as the latter's."""
     header, idat = _take_apart(data)
     width, height, bits, _, encoding = header
-    if encoding is None or encoding.is_colour:
+    if encoding is None:
         return None
     _make_room(header, LARGEST_MASK)
-    stream = _inflate(idat, header.size)
-    values, counts, pixels = current_engine().tally_and_pixels(stream, height, width, bits)
+    engine, stream = current_engine(), _inflate(idat, header.size)
+    found: tuple[IntArray, IntArray, Pixels] | None
+    if encoding.is_colour:
+        found = engine.tally_colours_and_pixels(stream, height, width, header.channels)
+    else:
+        found = engine.tally_and_pixels(stream, height, width, bits)
+    if found is None:
+        return None
+    values, counts, pixels = found
     return MaskTally(name, (height, width), encoding, values, counts), pixels
 
 
