@@ -96,6 +96,22 @@ def save_opencv(path: Path, pixels: Labels) -> None:
     cv2.imwrite(str(path), pixels)
 
 
+def colours(classes: int = CLASSES) -> Labels:
+    """uint8[classes, 3], a colour for each class, all different."""
+    found = np.arange(classes) * 0x9E3779 % (1 << 24)  # odd: none comes twice
+    return np.stack([found >> 16, found >> 8 & 255, found & 255], axis=1).astype(np.uint8)
+
+
+def save_rgb(path: Path, pixels: Labels) -> None:
+    """8-bit RGB PNG by Pillow, a colour a class."""
+    Image.fromarray(colours(256)[pixels]).save(path)
+
+
+def save_rgba(path: Path, pixels: Labels) -> None:
+    """The same with an alpha channel; every pixel is opaque."""
+    Image.fromarray(colours(256)[pixels]).convert("RGBA").save(path)
+
+
 def write_set(
     folder: Path,
     count: int,

@@ -33,15 +33,18 @@ _NO_IMAGE = np.empty(0, np.uint16)
 def signatures():
     """The kernels, each with its signature."""
     size = types.int64
-    yield colour_histogram.count_colour_rows, (
-        _BYTES,
-        size,
-        size,
-        size,
-        _BYTES,
-        _TABLE,
-        _IMAGE,
-        size,
+    yield (
+        colour_histogram.count_colour_rows,
+        (
+            _BYTES,
+            size,
+            size,
+            size,
+            _BYTES,
+            _TABLE,
+            _IMAGE,
+            size,
+        ),
     )
     yield colour_histogram.count_colours, (_PIXELS, size, _TABLE)
 

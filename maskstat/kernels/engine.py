@@ -245,6 +245,9 @@ class _Selector:
         except Exception as error:  # as in `load`
             if not self._closing:
                 loading.fell_back(error)
+        finally:
+            if self._compiler is not None and self._compiler.stdout is not None:
+                self._compiler.stdout.close()
 
     def _load_compiled(self) -> None:
         """Load each set of kernels when the compiler has finished it."""

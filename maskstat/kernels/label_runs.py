@@ -13,9 +13,7 @@ from maskstat.memory import ask_memory
 _BLOCK_PIXELS = 1 << 22
 
 
-def runs_of(
-    pixels: Pixels, values: IntArray, labels: NDArray[np.integer]
-) -> tuple[Runs, IntArray]:
+def runs_of(pixels: Pixels, values: IntArray, labels: NDArray[np.integer]) -> tuple[Runs, IntArray]:
     """Runs of the classes of one mask, and int64[C], the classes that occur, ascending.
 
     Args:

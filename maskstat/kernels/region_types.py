@@ -27,13 +27,15 @@ class IndexedPixels(NamedTuple):
     image: NDArray[np.uint16]
     values: IntArray
 
-    @property
-    def raw(self) -> NDArray[np.uint32]:
-        """Raw values (H, W)."""
-        return self.values.astype(np.uint32)[self.image]
+
+Pixels = NDArray[np.integer] | IndexedPixels  # (H, W); raw values are of any integer type
 
 
-Pixels = NDArray[np.integer] | IndexedPixels  # raw values (H, W) of any integer type
+def raw_pixels(pixels: Pixels) -> NDArray[np.integer]:
+    """Raw values (H, W)."""
+    if isinstance(pixels, IndexedPixels):
+        return pixels.values.astype(np.uint32)[pixels.image]
+    return pixels
 
 
 class Runs(NamedTuple):

@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import Blank, MaskError, argument
+from maskstat.kernels.region_types import Pixels, raw_pixels
 from maskstat.memory import LARGEST_MASK, MemoryTask, ask_memory
 from maskstat.readers.base import LabelMap as LabelMap
 from maskstat.readers.base import read_up_to
@@ -144,10 +145,8 @@ def read_tally_folder(path: str, name: str, options: ReadOptions) -> MaskTally:
         return _accepted(_module("zarr").tally_folder(path, name, options), options)
 
 
-def read_tally_and_pixels(
-    data: bytes, name: str, options: ReadOptions
-) -> tuple[MaskTally, NDArray[np.integer]]:
-    """What `read_tally` says of a mask, and its pixels (H, W), raw values, decoded once.
+def read_tally_and_pixels(data: bytes, name: str, options: ReadOptions) -> tuple[MaskTally, Pixels]:
+    """What `read_tally` says of a mask, and its pixels, decoded once.
 
     Raises MaskError as `read_tally` does, and for an image too large to be held in memory.
     """
@@ -160,8 +159,7 @@ def read_tally_and_pixels(
         found = count_pixels(name, pixels, encoding), pixels
     tally, pixels = _accepted(found[0], options), found[1]
     if tally.encoding.reading:
-        pixels = pixels.raw if isinstance(pixels, IndexedPixels) else pixels
-        pixels, _ = options.interpreted_pixels(pixels, found[0].encoding, name)
+        pixels, _ = options.interpreted_pixels(raw_pixels(pixels), found[0].encoding, name)
     return tally, pixels
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskError, SourceError
+from maskstat.kernels.region_types import raw_pixels
 from maskstat.naming import printable
 from maskstat.scanning.mask_reader import Reader
 from maskstat.scanning.stored_scan import StoredScan
@@ -34,7 +35,8 @@ def label_maps(scan: StoredScan, names: set[str]) -> Iterator[tuple[str, NDArray
             raise MaskError(error.problem, where=printable(entry.name), remedy=again) from error
         targets = scan.catalog.targets_of(tally.encoding, tally.values)
         targets = np.where(targets < 0, IGNORED, targets)
-        labels = targets[np.searchsorted(tally.values, pixels.astype(np.int64, copy=False))]
+        raw = raw_pixels(pixels).astype(np.int64, copy=False)
+        labels = targets[np.searchsorted(tally.values, raw)]
         row = row_of[entry.name]
         counts = np.bincount(labels[labels >= 0], minlength=len(scan.catalog))
         start, end = ledger.indptr[row : row + 2].tolist()

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import threading
 
-import numpy as np
-from numpy.typing import NDArray
-
+from maskstat.kernels.region_types import Pixels
 from maskstat.memory import ask_memory
 from maskstat.readers import formats
 from maskstat.readers.formats import LabelMap, OpenPlanes
@@ -49,8 +47,8 @@ class Reader:
             return found
         return formats.read_tally(_data(entry), entry.name, self._options)
 
-    def tally_and_pixels(self, entry: Entry) -> tuple[MaskTally, NDArray[np.integer]]:
-        """The counts of a mask, and its pixels (H, W), decoded once."""
+    def tally_and_pixels(self, entry: Entry) -> tuple[MaskTally, Pixels]:
+        """The counts of a mask, and its pixels, decoded once."""
         if isinstance(entry, PlaneEntry):
             found = self._planes(entry).tally_and_pixels(entry.plane, entry.name)
             entry.check()

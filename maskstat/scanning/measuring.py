@@ -15,9 +15,6 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from maskstat.errors import MaskError
 from maskstat.kernels.engine import current_engine
 from maskstat.scanning.mask_reader import Reader
@@ -28,7 +25,7 @@ from maskstat.values.catalog import ClassCatalog
 from maskstat.values.tally import IntArray, MaskTally
 
 if TYPE_CHECKING:
-    from maskstat.kernels.region_types import RegionCounts, Runs
+    from maskstat.kernels.region_types import Pixels, RegionCounts, Runs
     from maskstat.regions.profile_sums import ProfileSum
 
 PART_SECONDS = 0.5
@@ -39,11 +36,11 @@ class LabelledPixels:
 
     Attributes:
         tally: its counts.
-        pixels: raw values (H, W).
+        pixels: its pixels.
         targets: int64[V], the class of each value of the tally, below 0 for none.
     """
 
-    def __init__(self, tally: MaskTally, pixels: NDArray[np.integer], catalog: ClassCatalog):
+    def __init__(self, tally: MaskTally, pixels: Pixels, catalog: ClassCatalog):
         self.tally, self.pixels = tally, pixels
         self.targets = catalog.targets_of(tally.encoding, tally.values)
 

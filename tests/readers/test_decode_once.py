@@ -13,8 +13,10 @@ from maskstat.kernels.compiled_engine import CompiledEngine
 from maskstat.kernels.engine import Engine
 from maskstat.kernels.image_buffers import lent_array
 from maskstat.kernels.numpy_engine import NumpyEngine
+from maskstat.kernels.region_types import raw_pixels
 from maskstat.readers import png
 from maskstat.readers.formats import read_label_map, read_tally, read_tally_and_pixels
+from maskstat.readers.packed_colours import pack_colours
 from tests.support import png_factory
 from tests.support.mask_files import ALL, FILES, STRICT
 from tests.support.png_factory import PALETTE
@@ -58,6 +60,38 @@ def test_engines_give_both(engine: Engine, bits: int) -> None:
             np.testing.assert_array_equal(found, pixels)
             assert found.dtype == (np.uint16 if bits == 16 else np.uint8)
             assert found.flags.c_contiguous
+
+
+@pytest.mark.parametrize("samples", ["greyalpha", "rgb", "rgba"])
+def test_colours(samples: str) -> None:
+    """Counts as of plain scans, and pixels as Pillow has them, at every width and filter."""
+    engine = CompiledEngine()
+    channels = {"greyalpha": 2, "rgb": 3, "rgba": 4}[samples]
+    rng = np.random.default_rng(channels)
+    for width in (1, 2, 15, 16, 17, 21, 22, 31, 32, 33, 64, 200):
+        height = int(rng.integers(1, 12))
+        colours = rng.integers(0, 256, (5, channels)).astype(np.uint8)
+        pixels = colours[np.repeat(rng.integers(0, 5, (height, width)), 3, axis=1)[:, :width]]
+        filters = rng.integers(0, 5, height).tolist()
+        rows = pixels.reshape(height, -1)
+        stream = bytearray(png_factory.filtered(rows, filters, channels))
+        found = engine.tally_colours_and_pixels(stream, height, width, channels)
+        assert found is not None
+        wanted = NumpyEngine().tally_colours(stream, height, width, channels)
+        np.testing.assert_array_equal(found[:2], wanted)
+        np.testing.assert_array_equal(raw_pixels(found[2]), pack_colours(pixels, samples))
+
+
+def test_colours_that_have_no_numbers_left() -> None:
+    """65,536 colours are counted, but one more was met that no pixel has in the end: black."""
+    pixels = np.zeros((257, 256, 3), np.uint8)
+    pixels[:256, :, 0], pixels[:256, :, 1] = np.mgrid[:256, :256]
+    pixels[..., 2] = 1
+    pixels[256] = pixels[0]
+    stream = bytearray(png_factory.filtered(pixels.reshape(257, -1), [2] * 257, 3))
+    engine = CompiledEngine()
+    assert engine.tally_colours(stream, 257, 256, 3)[0].size == 65536
+    assert engine.tally_colours_and_pixels(stream, 257, 256, 3) is None
 
 
 @pytest.mark.parametrize("bits", DEPTHS)

@@ -18,6 +18,7 @@ import maskstat as ms
 from maskstat.api.scan import Scan
 from maskstat.errors import MaskError, ParameterError, ProfileError, StrictError
 from maskstat.executors import threads
+from maskstat.kernels import label_runs
 from maskstat.readers import formats
 from maskstat.readers.formats import read_label_map
 from maskstat.regions.profile import PixelProfile
@@ -408,8 +409,8 @@ def raising(error: BaseException) -> Callable[..., Any]:
             "more than the limit",
         ),
         (formats, "read_tally_and_pixels", MemoryError(), "not enough memory"),
-        (measuring, "runs_of", MaskError("more than 7 components"), "7 components"),
-        (measuring, "runs_of", MemoryError(), "not enough memory"),
+        (label_runs, "runs_of", MaskError("more than 7 components"), "7 components"),
+        (label_runs, "runs_of", MemoryError(), "not enough memory"),
     ],
 )
 def test_masks_that_can_be_counted_only_are_named(
