@@ -112,7 +112,8 @@ FILES: dict[str, Callable[[Path, int], None]] = {
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
-def test_what_is_taken_was_asked_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["compiled", "numpy"])
+def test_what_is_taken_was_asked_for(tmp_path: Path, engine: str) -> None:
     files = []
     for name, write in FILES.items():
         small, large = tmp_path / name, tmp_path / f"large-{name}"
@@ -120,7 +121,8 @@ def test_what_is_taken_was_asked_for(tmp_path: Path) -> None:
         write(large, SIDE)
         files.append((str(small), str(large), "one-hot" if name.endswith(".npz") else None))
     # Otherwise what one file left free would do for the next.
-    found = json.loads(run_script(_SCRIPT, json.dumps(files), MALLOC_MMAP_THRESHOLD_="131072"))
+    settings = {"MALLOC_MMAP_THRESHOLD_": "131072", "MASKSTAT_ENGINE": engine}
+    found = json.loads(run_script(_SCRIPT, json.dumps(files), **settings))
     assert len(found) == 3 * len(FILES)
     for path, kind, asked, taken in at_least_one(found):
         assert taken <= asked + SLACK, (path, kind, asked >> 20, taken >> 20)
