@@ -22,12 +22,16 @@ class Preset:
     Attributes:
         name: what `classes` calls it.
         title: the dataset.
+        link: its page.
+        masks: patterns of the names of its masks, the first that matches any counts.
         text: its YAML, a file to start from.
         catalog: its classes.
     """
 
     name: str
     title: str
+    link: str
+    masks: tuple[str, ...]
     text: str
     catalog: ClassCatalog
 
@@ -58,4 +62,6 @@ def preset(name: str) -> Preset:
     import yaml
 
     catalog, text = load_preset(name), preset_text(name)
-    return Preset(name, str(yaml.safe_load(text)["title"]), text, catalog)
+    document = yaml.safe_load(text)
+    masks = tuple(document.get("masks", ()))
+    return Preset(name, document["title"], document["link"], masks, text, catalog)

@@ -46,7 +46,13 @@ def command(
             print_text(chosen.text)
         return 0
     rows = [
-        {"preset": entry.name, "classes": len(entry.catalog), "title": entry.title}
+        {
+            "preset": entry.name,
+            "classes": len(entry.catalog),
+            "title": entry.title,
+            "masks": entry.masks,
+            "link": entry.link,
+        }
         for entry in presets().values()
     ]
     if json:
@@ -54,5 +60,6 @@ def command(
         return 0
     from maskstat.render.terminal.tables import record_table
 
-    output().print(record_table(rows))
+    shown = ("preset", "classes", "title")
+    output().print(record_table([{key: row[key] for key in shown} for row in rows]))
     return 0

@@ -37,6 +37,7 @@ from maskstat.values.catalog_fields import (
 _KNOWN_KEYS = {
     "name",
     "title",
+    "link",
     "source",
     "note",
     "masks",
