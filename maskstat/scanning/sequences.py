@@ -104,7 +104,7 @@ def _rules(names: Sequence[str]) -> Iterator[str]:
     numbers = f"(?:[0-9]+[^0-9]+){{{depth - 1}}}" if depth > 1 else ""
     forms = (*_BELOW_SPLITS, *_FORMS) if any(map(split_of, names)) else _FORMS
     for text in (*forms, f"^(.*?){numbers}[0-9]+[^0-9]*$"):
-        found = list(map(GroupRule(text).of, names))
+        found = GroupRule(text).of_all(names)
         if None not in found and _partition(found) == wanted:
             yield text
 

@@ -93,7 +93,7 @@ class GroupRule:
             ParameterError: it does not say the group of some mask.
         """
         if self.heading is None:
-            found = list(map(self.of, names))
+            found = self.of_all(names)
         elif column is None:
             raise no_table(self.heading)
         else:
@@ -113,20 +113,27 @@ class GroupRule:
 
     def of(self, name: str) -> str | None:
         """The group of a mask by its name; None where that does not say it."""
+        return self.of_all([name])[0]
+
+    def of_all(self, names: Sequence[str]) -> list[str | None]:
+        """The same of many."""
         match self.kind:
             case "mask":
-                return name
+                return list(names)
             case "file":
-                return split_plane(name)[0]
+                return [split_plane(name)[0] for name in names]
             case "folder":
-                return name.rpartition("/")[0]
+                return [name.rpartition("/")[0] for name in names]
             case "column":
-                return None
-        match_ = re.search(self.text, name)
-        if match_ is None:
-            return None
-        parts = [part for part in match_.groups() if part is not None]
-        return "/".join(parts) if match_.re.groups else match_[0]
+                return [None] * len(names)
+        pattern = re.compile(self.text)
+        return [None if found is None else _captured(found) for found in map(pattern.search, names)]
+
+
+def _captured(found: re.Match[str]) -> str:
+    """What the parts of a pattern match, or where it has none, all of it."""
+    parts = [part for part in found.groups() if part is not None]
+    return "/".join(parts) if found.re.groups else found[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations, pairwise
 from math import comb
 from typing import TYPE_CHECKING, Protocol
@@ -23,6 +24,7 @@ import numpy.typing as npt
 from maskstat.errors import ParameterError, WeightError
 from maskstat.showing import one_line
 from maskstat.values.tally import IntArray
+from maskstat.weights.equal_cost_presence import PresenceGroups
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -140,7 +142,7 @@ class Cut:
         return lengths
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)  # without slots, since it keeps what was computed
 class MaskRows:
     """The ledger over the classes that occur, in an order of masks that can be reproduced.
 
@@ -230,6 +232,11 @@ class MaskRows:
             return np.full(self.row_count, 1.0 / self.row_count)
         rows = np.repeat(self.batching.draws, self.batching.per_mask)
         return np.asarray(rows / rows.sum())
+
+    @cached_property
+    def groups(self) -> PresenceGroups:
+        """The rows, each as often as it is drawn, by the classes that they contain."""
+        return PresenceGroups.of(self.indptr, self.columns, len(self.present), self.repeats)
 
     @property
     def repeats(self) -> IntArray | None:

@@ -63,7 +63,7 @@ class Condition:
     def random_batches(cls, rows: MaskRows, batch_size: int, targets: FloatArray) -> Condition:
         """Batches of so many masks, as the rows' batching makes them, drawn without replacement."""
         row_count = _drawn_rows(rows)
-        return cls.of_groups(_mask_groups(rows), row_count, rows.cut(batch_size), targets)
+        return cls.of_groups(rows.groups, row_count, rows.cut(batch_size), targets)
 
     @classmethod
     def of_groups(
@@ -279,11 +279,7 @@ def _tight(condition: Condition, members: BoolArray, *, exhaustive: bool) -> Tig
 
 def violated_set(rows: MaskRows, batch_size: int, targets: FloatArray) -> IntArray | None:
     """Classes that no weights can give their targets in batches of this size, or None."""
-    return _violated(CoverageHull(_mask_groups(rows), targets), rows, batch_size)
-
-
-def _mask_groups(rows: MaskRows) -> PresenceGroups:
-    return PresenceGroups.of(rows.indptr, rows.columns, len(rows.present), rows.repeats)
+    return _violated(CoverageHull(rows.groups, targets), rows, batch_size)
 
 
 def _drawn_rows(rows: MaskRows) -> int:
@@ -310,7 +306,7 @@ def smallest_batch_size(rows: MaskRows, targets: FloatArray, start: int = 1) -> 
     tried, until no set is violated. None where no size will do, which can be of crops only: one
     batch of all masks holds every class.
     """
-    groups = _mask_groups(rows)
+    groups = rows.groups
     hull = CoverageHull(groups, targets)
     may = np.arange(rows.epoch + 1) >= min(start, rows.epoch)
     while may.any():

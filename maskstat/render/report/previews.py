@@ -57,9 +57,9 @@ class Picks:
 
     def __init__(self, ledger: MaskLedger):
         self._rows = np.repeat(np.arange(len(ledger)), ledger.class_counts)
-        # By class, then by falling share, then by mask.
+        # By class, then by falling share, then by mask, which entries are in order of.
         self.shares = ledger.pixels / np.maximum(ledger.areas[self._rows], 1)
-        self._order = np.lexsort((self._rows, -self.shares, ledger.classes))
+        self._order = np.lexsort((-self.shares, ledger.classes))
         counts = np.bincount(ledger.classes, minlength=ledger.class_count)
         self._starts = np.concatenate(([0], np.cumsum(counts)))
 
