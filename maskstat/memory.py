@@ -202,8 +202,11 @@ def with_memory(task: Callable[[bool], Result]) -> Result:
 
     `task` hears whether it is alone. Raises MemoryError where that is not enough.
     """
-    with contextlib.suppress(MemoryError), MemoryTask():
-        return task(False)
+    try:
+        with MemoryTask():
+            return task(False)
+    except MemoryError:
+        pass  # and the memory of the attempt is free again
     with MemoryTask():  # others may have had what it lacked
         ask_memory(ALL_MEMORY)
         return task(True)

@@ -167,6 +167,14 @@ class ReadOptions:
         }
         return {key: value for key, value in said.items() if value not in (None, False)}
 
+    @property
+    def _as_stored(self) -> bool:
+        """Whether values are those of the files, whatever these are."""
+        return (
+            self.channels is self.channel is self.value_divisor is self.panoptic is None
+            and self.pages is self.array is None
+        )
+
     def of_masks(self, names: Sequence[str]) -> ReadOptions:
         """These options as far as they concern masks of these names."""
         if self.panoptic is None:
@@ -214,6 +222,8 @@ class ReadOptions:
             MaskError: no indices in its colours; no panoptic PNG, or one with segments that its
                 file does not know.
         """
+        if self._as_stored:  # most masks come this way
+            return tally
         if tally.encoding.is_colour and (self.channel is not None or self.labels):
             found, encoding = self._of_colours(tally.values, tally.encoding)
             sums = add_up(found.astype(np.int64, copy=False), tally.counts)
