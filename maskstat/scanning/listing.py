@@ -20,15 +20,16 @@ from maskstat.sources.opening import Where, find_splits, open_source, remedy_for
 class Listing:
     """The masks of a source, in the order in which it lists them: at least one, or one known.
 
-    Making it finds the first one; iterating, which is for once, the others.
+    Making it finds the first one; iterating, which is for once, the others. `listed` is what the
+    source has just listed.
 
     Raises:
         SourceError: there is none, or the source can't be listed.
     """
 
-    def __init__(self, source: Source):
+    def __init__(self, source: Source, listed: Iterable[Entry] | None = None):
         self._source = source
-        entries = source.entries()
+        entries = source.entries() if listed is None else iter(listed)
         first = next(entries, None)
         if first is None and not source.unlisted():
             raise _nothing(source)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from maskstat.executors.base import Executor
     from maskstat.scanning.changes import Changes
     from maskstat.scanning.request import ScanRequest
+    from maskstat.sources.base import Entry
     from maskstat.store.records import ScanInfo
     from maskstat.values.catalog import ClassCatalog
 
@@ -47,8 +48,8 @@ if TYPE_CHECKING:
 def scan(asked: ScanRequest) -> StoredScan:
     """Count every mask of a source, exactly; see `maskstat.scan`."""
     # Before there is a store: where nothing is, none should be left.
-    asked = narrowed(_trusting(asked))
-    listing = _listing(asked)
+    asked, listed = narrowed(_trusting(asked))
+    listing = _listing(asked, listed)
     with asked.executor.opened(asked.source.reads) as executor, ExitStack() as on_error:
         result = on_error.enter_context(_unsettled(asked, listing, executor))
         settle([result])
@@ -63,8 +64,8 @@ def scan_together(requests: Iterable[tuple[str, ScanRequest]]) -> dict[str, Stor
     scans: dict[str, StoredScan] = {}
     with ExitStack() as on_error:
         for split, request in requests:
-            one = narrowed(_trusting(request))
-            listing = _listing(one)
+            one, listed = narrowed(_trusting(request))
+            listing = _listing(one, listed)
             with one.executor.opened(one.source.reads) as executor:
                 scans[split] = on_error.enter_context(_unsettled(one, listing, executor))
             asked[split] = one
@@ -86,9 +87,10 @@ def _trusting(asked: ScanRequest) -> ScanRequest:
     return trusting(asked)
 
 
-def _listing(asked: ScanRequest) -> Listing:
-    """The masks of the source: its files, or their planes."""
-    return Listing(by_plane(asked.source, asked.options))
+def _listing(asked: ScanRequest, listed: Iterable[Entry] | None = None) -> Listing:
+    """The masks of the source: its files, which may be listed already, or their planes."""
+    source = by_plane(asked.source, asked.options)
+    return Listing(source, listed if source is asked.source else None)
 
 
 def _unsettled(asked: ScanRequest, listing: Listing, executor: Executor) -> StoredScan:

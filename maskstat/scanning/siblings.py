@@ -30,6 +30,7 @@ from maskstat.sources.base import Entry, Source, lightly
 from maskstat.sources.opening import PatternSource
 from maskstat.values.tally import Encoding, IntArray, TallyTable
 
+KEPT_ENTRIES = 1 << 14  # of a listing, which is then not made twice
 _IMAGES = 4  # of a pair that are decoded
 _SHOWN = 6  # classes
 _MOST_BYTES = 64 << 20  # of a file that is
@@ -97,8 +98,10 @@ def _takes(pattern: str, other: Label) -> bool:
     return other.place < 0 and fnmatchcase(f"x{other.text}", pattern)
 
 
-def narrowed(asked: ScanRequest) -> ScanRequest:
-    """The request, of the masks of its preset where others are beside them.
+def narrowed(asked: ScanRequest) -> tuple[ScanRequest, list[Entry] | None]:
+    """The request, of the masks of its preset where others are beside them; and what it lists.
+
+    The latter only where that was looked at and is little.
 
     Raises:
         SourceError: each image has several files that differ in kind, and nobody said which ones
@@ -110,10 +113,13 @@ def narrowed(asked: ScanRequest) -> ScanRequest:
     patterns = dict.fromkeys(masks_of_preset(asked.catalog), 0)
     is_far = source.reads is not None  # over a network names are cheap at most once, files never
     if asked.chosen or not source.lists_fast or (is_far and not patterns):
-        return asked
+        return asked, None
     sample = Sample[Entry]()
     kinds: Counter[str] = Counter()
+    listed: list[Entry] = []
     for entry in lightly(source.entries()):
+        if len(listed) <= KEPT_ENTRIES:
+            listed.append(entry)
         suffix = entry.name.rpartition(".")[2].upper()
         kinds[{"JPG": "JPEG", "TIF": "TIFF"}.get(suffix, suffix)] += 1
         sample.add(entry)
@@ -124,7 +130,7 @@ def narrowed(asked: ScanRequest) -> ScanRequest:
         source = PatternSource(source, used)
         sample = sample.matching(lambda name: fnmatchcase(name, used))
     if is_far:
-        return replace(asked, source=source)
+        return replace(asked, source=source), None
     options = replace(asked.options, allow_lossy=True, colours=True)
     if classes := classes_by_file(sample.items(), lambda entry: _pixels(entry, options)):
         raise _of_classes(source, classes)
@@ -139,7 +145,9 @@ def narrowed(asked: ScanRequest) -> ScanRequest:
         some = sorted(sample.some(_IMAGES), key=lambda entry: entry.size)  # masks are small
         if some and all(_is_picture(entry, options) for entry in some):
             raise _photographs(source, kinds)
-    return replace(asked, source=source)
+    # Folders that are trusted have to be listed when their masks are.
+    again = used is not None or asked.trust_folders or len(listed) > KEPT_ENTRIES
+    return replace(asked, source=source), None if again else listed
 
 
 def _of_classes(source: Source, classes: list[str]) -> SourceError:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+import maskstat
 from maskstat.errors import SourceError
 from maskstat.readers import formats
+from maskstat.scanning import siblings
 from maskstat.scanning.listing import Listing
 from maskstat.sources.base import Entry, FileEntry, Selection, Source
 from maskstat.sources.opening import open_source
+from tests.support.mask_files import saved
 from tests.support.scan_cases import write
 from tests.support.typed import typed
 
@@ -53,6 +58,33 @@ def test_every_mask_comes_once_and_the_first_is_known_from_the_start() -> None:
     assert [entry.name for entry in listing] == source.listed == [f"m{n}" for n in range(5)]
     assert [*listing.names()] == source.listed[:5] == source.listed[5:]
     assert listing.distinct
+
+
+def test_what_was_just_listed_is_not_listed_again() -> None:
+    source = Numbered(3)
+    known = [*source.entries()]
+    listing = Listing(source, known)
+    assert [*listing] == known
+    assert len(source.listed) == 3
+
+
+@pytest.mark.parametrize("kept", [0, 3, 1 << 14])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_scan_is_the_same_whether_its_listing_is_kept_or_made_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int, zipped: bool
+) -> None:
+    monkeypatch.setattr(siblings, "KEPT_ENTRIES", kept)
+    masks = tmp_path / "masks"
+    for number, name in enumerate(NAMES):
+        write(masks / name, saved(Image.new("L", (4, 3), number), "PNG"))
+    write(masks / "notes.txt", b"")
+    where = shutil.make_archive(str(masks), "zip", masks) if zipped else masks
+    for new in (6, 0):  # and once more, of what the store has
+        with maskstat.scan(where, classes=8, db=tmp_path / "store.db") as scan:
+            assert scan.histogram.pixels.tolist() == [12] * 6 + [0, 0]
+            assert (scan.changes.new, scan.changes.unchanged) == (new, 6 - new)
+            assert scan.changes.skipped == 1
+            assert scan.changes.splits == ("train", "val")
 
 
 def test_it_says_what_was_passed_over_and_which_splits_there_are(tmp_path: Path) -> None:
