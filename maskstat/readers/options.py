@@ -170,10 +170,8 @@ class ReadOptions:
     @property
     def _as_stored(self) -> bool:
         """Whether values are those of the files, whatever these are."""
-        return (
-            self.channels is self.channel is self.value_divisor is self.panoptic is None
-            and self.pages is self.array is None
-        )
+        said = (self.channels, self.channel, self.value_divisor, self.panoptic)
+        return said == (None,) * 4 and self.pages is None and self.array is None
 
     def of_masks(self, names: Sequence[str]) -> ReadOptions:
         """These options as far as they concern masks of these names."""
