@@ -171,5 +171,7 @@ def test_what_there_is_to_choose_from() -> None:
     assert set(ms.sampling_methods()) == {"repeat-factor", "inverse-frequency", "target-mix"}
     assert len(ms.presets()["voc"].catalog) == 21
     assert ms.preset("voc").text.startswith(("#", "name"))
+    assert ms.preset("voc").masks == ("*SegmentationClass/*",)
+    assert ms.preset("voc").link.startswith("http://host.robots.ox.ac.uk/")
     with pytest.raises(ms.MaskstatError, match="did you mean cityscapes"):
         ms.preset("cityscape")

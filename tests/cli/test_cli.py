@@ -21,7 +21,7 @@ import typer
 import yaml
 
 from maskstat import cli, load_weights
-from maskstat.values.presets import preset_names
+from maskstat.values.presets import preset_names, preset_text
 from tests.support.cluster_cases import eventually
 from tests.support.loops import at_least_one
 from tests.support.paths import ROOT
@@ -279,7 +279,19 @@ def test_presets_print_catalogues_that_work(maskstat: Any, tmp_path: Path, name:
     from_name = maskstat("show", "--classes", name, "--json").json
     assert from_file["catalog"]["digest"] == from_name["catalog"]["digest"]
     assert yaml.safe_load(printed.out)["name"] == name
-    assert name in maskstat("presets").out
+
+
+def test_presets_are_listed(maskstat: Any) -> None:
+    """For people by their titles, for programs with the links and patterns of their YAML."""
+    printed, rows = maskstat("presets").out, maskstat("presets", "--json").json
+    assert [row["preset"] for row in rows] == list(preset_names())
+    for row in at_least_one(rows):
+        name = row["preset"]
+        preset = yaml.safe_load(preset_text(name))
+        facts = {"classes": len(preset["classes"]), "masks": preset.get("masks", [])}
+        facts |= {"title": preset["title"], "link": preset["link"]}
+        assert row == {"preset": name} | facts
+        assert re.search(rf"^ {name} +{facts['classes']} ", printed, re.MULTILINE), name
 
 
 def test_schemes_are_listed(maskstat: Any) -> None:
