@@ -42,6 +42,7 @@ for path in sorted(Path(sys.argv[1]).rglob("*.png")):
         total += np.bincount(np.asarray(image).ravel(), minlength=256)
 print(total.tolist())
 """
+PROGRAM = ["-c", "from maskstat.__main__ import program; program()"]  # as the installed script
 STORE = "{store}"  # a new file every time
 
 
@@ -89,12 +90,12 @@ def few(folder: Path, classes: int, rounds: int) -> str:
     """A look at a few masks, weights of them, a scan of them, by imports alone: CPU time."""
     with tempfile.TemporaryDirectory() as scratch:
         stored = ["--db", f"{scratch}/few.db"]
-        scan = ["-m", "maskstat", "scan", str(folder), "--classes", str(classes)]
+        scan = [*PROGRAM, "scan", str(folder), "--classes", str(classes)]
         run([*scan, *stored])
         commands = {
             IMPORTS: ["-c", IMPORTS],
-            "show": ["-m", "maskstat", "show", *stored],
-            "weights": ["-m", "maskstat", "weights", *stored],
+            "show": [*PROGRAM, "show", *stored],
+            "weights": [*PROGRAM, "weights", *stored],
             "scan": [*scan, "--db", STORE],
         }
         return table(in_turns(commands, rounds), "cpu")
@@ -102,7 +103,7 @@ def few(folder: Path, classes: int, rounds: int) -> str:
 
 def many(folder: Path, classes: int, rounds: int) -> str:
     """A scan of all PNG masks of a folder, by a plain loop: wall time. Both count the same."""
-    scan = ["-m", "maskstat", "scan", str(folder), "--classes", str(classes), "--include", "*.png"]
+    scan = [*PROGRAM, "scan", str(folder), "--classes", str(classes), "--include", "*.png"]
     commands = {"Pillow + bincount": ["-c", LOOP, str(folder)], "scan": [*scan, "--db", STORE]}
     total = np.array(ast.literal_eval(run(commands["Pillow + bincount"])[1]))
     with maskstat.scan(folder, classes=classes, include="*.png") as found:

@@ -267,7 +267,7 @@ DropLast = Annotated[
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Averaging:
     """Options of what a loss averages over."""
 
@@ -328,7 +328,7 @@ def with_options(
     return "".join(f" {shlex.quote(word)}" for word in words)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class WhichScan:
     """Options of every command of one stored scan: which, and under which classes."""
 

@@ -90,7 +90,7 @@ NearestColourOption = Annotated[
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class AskedReading:
     """Options of how masks are decoded."""
 
@@ -105,7 +105,7 @@ class AskedReading:
     nearest_colour: NearestColourOption = None
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Running:
     """Options of what decodes them."""
 

@@ -88,7 +88,7 @@ SamplerOption = Annotated[
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class AskedRecipe:
     """Options of a recipe, for commands of a scan or of what training sees of it."""
 
@@ -146,7 +146,7 @@ class AskedRecipe:
             raise
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class AskedLoader(AskedRecipe):
     """The same, and how crops or masks are drawn."""
 

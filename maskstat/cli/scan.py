@@ -36,6 +36,7 @@ from maskstat.showing import cut
 
 if TYPE_CHECKING:
     from maskstat.api.scan import Scan
+    from maskstat.scanning.recording import Progress
 
 SOME_FAILED = 3
 
@@ -202,7 +203,14 @@ def command(
     from maskstat.render.documents.scan import scan_document
 
     rows = rows_of(order, all_classes, json=json)
-    with progress_bar("scanning") as on_progress:
+    with progress_bar("scanning") as show:
+
+        def on_progress(progress: Progress) -> None:
+            if not json:  # what draws the tables is imported while threads count
+                import maskstat.render.terminal.tables  # noqa: F401
+            if show is not None:
+                show(progress)
+
         found = (scan_splits if split else scan)(
             source,
             classes=classes,
