@@ -317,7 +317,7 @@ class StoredScan(Grouped):
         return self.info.reading.get("pages") == "each"
 
     @property
-    def has_exposures(self) -> bool:
+    def _has_exposures(self) -> bool:
         """Whether recipes were worked out, under whatever classes."""
         return bool(self._store.exposures(self.info))
 

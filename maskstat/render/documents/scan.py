@@ -124,7 +124,7 @@ def scan_document(scan: StoredScan, *, intervals: bool = True) -> dict[str, Any]
 
 def _begun(scan: StoredScan) -> list[Recipe]:
     """The recipes that were worked out; counts that were given have none."""
-    if scan.histogram.unknown or not scan.has_exposures:
+    if scan.histogram.unknown or not scan._has_exposures:
         return []
     from maskstat.scanning.exposing import begun
 
