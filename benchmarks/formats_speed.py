@@ -2,9 +2,10 @@
 
     python -m benchmarks.formats_speed [--masks FOLDER_OF_REAL_MASKS] [--rounds 5] [--only TIFF]
 
-PNG of 1, 2, 4 and 16 bits, NPY, and TIFF in strips and tiles. Every set is read by each library
-that gives its values unchanged, and counted by np.bincount: in one process and in a pool of them,
-in turns with maskstat. The table compares with the fastest of these loops; all counts are compared.
+PNG of 1, 2, 4 and 16 bits, NPY, JPEG 2000, and TIFF in strips and tiles. Every set is read by each
+library that gives its values unchanged, and counted by np.bincount: in one process and in a pool of
+them, in turns with maskstat. The table compares with the fastest of these loops; all counts are
+compared.
 """
 
 from __future__ import annotations
@@ -89,6 +90,10 @@ def _save_png(bits: int, path: Path, labels: mask_sets.Labels) -> None:
         image.save(path, bits=bits)
 
 
+def _save_jpeg2000(path: Path, labels: mask_sets.Labels) -> None:
+    Image.fromarray(labels).save(path)
+
+
 def _save_npy(dtype: str, path: Path, labels: mask_sets.Labels) -> None:
     np.save(path, labels.astype(dtype))
 
@@ -118,6 +123,7 @@ def all_sets() -> list[FormatSet]:
         FormatSet(f"NPY, {dtype}", ".npy", partial(_save_npy, dtype), (numpy, numpy_mapped))
         for dtype in ("uint8", "int32", "int64")
     ]
+    sets.append(FormatSet("JPEG 2000, 8 bits", ".jp2", _save_jpeg2000, (pillow,)))
     for bits in (8, 16):
         for tiled in (False, True):
             for compression in (None, "lzw", "deflate"):

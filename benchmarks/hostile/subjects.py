@@ -542,6 +542,11 @@ SUBJECTS: dict[str, Subject] = {
         _alone("bmp", _named(["BMP", "BMP 1-bit"]), lambda data: by_pillow(data, "BMP")),
         _alone("gif", _named(["GIF", "GIF grey"]), lambda data: by_pillow(data, "GIF")),
         _alone("webp", _named(["WebP", "WebP lossy"]), lambda data: by_pillow(data, "WEBP")),
+        _alone(
+            "jpeg2000",
+            _named(["JPEG 2000", "JPEG 2000 codestream", "JPEG 2000 lossy"]),
+            lambda data: by_pillow(data, "JPEG2000"),
+        ),
         _alone("jpeg", _named(["JPEG"]), lambda data: by_pillow(data, "JPEG")),
         _alone("npy", npy_seeds, by_numpy),
         _alone("npz", _named(["NPZ", "NPZ stored"]), by_numpy),

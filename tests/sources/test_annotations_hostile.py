@@ -258,7 +258,7 @@ FILES: list[tuple[bytes | dict[str, Any], str]] = [
     (b"\xff\xfe", "not UTF-8 text"),
     (b"\x89PNG\r\n\x1a\n", "not UTF-8 text"),
     (b"{", "no annotation file"),
-    (b"[]", "no annotation file: no '{' at character 0"),
+    (b"[]", "neither COCO's nor LabelMe's"),
     (b"{}", "neither COCO's nor LabelMe's"),
     (b'{"a": 1}', "neither COCO's nor LabelMe's"),
     (b'{"images": [1,]}', "a list ends in a comma"),
