@@ -66,6 +66,7 @@ class ProfileSum:
     grid: int
     mask_count: int = 0
     _extent: tuple[int, int] = (0, 0)
+    _outside: IntArray = field(init=False)
     _slots: IntArray = field(init=False)
     _heat: IntArray = field(init=False)
     _moments: IntArray = field(init=False)
@@ -83,6 +84,7 @@ class ProfileSum:
     def __post_init__(self) -> None:
         count = len(self.catalog)
         check_size(count, self.grid)
+        self._outside = np.array([count])
         self._slots = np.full(count + 1, -1, np.int64)
         self._heat = np.zeros((0, self.grid, self.grid + 2), np.int64)
         self._moments = np.zeros((count, 2), np.int64)
@@ -105,7 +107,7 @@ class ProfileSum:
             spread: adds its runs to heat maps, as `maskstat.kernels.engine.Engine.spread` does
                 with `slots` and `heat`.
         """
-        labels = np.append(classes, len(self.catalog))
+        labels = np.concatenate([classes, self._outside])
         slots = self._slots_of(labels)
         spread(slots, self._heat)
         self.mask_count += 1
