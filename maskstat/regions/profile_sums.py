@@ -52,6 +52,12 @@ def _named(masks: Sequence[_Measured], numbers: Sequence[IntArray | Int32Array])
     return found
 
 
+def _firsts(labels: IntArray) -> IntArray:
+    """int64[n], the place of the first of its kind for each of the labels, which are sorted."""
+    at = np.flatnonzero(np.append(True, labels[1:] != labels[:-1])[: labels.size])
+    return np.repeat(at, np.diff(at, append=labels.size))
+
+
 @dataclass(slots=True, eq=False)
 class ProfileSum:
     """The profile of the masks added so far; `profile` makes a value of it.
@@ -222,14 +228,13 @@ class ProfileSum:
         """Keep the smallest components: `keys` are class and size, `number` says in which mask."""
         # The smallest sizes of each class that together have enough components.
         before = np.cumsum(sizes.counts) - sizes.counts
-        first = np.searchsorted(sizes.classes, sizes.classes)
-        wanted = before - before[first] < SMALLEST
+        wanted = before - before[_firsts(sizes.classes)] < SMALLEST
         limit = np.zeros(len(self.catalog), np.int64)
         limit[sizes.classes[wanted]] = sizes.keys[wanted]  # ascending: the last one stays
         rows = np.flatnonzero(keys <= limit[keys >> NUMBER_BITS])
         rows = rows[np.argsort(keys[rows], kind="stable")]  # equal ones by mask and place
         label = keys[rows] >> NUMBER_BITS
-        some = np.arange(rows.size) - np.searchsorted(label, label) < SMALLEST
+        some = np.arange(rows.size) - _firsts(label) < SMALLEST
         rows, label = rows[some], label[some]
         size, y0, x0 = (
             np.concatenate([getattr(mask.regions.eight, part) for mask in masks])[rows].tolist()
