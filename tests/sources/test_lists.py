@@ -102,6 +102,10 @@ def datalists() -> dict[str, object]:
         "MONAI": {"training": [{**item, "fold": 0} for item in items], "testing": [{"image": "x"}]},
         "a list": items,
         "a list of paths": [MASK.replace("{}", stem) for stem in STEMS],
+        "paths by split": {
+            split: [MASK.replace("{}", stem) for stem in stems]
+            for split, stems in {"train": STEMS[:5], "val": STEMS[5:]}.items()
+        },
         "one key": {"info": {"by": "somebody"}, "data": items},
         "a list in a list": [{**item, "label": [item["label"]]} for item in items],
     }
@@ -236,6 +240,11 @@ HOSTILE: dict[str, tuple[str, bytes, Callable[[str], bool]]] = {
     "empty lists": ("l.json", b'{"training": []}', lambda t: "lists of masks are" in t),
     "a deep list": ("l.json", b"[" * 9**5, lambda t: "no annotation file" in t),
     "numbers": ("l.json", b'[{"mask": 7}, {"mask": 8}]', lambda t: "which column" in t),
+    "several values": (
+        "l.json",
+        b'[{"mask": ["a.png", "b.png"]}, {"mask": ["c.png", "d.png"]}]',
+        lambda t: "which column" in t,
+    ),
     "a long number": ("l.json", b'[{"mask": ' + b"9" * 5000 + b"}]", lambda t: "limit" in t),
     "no text": ("l.txt", b"\xff\xfe\x00", lambda t: "can't be read" in t or "no text" in t),
 }

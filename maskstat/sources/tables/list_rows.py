@@ -113,7 +113,7 @@ def json_rows(document: object) -> ListRows | None:
     """The rows of a JSON list of objects or paths, or of several by split; None where it is none.
 
     Of several (MSD, MONAI) those count that are called like a split or are the only ones; paths
-    among them are images without masks, and no rows.
+    beside objects are images without masks.
     """
     lists: Mapping[str, object] = document if isinstance(document, dict) else {"": document}
     found = {key: rows for key, rows in lists.items() if isinstance(rows, list) and _is_list(rows)}
@@ -121,10 +121,11 @@ def json_rows(document: object) -> ListRows | None:
     if not splits and len(found) != 1:
         return None
     objects: list[tuple[str, object]] = []
+    has_objects = any(isinstance(row, dict) for rows in (splits or found).values() for row in rows)
     for key, rows in (splits or found).items():
         for number, row in enumerate(rows, 1):
             place = f"{key or 'row'} {number}"
-            own = {"image" if splits else "path": row} if isinstance(row, str) else row
+            own = {"image" if has_objects else "path": row} if isinstance(row, str) else row
             objects.append((place, {_IN_SPLITS: key, **own} if splits else own))
     return _of_objects(iter(objects))
 
@@ -162,6 +163,8 @@ def _text(value: object) -> str:
         value = value.get("path")
     if isinstance(value, str):
         return storable_text(value)
+    if isinstance(value, list):
+        return f"{len(value)} values"
     return "" if value is None else json.dumps(value)[:100]
 
 
