@@ -27,6 +27,7 @@ from benchmarks import (
     profile_cost,
     rescan_and_memory,
     scan_speed,
+    source_forms,
     split_contenders,
     splits,
     start_up,
@@ -50,6 +51,13 @@ def test_every_contender_counts_the_same(tmp_path: Path) -> None:
         for name, loop in at_least_one(loops.items()):
             if "2 " not in name and name != scan_speed.FLOOR:
                 assert np.array_equal(loop(masks.paths), reference), (masks.name, name)
+
+
+def test_every_form_that_is_drawn_is_counted_right(tmp_path: Path) -> None:
+    source_forms.write(tmp_path / "forms", 3, 60)
+    forms = source_forms.contenders(tmp_path / "forms", 3, 60, 1)
+    for ours, loop in at_least_one(forms.values()):
+        assert len(source_forms.measure(ours, loop, 1)) == 2
 
 
 def test_every_format_is_counted_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
