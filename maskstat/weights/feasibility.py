@@ -106,12 +106,17 @@ def chances_of_cut(row_count: int, labelled: int, cut: Cut) -> FloatArray:
 def _met_some(row_count: int, labelled: int, batch_size: int) -> FloatArray:
     if batch_size >= row_count:
         return np.asarray(np.minimum(np.arange(labelled + 1.0), 1.0))
-    met = np.arange(labelled, dtype=np.float64)
+    # In one array, since there may be as many as millions of masks.
+    steps = np.zeros(labelled + 1)
+    met = steps[1:]
+    met[:] = np.arange(labelled)
+    np.divide(batch_size, np.subtract(row_count, met, out=met), out=met)
+    np.negative(np.minimum(met, 1.0, out=met), out=met)
     with np.errstate(divide="ignore"):
         # (B - S - k) / (B - k), which reaches 0 once too few rows are left to avoid the m.
-        steps = np.log1p(-np.minimum(batch_size / (row_count - met), 1.0))
-    none = np.concatenate(([0.0], np.cumsum(steps)))
-    return np.asarray(-np.expm1(none))
+        np.log1p(met, out=met)
+    np.cumsum(met, out=met)
+    return np.negative(np.expm1(steps, out=steps), out=steps)
 
 
 def _chances_by_size(rows: MaskRows, labelled: int, covered: int) -> FloatArray:
