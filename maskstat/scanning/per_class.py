@@ -36,7 +36,7 @@ _LABEL_STUDIO = re.compile(r"(?P<image>task-.+?)-tag-(?P<label>.+)-\d+(?P<suffix
 _DIGITS = re.compile(r"\d+")
 _SUFFIX = re.compile(r"(?:\.nii|\.zarr)?\.\w+\Z")
 _MOST_WORDS = 64  # that are taken for classes unasked
-_IMAGES, _FILES = 4, 8  # that are decoded
+_IMAGES, _FILES, _PAIRS = 32, 8, 8  # that are decoded, and compared
 _SHARED_BY_FOLDERS = 0.1  # of the smaller one of two classes
 _SHARED_BY_NAMES = 0.5  # of both together
 _BY_NAME = -1  # the place of classes that names end in
@@ -276,6 +276,8 @@ def classes_by_file(
         return []
     shared: list[float] = []
     for own in several[:_IMAGES]:
+        if len(shared) >= _PAIRS:
+            break
         try:
             seen = [pixels_of(entry) for entry in own[:_FILES]]
             masks = [inside_of(pixels) for pixels in seen if pixels is not None]

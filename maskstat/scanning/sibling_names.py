@@ -25,6 +25,7 @@ _OF_ONE_ROOT = 64
 _ALL = 1 << 32  # what is drawn is less
 # Words at the end of a stem, which sequences and numbers are not.
 _WORDS = re.compile(r"(?:[_\-. ]+[^\W\d_]+(?:\d[^\W\d_]+)*)+\Z")
+_BRUSH = re.compile(r"(task-.+?)-tag-.+-\d+")  # Label Studio's: of a label, and a number
 _DIGITS = re.compile(r"\d+")
 _ESCAPED = re.compile(r"[*?\[]")
 
@@ -120,9 +121,10 @@ class Sample(Generic[Item]):
         }
         return Sample(found, sum(map(len, found.values())), self._below)
 
-    def items(self) -> Iterator[Item]:
-        """All names that were kept."""
-        return (item for items in self._found.values() for item in items)
+    def of_images(self, count: int) -> list[Item]:
+        """All names of a few images."""
+        roots = nsmallest(count, self._found, key=lambda root: (_draw(root), root))
+        return [item for root in roots for item in self._found[root]]
 
     def some(self, count: int) -> list[Item]:
         """A few names, of different images where there are as many."""

@@ -33,6 +33,7 @@ from maskstat.values.tally import Encoding, IntArray, TallyTable
 KEPT_ENTRIES = 1 << 14  # of a listing, which is then not made twice
 _IMAGES = 4  # of a pair that are decoded
 _SHOWN = 6  # classes
+_NAMED = 256  # images whose names are looked at for classes
 _MOST_BYTES = 64 << 20  # of a file that is
 _MOST_PIXELS = 1 << 18  # that are compared
 _OVERLAP = 0.5  # share of all values that two kinds have in common at most
@@ -132,7 +133,7 @@ def narrowed(asked: ScanRequest) -> tuple[ScanRequest, list[Entry] | None]:
     if is_far:
         return replace(asked, source=source), None
     options = replace(asked.options, allow_lossy=True, colours=True)
-    if classes := classes_by_file(sample.items(), lambda entry: _pixels(entry, options)):
+    if classes := classes_by_file(sample.of_images(_NAMED), lambda entry: _pixels(entry, options)):
         raise _of_classes(source, classes)
     for family in sample.families():
         if (found := kinds_of(family, lambda entry: _look(entry, options), _recoded)) is not None:
