@@ -78,7 +78,8 @@ def parts_of(name: str) -> Parts:
 
 def _root_of(last: str) -> str:
     stem = _stem_of(last)
-    return _WORDS.sub("", stem) or stem
+    brush = _BRUSH.fullmatch(stem) if stem.startswith("task-") else None
+    return brush[1] if brush else _WORDS.sub("", stem) or stem
 
 
 def _stem_of(last: str) -> str:

@@ -180,7 +180,8 @@ def blocks(images: int = 4) -> Masks:
     for image in range(images):
         for at, label in enumerate(CLASSES):
             inside = np.zeros(SHAPE, bool)
-            inside[5 * at + image : 5 * at + image + 4] = True
+            top = 5 * at + image % 4
+            inside[top : top + 4] = True
             masks[image, label] = inside
     return masks
 
@@ -196,6 +197,17 @@ def test_what_looks_so_is_asked_about(
     assert "--per-class makes one mask of them; --include '*' counts every file as a mask" in said
     with ms.scan(where, classes=2, include="*") as scan:
         assert scan.histogram.mask_count == 16
+
+
+def test_many_images_are_looked_at_by_a_few_that_hold_something(tmp_path: Path) -> None:
+    """More names than are kept, and most of them without a pixel of a class."""
+    nothing = png(np.zeros(SHAPE))
+    for (image, label), inside in blocks(1700).items():
+        if label != "hair" or image % 2:
+            name = NAMES["Label Studio"](image, label)
+            write(tmp_path / "m" / name, png(inside * 255) if image % 6 == 0 else nothing)
+    with pytest.raises(SourceError, match="a file for each class of an image: cloth, hair"):
+        ms.scan(tmp_path / "m", classes=2)
 
 
 def test_sequences_copies_and_numbers_are_not_asked_about(tmp_path: Path) -> None:
