@@ -78,8 +78,11 @@ def parts_of(name: str) -> Parts:
 
 def _root_of(last: str) -> str:
     stem = _stem_of(last)
-    brush = _BRUSH.fullmatch(stem) if stem.startswith("task-") else None
-    return brush[1] if brush else _WORDS.sub("", stem) or stem
+    if stem.startswith("task-") and (brush := _BRUSH.fullmatch(stem)):
+        return brush[1]
+    if stem[-1:].isdecimal():  # no word ends it: most names, in a third of the time
+        return stem
+    return _WORDS.sub("", stem) or stem
 
 
 def _stem_of(last: str) -> str:
@@ -126,6 +129,10 @@ class Sample(Generic[Item]):
         """All names of a few images."""
         roots = nsmallest(count, self._found, key=lambda root: (_draw(root), root))
         return [item for root in roots for item in self._found[root]]
+
+    def has_several(self) -> bool:
+        """Whether some image has more than one."""
+        return self._kept > len(self._found)
 
     def some(self, count: int) -> list[Item]:
         """A few names, of different images where there are as many."""

@@ -121,8 +121,7 @@ def narrowed(asked: ScanRequest) -> tuple[ScanRequest, list[Entry] | None]:
     for entry in lightly(source.entries()):
         if len(listed) <= KEPT_ENTRIES:
             listed.append(entry)
-        suffix = entry.name.rpartition(".")[2].upper()
-        kinds[{"JPG": "JPEG", "TIF": "TIFF"}.get(suffix, suffix)] += 1
+        kinds[entry.name.rpartition(".")[2]] += 1
         sample.add(entry)
         for pattern in patterns:
             patterns[pattern] += fnmatchcase(entry.name, pattern)
@@ -133,8 +132,10 @@ def narrowed(asked: ScanRequest) -> tuple[ScanRequest, list[Entry] | None]:
     if is_far:
         return replace(asked, source=source), None
     options = replace(asked.options, allow_lossy=True, colours=True)
-    if classes := classes_by_file(sample.of_images(_NAMED), lambda entry: _pixels(entry, options)):
-        raise _of_classes(source, classes)
+    if sample.has_several():
+        some_images = sample.of_images(_NAMED)
+        if classes := classes_by_file(some_images, lambda entry: _pixels(entry, options)):
+            raise _of_classes(source, classes)
     for family in sample.families():
         if (found := kinds_of(family, lambda entry: _look(entry, options), _recoded)) is not None:
             raise SourceError(
@@ -179,7 +180,8 @@ def _photographs(source: Source, files: Counter[str]) -> SourceError:
     except OSError:
         folders = []
     meant = next(filter(is_called_masks, folders), None)
-    several = counted(files.total(), next(iter(files)) if len(files) == 1 else "file")
+    kinds = {{"JPG": "JPEG", "TIF": "TIFF"}.get(s, s) for s in map(str.upper, files)}
+    several = counted(files.total(), kinds.pop() if len(kinds) == 1 else "file")
     return SourceError(
         f"{several} look like photographs, not masks",
         where=printable(here),

@@ -159,7 +159,8 @@ class FolderSource(LocalSource):
                             if takes(name):
                                 entry = _entry(item, name)
                                 seen.masks += 1
-                                seen.newest = max(seen.newest, int(entry.stamp))
+                                if mark is not None:
+                                    seen.newest = max(seen.newest, int(entry.stamp))
                                 yield entry
                             else:
                                 seen.skipped += 1
