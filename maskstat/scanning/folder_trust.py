@@ -20,6 +20,7 @@ from pathlib import Path
 
 from maskstat.errors import ParameterError, StoreError, argument
 from maskstat.naming import printable, storable
+from maskstat.regular_files import open_file
 from maskstat.scanning.request import ScanRequest
 from maskstat.scanning.resuming import Resumed, free_name
 from maskstat.sources.base import Source
@@ -192,7 +193,8 @@ def _file_system(real: str) -> str | None:
     """The kind of file system that a path without links is on; None where nothing tells."""
     kind, longest = None, -1
     try:
-        lines = _MOUNTS.read_text("utf-8", "surrogateescape").splitlines()
+        with open_file(_MOUNTS) as file:
+            lines = file.read().decode("utf-8", "surrogateescape").splitlines()
     except OSError:
         return None
     for line in lines:
