@@ -187,8 +187,8 @@ def too_large() -> MaskError:
 def no_columns() -> ParameterError:
     """What is wrong where a column is chosen, and there are none."""
     return ParameterError(
-        "only Parquet and Arrow files, and lists of several columns (CSV, TSV, JSON, text) have"
-        " columns",
+        "only Parquet, Arrow and TFRecord files, and lists of several columns (CSV, TSV, JSON,"
+        " text) have columns",
         parameter="column",
     )
 

@@ -181,8 +181,9 @@ def kinds() -> Iterator[SourceKind]:
     from maskstat.sources.local import folders
 
     yield folders.KIND
-    from maskstat.sources.tables import manifests, parquet
+    from maskstat.sources.tables import manifests, parquet, tfrecords
 
+    yield tfrecords.KIND
     yield parquet.KIND
     yield manifests.KIND
     from maskstat.sources.archives import archive

@@ -103,7 +103,7 @@ class ShardedSource(Source):
         """One entry a mask. Raises SourceError where there is nothing to read at all."""
         self._begin()
         self._refused = []
-        shards = find_shards(self.where, self.timeout)
+        shards = self._shards()
         threads = min(len(shards), self._threads())
         tracks = map(self._read, shards)
         for entry in (
@@ -121,6 +121,10 @@ class ShardedSource(Source):
         for shard, error in self._refused:
             reason = f"{error.problem}; {error.remedy}" if error.remedy else error.problem
             yield BrokenEntry(shard_name(shard), location_of(shard.where), reason=reason)
+
+    def _shards(self) -> list[Shard]:
+        """The files. Raises SourceError where there is none at all."""
+        return find_shards(self.where, self.timeout)
 
     def _read(self, shard: Shard) -> Iterator[Entry | None]:
         """What one file holds, and one entry for what can't be read of it."""

@@ -22,9 +22,13 @@ SPLITS = (
 TRAINING = ("train", "training", "trainval")
 """Those to train on, the one that is meant first where there are several."""
 _ALTERNATIVES = "|".join(sorted(SPLITS, key=len, reverse=True))
-# "train" and "Train", "train-0001.tar" and "train-00000-of-00002.parquet", but not "train_masks".
+_SUFFIXES = r"tar|tar\.gz|tgz|tar\.zst|tzst|zip|parquet|arrow|(?:tfrecords?|tfrec|record)(?:\.gz)?"
+_RECORDS = r"\.(?:tfrecord|record)-\d+-of-\d+"
+# "train" and "Train", "train-0001.tar" and "train-00000-of-00002.parquet", but not "train_masks";
+# "pet-train.tfrecord-00000-of-00002" is what TensorFlow Datasets write.
 _SPLIT = re.compile(
-    rf"(?P<name>{_ALTERNATIVES})(?:(?:[-_.].*)?\.(?:tar|tar\.gz|tgz|tar\.zst|tzst|zip|parquet|arrow))?",
+    rf"(?:.*-)?(?P<records>{_ALTERNATIVES}){_RECORDS}"
+    rf"|(?P<name>{_ALTERNATIVES})(?:(?:[-_.].*)?\.(?:{_SUFFIXES}))?",
     re.IGNORECASE,
 )
 
@@ -42,7 +46,7 @@ def _split_of_folder(folder: str) -> str | None:
 def split_word(part: str) -> str | None:
     """The split that a folder or shard of this name is, if it is called like one."""
     found = _SPLIT.fullmatch(part)
-    return None if found is None else found["name"]
+    return None if found is None else found["records"] or found["name"]
 
 
 def in_order(splits: Iterable[str]) -> tuple[str, ...]:

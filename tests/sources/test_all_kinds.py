@@ -15,7 +15,7 @@ from maskstat.scanning import counting
 from maskstat.scanning.changes import Changes
 from maskstat.sources import reading_ahead
 from maskstat.sources.archives import tars
-from maskstat.sources.tables import parquet
+from maskstat.sources.tables import parquet, tfrecords
 from tests.support.mask_files import FILES, MORE_FILES
 from tests.support.scan_cases import digests, grey_png, npy, pixels_of, stored_rows
 from tests.support.source_cases import SOURCES, Files
@@ -110,7 +110,7 @@ def test_masks_that_are_read_in_pieces(
     build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_folder: ms.Scan
 ) -> None:
     monkeypatch.setattr(counting, "STREAM_ABOVE", 0)
-    for reader in (tars, parquet):
+    for reader in (tars, parquet, tfrecords):
         monkeypatch.setattr(reader, "CARRIED_MAX", 0)
     with ms.scan(build(tmp_path, MASKS), classes=7) as scan:
         assert scan.histogram == in_folder.histogram
@@ -144,7 +144,7 @@ def test_what_is_no_mask_fails_by_name_and_the_rest_counts(build: Build, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "kind", [kind for kind in SOURCES if "parquet" not in kind and kind != "arrow"]
+    "kind", [kind for kind in SOURCES if not kind.startswith(("parquet", "arrow", "tfrecord"))]
 )
 def test_include_and_exclude_mean_the_same_everywhere(kind: str, tmp_path: Path) -> None:
     """Tables aside, where rows have no folders."""

@@ -52,6 +52,7 @@ SCAN: dict[str, tuple[Case, ...]] = {
         failure("scan ftp://x/y", "ftp://", "host", "download it first"),
         failure("scan zip://x/y", "zip://", "unknown scheme"),
         missing("scan table.parquet --db kept.db", "pyarrow", "parquet"),
+        missing("scan a.tfrecord --db kept.db", "google_crc32c", "tfrecord"),
         missing("scan packed.tar.zst --db kept.db", "zstandard", "zstd"),
         missing("scan s3://bucket/masks --db kept.db", "fsspec", "remote"),
         missing(f"scan polygons.json {_STRICT}", "pycocotools", "annotations"),
@@ -136,7 +137,11 @@ SCAN: dict[str, tuple[Case, ...]] = {
         failure("--draft folder.yaml", "folder.yaml", "it is a folder"),
     ),
     "--column": (
-        usage("--column mask", "--column", "only Parquet and Arrow files, and lists of several"),
+        usage(
+            "--column mask",
+            "--column",
+            "Arrow and TFRecord files, and lists of several",
+        ),
         _nothing("scan table.csv --column nothing", "no column 'nothing'", "mask, split: --column"),
         _nothing("scan table.csv --column maks", "no column 'maks'", "did you mean mask?"),
         _nothing("scan table.csv --column ''", "table.csv", "no column ''"),

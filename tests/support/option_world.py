@@ -72,6 +72,7 @@ def _masks(folder: Path) -> None:
     (folder / "truncated.tar").write_bytes(b"nonsense")
     (folder / "packed.tar.zst").write_bytes(b"\x28\xb5\x2f\xfd nonsense")
     (folder / "table.parquet").write_bytes(b"nonsense")
+    (folder / "a.tfrecord").write_bytes(b"nonsense")
 
 
 def _catalogues(folder: Path) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import gzip
 import io
+import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -74,6 +78,88 @@ def arrow_of(files: Files, rows: int = 7) -> bytes:
     return stream.getvalue()
 
 
+_CRC_TABLE = [
+    functools.reduce(lambda crc, _: crc >> 1 ^ 0x82F63B78 * (crc & 1), range(8), byte)
+    for byte in range(256)
+]
+
+
+def masked_crc(data: bytes) -> bytes:
+    """The checksum of TFRecords, byte by byte."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = crc >> 8 ^ _CRC_TABLE[(crc ^ byte) & 255]
+    crc ^= 0xFFFFFFFF
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+def record_of(data: bytes) -> bytes:
+    length = struct.pack("<Q", len(data))
+    return length + masked_crc(length) + data + masked_crc(data)
+
+
+def varint(value: int) -> bytes:
+    head = b""
+    while value > 127:
+        head, value = head + bytes([value & 127 | 128]), value >> 7
+    return head + bytes([value])
+
+
+def message(number: int, content: bytes) -> bytes:
+    """A field of protobuf's: bytes, a text or a message."""
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def example_of(features: Mapping[str, bytes | list[bytes] | int]) -> bytes:
+    """A tf.train.Example."""
+    entries = b""
+    for name, value in features.items():
+        if isinstance(value, int):
+            feature = message(3, message(1, varint(value)))
+        else:
+            values = value if isinstance(value, list) else [value]
+            feature = message(1, b"".join(message(1, one) for one in values))
+        entries += message(1, message(1, name.encode()) + message(2, feature))
+    return message(1, entries)
+
+
+def tfrecord_of(files: Files) -> bytes:
+    """DeepLab's layout."""
+    return b"".join(
+        record_of(
+            example_of(
+                {
+                    "image/encoded": b"\xff\xd8\xff photo",
+                    "image/filename": name.encode(),
+                    "image/height": 1,
+                    "image/segmentation/class/encoded": data,
+                    "image/segmentation/class/format": b"png",
+                }
+            )
+        )
+        for name, data in files.items()
+    )
+
+
+def _records(root: Path, files: Files) -> str:
+    pytest.importorskip("google_crc32c", reason="needs maskstat[tfrecord]")
+    names = list(files)
+    for number in range(3):
+        part = {name: files[name] for name in names[number::3]}
+        name = f"masks.tfrecord-{number:05}-of-00003"
+        write(root / "records" / name, tfrecord_of(part), stamp=STAMP)
+    write(root / "records" / "dataset_info.json", b"{}")
+    return str(root / "records")
+
+
+def _packed_records(pack: Callable[[bytes], bytes]) -> Callable[[Files], bytes]:
+    def packed(files: Files) -> bytes:
+        pytest.importorskip("google_crc32c", reason="needs maskstat[tfrecord]")
+        return pack(tfrecord_of(files))
+
+    return packed
+
+
 def _folder(root: Path, files: Files) -> str:
     for name, data in files.items():
         write(root / "masks" / name, data, stamp=STAMP)
@@ -120,6 +206,10 @@ SOURCES: dict[str, Callable[[Path, Files], str]] = {
     ),
     "parquet": _one_file("masks.parquet", parquet_of),
     "arrow": _one_file("masks.arrow", arrow_of),
+    "tfrecord": _one_file("masks.tfrecord", _packed_records(bytes)),
+    "tfrecord gzip": _one_file("masks.tfrecord", _packed_records(gzip.compress)),
+    "tfrecord zlib": _one_file("masks.tfrecord", _packed_records(zlib.compress)),
+    "tfrecord shards": _records,
     "parquet shards": _shards(".parquet", "shard-*.parquet", parquet_of),
 }
 

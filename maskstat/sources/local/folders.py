@@ -28,6 +28,7 @@ from maskstat.sources.base import (
     changed,
     too_large,
 )
+from maskstat.sources.dataset_folders import records_in
 
 STORE_SUFFIX = ".zarr"
 _FOREIGN = {
@@ -334,6 +335,6 @@ def _foreign(where: str) -> str | None:
 
 KIND = SourceKind(
     remedy=_foreign,
-    takes=lambda given: given.is_folder and not is_store(given.text),
+    takes=lambda given: given.is_folder and not is_store(given.text) and not records_in(given.text),
     open=lambda given, selection: FolderSource(given.text, selection),
 )
