@@ -1,18 +1,20 @@
-"""maskstat.scan against plain loops, on forms of masks that are drawn: one process run, in turns.
+"""maskstat.scan against plain loops, on masks that are no files: one process run, in turns.
 
     python -m benchmarks.source_forms [--masks 24] [--rounds 5] [--workers 1]
 
-Kaggle's run lengths, beside the decoder that kernels copy, and files of one class each, beside
-Pillow and NumPy. All counts are compared.
+Kaggle's run lengths, beside the decoder that kernels copy, files of one class each, beside
+Pillow and NumPy, and TFRecords, beside TensorFlow, where it is installed. All counts are compared.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import maskstat as ms
+from tests.support.source_cases import tfrecord_of
 
 CLASSES = ("cloth", "ear", "hair", "lip", "neck", "nose", "skin")
 Labels = NDArray[np.uint8]
@@ -49,12 +52,17 @@ def write(folder: Path, count: int, side: int) -> None:
     """The same masks in both forms."""
     rows = ["ImageId,ClassId,EncodedPixels"]
     (folder / "files").mkdir(parents=True)
+    whole: dict[str, bytes] = {}
     for number in range(count):
         mask = labels(number, side)
+        stream = io.BytesIO()
+        Image.fromarray(mask).save(stream, "PNG")
+        whole[f"{number}.png"] = stream.getvalue()
         for value, label in enumerate(CLASSES, 1):
             rows.append(f"{number},{value},{runs(mask == value)}")
             pixels = (mask == value).astype(np.uint8) * 255
             Image.fromarray(pixels).save(folder / "files" / f"{number:05}_{label}.png")
+    (folder / "train.tfrecord").write_bytes(tfrecord_of(whole))
     (folder / "train.csv").write_text("\n".join([*rows, ""]), encoding="utf-8")
 
 
@@ -83,6 +91,19 @@ def painted_files(folder: Path, count: int, side: int) -> Counts:
     return total
 
 
+def parsed_records(file: Path) -> Counts:
+    """What people write for TFRecords."""
+    import tensorflow as tf
+
+    feature = "image/segmentation/class/encoded"
+    kinds = {feature: tf.io.FixedLenFeature([], tf.string)}
+    total = np.zeros(len(CLASSES) + 1, np.int64)
+    for record in tf.data.TFRecordDataset(str(file)):
+        mask = tf.io.decode_png(tf.io.parse_single_example(record, kinds)[feature])
+        total += np.bincount(mask.numpy().ravel(), minlength=total.size)
+    return total
+
+
 def contenders(folder: Path, count: int, side: int, workers: int) -> Contenders:
     """Form -> maskstat, and the loop."""
 
@@ -97,10 +118,17 @@ def contenders(folder: Path, count: int, side: int, workers: int) -> Contenders:
         with ms.scan(folder / "files", per_class=True, workers=workers) as scan:
             return scan.histogram.pixels
 
-    return {
+    def records() -> Counts:
+        with ms.scan(folder / "train.tfrecord", classes=len(CLASSES) + 1, workers=workers) as scan:
+            return scan.histogram.pixels
+
+    forms: Contenders = {
         "run lengths": (table, lambda: decoded_rows(folder / "train.csv", side)),
         "files of a class": (files, lambda: painted_files(folder / "files", count, side)),
     }
+    if find_spec("tensorflow"):
+        forms["TFRecord"] = (records, lambda: parsed_records(folder / "train.tfrecord"))
+    return forms
 
 
 def measure(ours: Callable[[], Counts], loop: Callable[[], Counts], rounds: int) -> list[float]:

@@ -8,6 +8,7 @@ counts of every mask that they could read, and say of how many they could not.
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import itertools
 import json
@@ -356,6 +357,22 @@ def arrow_members(data: bytes) -> Iterable[bytes | None]:
             yield from batch.column("mask").to_pylist()
 
 
+def record_members(data: bytes) -> Iterable[bytes | None]:
+    """The PNGs in records whose checksums are right."""
+    from tests.support.source_cases import masked_crc
+
+    unpacked = io.BytesIO(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
+    while head := unpacked.read(12):
+        if len(head) < 12 or masked_crc(head[:8]) != head[8:]:
+            raise ValueError("no length of a record")
+        size = int.from_bytes(head[:8], "little")
+        record, checksum = unpacked.read(size), unpacked.read(4)
+        if masked_crc(record) == checksum:
+            yield record[record.index(b"\x89PNG") : record.index(b"IEND") + 8]
+        else:
+            yield None
+
+
 def coco_masks(data: bytes) -> Found:
     """pycocotools' own masks, painted by the rule of docs/sources.md."""
     from tests.support.annotation_cases import expected
@@ -460,6 +477,10 @@ def _packed(name: str) -> Callable[[], list[bytes]]:
                 source_cases.parquet_of(files, compression="none"),
             ],
             "arrow": lambda: [source_cases.arrow_of(files, 2), source_cases.arrow_of(files)],
+            "tfrecord": lambda: [
+                source_cases.tfrecord_of(files),
+                gzip.compress(source_cases.tfrecord_of(files)),
+            ],
         }
         return made[name]()
 
@@ -557,6 +578,7 @@ SUBJECTS: dict[str, Subject] = {
         _many("tar.gz", tar_members),
         _many("parquet", parquet_members),
         _many("arrow", arrow_members),
+        _many("tfrecord", record_members),
         Subject("csv", list_seeds, counts_list, listed_masks, TEXT, ".csv"),
         Subject("coco", coco_seeds, counts_all(".json"), coco_masks, TEXT, ".json"),
         Subject("labelme", labelme_seeds, counts_all(".json"), no_other_program, TEXT, ".json"),

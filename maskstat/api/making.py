@@ -104,7 +104,8 @@ def scan(
         nearest_colour: how far a channel of a mask's colour may be off its class's, 0 to 255.
         reduce_zero_label: labels begin at 1 and 0 is void: class k is the value k + 1
             (MMSegmentation's `reduce_zero_label`; ADE20K).
-        column: where a table or a manifest keeps its masks, where that is not clear.
+        column: where a table or a manifest keeps its masks, where that is not clear; of TFRecords,
+            the feature.
         size: height and width of all masks of a table of run lengths ("256x1600"), where
             neither columns nor images say it.
         split: only the masks of this split; `scan_splits` scans all of them.

@@ -54,9 +54,9 @@ def command(
         typer.Argument(
             metavar="SOURCE",
             help="A folder (recursive), a glob in quotes, one mask, a list of paths (.txt, .csv, "
-            ".tsv, .json, .jsonl), archives (.zip, .tar), tables (.parquet, .arrow), a URL of any "
-            "of them, or annotations (COCO's or LabelMe's .json, YOLO's data.yaml, Kaggle's run "
-            "lengths in a .csv).",
+            ".tsv, .json, .jsonl), archives (.zip, .tar), tables (.parquet, .arrow, .tfrecord), "
+            "a URL of any of them, or annotations (COCO's or LabelMe's .json, YOLO's data.yaml, "
+            "Kaggle's run lengths in a .csv).",
         ),
     ],
     classes: ClassesOption = None,
@@ -110,8 +110,8 @@ def command(
         typer.Option(
             "--column",
             metavar="NAME",
-            help="Column with the masks, of a table or a list; a number where "
-            "columns have no names.",
+            help="Column (or TFRecord feature) with the masks, of a table or a list; a "
+            "number where columns have no names.",
         ),
     ] = None,
     size: Annotated[

@@ -134,7 +134,7 @@ def test_an_excluded_folder_is_not_even_opened(
     real = os.scandir
     monkeypatch.setattr(os, "scandir", lambda path: opened_folders.append(str(path)) or real(path))
     assert listed(tmp_path, exclude=("huge",)) == ["a.png"]
-    assert opened_folders == [str(tmp_path)]
+    assert set(opened_folders) == {str(tmp_path)}
 
 
 def test_an_empty_folder_has_no_entries(tmp_path: Path) -> None:
