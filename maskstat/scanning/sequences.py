@@ -20,7 +20,7 @@ from maskstat.values.groups import GroupRule, MaskGroups
 
 _FEWEST = 3  # masks of a sequence, on average
 _DEEPEST = 6  # numbers of a name that are looked at, from its end
-_LOOKED_AT, _BLOCK = 50_000, 500  # names; so many that follow each other
+_LOOKED_AT, _BLOCK = 20_000, 500  # names; so many that follow each other
 _ALIKE = 0.6  # share of values that fields have in common which start anew in every sequence
 _MOST_CAMERAS = 64  # or whatever else there is of every sequence
 _SHARED = 0.05  # of the numbers that restart

@@ -25,8 +25,10 @@ _OF_ONE_ROOT = 64
 _ALL = 1 << 32  # what is drawn is less
 # Words at the end of a stem, which sequences and numbers are not.
 _WORDS = re.compile(r"(?:[_\-. ]+[^\W\d_]+(?:\d[^\W\d_]+)*)+\Z")
+_TASK = "task-"
 _BRUSH = re.compile(r"(task-.+?)-tag-.+-\d+")  # Label Studio's: of a label, and a number
 _DIGITS = re.compile(r"\d+")
+_PACKED = (".gz", ".zip")  # which follow another suffix
 _ESCAPED = re.compile(r"[*?\[]")
 
 
@@ -78,7 +80,7 @@ def parts_of(name: str) -> Parts:
 
 def _root_of(last: str) -> str:
     stem = _stem_of(last)
-    if stem.startswith("task-") and (brush := _BRUSH.fullmatch(stem)):
+    if stem.startswith(_TASK) and (brush := _BRUSH.fullmatch(stem)):
         return brush[1]
     if stem[-1:].isdecimal():  # no word ends it: most names, in a third of the time
         return stem
@@ -87,7 +89,7 @@ def _root_of(last: str) -> str:
 
 def _stem_of(last: str) -> str:
     at = last.rfind(".")
-    if last[at:].lower() in {".gz", ".zip"} and "." in last[:at]:
+    if last[at:].lower() in _PACKED and "." in last[:at]:
         at = last.rfind(".", 0, at)
     return last[:at] if at > 0 else last
 
@@ -99,14 +101,32 @@ class Sample(Generic[Item]):
     _found: dict[str, list[Item]] = field(default_factory=dict)
     _kept: int = 0
     _below: int = _ALL
+    _end: str = ""  # of the name before, where names that end in it have a root without it
 
     def takes(self, name: str) -> bool:
         """Whether `add` would take it, as long as nothing else is added."""
-        return _draw(_root_of(name.rpartition("/")[2])) < self._below
+        return _draw(self._root(name)) < self._below
+
+    def _root(self, name: str) -> str:
+        """The root of its stem; of names that end like the one before it in a third of the time."""
+        last = name[name.rfind("/") + 1 :]
+        if (
+            (end := self._end)
+            and last.endswith(end)
+            and last[-len(end) - 1 : -len(end)].isdecimal()
+        ):
+            root = last[: -len(end)]
+            if not root.startswith(_TASK):
+                return root
+        root = _root_of(last)
+        end = last[len(root) :]
+        plain = "." in end and not end.lower().endswith(_PACKED) and not last.startswith(_TASK)
+        self._end = end if plain else ""
+        return root
 
     def add(self, item: Item) -> None:
         """Take a name, or pass it over."""
-        root = _root_of(item.name.rpartition("/")[2])
+        root = self._root(item.name)
         if self._below < _ALL and _draw(root) >= self._below:
             return
         self._found.setdefault(root, []).append(item)

@@ -19,6 +19,7 @@ FORMS = {
 }
 CHECKED = 16  # added to a form: behind the pairs is a CRC-32 of all that the row says
 _CRC_BYTES = 4
+_BEHIND_ITSELF = 0x2144DF1C  # the CRC-32 of whatever has its own one behind it
 
 # A row of the table `mask` without its scan, and without its checksum where it has been opened.
 MaskRow = tuple[str, int, "int | str", int, int, str, int, bytes]
@@ -73,17 +74,19 @@ def opened(rows: Iterable[MaskRow]) -> Iterator[MaskRow]:
     Rows of stores from before schema 5 have none.
     """
     starts: _Starts = {}
+    last, start = None, 0
     for row in rows:
         name, size, stamp, height, width, encoding, form, blob = row
         if form < CHECKED:
             yield row
             continue
-        form, pairs = form - CHECKED, blob[:-_CRC_BYTES]
+        form -= CHECKED
         beside = (height, width, encoding, form)
-        crc = crc32(pairs, crc32(f"{name}\0{size}\0{stamp}".encode(), _start(starts, beside)))
-        if crc.to_bytes(_CRC_BYTES, "little") != blob[-_CRC_BYTES:]:
+        if beside != last:
+            last, start = beside, _start(starts, beside)
+        if crc32(blob, crc32(f"{name}\0{size}\0{stamp}".encode(), start)) != _BEHIND_ITSELF:
             raise ValueError("a row that has changed")
-        yield name, size, stamp, height, width, encoding, form, pairs
+        yield name, size, stamp, height, width, encoding, form, blob[:-_CRC_BYTES]
 
 
 def _start(starts: _Starts, beside: tuple[object, ...]) -> int:

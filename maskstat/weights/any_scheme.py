@@ -181,6 +181,26 @@ def weigh(
     return with_batch_intervals(table, solution, rows, batching, *sample(), policy=policy)
 
 
+def weights_by_batch(
+    histogram: ClassHistogram, ledger: MaskLedger, batch_size: int, batching: Batching | None
+) -> FloatArray:
+    """float64[K], `weigh(average="batch", normalize="pixel", absent="one", unlisted="ignore")`.
+
+    The weights and nothing else: neither errors, nor what other batch sizes would allow.
+
+    Raises:
+        WeightError: as `weigh`.
+    """
+    from maskstat.weights.equal_cost import batch_weights
+
+    policy = resolve_absent(histogram, "one")
+    batching = batching_of(batching, drop_last=False)
+    _demand_in_crops(ledger, histogram, batching)
+    raw = batch_weights(ledger, batch_size, batching=batching)[histogram.present]
+    said = {"average": "batch", "batch_size": batch_size}
+    return finish(histogram, raw, EQUAL_COST, said, policy=policy, normalize="pixel").weights
+
+
 def _linear(weights: FloatArray, histogram: ClassHistogram) -> Callable[[ClassCounts], FloatArray]:
     """Weights [K] of these counts as a formula of any: each class keeps its share of the loss."""
     present = histogram.present

@@ -259,23 +259,27 @@ def weight_normalised(
     drawer = BatchDrawer(rows, batch_size, seed)
     called = None if names is None else several(names)
     targets = equal_cost_shares(cost_matrix, rows.present, rows.class_count, called)
-    _demand_feasible(rows, drawer.batch_size, targets, called)
-    if drawer.batch_size >= rows.row_count:
-        logs = np.log(targets) - np.log(rows.totals)
-        none = np.zeros(len(targets), np.int64)
-        scaling, batches = Scaling(logs, targets, 0.0, 0, none), drawer.every_batch()
-        follows = Linearised.of(batches, scaling)
-    elif drawer.enumerable:
-        batches = drawer.every_batch()
-        scaling = scale(batches, targets)
-        follows = Linearised.of(batches, scaling)
-    else:
-        scaling, batches, follows = _solve_sampled(drawer, rows.totals, targets, stability)
+    scaling, batches, follows = _solve(rows, drawer, targets, called, stability)
     by_logs, by_totals = at_scale(scaling, rows.totals)
     moved = rows.replicate_totals
     errors = follows.errors(by_logs, None if moved is None else moved @ by_totals.T)
     result = _result(rows, drawer, scaling, batches, errors, targets, cost_matrix)
     return replace(result, follows=follows)
+
+
+def batch_weights(
+    ledger: LedgerLike, batch_size: int = 1, *, batching: Batching | None = None
+) -> FloatArray:
+    """float64[classes], the `weights` of `weight_normalised` and nothing else about them.
+
+    Raises:
+        InfeasibleEqualCost, WeightError, ParameterError: as `weight_normalised`.
+    """
+    rows = MaskRows.of(ledger, batching)
+    drawer = BatchDrawer(rows, batch_size, seed=0)
+    targets = equal_cost_shares(None, rows.present, rows.class_count, None)
+    scaling, *_ = _solve(rows, drawer, targets, None, STABILITY)
+    return rows.spread_out(_scaled(scaling, rows.totals))
 
 
 def best_effort(
@@ -408,6 +412,27 @@ def _demand_feasible(
     raise error
 
 
+def _solve(
+    rows: MaskRows,
+    drawer: BatchDrawer,
+    targets: FloatArray,
+    names: Sequence[str] | None,
+    stability: float,
+) -> tuple[Scaling, Batches, Linearised]:
+    """The weights, the batches that they are solved on, and how they follow these."""
+    _demand_feasible(rows, drawer.batch_size, targets, names)
+    if drawer.batch_size >= rows.row_count:
+        logs = np.log(targets) - np.log(rows.totals)
+        none = np.zeros(len(targets), np.int64)
+        scaling, batches = Scaling(logs, targets, 0.0, 0, none), drawer.every_batch()
+    elif drawer.enumerable:
+        batches = drawer.every_batch()
+        scaling = scale(batches, targets)
+    else:
+        return _solve_sampled(drawer, rows.totals, targets, stability)
+    return scaling, batches, Linearised.of(batches, scaling)
+
+
 def _solve_sampled(
     drawer: BatchDrawer, totals: FloatArray, targets: FloatArray, stability: float
 ) -> tuple[Scaling, Batches, Linearised]:
@@ -448,10 +473,7 @@ def _result(
     cost_matrix: npt.ArrayLike | None,
 ) -> EqualCostWeights:
     totals = rows.totals
-    weights = np.exp(scaling.log_weights - scaling.log_weights.max())
-    for block in np.unique(scaling.blocks):
-        inside = scaling.blocks == block
-        weights[inside] *= totals[inside].sum() / (totals[inside] @ weights[inside])
+    weights = _scaled(scaling, totals)
     shares = rows.spread_out(scaling.shares)
     # Where every wrong pixel costs 1 no matrix is made: most classes may be absent.
     costs = (
@@ -487,3 +509,12 @@ def _result(
         tightest=tight,
         smallest_batch_size=feasibility.smallest_batch_size(rows, targets),
     )
+
+
+def _scaled(scaling: Scaling, totals: FloatArray) -> FloatArray:
+    """float64[K], weights under which a labelled pixel weighs 1 on average, in every block."""
+    weights = np.exp(scaling.log_weights - scaling.log_weights.max())
+    for block in np.unique(scaling.blocks):
+        inside = scaling.blocks == block
+        weights[inside] *= totals[inside].sum() / (totals[inside] @ weights[inside])
+    return np.asarray(weights)

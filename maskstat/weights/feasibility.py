@@ -83,12 +83,26 @@ class Condition:
         Let T be violated or tight and k the rank (by presence) of its most present class. Then
         chance(that class) <= chance(T) <= targets(T) <= targets(first k classes), and T is not
         the set of all classes.
+
+        Classes outside T have targets of 1 - targets(T) at most, so a row whose classes add up to
+        more than 1 - chance(that class) holds one of T. If these rows alone have a larger chance
+        than T has targets, there is no such T: so it is where most rows have many classes.
         """
-        presence = self.groups.presence
+        groups = self.groups
+        presence = groups.presence
         order = np.argsort(presence, kind="stable")
         most = np.minimum(np.cumsum(self.targets[order]), 1.0 - self.targets.min())
-        lacking = np.flatnonzero(self.chances[presence[order]] <= most + SLACK_RESOLUTION)
-        return order[: int(lacking[-1]) + 1 if lacking.size else 0].astype(np.int64)
+        least = self.chances[presence[order]]
+        lacking = least <= most + SLACK_RESOLUTION
+        if lacking.any():
+            held = np.add.reduceat(self.targets[groups.columns], groups.indptr[:-1])
+            ranked = np.argsort(held)
+            covered = np.append(np.cumsum(groups.sizes[ranked][::-1])[::-1], 0)
+            outside = 1.0 - least + 8 * SLACK_RESOLUTION
+            full = self.chances[covered[np.searchsorted(held[ranked], outside, "right")]]
+            lacking &= full <= most + SLACK_RESOLUTION
+        at = np.flatnonzero(lacking)
+        return order[: int(at[-1]) + 1 if at.size else 0].astype(np.int64)
 
 
 def chances_of_cut(row_count: int, labelled: int, cut: Cut) -> FloatArray:

@@ -223,6 +223,34 @@ def test_a_sample_depends_on_no_order(names: list[str], random: object) -> None:
     assert found[0] == found[1]
 
 
+PIECES = [
+    "task-",
+    "-tag-a-1",
+    "1",
+    "x",
+    "_",
+    "-",
+    ".",
+    "é",
+    "²",
+    "٣",
+    ".gz",
+    ".zip",
+    ".png",
+    "/",
+    "_m",
+]
+
+
+@settings(max_examples=400)
+@given(st.lists(st.lists(st.sampled_from(PIECES), max_size=6).map("".join), max_size=8))
+def test_the_root_of_a_name_does_not_depend_on_the_names_before_it(names: list[str]) -> None:
+    sample = Sample[Item]()
+    for name in names:
+        sample.add(Item(name))
+    assert set(sample._found) == {parts_of(name).root for name in names}
+
+
 def test_a_sample_stays_small_and_still_sees_siblings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("maskstat.scanning.sibling_names.MOST", 64)
     names = [Item(f"{n:06}_{end}.png") for n in range(20_000) for end in ("a", "b")]

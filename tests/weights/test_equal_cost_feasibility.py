@@ -72,6 +72,30 @@ def test_the_decision_is_that_of_all_sets(table, size, drop_last):
         assert chance < needed
 
 
+@settings(max_examples=300, deadline=None)
+@given(table=presences(), size=st.integers(1, 9), seed=st.integers(0, 10**6))
+def test_critical_classes_are_those_of_every_violated_or_tight_set(table, size, seed):
+    classes = table.shape[1]
+    skewed = np.random.default_rng(seed).random(classes) ** 2 + 1e-3
+    for targets in (equal(classes), skewed / skewed.sum()):
+        rows = MaskRows.of(ledger_of(table))
+        condition = Condition.random_batches(rows, min(size, len(table)), targets)
+        critical = np.isin(np.arange(classes), condition.critical_classes())
+        for chosen in range(1, 2**classes - 1):
+            members = (chosen >> np.arange(classes) & 1).astype(bool)
+            assert condition.slack(members) > 0 or (critical | ~members).all()
+
+
+def test_rows_of_many_classes_leave_no_set_to_look_at():
+    """Each class is in a third of the masks, and no mask has fewer than a third of the classes."""
+    table = np.random.default_rng(0).permuted(
+        np.arange(30)[None, :] < np.full((400, 1), 10), axis=1
+    )
+    rows = MaskRows.of(ledger_of(table.astype(np.int64)))
+    assert Condition.random_batches(rows, 1, equal(30)).critical_classes().size
+    assert not Condition.random_batches(rows, 8, equal(30)).critical_classes().size
+
+
 def test_the_generated_cases_are_of_every_kind():
     seen = Counter()
     generator = np.random.default_rng(0)

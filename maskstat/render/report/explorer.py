@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.naming import printable
-from maskstat.render.report.previews import Previews
+from maskstat.render.report.previews import Previews, deflated
 from maskstat.values.ledger import MaskLedger
 
 MOST_MASKS = 100_000
@@ -94,4 +93,4 @@ def _planes(numbers: NDArray[np.integer]) -> bytes:
 
 
 def _packed(data: bytes) -> str:
-    return base64.b64encode(zlib.compress(data, 6)).decode("ascii")
+    return base64.b64encode(deflated(data, 6)).decode("ascii")

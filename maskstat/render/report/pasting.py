@@ -10,7 +10,7 @@ from maskstat.errors import WeightError, spelled
 from maskstat.render.report import wording
 from maskstat.render.report.calls import can_be_typed, scan_call
 from maskstat.render.report.subject import Subject
-from maskstat.weights.any_scheme import weigh
+from maskstat.weights.any_scheme import weights_by_batch
 
 FRAMEWORKS = ("torch", "keras", "mmseg")
 """Those whose code fits into a page, with the weights in it."""
@@ -152,18 +152,7 @@ def _by_batch(subject: Subject) -> dict[int, list[float] | None]:
     found: dict[int, list[float] | None] = {}
     for size in sizes:
         try:
-            table = weigh(
-                histogram,
-                lambda: rows,
-                average="batch",
-                batch_size=size,
-                batching=scan._batching,
-                normalize="pixel",
-                absent="one",
-                unlisted="ignore",
-            )
+            found[size] = weights_by_batch(histogram, rows, size, scan._batching).tolist()
         except WeightError:
             found[size] = None
-        else:
-            found[size] = table.weights.tolist()
     return found

@@ -7,8 +7,9 @@ or no longer has the scan's counts gets no picture.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,14 @@ from maskstat.scanning.mask_reader import Reader
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.ledger import MaskLedger
 from maskstat.values.tally import IntArray, TallyTable
+
+_compress: Callable[[bytes, int], bytes | bytearray] = zlib.compress
+try:
+    import deflate
+except ImportError:
+    pass
+else:  # in a third of the time, and a little smaller
+    _compress = deflate.zlib_compress
 
 if TYPE_CHECKING:
     from maskstat.scanning.stored_scan import StoredScan
@@ -59,9 +68,14 @@ class Picks:
         self._rows = np.repeat(np.arange(len(ledger)), ledger.class_counts)
         # By class, then by falling share, then by mask, which entries are in order of.
         self.shares = ledger.pixels / np.maximum(ledger.areas[self._rows], 1)
-        self._order = np.lexsort((-self.shares, ledger.classes))
         counts = np.bincount(ledger.classes, minlength=ledger.class_count)
         self._starts = np.concatenate(([0], np.cumsum(counts)))
+        narrow = np.min_scalar_type(max(ledger.class_count, 1) - 1)  # sorted by radix
+        self._order = np.argsort(ledger.classes.astype(narrow), kind="stable")
+        less = -self.shares[self._order]
+        for start, stop in pairwise(self._starts.tolist()):
+            within = np.argsort(less[start:stop], kind="stable")
+            self._order[start:stop] = self._order[start:stop][within]
 
     def of(self, k: int) -> IntArray:
         """Entries of the ledger, the largest share first."""
@@ -206,7 +220,7 @@ def fitted(previews: Previews, budget: int) -> tuple[Previews, bytes]:
     side, maps = SIDE, list(previews.maps)
     rows = previews.rows
     while True:
-        packed = zlib.compress(b"".join(m.astype(_stored(m)).tobytes() for m in maps), 9)
+        packed = deflated(b"".join(m.astype(_stored(m)).tobytes() for m in maps), 9)
         if len(packed) <= budget or not maps:
             return Previews(rows, maps, previews.thumbs), packed
         if side > _SMALLEST_SIDE:
@@ -218,6 +232,11 @@ def fitted(previews: Previews, budget: int) -> tuple[Previews, bytes]:
                 previews.rows[keep], [previews.maps[at] for at in keep.tolist()], previews.thumbs
             )
             rows, maps = previews.rows, [_resized(m, side) for m in previews.maps]
+
+
+def deflated(data: bytes, level: int) -> bytes:
+    """A zlib stream, as browsers inflate it."""
+    return bytes(_compress(data, level))
 
 
 def _stored(small: NDArray[Any]) -> str:
