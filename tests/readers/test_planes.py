@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from maskstat.errors import MaskError
-from maskstat.readers import formats, npz, planes, zarr
+from maskstat.readers import chunked, formats, npz, planes
 from maskstat.readers.formats import open_planes, read_tally
 from maskstat.readers.options import ReadOptions
 from maskstat.values.tally import MaskTally
@@ -75,9 +75,9 @@ def test_planes_of_what_is_unpacked_piece_by_piece(
         monkeypatch.setattr(module, "KEPT_BYTES", 10)
     monkeypatch.setattr("maskstat.readers.nifti.KEPT_BYTES", 10)
     monkeypatch.setattr(planes, "PIECE", 16)
-    monkeypatch.setattr(zarr, "MAX_CHUNK_BYTES", 3 * stack[0].size - 1)
-    monkeypatch.setattr(zarr, "_BLOCK_BYTES", 1)
-    monkeypatch.setattr(zarr, "_COUNTED_TOGETHER", 2)
+    monkeypatch.setattr(chunked, "MAX_CHUNK_BYTES", 3 * stack[0].size - 1)
+    monkeypatch.setattr(chunked, "_BLOCK_BYTES", 1)
+    monkeypatch.setattr(chunked, "_COUNTED_TOGETHER", 2)
     found = opened(data)
     found.prepare()
     for at in range(len(stack))[::order]:
