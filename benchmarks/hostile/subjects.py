@@ -1,8 +1,8 @@
 """What is mutated, how maskstat counts it, and how another program does.
 
 A subject has sound files to start from and two ways to count one: maskstat's, and a plain one by
-Pillow, tifffile, NumPy, nibabel, zarr, pyarrow, pycocotools or the standard library. Both give the
-counts of every mask that they could read, and say of how many they could not.
+Pillow, tifffile, NumPy, nibabel, zarr, h5py, pyarrow, pycocotools or the standard library. Both
+give the counts of every mask that they could read, and say of how many they could not.
 """
 
 from __future__ import annotations
@@ -256,6 +256,22 @@ def by_zarr(data: bytes) -> NDArray[Any]:
             if array.ndim != 2 or array.size > MOST_PIXELS:
                 raise Unclear("not a mask of one plane")
             return np.asarray(array[...])
+
+
+def by_h5py(data: bytes) -> NDArray[Any]:
+    """What h5py reads of a file of one array."""
+    import h5py
+
+    with h5py.File(io.BytesIO(data)) as file:
+        arrays: list[Any] = []
+        file.visititems(
+            lambda _, node: arrays.append(node) if isinstance(node, h5py.Dataset) else None
+        )
+        if len(arrays) != 1:
+            raise Unclear("several arrays")
+        if arrays[0].ndim != 2 or arrays[0].size > MOST_PIXELS:
+            raise Unclear("not a mask of one plane")
+        return np.asarray(arrays[0][()])
 
 
 # --- files that hold many masks ------------------------------------------------------------------
@@ -573,6 +589,7 @@ SUBJECTS: dict[str, Subject] = {
         _alone("npz", _named(["NPZ", "NPZ stored"]), by_numpy),
         _alone("nifti", _named(["NIfTI", "NIfTI gzipped"]), by_nibabel),
         _alone("zarr", zarr_seeds, by_zarr),
+        _alone("hdf5", _named(["HDF5", "HDF5 deflated", "HDF5 checked", "HDF5 LZF"]), by_h5py),
         _many("zip", zip_members),
         _many("tar", tar_members),
         _many("tar.gz", tar_members),

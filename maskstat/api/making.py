@@ -83,14 +83,15 @@ def scan(
         pages: "each" page of a TIFF, plane of an array or slice of a NIfTI file is a mask, called
             `file#1`, `file#2`, ...; "all" pages, planes or volumes of a series are one mask;
             "first", or the number of one, from 1.
-        channels: a channel a class, in TIFF, NPY, NPZ, Zarr, NIfTI. "one-hot": the number of the
-            one that is set, -1 for none. "bitmask": the sum of 2^k. "multilabel": labels, of which
+        channels: a channel a class, in TIFF, NIfTI and arrays of any format. "one-hot": the number of
+            the one that is set, -1 for none. "bitmask": the sum of 2^k. "multilabel": labels, of which
             a pixel has any number; also in colour images, of three. With "-first" where an array's
             channels come first.
         channel: where masks of indices are stored as colours (RGB, RGBA, LA): "r" has the index in
             red, "grey" in every channel, "ade20k" in red and green (R / 10 * 256 + G). Other masks
             are read as they are.
-        array: which array of an .npz or a Zarr group.
+        array: which array of an .npz, an HDF5 file or a Zarr group. In HDF5 also a group, or names
+            with a `*`: with `pages="each"` all of their arrays count.
         value_divisor: N, where values are class * N + instance: value // N is counted. Values
             below N are classes already (Cityscapes: 1000). A name says both N and whether all are
             divided: "cityscapes", "kitti", "mapillary", "scannet".

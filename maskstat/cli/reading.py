@@ -28,7 +28,7 @@ ChannelsOption = Annotated[
         "--channels",
         known=CHANNELS,
         metavar="one-hot|bitmask|multilabel[-first]",
-        help="A channel a class, in TIFF, NPY, NPZ, Zarr, NIfTI. one-hot: the number of the one "
+        help="A channel a class, in TIFF, NIfTI and arrays of any format. one-hot: the number of the one "
         "that is set, -1 for none. bitmask: the sum of 2^k. multilabel: each channel by itself, a "
         "label; also in RGB images. With -first where an array's channels come first.",
     ),
@@ -44,7 +44,12 @@ ChannelOption = Annotated[
 ]
 ArrayOption = Annotated[
     str | None,
-    typer.Option("--array", metavar="NAME", help="Which array of an .npz or a Zarr group."),
+    typer.Option(
+        "--array",
+        metavar="NAME",
+        help="Which array of an .npz, an HDF5 file or a Zarr group. In HDF5 also a group, or names "
+        "with a *: with --pages each all of their arrays count.",
+    ),
 ]
 DivisorOption = Annotated[
     str | None,

@@ -37,6 +37,7 @@ class Chunks(ABC):
         container: as in `Encoding`.
         chunks: the lengths of what is decoded together.
         together: the lengths of what is better read together, as the chunks of a shard are.
+        working: bytes that reading takes beside its result, where more than what is `together`.
     """
 
     shape: tuple[int, ...]
@@ -44,6 +45,7 @@ class Chunks(ABC):
     container: str
     chunks: tuple[int, ...]
     together: tuple[int, ...]
+    working: int = 0
 
     @abstractmethod
     def fetch(self, part: tuple[slice, ...]) -> NDArray[np.generic]:
@@ -227,8 +229,8 @@ def _parts(array: Chunks, kept: _Kept, whole: int | None = None) -> Iterator[tup
         )
         if room > 1:
             block[axis] = min(shape[axis], block[axis] * room)
-    chunk = math.prod(array.together)
-    ask_memory((2 * math.prod(block) + chunk) * array.dtype.itemsize)
+    item = array.dtype.itemsize
+    ask_memory(2 * math.prod(block) * item + max(math.prod(array.together) * item, array.working))
     ranges = [
         [kept[axis]]
         if axis in kept

@@ -64,6 +64,11 @@ def _is_nifti(data: bytes) -> bool:
     return data[:2] == b"\x1f\x8b" or bool(sizes & _NIFTI_SIZES)
 
 
+def _is_hdf5(data: bytes) -> bool:
+    """HDF5 from its first byte on, or behind 512 bytes of MATLAB's own."""
+    return data.startswith((b"\x89HDF\r\n\x1a\n", b"MATLAB 7.3 MAT-file"))
+
+
 FORMATS = (
     Format("PNG", (".png",), lambda d: d[:8] == b"\x89PNG\r\n\x1a\n", "png"),
     Format("TIFF", (".tif", ".tiff"), lambda d: d[:4] in _TIFF_MAGIC, "tiff"),
@@ -73,6 +78,7 @@ FORMATS = (
     Format("NPY", (".npy",), lambda d: d[:6] == b"\x93NUMPY", "npy"),
     Format("NPZ", (".npz", ".zarr.zip"), lambda d: d[:4] in {b"PK\3\4", b"PK\5\6"}, "npz"),
     Format("NIfTI", (".nii", ".nii.gz"), _is_nifti, "nifti"),
+    Format("HDF5", (".h5", ".hdf5"), _is_hdf5, "hdf5"),
     Format("JPEG 2000", (".jp2", ".j2k"), lambda d: d.startswith(_JPEG_2000), "jpeg2000"),
     Format("JPEG", (".jpg", ".jpeg"), lambda d: d[:3] == b"\xff\xd8\xff", "jpeg"),
 )

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from maskstat.readers.panoptic import Panoptic
 
 Pages = Literal["all", "each"] | int
-STACKED = frozenset({"tiff", "npy", "npz", "zarr", "nifti"})  # containers of pages and channels
+STACKED = frozenset(
+    {"tiff", "npy", "npz", "zarr", "nifti", "hdf5", "matlab"}
+)  # containers of pages and channels
 # What a user says where a file alone does not say how it is read, and what a store records of it.
 SAID = frozenset(
     {
@@ -40,7 +42,7 @@ SAID = frozenset(
     }
 )
 _PAGES_READ: dict[object, str] = {"all": "all pages", "each": "each page"}
-NAMED = frozenset({"npz", "zarr"})  # containers of named arrays
+NAMED = frozenset({"npz", "zarr", "hdf5", "matlab"})  # containers of named arrays
 
 
 @dataclass(frozen=True, slots=True)

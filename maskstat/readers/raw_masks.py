@@ -29,6 +29,48 @@ from maskstat.values.tally import Encoding, MaskTally
 _COLOURS = {3: "rgb", 4: "rgba"}
 _ONE = frozenset({None, "each"})  # of `pages`: what says nothing of a single plane
 _SHOWN = 8
+# What masks are called where a file has an array of them beside others, and what those are called.
+_MASKS = frozenset(
+    [
+        "annotation",
+        "annotations",
+        "gt",
+        "ground_truth",
+        "groundtruth",
+        "label",
+        "label_map",
+        "labelmap",
+        "labels",
+        "mask",
+        "masks",
+        "seg",
+        "segmentation",
+        "segmentation_mask",
+        "segmentations",
+        "target",
+        "targets",
+        "y",
+    ]
+)
+_BESIDE = frozenset(
+    [
+        "affine",
+        "data",
+        "depth",
+        "image",
+        "images",
+        "img",
+        "imgs",
+        "input",
+        "inputs",
+        "origin",
+        "raw",
+        "rgb",
+        "spacing",
+        "volume",
+        "x",
+    ]
+)
 PIECE = 1 << 24  # bytes or samples that are looked at together
 
 
@@ -255,7 +297,10 @@ class ArrayInMemory(RawMask):
 
 
 def choose_array(names: list[str], options: ReadOptions) -> str:
-    """The name asked for, or the only one there is. Raises MaskError."""
+    """The name asked for, the only one there is, or the only one that masks have. Raises MaskError.
+
+    Names alone decide only where the other arrays are called what masks never are.
+    """
     shown = ", ".join(printable(storable(name))[:60] for name in names[:_SHOWN])
     shown += ", ..." if len(names) > _SHOWN else ""
     if options.array is not None:
@@ -265,6 +310,10 @@ def choose_array(names: list[str], options: ReadOptions) -> str:
         raise MaskError(f"has no array {asked!r} (it has {shown})")
     if len(names) == 1:
         return names[0]
+    last = {name: name.rpartition("/")[2].lower() for name in names}
+    masks = [name for name in names if last[name] not in _BESIDE]
+    if len(masks) == 1 and last[masks[0]] in _MASKS:
+        return masks[0]
     raise MaskError(
         f"has {len(names)} arrays: {argument('array', Blank('NAME'))} chooses one (it has {shown})"
     )

@@ -23,7 +23,10 @@ pytestmark = [
 MUTATIONS = os.environ.get("MASKSTAT_FUZZ", "120")
 KILLS = "100" if "MASKSTAT_FUZZ" in os.environ else "5"
 GROUPS = {
-    "files": ["png", "tiff", "bmp", "gif", "webp", "jpeg", "npy", "npz", "nifti", "zarr"],
+    "files": [
+        *("png", "tiff", "bmp", "gif", "webp", "jpeg"),
+        *("npy", "npz", "nifti", "zarr", "hdf5"),
+    ],
     "sources": ["zip", "tar", "tar.gz", "parquet", "arrow", "csv", "coco", "labelme"],
     "runs": ["kill scan", "kill scan --profile", "kill merge", "kill weights -o"],
     "stores": ["flip a bit of the store", "disk full", "two runs, one store"],

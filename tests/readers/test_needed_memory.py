@@ -92,6 +92,18 @@ def _nifti(path: Path, side: int) -> None:
     nibabel.save(image, path)  # type: ignore[attr-defined]
 
 
+def _hdf5(
+    path: Path, pixels: np.ndarray[tuple[int, ...], np.dtype[np.generic]], how: str | None
+) -> None:
+    import h5py
+
+    chunks = None if how is None else pixels.shape
+    with h5py.File(path, "w") as file:
+        file.create_dataset(
+            "mask", data=pixels, chunks=chunks, compression=how, shuffle=how is not None
+        )
+
+
 FILES: dict[str, Callable[[Path, int], None]] = {
     "a.gif": lambda path, side: _grey(side).save(path),
     "a.bmp": lambda path, side: _grey(side).save(path),
@@ -108,6 +120,8 @@ FILES: dict[str, Callable[[Path, int], None]] = {
     "a.npy": lambda path, side: np.save(path, _pixels(side).astype(np.float64)),
     "a.npz": lambda path, side: np.savez_compressed(path, np.asfortranarray(_stack(side))),
     "a.nii": _nifti,
+    "a.h5": lambda path, side: _hdf5(path, _pixels(side).astype(np.int64), None),
+    "deflated.h5": lambda path, side: _hdf5(path, _pixels(side).astype(np.float64), "gzip"),
 }
 
 

@@ -36,6 +36,7 @@ from tests.support.mask_files import (
     STRICT,
     coloured,
     colours_of,
+    hdf5,
     labels,
     npy,
     npz,
@@ -81,9 +82,16 @@ def as_zarr(array: NDArray[Any], folder: Path) -> bytes:
     return zipped(folder / "s.zarr")
 
 
+def as_hdf5(array: NDArray[Any], folder: Path) -> bytes:
+    """In chunks in every axis."""
+    chunks = tuple(min(4, length) for length in array.shape)
+    return hdf5(mask={"data": array, "chunks": chunks, "compression": "gzip"})
+
+
 CONTAINERS: dict[str, Callable[[NDArray[Any], Path], bytes]] = {
     "npy": as_npy,
     "npz": as_npz,
+    "hdf5": as_hdf5,
     "zarr": as_zarr,
 }
 
@@ -199,13 +207,35 @@ def test_arrays_that_are_no_stack(container: str, tmp_path: Path) -> None:
 
 
 def test_arrays_by_name() -> None:
-    data = npz(image=coloured(3), mask=LABELS)
-    assert "has 2 arrays: array=NAME chooses one (it has image, mask)" in refusal(data)
-    tally = read_tally(data, "m", ReadOptions(array="mask"))
-    check(tally, LABELS, Encoding("npz", "uint", 16, "array mask"))
+    data = npz(image=coloured(3), cells=LABELS)
+    assert "has 2 arrays: array=NAME chooses one (it has image, cells)" in refusal(data)
+    tally = read_tally(data, "m", ReadOptions(array="cells"))
+    check(tally, LABELS, Encoding("npz", "uint", 16, "array cells"))
     said = refusal(data, ReadOptions(array="\x1b[2J"))
-    assert "x1b[2J' (it has image, mask)" in said
+    assert "x1b[2J' (it has image, cells)" in said
     assert "holds no arrays" in refusal(npz())
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["image", "label"], "label"),
+        (["label", "data", "spacing"], "label"),
+        (["X", "Y"], "Y"),
+        (["seg", "raw"], "seg"),
+        (["image", "mask", "label"], None),  # both may be meant
+        (["mask", "instances"], None),  # the other may be meant
+        (["image", "cells"], None),
+        (["image", "data"], None),
+    ],
+)
+def test_arrays_are_found_by_names_that_masks_have(names: list[str], found: str | None) -> None:
+    arrays = {name: np.full((3, 4), at, np.uint8) for at, name in enumerate(names)}
+    for data in (npz(**arrays), hdf5(**arrays)):
+        if found is None:
+            assert f"has {len(names)} arrays: array=NAME" in refusal(data)
+        else:
+            assert read_tally(data, "m", STRICT).values.tolist() == [names.index(found)]
 
 
 @pytest.mark.parametrize("order", ["C", "F"])

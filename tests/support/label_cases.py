@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tests.support.mask_files import hdf5
 from tests.support.packages import package
 from tests.support.zarr_cases import zipped
 
@@ -81,6 +82,7 @@ FILES: dict[str, Callable[[Stack, Path], bytes]] = {
     ".tiff": tiff_pages,
     ".nii.gz": nifti,
     ".zarr.zip": zarr,
+    ".h5": lambda stack, folder: hdf5(mask={"data": stack, "chunks": (4, 5, 1)}),
     ".png": png,
 }
 """By suffix what makes a file of a stack; .png of three labels."""

@@ -22,6 +22,7 @@ from tests.support.tiff_factory import (
     tiff,
 )
 
+h5py = package("h5py", reason="needs maskstat[hdf5]")
 tifffile = package("tifffile", reason="needs maskstat[tiff]")
 
 STRICT = ReadOptions()
@@ -101,6 +102,15 @@ def npz(*, compressed: bool = True, **arrays: NDArray[np.generic]) -> bytes:
     return stream.getvalue()
 
 
+def hdf5(libver: str = "earliest", **arrays: NDArray[np.generic] | dict[str, object]) -> bytes:
+    """An HDF5 file: arrays, or what h5py makes them of."""
+    stream = io.BytesIO()
+    with h5py.File(stream, "w", libver=libver) as file:
+        for name, array in arrays.items():
+            file.create_dataset(name, **(array if isinstance(array, dict) else {"data": array}))
+    return stream.getvalue()
+
+
 def nifti(pixels: NDArray[np.uint8]) -> bytes:
     """A plain NIfTI-1 file of one slice (H, W), from our own writer."""
     height, width = pixels.shape
@@ -156,6 +166,7 @@ FILES: dict[str, bytes] = {
     "NPY": npy(_INDICES),
     "NPZ": npz(mask=_INDICES),
     "NIfTI": nifti(_INDICES),
+    "HDF5": hdf5(mask=_INDICES),
     "JPEG": saved(Image.fromarray(_INDICES), "JPEG"),
     "JPEG 2000": saved(Image.fromarray(_INDICES), "JPEG2000"),
 }
@@ -178,5 +189,13 @@ MORE_FILES: dict[str, bytes] = {
     "WebP lossy": saved(Image.fromarray(coloured(3)), "WEBP"),
     "JPEG 2000 codestream": saved(Image.fromarray(coloured(3)), "JPEG2000", no_jp2=True),
     "JPEG 2000 lossy": saved(Image.fromarray(coloured(3)), "JPEG2000", irreversible=True),
+    "HDF5 deflated": hdf5(
+        "latest",
+        mask={"data": _INDICES, "chunks": (4, 5), "compression": "gzip", "shuffle": True},
+    ),
+    "HDF5 checked": hdf5(
+        mask={"data": _INDICES.astype(">i4"), "chunks": (4, 5), "fletcher32": True}
+    ),
+    "HDF5 LZF": hdf5(mask={"data": _INDICES, "chunks": (11, 13), "compression": "lzf"}),
     "NPY float": npy(_INDICES.astype(np.float32)),
 }

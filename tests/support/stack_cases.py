@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.support.mask_files import hdf5
 from tests.support.packages import package
 from tests.support.zarr_cases import zipped
 
@@ -64,6 +65,10 @@ def nifti_gz(stack: Stack, folder: Path) -> bytes:
     return gzip.compress(nifti(stack, folder), 1)
 
 
+def hdf5_of(**options: Any) -> Callable[[Stack, Path], bytes]:
+    return lambda stack, folder: hdf5(label={"data": stack, **options})
+
+
 def zarr_of(chunks: tuple[int, int, int]) -> Callable[[Stack, Path], bytes]:
     def made(stack: Stack, folder: Path) -> bytes:
         path = folder / f"made-{len(list(folder.iterdir()))}.zarr"
@@ -83,6 +88,9 @@ STACKS: dict[str, Callable[[Stack, Path], bytes]] = {
     "a.tif": tiff,
     "a.nii": nifti,
     "a.nii.gz": nifti_gz,
+    "a.h5": hdf5_of(),
+    "flat.h5": hdf5_of(chunks=(1, 4, 4), compression="gzip", shuffle=True),
+    "deep.h5": hdf5_of(chunks=(1, 11, 13), compression="lzf"),
     "flat.zarr.zip": zarr_of((1, 4, 4)),
     "deep.zarr.zip": zarr_of((3, 4, 4)),
 }

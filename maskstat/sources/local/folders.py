@@ -32,8 +32,6 @@ from maskstat.sources.dataset_folders import records_in
 
 STORE_SUFFIX = ".zarr"
 _FOREIGN = {
-    ".h5": "HDF5",
-    ".hdf5": "HDF5",
     ".hdf": "HDF5",
     ".mat": "MATLAB",
     ".nrrd": "NRRD",
