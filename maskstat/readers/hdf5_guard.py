@@ -73,7 +73,7 @@ class Watched:
                 self._start = self._file.tell() - len(data)
             if data.startswith(b"HEAP"):
                 self._check_heap(data)
-        except Exception as error:
+        except (OSError, MaskError) as error:
             self.error = error
             raise
         buffer[:] = data
