@@ -28,9 +28,9 @@ ChannelsOption = Annotated[
         "--channels",
         known=CHANNELS,
         metavar="one-hot|bitmask|multilabel[-first]",
-        help="A channel a class, in TIFF, NIfTI and arrays of any format. one-hot: the number of the one "
-        "that is set, -1 for none. bitmask: the sum of 2^k. multilabel: each channel by itself, a "
-        "label; also in RGB images. With -first where an array's channels come first.",
+        help="A channel a class, in TIFF, NIfTI and arrays of any format. one-hot: the number of "
+        "the one that is set, -1 for none. bitmask: the sum of 2^k. multilabel: each channel by "
+        "itself, a label; also in RGB images. With -first where an array's channels come first.",
     ),
 ]
 ChannelOption = Annotated[
