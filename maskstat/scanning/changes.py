@@ -37,8 +37,8 @@ class Changes:
 
     Masks that failed before count as new; `skipped` files are no masks by their suffix. `splits`
     are train, val, test or the like, where the source has them. `pattern` is that of the names of
-    a preset's masks, where others were passed over because of it. `outside` masks lie neither in
-    the folder of the list which names them nor below it.
+    masks, where a preset or a tar of samples told it and others were passed over. `outside` masks
+    lie neither in the folder of the list which names them nor below it.
     """
 
     new: int = 0

@@ -93,7 +93,7 @@ class PlaneSource(Source):
 
     def __init__(self, base: Source, options: ReadOptions):
         self._base, self._options = base, options
-        self.reads, self.only = base.reads, base.only
+        self.reads = base.reads
         # A file may be called like the plane of another.
         self.distinct = False
 
@@ -109,7 +109,8 @@ class PlaneSource(Source):
 
     def entries(self) -> Iterator[Entry]:
         """The planes of all files."""
-        return planes_of(self._base.entries(), self._options, self.reads)
+        yield from planes_of(self._base.entries(), self._options, self.reads)
+        self.only = self._base.only
 
     def skipped(self) -> int:
         """Files passed over by the source."""

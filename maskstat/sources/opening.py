@@ -46,7 +46,8 @@ class SplitSource(Source):
 
     def entries(self) -> Iterator[Entry]:
         """Candidates of the split."""
-        return self.base.entries()
+        yield from self.base.entries()
+        self.only = self.base.only
 
     def catalog(self) -> ClassCatalog | None:
         """The classes that the source itself names."""

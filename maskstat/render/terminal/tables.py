@@ -324,8 +324,8 @@ def _notes(document: Mapping[str, Any]) -> Iterable[str]:
         )
         if pattern := changes["pattern"]:
             yield (
-                f"Masks are {printable(pattern)}, as of {printable(catalog['name'])}; others are"
-                f" passed over ({spelled(argument('include'))} chooses otherwise)"
+                f"Masks are {printable(pattern)}; others are passed over"
+                f" ({spelled(argument('include'))} chooses otherwise)"
             )
         if len(splits := changes["splits"]) > 1:
             listed = ", ".join(map(printable, splits))

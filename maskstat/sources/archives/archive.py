@@ -6,8 +6,12 @@ Nothing is unpacked to disk, and names in archives are only names.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 
+from maskstat.errors import MaskError
 from maskstat.sources.archives.member_names import ARCHIVE_SUFFIXES, ONE_MASK_SUFFIXES
+from maskstat.sources.archives.samples import patterns_of_masks
 from maskstat.sources.archives.tars import tar_members
 from maskstat.sources.archives.zips import zip_members
 from maskstat.sources.base import Entry, SourceKind
@@ -33,6 +37,22 @@ class ArchiveSource(ShardedSource):
         if is_url(self.where):
             return _REMOTE_THREADS
         return 0 if self.where.lower().endswith((".zip", ".tar")) else _THREADS
+
+    def _shards(self) -> list[Shard]:
+        """All files; of a tar of samples, masks are decided by the first of them."""
+        shards = super()._shards()
+        chosen = self.selection.include or self.selection.exclude
+        if shards and not chosen and not ends_in(shards[0].where, (".zip",)):
+            every = replace(self.selection, split=None)
+            with suppress(MaskError):  # listing it says so
+                members = tar_members(shards[0].open(), shards[0].prefix, every)
+                include, *exclude = patterns_of_masks(members, self.location) or ("",)
+                if include:
+                    self.only = include
+                    self.selection = replace(
+                        self.selection, include=(include,), exclude=tuple(exclude)
+                    )
+        return shards
 
     def _masks(self, shard: Shard) -> Iterator[Entry | None]:
         members = zip_members if ends_in(shard.where, (".zip",)) else tar_members
