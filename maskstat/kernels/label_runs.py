@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +13,7 @@ from maskstat.kernels.region_types import Image, IndexedPixels, Int32Array, IntA
 from maskstat.memory import ask_memory
 
 _BLOCK_PIXELS = 1 << 22
+_BYTE_VALUES = 256
 
 
 def runs_of(pixels: Pixels, values: IntArray, labels: NDArray[np.integer]) -> tuple[Runs, IntArray]:
@@ -24,14 +27,45 @@ def runs_of(pixels: Pixels, values: IntArray, labels: NDArray[np.integer]) -> tu
         MaskError: the mask has too many pixels or classes.
     """
     _check_size(*(pixels.image if isinstance(pixels, IndexedPixels) else pixels).shape)
+    if not isinstance(pixels, IndexedPixels) and pixels.dtype == np.uint8:
+        number_of, classes = _numbers_of_bytes(_in_bytes(values), _in_bytes(labels))
+        return current_engine().find_runs(pixels, number_of, len(classes) + 1), classes
+    numbers, classes = _numbers(labels)
+    image, number_of = _numbered(pixels, values, numbers, len(classes))
+    return current_engine().find_runs(image, number_of, len(classes) + 1), classes
+
+
+def _in_bytes(numbers: NDArray[np.integer]) -> bytes:
+    return numbers.astype(np.int64, copy=False).tobytes()
+
+
+@lru_cache(maxsize=512)
+def _numbers_of_bytes(values: bytes, labels: bytes) -> tuple[Int32Array, IntArray]:
+    """The label's number for each of 256 values, and the classes that occur, ascending.
+
+    Kept, since masks of a set have the same values again and again. Of int64[V] in bytes.
+    """
+    numbers, classes = _numbers(np.frombuffer(labels, np.int64))
+    number_of = np.full(_BYTE_VALUES, len(classes), np.int32)
+    found = np.frombuffer(values, np.int64)
+    some = (found >= 0) & (found < number_of.size)
+    number_of[found[some]] = numbers[some]
+    classes.flags.writeable = False
+    return number_of, classes
+
+
+def _numbers(labels: NDArray[np.integer]) -> tuple[Int32Array, IntArray]:
+    """int32[V], numbers of labels among those that occur, ascending, which are int64[C].
+
+    Labels below 0 have the number C.
+    """
     occurs = np.zeros(int(labels.max(initial=-1)) + 2, bool)
     labels = np.maximum(labels, -1)  # the last one: no class
     occurs[labels] = True
     classes = occurs[:-1].nonzero()[0]
     numbers = np.cumsum(occurs, dtype=np.int32) - np.int32(1)
     numbers[-1] = len(classes)
-    image, number_of = _numbered(pixels, values, numbers[labels], len(classes))
-    return current_engine().find_runs(image, number_of, len(classes) + 1), classes
+    return numbers[labels], classes
 
 
 def _check_size(height: int, width: int) -> None:
@@ -51,8 +85,8 @@ def _numbered(
     if isinstance(pixels, IndexedPixels):
         found = _numbers_of(pixels.values, values, numbers, outside)
         return pixels.image, found.astype(np.int32)
-    if pixels.dtype in (np.uint8, np.uint16):
-        number_of = np.full(1 << 8 * pixels.itemsize, outside, np.int32)
+    if pixels.dtype == np.uint16:
+        number_of = np.full(1 << 16, outside, np.int32)
         if values.size and (values[0] < 0 or values[-1] >= number_of.size):
             some = (values >= 0) & (values < number_of.size)
             values, numbers = values[some], numbers[some]

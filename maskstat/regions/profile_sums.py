@@ -44,12 +44,17 @@ class _Measured(NamedTuple):
     regions: RegionCounts
 
 
-def _named(masks: Sequence[_Measured], numbers: Sequence[IntArray | Int32Array]) -> IntArray:
-    """The catalogue's labels of what belongs to each of the masks."""
+def _places(masks: Sequence[_Measured], numbers: Sequence[IntArray | Int32Array]) -> IntArray:
+    """Where the labels of what belongs to each of the masks are among the labels of all masks."""
     starts = np.cumsum([0, *(mask.labels.size for mask in masks[:-1])])
-    places = np.concatenate(numbers) + np.repeat(starts, [some.size for some in numbers])
-    found: IntArray = np.concatenate([mask.labels for mask in masks])[places]
-    return found
+    places = np.repeat(starts, [some.size for some in numbers])
+    places += np.concatenate(numbers)
+    return places
+
+
+def _ends(masks: Sequence[_Measured]) -> IntArray:
+    """int64[n], components of `eight` that the masks have up to each of them, it included."""
+    return np.cumsum([mask.regions.eight.label.size for mask in masks])
 
 
 def _firsts(labels: IntArray) -> IntArray:
@@ -167,25 +172,25 @@ class ProfileSum:
     def _add_components(self, masks: list[_Measured]) -> None:
         """Sizes and numbers of components, boxes, and the smallest."""
         count = len(self.catalog)
+        labels = np.concatenate([mask.labels for mask in masks])
         for name in ("four", "eight"):
             tables = [getattr(mask.regions, name) for mask in masks]
-            rows = [table.label.size for table in tables]
-            label = _named(masks, [table.label for table in tables])
-            number = np.repeat(np.arange(len(masks)), rows)
-            keys = label << NUMBER_BITS | np.concatenate([table.size for table in tables])
+            places = _places(masks, [table.label for table in tables])
+            keys = (labels << NUMBER_BITS)[places]
+            keys |= np.concatenate([table.size for table in tables])
             sizes = CountTable.of_keys(keys)
-            found = np.bincount(number * count + label, minlength=len(masks) * count)
+            found = np.bincount(places, minlength=labels.size)
             some = found.nonzero()[0]
-            in_mask = CountTable.of(some % count, found[some])
+            in_mask = CountTable.of(labels[some], found[some])
             setattr(self, f"_{name}", getattr(self, f"_{name}") + Components(count, sizes, in_mask))
-        self._add_boxes(masks, label, rows)
-        self._add_smallest(masks, keys, number, sizes)
+        self._add_boxes(masks, labels, places)
+        self._add_smallest(masks, keys, sizes, labels, places)
 
     def _add_labels(self, masks: list[_Measured]) -> None:
         """Moments and outlines."""
-        labels = np.concatenate([mask.labels for mask in masks])
-        classes = labels < len(self.catalog)
-        labels = labels[classes]
+        all_labels = np.concatenate([mask.labels for mask in masks])
+        classes = all_labels < len(self.catalog)
+        labels = all_labels[classes]
         frame = np.concatenate([mask.regions.frame for mask in masks])
         np.add.at(self._frame, labels, frame[classes])
         repeats = [mask.labels.size for mask in masks]
@@ -196,13 +201,13 @@ class ProfileSum:
         rounded = (whole << MOMENT_BITS) + ((rest << MOMENT_BITS) + sides // 2) // sides
         np.add.at(self._moments, labels, rounded)
         first, second = (
-            _named(masks, [getattr(mask.regions.adjacency, part) for mask in masks])
+            all_labels[_places(masks, [getattr(mask.regions.adjacency, part) for mask in masks])]
             for part in ("first", "second")
         )
         edges = np.concatenate([mask.regions.adjacency.edges for mask in masks])
         self._edges += CountTable.of(first, second, edges)
 
-    def _add_boxes(self, masks: list[_Measured], label: IntArray, rows: list[int]) -> None:
+    def _add_boxes(self, masks: list[_Measured], labels: IntArray, places: IntArray) -> None:
         """Sides of the boxes of components of `eight`."""
         for axis, (start, stop) in enumerate((("top", "bottom"), ("left", "right"))):
             ends, starts = (
@@ -214,34 +219,41 @@ class ProfileSum:
             if len(set(lengths)) == 1:
                 bins = side_bins(long, lengths[0])
             else:
-                behind = np.cumsum(rows).tolist()
+                behind = _ends(masks).tolist()
                 parts = zip(lengths, [0, *behind[:-1]], behind, strict=True)
                 bins = np.concatenate([side_bins(long[a:b], length) for length, a, b in parts])
-            found = np.bincount(label * SIDE_BINS + bins)
+            bins += (labels * SIDE_BINS)[places]
+            found = np.bincount(bins)
             some = found.nonzero()[0]
             classes, bins = np.divmod(some, SIDE_BINS)
             self._sides += CountTable.of(classes, axis * SIDE_BINS + bins, found[some])
 
     def _add_smallest(
-        self, masks: list[_Measured], keys: IntArray, number: IntArray, sizes: CountTable
+        self,
+        masks: list[_Measured],
+        keys: IntArray,
+        sizes: CountTable,
+        labels: IntArray,
+        places: IntArray,
     ) -> None:
-        """Keep the smallest components: `keys` are class and size, `number` says in which mask."""
+        """Keep the smallest components: `keys` are class and size."""
         # The smallest sizes of each class that together have enough components.
         before = np.cumsum(sizes.counts) - sizes.counts
         wanted = before - before[_firsts(sizes.classes)] < SMALLEST
-        limit = np.zeros(len(self.catalog), np.int64)
+        limit = np.zeros(len(self.catalog) + 1, np.int64)
         limit[sizes.classes[wanted]] = sizes.keys[wanted]  # ascending: the last one stays
-        rows = np.flatnonzero(keys <= limit[keys >> NUMBER_BITS])
+        rows = np.flatnonzero(keys <= limit[labels][places])
         rows = rows[np.argsort(keys[rows], kind="stable")]  # equal ones by mask and place
         label = keys[rows] >> NUMBER_BITS
         some = np.arange(rows.size) - _firsts(label) < SMALLEST
         rows, label = rows[some], label[some]
+        number = np.searchsorted(_ends(masks), rows, side="right")
         size, y0, x0 = (
             np.concatenate([getattr(mask.regions.eight, part) for mask in masks])[rows].tolist()
             for part in ("size", "y0", "x0")
         )
         found: dict[int, list[SmallComponent]] = {}
-        columns = zip(label.tolist(), size, number[rows].tolist(), y0, x0, strict=True)
+        columns = zip(label.tolist(), size, number.tolist(), y0, x0, strict=True)
         for k, pixels, at, y, x in columns:
             found.setdefault(k, []).append(SmallComponent(pixels, masks[at].name, y, x))
         for k, components in found.items():

@@ -22,13 +22,14 @@ from maskstat.sources.base import Entry
 from maskstat.store.profiles import MeasuredMask
 from maskstat.store.records import Failure, StoredMask
 from maskstat.values.catalog import ClassCatalog
-from maskstat.values.tally import IntArray, MaskTally
+from maskstat.values.tally import Encoding, IntArray, MaskTally
 
 if TYPE_CHECKING:
     from maskstat.kernels.region_types import Pixels, RegionCounts, Runs
     from maskstat.regions.profile_sums import ProfileSum
 
 PART_SECONDS = 0.5
+_MOST_KEPT, _MOST_KEPT_VALUES = 512, 256  # sets of values whose classes are kept, and their sizes
 
 
 class LabelledPixels:
@@ -40,9 +41,8 @@ class LabelledPixels:
         targets: int64[V], the class of each value of the tally, below 0 for none.
     """
 
-    def __init__(self, tally: MaskTally, pixels: Pixels, catalog: ClassCatalog):
-        self.tally, self.pixels = tally, pixels
-        self.targets = catalog.targets_of(tally.encoding, tally.values)
+    def __init__(self, tally: MaskTally, pixels: Pixels, targets: IntArray):
+        self.tally, self.pixels, self.targets = tally, pixels, targets
 
     @cached_property
     def runs(self) -> tuple[Runs, IntArray]:
@@ -116,6 +116,7 @@ class Measurer:
         self.catalog, self.consumers = catalog, tuple(consumers)
         self.done: Mapping[str, Sequence[int]] = {} if done is None else done
         self._open: dict[int, _Open] = {}  # by thread, each of which touches its own
+        self._targets: dict[tuple[Encoding, bytes], IntArray] = {}
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.catalog, self.consumers, self.done)
@@ -147,7 +148,7 @@ class Measurer:
             lacking = "not enough memory for its pixels"
             self.leave_out(entry, error.text if isinstance(error, MaskError) else lacking)
             return tally
-        seen = LabelledPixels(tally, pixels, self.catalog)
+        seen = LabelledPixels(tally, pixels, self._targets_of(tally))
         made = {at: self._made(at, entry, seen, alone=alone) for at in self._lacking(entry)}
         # Nothing is added before all is made: what is read once more would be added twice.
         try:
@@ -160,6 +161,19 @@ class Measurer:
         except MemoryError:  # some of it may be added up, and must not be once more
             raise MaskError("not enough memory to add up its regions") from None
         return tally
+
+    def _targets_of(self, tally: MaskTally) -> IntArray:
+        """The class of each value of a mask: masks of a set often have the same values."""
+        values = tally.values
+        if values.size > _MOST_KEPT_VALUES:
+            return self.catalog.targets_of(tally.encoding, values)
+        key = tally.encoding, values.tobytes()
+        if (targets := self._targets.get(key)) is None:
+            if len(self._targets) >= _MOST_KEPT:
+                self._targets = {}
+            targets = self._targets[key] = self.catalog.targets_of(tally.encoding, values)
+            targets.flags.writeable = False
+        return targets
 
     def _made(self, at: int, entry: Entry, seen: LabelledPixels, *, alone: bool) -> object:
         """What a consumer makes of a mask, or why it makes nothing of it."""

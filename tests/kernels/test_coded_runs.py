@@ -150,3 +150,15 @@ def test_more_pixels_than_numbers_hold() -> None:
     runs = Runs(np.zeros(shape[0] + 1, np.int64), none, none, shape, 1)
     with pytest.raises(MaskError, match="too many"):
         CodedRuns.of(runs, np.empty(0, np.int64))
+
+
+@given(masks())
+def test_runs_of_bytes_are_those_of_wider_pixels(mask: Mask) -> None:
+    """Also where the same values mean other classes than just before."""
+    values = np.unique(mask)
+    for labels in (values, values[::-1], np.minimum(values, 1)):
+        narrow, classes = runs_of((mask + 1).astype(np.uint8), values + 1, labels)
+        wide, wide_classes = runs_of(mask, values, labels)
+        assert classes.tolist() == wide_classes.tolist()
+        for found, expected in zip(narrow, wide, strict=True):
+            assert np.array_equal(found, expected)
