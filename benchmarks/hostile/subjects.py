@@ -274,6 +274,19 @@ def by_h5py(data: bytes) -> NDArray[Any]:
         return np.asarray(arrays[0][()])
 
 
+def by_scipy(data: bytes) -> NDArray[Any]:
+    """What SciPy reads of a file of one array."""
+    from scipy.io import loadmat
+
+    found = loadmat(io.BytesIO(data))
+    arrays = [found[name] for name in found if not name.startswith("__")]
+    while len(arrays) == 1 and arrays[0].dtype.names:
+        arrays = [arrays[0][name].flat[0] for name in arrays[0].dtype.names]
+    if len(arrays) != 1 or arrays[0].ndim != 2:
+        raise Unclear("not a mask of one plane")
+    return np.asarray(arrays[0])
+
+
 # --- files that hold many masks ------------------------------------------------------------------
 
 
@@ -590,6 +603,7 @@ SUBJECTS: dict[str, Subject] = {
         _alone("nifti", _named(["NIfTI", "NIfTI gzipped"]), by_nibabel),
         _alone("zarr", zarr_seeds, by_zarr),
         _alone("hdf5", _named(["HDF5", "HDF5 deflated", "HDF5 checked", "HDF5 LZF"]), by_h5py),
+        _alone("matlab", _named(["MATLAB", "MATLAB uncompressed", "MATLAB doubles"]), by_scipy),
         _many("zip", zip_members),
         _many("tar", tar_members),
         _many("tar.gz", tar_members),

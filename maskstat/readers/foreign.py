@@ -10,7 +10,6 @@ _MAGIC = (
     (b"\xcf\xfa\xed\xfe", "a macOS program"),
     (b"%PDF", "a PDF"),
     (b"%!PS", "PostScript"),
-    (b"MATLAB 5.0 MAT-file", "a MATLAB file"),
     (b"NRRD", "NRRD"),
     (b"SQLite format 3\0", "an SQLite database"),
     (b"PAR1", "a Parquet table"),

@@ -66,7 +66,7 @@ def _is_nifti(data: bytes) -> bool:
 
 def _is_hdf5(data: bytes) -> bool:
     """HDF5 from its first byte on, or behind 512 bytes of MATLAB's own."""
-    return data.startswith((b"\x89HDF\r\n\x1a\n", b"MATLAB 7.3 MAT-file"))
+    return data.startswith((b"\x89HDF\r\n\x1a\n", b"MATLAB 7."))
 
 
 FORMATS = (
@@ -79,6 +79,7 @@ FORMATS = (
     Format("NPZ", (".npz", ".zarr.zip"), lambda d: d[:4] in {b"PK\3\4", b"PK\5\6"}, "npz"),
     Format("NIfTI", (".nii", ".nii.gz"), _is_nifti, "nifti"),
     Format("HDF5", (".h5", ".hdf5"), _is_hdf5, "hdf5"),
+    Format("MATLAB", (".mat",), lambda d: d.startswith(b"MATLAB 5.0 MAT-file"), "matlab"),
     Format("JPEG 2000", (".jp2", ".j2k"), lambda d: d.startswith(_JPEG_2000), "jpeg2000"),
     Format("JPEG", (".jpg", ".jpeg"), lambda d: d[:3] == b"\xff\xd8\xff", "jpeg"),
 )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from maskstat.readers.chunked import Chunks
 from maskstat.readers.options import ReadOptions
 
-MATLAB_7_3 = b"MATLAB 7.3 MAT-file"
+MATLAB_7_3 = b"MATLAB 7."  # the first ones said 7.0
 _NUMBERS = frozenset({"double", "single", "logical"}) | {
     f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
 }

@@ -14,6 +14,7 @@ from PIL import Image
 
 from tests.support.interpreters import run_script
 from tests.support.loops import at_least_one
+from tests.support.mask_files import mat
 
 SIDE = 2400  # large beside what a process takes by itself for no reason that is told here
 SLACK = 16 << 20
@@ -92,6 +93,10 @@ def _nifti(path: Path, side: int) -> None:
     nibabel.save(image, path)  # type: ignore[attr-defined]
 
 
+def _mat(path: Path, side: int) -> None:
+    path.write_bytes(mat(mask=_pixels(side).astype(np.int64)))
+
+
 def _hdf5(
     path: Path, pixels: np.ndarray[tuple[int, ...], np.dtype[np.generic]], how: str | None
 ) -> None:
@@ -120,6 +125,7 @@ FILES: dict[str, Callable[[Path, int], None]] = {
     "a.npy": lambda path, side: np.save(path, _pixels(side).astype(np.float64)),
     "a.npz": lambda path, side: np.savez_compressed(path, np.asfortranarray(_stack(side))),
     "a.nii": _nifti,
+    "a.mat": _mat,
     "a.h5": lambda path, side: _hdf5(path, _pixels(side).astype(np.int64), None),
     "deflated.h5": lambda path, side: _hdf5(path, _pixels(side).astype(np.float64), "gzip"),
 }

@@ -111,6 +111,30 @@ def hdf5(libver: str = "earliest", **arrays: NDArray[np.generic] | dict[str, obj
     return stream.getvalue()
 
 
+def mat(*, compressed: bool = True, **variables: object) -> bytes:
+    """A MATLAB file of version 5, by SciPy."""
+    from scipy.io import savemat
+
+    stream = io.BytesIO()
+    savemat(stream, variables, do_compression=compressed)
+    return stream.getvalue()
+
+
+def mat_7_3(*, compressed: bool = True, **variables: object) -> bytes:
+    """One of version 7.3: HDF5 with the axes the other way round, behind 512 bytes."""
+    stream = io.BytesIO()
+    with h5py.File(stream, "w", userblock_size=512) as file:
+        for name, value in variables.items():
+            fields = value if isinstance(value, dict) else {"": value}
+            for field, array in fields.items():
+                stored = np.asarray(array).T
+                how = {"compression": "gzip", "chunks": stored.shape} if compressed else {}
+                made = file.create_dataset(f"{name}/{field}".rstrip("/"), data=stored, **how)
+                kind = {"float64": "double", "float32": "single"}.get(stored.dtype.name)
+                made.attrs["MATLAB_class"] = np.bytes_(kind or stored.dtype.name)
+    return b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + stream.getvalue()[128:]
+
+
 def nifti(pixels: NDArray[np.uint8]) -> bytes:
     """A plain NIfTI-1 file of one slice (H, W), from our own writer."""
     height, width = pixels.shape
@@ -167,6 +191,7 @@ FILES: dict[str, bytes] = {
     "NPZ": npz(mask=_INDICES),
     "NIfTI": nifti(_INDICES),
     "HDF5": hdf5(mask=_INDICES),
+    "MATLAB": mat(mask=_INDICES),
     "JPEG": saved(Image.fromarray(_INDICES), "JPEG"),
     "JPEG 2000": saved(Image.fromarray(_INDICES), "JPEG2000"),
 }
@@ -197,5 +222,8 @@ MORE_FILES: dict[str, bytes] = {
         mask={"data": _INDICES.astype(">i4"), "chunks": (4, 5), "fletcher32": True}
     ),
     "HDF5 LZF": hdf5(mask={"data": _INDICES, "chunks": (11, 13), "compression": "lzf"}),
+    "MATLAB uncompressed": mat(compressed=False, GTcls={"Segmentation": _INDICES}),
+    "MATLAB doubles": mat(LabelMap=_INDICES.astype(np.float64)),
+    "HDF5 by MATLAB": mat_7_3(mask=_INDICES),
     "NPY float": npy(_INDICES.astype(np.float32)),
 }

@@ -33,7 +33,6 @@ from maskstat.sources.dataset_folders import records_in
 STORE_SUFFIX = ".zarr"
 _FOREIGN = {
     ".hdf": "HDF5",
-    ".mat": "MATLAB",
     ".nrrd": "NRRD",
     ".nhdr": "NRRD",
 }
