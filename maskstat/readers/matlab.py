@@ -111,9 +111,9 @@ def _array(data: bytes, options: ReadOptions) -> NDArray[np.generic]:
     found, others = _variables(memoryview(data)[128:], order)
     if not found and not others:
         raise MaskError("a MATLAB file that holds nothing")
-    if asked in others or not found:
-        name, kind = (asked, others[asked]) if asked in others else next(iter(others.items()))
-        raise MaskError(f"its {printable(name)!r} is {kind}, no array of numbers")
+    named = asked if asked in others else next(iter(others), None)
+    if named is not None and (named == asked or not found):
+        raise MaskError(f"its {printable(named)!r} is {others[named]}, no array of numbers")
     if asked is None and len(found) > 1:
         masks = [name for name in found if sum(at > 1 for at in found[name].matrix.shape) > 1]
         found = {name: found[name] for name in masks} or found
