@@ -356,7 +356,7 @@ def test_an_invented_end_of_a_truncated_file_is_never_accepted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Programs that train networks often set this flag of Pillow, which is global."""
-    data = saved(Image.fromarray(labels(256).astype(np.uint8)), "TIFF")
+    data = saved(Image.fromarray(labels(256).astype(np.uint8)).convert("P"), "TIFF")
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     assert "LOAD_TRUNCATED_IMAGES" in refusal(data)
     assert "LOAD_TRUNCATED_IMAGES" in refusal(data[:-20])
@@ -379,7 +379,8 @@ def test_more_pixels_than_pillow_allows(monkeypatch: pytest.MonkeyPatch) -> None
     pixels = labels(9).astype(np.uint8)
     check(saved(Image.fromarray(pixels), "TIFF"), pixels, Encoding("tiff", "grey", 8))
     monkeypatch.setattr(tiff, "_needs_mosaic", lambda *_: False)
-    assert "PIL.Image.MAX_IMAGE_PIXELS" in refusal(saved(Image.fromarray(pixels), "TIFF"))
+    palette = Image.fromarray(pixels).convert("P")
+    assert "PIL.Image.MAX_IMAGE_PIXELS" in refusal(saved(palette, "TIFF"))
 
 
 def test_every_suffix_of_the_readers_is_claimed_once() -> None:

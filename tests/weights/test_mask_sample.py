@@ -178,8 +178,8 @@ def test_a_scan_of_too_many_masks_says_so(tmp_path: Path, monkeypatch: pytest.Mo
     with maskstat.scan(folder, classes=3, db=tmp_path / "a.db") as scan:
         exact = scan.weights("equal-cost", average="batch", batch_size=4)
         assert "sampled_masks" not in exact.provenance
-    monkeypatch.setattr("maskstat.scanning.stored_scan.MOST_MASKS", 100)
-    monkeypatch.setattr("maskstat.scanning.stored_scan.SAMPLED_MASKS", 50)
+    monkeypatch.setattr("maskstat.weights.mask_sample.MOST_MASKS", 100)
+    monkeypatch.setattr("maskstat.weights.mask_sample.SAMPLED_MASKS", 50)
     with maskstat.open_scan(tmp_path / "a.db") as scan:
         found = scan.weights("equal-cost", average="batch", batch_size=4)
         assert "ledger" not in vars(scan)
