@@ -75,6 +75,7 @@ FILES_OF = {
         "sources/test_parquet.py",
         "sources/test_remote.py",
         "sources/test_s3.py",
+        "sources/test_saved_datasets.py",
         "sources/test_tfrecords.py",
     ],
 }

@@ -11,6 +11,7 @@ from maskstat.naming import natural_key
 _RECORDS = re.compile(
     r"[^/]*\.(?:tfrecords?|tfrec|record)(?:[-*?{\[][^./]*)?(?:\.gz|\.zlib)?", re.IGNORECASE
 )
+SPLITS, STATE = "dataset_dict.json", "state.json"  # of datasets that Hugging Face's library saved
 _BESIDE = frozenset({".json", ".txt", ".md", ".yaml", ".yml", ".pbtxt", ".csv"})
 
 
@@ -32,3 +33,16 @@ def records_in(folder: str) -> list[str]:
     except OSError:
         return []
     return sorted(found, key=natural_key)
+
+
+def is_saved(folder: str) -> bool:
+    """Whether a folder is a dataset of Hugging Face's library, of one split or several."""
+    return any(
+        all(os.path.isfile(os.path.join(folder, name)) for name in names)
+        for names in ((SPLITS,), (STATE, "dataset_info.json"))
+    )
+
+
+def is_one_dataset(folder: str) -> bool:
+    """Whether a folder is any of these."""
+    return is_saved(folder) or bool(records_in(folder))

@@ -182,8 +182,9 @@ def kinds() -> Iterator[SourceKind]:
     from maskstat.sources.local import folders
 
     yield folders.KIND
-    from maskstat.sources.tables import manifests, parquet, tfrecords
+    from maskstat.sources.tables import manifests, parquet, saved_datasets, tfrecords
 
+    yield saved_datasets.KIND
     yield tfrecords.KIND
     yield parquet.KIND
     yield manifests.KIND

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gzip
 import io
+import json
 import struct
 import tarfile
 import zipfile
@@ -68,11 +69,17 @@ def parquet_of(files: Files, rows: int = 7, **options: object) -> bytes:
     return stream.getvalue()
 
 
-def arrow_of(files: Files, rows: int = 7) -> bytes:
-    """A plain column of bytes, in the format without a footer that caches of datasets have."""
+def arrow_of(files: Files, rows: int = 7, *, structs: bool = False) -> bytes:
+    """A plain column of bytes, in the format without a footer that caches of datasets have.
+
+    With `structs` of bytes and path, as an image of theirs.
+    """
     pyarrow = pytest.importorskip("pyarrow", reason="needs maskstat[parquet]")
     stream = io.BytesIO()
-    table = pyarrow.table({"id": list(range(len(files))), "mask": list(files.values())})
+    cells = [{"bytes": data, "path": name} for name, data in files.items()]
+    table = pyarrow.table(
+        {"id": list(range(len(files))), "mask": cells if structs else list(files.values())}
+    )
     with pyarrow.ipc.new_stream(stream, table.schema) as writer:
         writer.write_table(table, max_chunksize=rows)
     return stream.getvalue()
@@ -160,6 +167,23 @@ def _packed_records(pack: Callable[[bytes], bytes]) -> Callable[[Files], bytes]:
     return packed
 
 
+def _saved(root: Path, files: Files) -> str:
+    """As Hugging Face's `DatasetDict.save_to_disk` writes it, with a result of `map` beside."""
+    names = list(files)
+    for at, split in enumerate(("seen", "novel")):
+        for number in range(2):
+            part = {name: files[name] for name in names[2 * at + number :: 4]}
+            name = f"data-{number:05}-of-00002.arrow"
+            write(root / "saved" / split / name, arrow_of(part, structs=True), stamp=STAMP)
+        state = {"_data_files": [{"filename": f"data-{n:05}-of-00002.arrow"} for n in range(2)]}
+        state |= {"_fingerprint": "a", "_format_type": None, "_split": split}
+        write(root / "saved" / split / "state.json", json.dumps(state).encode())
+        write(root / "saved" / split / "dataset_info.json", b"{}")
+        write(root / "saved" / split / "cache-1.arrow", b"no part of it")
+    write(root / "saved" / "dataset_dict.json", b'{"splits": ["seen", "novel"]}')
+    return str(root / "saved")
+
+
 def _folder(root: Path, files: Files) -> str:
     for name, data in files.items():
         write(root / "masks" / name, data, stamp=STAMP)
@@ -210,6 +234,7 @@ SOURCES: dict[str, Callable[[Path, Files], str]] = {
     "tfrecord gzip": _one_file("masks.tfrecord", _packed_records(gzip.compress)),
     "tfrecord zlib": _one_file("masks.tfrecord", _packed_records(zlib.compress)),
     "tfrecord shards": _records,
+    "arrow saved": _saved,
     "parquet shards": _shards(".parquet", "shard-*.parquet", parquet_of),
 }
 

@@ -28,7 +28,7 @@ from maskstat.sources.base import (
     changed,
     too_large,
 )
-from maskstat.sources.dataset_folders import records_in
+from maskstat.sources.dataset_folders import is_one_dataset
 
 STORE_SUFFIX = ".zarr"
 _FOREIGN = {
@@ -332,6 +332,8 @@ def _foreign(where: str) -> str | None:
 
 KIND = SourceKind(
     remedy=_foreign,
-    takes=lambda given: given.is_folder and not is_store(given.text) and not records_in(given.text),
+    takes=lambda given: (
+        given.is_folder and not is_store(given.text) and not is_one_dataset(given.text)
+    ),
     open=lambda given, selection: FolderSource(given.text, selection),
 )

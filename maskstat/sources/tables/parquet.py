@@ -30,7 +30,7 @@ from maskstat.sources.base import BrokenEntry, Entry, SourceKind, changed
 from maskstat.sources.blobs import Blob, Shard
 from maskstat.sources.locations import is_url, location_of, with_options
 from maskstat.sources.reading_ahead import CARRIED_MAX, StreamedEntry
-from maskstat.sources.shards import ShardedSource, find_shards, shard_name
+from maskstat.sources.shards import ShardedSource, shard_name
 from maskstat.sources.tables.arrow import ArrowFile
 from maskstat.sources.tables.arrow_schema import TEXT
 from maskstat.sources.tables.mask_columns import LOOKED_AT, Look, choose, look_at_images
@@ -361,7 +361,7 @@ class TableSource(ShardedSource):
         """What a column says of masks, by their rows. Raises SourceError where it can't be read."""
         found: dict[str, str] = {}
         texts: dict[str, str] = {}  # many masks share few
-        for shard in find_shards(self.where, self.timeout):
+        for shard in self._shards():
             try:
                 for start, values in Table(shard.open(), self.column).texts(heading):
                     if not names:
