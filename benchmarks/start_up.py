@@ -1,12 +1,14 @@
 """Short commands as whole processes: against the imports they can't do without, and a plain loop.
 
     python -m benchmarks.start_up [--masks FOLDER] [--few FOLDER] [--classes 31] [--rounds 7]
+                                  [--rows 100000]
 
 CPU time (user and system, children included) of `show`, `weights` and `scan` of a few masks by that
 of importing NumPy, Typer and rich; and wall time of a scan of all PNG masks of a folder, by that of
-a script of a single process with Pillow and np.bincount. Each side is run once to fill caches, then
-all in turns, every scan into a new store; figures are medians, and minima in brackets. Bytecode is
-there, whatever PYTHONDONTWRITEBYTECODE says.
+a script of a single process with Pillow and np.bincount. And both of `check` and `report` of a
+store of so many rows, all of them different (of masks of no folder, so no file is opened). Each
+side is run once to fill caches, then all in turns, every scan into a new store; figures are
+medians, and minima in brackets. Bytecode is there, whatever PYTHONDONTWRITEBYTECODE says.
 """
 
 from __future__ import annotations
@@ -20,12 +22,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 import maskstat
+from benchmarks.large_store import BATCH, tallies
+from maskstat.store.records import StoredMask
+from maskstat.store.store import Store
+from maskstat.values.catalog import ClassCatalog
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = ROOT / "sample_masks"
@@ -114,6 +121,29 @@ def many(folder: Path, classes: int, rounds: int) -> str:
     return table(in_turns(commands, rounds), "wall")
 
 
+def rows(count: int, classes: int, rounds: int) -> str:
+    """What is said of a store of so many masks, by imports alone: CPU time and wall time."""
+    with tempfile.TemporaryDirectory() as scratch:
+        db = Path(scratch) / "rows.db"
+        names = [f"{n // 1000:06d}/frame_{n:09d}_labels.png" for n in range(count)]
+        made = tallies(names, classes, np.random.default_rng(0))
+        with Store.open(db, create=True) as store:
+            scan = store.begin("made-up", scratch, ClassCatalog.numbered(classes))
+            while batch := [StoredMask(tally, 1, 1) for tally in islice(made, BATCH)]:
+                store.write(scan, batch)
+            store.finish(scan)
+        stored = ["--db", str(db)]
+        found = in_turns(
+            {
+                IMPORTS: ["-c", IMPORTS],
+                "check": [*PROGRAM, "check", *stored],
+                "report": [*PROGRAM, "report", *stored, "-o", f"{scratch}/report.html"],
+            },
+            rounds,
+        )
+    return f"{table(found, 'cpu')}\n\n{table(found, 'wall')}"
+
+
 def table(found: Mapping[str, Sequence[Cost]], what: str) -> str:
     """A row a command: seconds, and how many times those of the first."""
     values = {name: [getattr(cost, what) for cost in costs] for name, costs in found.items()}
@@ -130,16 +160,20 @@ def table(found: Mapping[str, Sequence[Cost]], what: str) -> str:
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--masks", type=Path, default=SAMPLES, help="PNG masks to scan")
     parser.add_argument("--few", type=Path, default=SAMPLES, help="a few masks to look at")
     parser.add_argument("--classes", type=int, default=31)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rows", type=int, default=100_000, help="masks of a store; 0: none")
     given = parser.parse_args()
     print(few(given.few, given.classes, given.rounds))
     print()
     print(many(given.masks, given.classes, given.rounds))
+    if given.rows:
+        print()
+        print(rows(given.rows, given.classes, given.rounds))
 
 
 if __name__ == "__main__":

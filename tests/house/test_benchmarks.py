@@ -272,7 +272,11 @@ def test_short_commands_are_measured_beside_imports(tmp_path: Path) -> None:
     folder = mask_sets.write_set(
         tmp_path / "tiny", 3, 2, mask_sets.maker((48, 64), []), mask_sets.save_grey
     )
-    for printed, rows in ((start_up.few(folder, 31, 1), 4), (start_up.many(folder, 31, 1), 2)):
+    for printed, rows in (
+        (start_up.few(folder, 31, 1), 4),
+        (start_up.many(folder, 31, 1), 2),
+        (start_up.rows(60, 31, 1).partition("\n\n")[0], 3),
+    ):
         assert printed.count("\n") == rows + 1
         assert "| 1.00 (1.00) |" in printed
 
