@@ -70,7 +70,7 @@ class Listing:
 
     def names(self) -> Iterator[str]:
         """The names of all masks; they are listed once more."""
-        return (entry.name for entry in lightly(self._source.entries()))
+        return (entry.name for entry in lightly(self._source.sketched(0)))
 
 
 def _nothing(source: Source) -> SourceError:

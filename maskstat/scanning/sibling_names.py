@@ -102,6 +102,7 @@ class Sample(Generic[Item]):
     _kept: int = 0
     _below: int = _ALL
     _end: str = ""  # of the name before, where names that end in it have a root without it
+    _cut: int = 0  # where that begins
 
     def takes(self, name: str) -> bool:
         """Whether `add` would take it, as long as nothing else is added."""
@@ -109,19 +110,16 @@ class Sample(Generic[Item]):
 
     def _root(self, name: str) -> str:
         """The root of its stem; of names that end like the one before it in a third of the time."""
-        last = name[name.rfind("/") + 1 :]
-        if (
-            (end := self._end)
-            and last.endswith(end)
-            and last[-len(end) - 1 : -len(end)].isdecimal()
-        ):
-            root = last[: -len(end)]
+        end, cut = self._end, self._cut
+        if end and name.endswith(end) and name[cut - 1 : cut].isdecimal():
+            root = name[name.rfind("/") + 1 : cut]
             if not root.startswith(_TASK):
                 return root
+        last = name[name.rfind("/") + 1 :]
         root = _root_of(last)
         end = last[len(root) :]
         plain = "." in end and not end.lower().endswith(_PACKED) and not last.startswith(_TASK)
-        self._end = end if plain else ""
+        self._end, self._cut = (end, -len(end)) if plain else ("", 0)
         return root
 
     def add(self, item: Item) -> None:
@@ -135,6 +133,11 @@ class Sample(Generic[Item]):
             self._below >>= 1
             for root in [r for r in self._found if _draw(r) >= self._below]:
                 self._kept -= len(self._found.pop(root))
+
+    def made_of(self, item_of: Callable[[Item], Item]) -> Sample[Item]:
+        """The same names of other items."""
+        found = {root: list(map(item_of, items)) for root, items in self._found.items()}
+        return Sample(found, self._kept, self._below)
 
     def matching(self, takes: Callable[[str], bool]) -> Sample[Item]:
         """A sample of these names only."""

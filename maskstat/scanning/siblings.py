@@ -26,7 +26,7 @@ from maskstat.scanning.per_class import classes_by_file
 from maskstat.scanning.plane_entries import first_plane
 from maskstat.scanning.request import ScanRequest
 from maskstat.scanning.sibling_names import Family, Item, Label, Sample
-from maskstat.sources.base import Entry, Source, lightly
+from maskstat.sources.base import Entry, Source
 from maskstat.sources.opening import PatternSource
 from maskstat.values.tally import Encoding, IntArray, TallyTable
 
@@ -118,13 +118,15 @@ def narrowed(asked: ScanRequest) -> tuple[ScanRequest, list[Entry] | None]:
     sample = Sample[Entry]()
     kinds: Counter[str] = Counter()
     listed: list[Entry] = []
-    for entry in lightly(source.entries()):
+    for entry in source.sketched(KEPT_ENTRIES + 1):
         if len(listed) <= KEPT_ENTRIES:
             listed.append(entry)
         kinds[entry.name.rpartition(".")[2]] += 1
         sample.add(entry)
         for pattern in patterns:
             patterns[pattern] += fnmatchcase(entry.name, pattern)
+        entry.let_go()
+    sample = sample.made_of(source.seen)
     used = next((pattern for pattern, count in patterns.items() if count), None)
     if used is not None:
         source = PatternSource(source, used)

@@ -325,6 +325,17 @@ class Source(ABC):
         Raises SourceError where the source itself can't be read.
         """
 
+    def sketched(self, looked_at: int) -> Iterator[Entry]:
+        """The same for who needs names: of those behind the first so many nothing else is known.
+
+        `seen` gives an entry that is whole. Raises as `entries`.
+        """
+        return self.entries()
+
+    def seen(self, entry: Entry) -> Entry:
+        """An entry of `sketched` with its size and stamp."""
+        return entry
+
     def _begin(self) -> None:
         """Forget what the last listing came across."""
         self._skipped, self._outside, self._splits = 0, 0, frozenset()

@@ -14,8 +14,11 @@ from PIL import Image
 
 import maskstat as ms
 from maskstat.errors import SourceError
+from maskstat.readers import formats
 from maskstat.scanning.checking import counted_findings
 from maskstat.scanning.sibling_names import Sample, parts_of
+from maskstat.sources.base import Selection
+from maskstat.sources.opening import open_source
 from tests.support.loops import at_least_one
 from tests.support.paths import CAMVID, SHARED
 from tests.support.scan_cases import write
@@ -125,6 +128,27 @@ def test_what_the_user_chose_is_not_asked_for_again(tmp_path: Path) -> None:
             assert scan.histogram.mask_count == 6
     with ms.scan(f"{root}/*.png") as scan:
         assert scan.histogram.mask_count == 6
+
+
+@pytest.mark.parametrize("kept", [0, 1, 5])
+def test_of_many_files_only_names_are_listed_and_the_same_is_said(
+    kept: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "masks"
+    for n in range(3):
+        save(root / f"{n}_a.png", patches(n))
+        save(root / f"deep/{n}_b.png", patches(n))
+        save(root / f"deep/{n}_c.png", OTHERS["other codes"](patches(n)))
+    said = stopped(root)
+    monkeypatch.setattr("maskstat.scanning.siblings.KEPT_ENTRIES", kept)
+    assert stopped(root) == said
+    source = open_source(str(root), Selection(suffixes=formats.SUFFIXES))
+    whole, sketched = list(source.entries()), list(source.sketched(kept))
+    assert [entry.size > 0 for entry in sketched] == [at < kept for at in range(9)]
+    assert list(map(source.seen, sketched)) == whole
+    gone = next(entry for entry in sketched if entry.name == "2_a.png")
+    (root / gone.name).unlink()
+    assert source.seen(gone) == gone
 
 
 def test_a_zip_is_stopped_like_its_folder(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
@@ -26,6 +26,7 @@ from maskstat.sources.base import (
     Selection,
     SourceKind,
     changed,
+    mark_of,
     too_large,
 )
 from maskstat.sources.dataset_folders import is_one_dataset
@@ -118,7 +119,25 @@ class FolderSource(LocalSource):
         Raises:
             SourceError: the folder itself can't be listed.
         """
+        return self._walked(None)
+
+    def sketched(self, looked_at: int) -> Iterator[Entry]:
+        """To ask a file for its size takes longer than listing it; folders that are watched do."""
+        return self._walked(looked_at if self.watch is None else None)
+
+    def seen(self, entry: Entry) -> Entry:
+        """The same, looked at where it was not."""
+        if entry.stamp or not isinstance(entry, FileEntry):
+            return entry
+        try:
+            return FileEntry(entry.name, entry.path, *mark_of(os.stat(entry.path)))
+        except OSError:  # as `entries` has it
+            return entry
+
+    def _walked(self, looked_at: int | None) -> Iterator[Entry]:
+        """Entries, of which all or the first so many were looked at."""
         self._begin()
+        left = -1 if looked_at is None else looked_at  # below 0 it never ends
         watch = self.watch
         if watch is not None:
             watch.begin()
@@ -153,10 +172,18 @@ class FolderSource(LocalSource):
                         name = prefix + item.name
                         if mark is not None and (item.is_symlink() or _is_escape(item.name)):
                             seen.plain = False
-                        if not _is_folder(item):
+                        try:
+                            is_folder = item.is_dir()
+                        except OSError:  # a link to itself, say: reading it will say what is wrong
+                            is_folder = False
+                        if not is_folder:
                             if takes(name):
-                                entry = _entry(item, name)
                                 seen.masks += 1
+                                if not left:
+                                    yield FileEntry(storable(name), item.path, 0, 0)
+                                    continue
+                                left -= 1
+                                entry = _entry(item, name)
                                 if mark is not None:
                                     seen.newest = max(seen.newest, int(entry.stamp))
                                 yield entry
@@ -295,15 +322,9 @@ def _in_order(listing: Iterator[os.DirEntry[str]]) -> Iterator[os.DirEntry[str]]
     File systems list in an order of their own. Masks that are neighbours by name lie side by side
     in a store, and writing them together touches few of its pages.
     """
-    while batch := sorted(islice(listing, _LISTED), key=attrgetter("name")):
-        yield from batch
-
-
-def _is_folder(item: os.DirEntry[str]) -> bool:
-    try:
-        return item.is_dir()
-    except OSError:  # a link to itself, say: reading it will say what is wrong
-        return False
+    by_name = attrgetter("name")
+    batches = iter(lambda: sorted(islice(listing, _LISTED), key=by_name), [])
+    return chain.from_iterable(batches)
 
 
 def _entry(item: os.DirEntry[str], name: str) -> FileEntry:
