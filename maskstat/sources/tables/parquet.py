@@ -33,6 +33,7 @@ from maskstat.sources.reading_ahead import CARRIED_MAX, StreamedEntry
 from maskstat.sources.shards import ShardedSource, shard_name
 from maskstat.sources.tables.arrow import ArrowFile
 from maskstat.sources.tables.arrow_schema import TEXT
+from maskstat.sources.tables.headerless import as_image, shape_columns
 from maskstat.sources.tables.mask_columns import LOOKED_AT, Look, choose, look_at_images
 from maskstat.values.groups import no_column
 
@@ -186,6 +187,7 @@ class Table:
             field.name: (str(field.type), _holds_bytes(field.type)) for field in table.schema_arrow
         }
         column = self._column(fields, partial(_first_parquet_rows, table))
+        columns = [column, *shape_columns(column, fields)]
         start = 0
         for number in range(table.metadata.num_row_groups):
             group = table.metadata.row_group(number)
@@ -196,10 +198,10 @@ class Table:
                     for batch in table.iter_batches(
                         batch_size=_rows_at_once(group),
                         row_groups=[number],
-                        columns=[column],
+                        columns=columns,
                         use_threads=False,
                     ):
-                        yield _rows(at, batch.column(0))
+                        yield _shaped(batch, at, columns)
                         at += batch.num_rows
                 except (arrow.ArrowException, OSError) as error:
                     yield MaskError(f"row group {number} from row {start} on: {_first_line(error)}")
@@ -337,6 +339,18 @@ def _rows(start: int, column: Any) -> Rows:
         raw = parts["path"].cast("binary").to_pylist()
         paths = [None if text is None else text.decode("utf-8", "backslashreplace") for text in raw]
     return Rows(start, parts["bytes"].to_pylist(), paths)
+
+
+def _shaped(batch: Any, start: int, columns: list[str]) -> Rows:
+    """The rows of a column; pixels without a header get one where their shape is in columns."""
+    names = list(batch.schema.names)
+    rows, *shapes = (batch.column(names.index(name)) for name in columns)
+    found = _rows(start, rows)
+    if shapes:
+        for at, shape in enumerate(zip(*(column.to_pylist() for column in shapes), strict=True)):
+            if (content := found.contents[at]) is not None:
+                found.contents[at] = as_image(content, *shape)
+    return found
 
 
 @dataclass
