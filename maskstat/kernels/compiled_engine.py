@@ -235,6 +235,10 @@ class CompiledEngine:
         """Values of plain pixels and their counts."""
         return self._plain_pixels().value_sums(pixels)
 
+    def unpack_lzw(self, data: memoryview, size: int) -> memoryview | None:
+        """The first bytes that LZW data makes."""
+        return self._plain_pixels().unpack_lzw(data, size)
+
     def _kernels_for_colours(self):
         if self._colour_kernels is None and self._on_demand:
             self.load_colour_kernels()

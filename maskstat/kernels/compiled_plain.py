@@ -1,4 +1,4 @@
-"""Pixels that lie plain in memory, counted by compiled kernels (see `plain_pixels`)."""
+"""Pixels that lie plain in memory, counted by compiled kernels (see `plain_pixels`), and `lzw`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from maskstat.kernels import plain_pixels
+from maskstat.kernels import lzw, plain_pixels
 from maskstat.kernels.compiling import loaded
 from maskstat.kernels.plain_pixels import LOWEST, MOST_OTHERS, TURN_BINS, WINDOW
 from maskstat.kernels.runs import Bins, add_up
+from maskstat.kernels.vector import WORD_BYTES
 
 _INTS = types.Array(types.int64, 1, "C")
 
@@ -25,6 +26,8 @@ def signatures():
     yield plain_pixels.add_bytes, (_pixels(types.uint8), _INTS, _INTS)
     for item in (types.uint16, types.int32, types.int64):
         yield plain_pixels.add_wide, (_pixels(item), _INTS, _INTS, _INTS, _INTS, _INTS)
+    bytes_made = types.Array(types.uint8, 1, "C")
+    yield lzw.unpack_lzw, (_pixels(types.uint8), bytes_made, _INTS, _INTS)
 
 
 class _PlainScratch(threading.local):
@@ -36,13 +39,16 @@ class _PlainScratch(threading.local):
         self.other_values = np.empty(MOST_OTHERS, np.int64)
         self.other_counts = np.empty(MOST_OTHERS, np.int64)
         self.found = np.zeros(2, np.int64)
+        self.places = np.empty(lzw.STRINGS, np.int64)
+        self.lengths = np.empty(lzw.STRINGS, np.int64)
 
 
 class PlainPixels:
     """Counts plain pixels as `maskstat.kernels.engine.Engine` says."""
 
     def __init__(self) -> None:
-        self._add_bytes, *wide = (loaded(*kernel) for kernel in signatures())
+        kernels = [loaded(*kernel) for kernel in signatures()]
+        self._add_bytes, *wide, self._unpack_lzw = kernels
         self._add_wide = dict(zip((2, 4, 8), wide, strict=True))
         self._scratch = _PlainScratch()
 
@@ -78,6 +84,14 @@ class PlainPixels:
             np.concatenate([values, *(found[0] for found in others)]),
             np.concatenate([counts, *(found[1] for found in others)]),
         )
+
+    def unpack_lzw(self, data: memoryview, size: int) -> memoryview | None:
+        """The first bytes that LZW data makes."""
+        scratch, made = self._scratch, np.empty(size + WORD_BYTES, np.uint8)
+        packed = _read_only(np.frombuffer(data, np.uint8))
+        if self._unpack_lzw(packed, made, scratch.places, scratch.lengths) < size:
+            return None
+        return made[:size].data
 
 
 def _read_only(pixels: NDArray[np.integer]) -> NDArray[np.integer]:

@@ -120,6 +120,13 @@ class Engine(Protocol):
         The pixels are uint16, int32 or int64.
         """
 
+    def unpack_lzw(self, data: memoryview, size: int) -> memoryview | None:
+        """The first `size` bytes that TIFF's LZW data makes.
+
+        None where they can't be had here: of data that is damaged, or of an old kind, or for an
+        engine that has no decoder.
+        """
+
     def unfilter(
         self, stream: bytearray, height: int, width: int, bits: int
     ) -> NDArray[np.uint8] | NDArray[np.uint16]:

@@ -141,6 +141,9 @@ class NumpyEngine:
         """Values of plain pixels and their counts."""
         return value_sums(pixels)
 
+    def unpack_lzw(self, data: memoryview, size: int) -> memoryview | None:
+        """None: it has no decoder."""
+
     def unfilter(
         self, stream: bytearray, height: int, width: int, bits: int
     ) -> NDArray[np.uint8] | NDArray[np.uint16]:

@@ -176,6 +176,20 @@ def fill_word(typingctx, row, index, value):
 
 
 @intrinsic
+def copy_word(typingctx, row, source, index):
+    """Copy the 64 bytes that begin at row[source] to row[index], as if all were read at first."""
+
+    def build(context, builder, signature, args):
+        vector = ir.VectorType(_BYTE, WORD_BYTES)
+        word = _load(builder, builder.gep(args[0], [args[1]]), vector)
+        address = builder.gep(args[0], [args[2]])
+        builder.store(word, builder.bitcast(address, vector.as_pointer())).align = 1
+        return context.get_dummy_value()
+
+    return types.void(row, types.int64, types.int64), build
+
+
+@intrinsic
 def trailing_zeros(typingctx, word):
     """Index of the lowest set bit; the word must not be 0."""
 

@@ -1,4 +1,4 @@
-"""LZW strips and tiles of TIFFs, decoded by libtiff, which comes with Pillow.
+"""LZW strips and tiles of TIFFs that are not plain, decoded by libtiff, which comes with Pillow.
 
 imagecodecs has a faster decoder, but damaged data makes it write where it should not. libtiff is
 given a strip or tile as a TIFF of its own, of one strip of bytes.

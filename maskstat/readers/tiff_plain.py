@@ -1,4 +1,4 @@
-"""Grey TIFFs of 8 and 16 bits, uncompressed or deflated: counted strip by strip, no image made.
+"""Grey TIFFs of 8 and 16 bits, plain, deflated or LZW: counted strip by strip, no image made.
 
 In come the bytes of a file and its directory; out go counts, or None wherever anything is not as
 plain as that. Then other readers take the file, and say what is wrong with it.
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from maskstat.errors import MaskError
+from maskstat.kernels.engine import current_engine
 from maskstat.memory import ask_memory
 from maskstat.readers.tallying import PixelCounter
 from maskstat.readers.tiff_directory import Directory, Page, all_numbers
@@ -31,7 +32,8 @@ else:
 MOST_BYTES = 64 << 20  # of all pixels
 _WORTH_COUNTING = 1 << 18
 _DEFLATE_RATIO = 1032  # no stream expands by more
-_UNCOMPRESSED, _MIN_IS_BLACK, _UNSIGNED = 1, 1, 1
+_UNCOMPRESSED, _LZW = 1, 5
+_MIN_IS_BLACK, _UNSIGNED = 1, 1
 _DEFLATED = frozenset({8, 32946})
 _WIDTH, _HEIGHT, _ROWS_PER_STRIP, _PREDICTOR, _TILE_WIDTH, _TILE_HEIGHT = (
     256,
@@ -86,7 +88,7 @@ def _is_plain(page: Page) -> bool:
         and page.is_tiled == page.has_tile_offsets
         and page.decoded_bytes <= MOST_BYTES
         and (
-            page.compression == _UNCOMPRESSED
+            page.compression in {_UNCOMPRESSED, _LZW}
             or (page.compression in _DEFLATED and _inflate is not None)
         )
     )
@@ -138,11 +140,13 @@ def _parts(data: memoryview, page: Page, tags: dict[int, tuple[int, ...]]) -> It
             if whole and place == end:
                 end += size
                 continue
-            part: bytearray | memoryview = data[place : place + size]
+            part: Bytes | None = data[place : place + size]
+        elif page.compression == _LZW:
+            part = current_engine().unpack_lzw(data[place : place + size], stored)
         else:
             part = _inflated(data[place : place + size], stored)
-            if len(part) != stored:
-                return
+        if part is None or len(part) != stored:
+            return
         if not whole:
             tile = np.frombuffer(part, np.uint8).reshape(high, wide * item)
             yield tile[:rows, : columns * item].tobytes()

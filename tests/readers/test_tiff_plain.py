@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from maskstat.errors import MaskError
+from maskstat.kernels.compiled_engine import CompiledEngine
+from maskstat.kernels.numpy_engine import NumpyEngine
 from maskstat.readers import tiff as tiff_reader
 from maskstat.readers import tiff_plain
 from maskstat.readers.formats import read_tally
@@ -18,6 +20,12 @@ from tests.support.mask_files import ALL, same_counts
 from tests.support.packages import package
 
 tifffile = package("tifffile", reason="needs maskstat[tiff]")
+
+
+@pytest.fixture(autouse=True)
+def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine that unpacks LZW data."""
+    monkeypatch.setattr(tiff_plain, "current_engine", CompiledEngine)
 
 
 def written(pixels: np.ndarray, **how: Any) -> bytes:
@@ -45,11 +53,11 @@ def generated(seed: int) -> tuple[np.ndarray, dict[str, Any]]:
         how["tile"] = tuple(int(n) * 16 for n in rng.integers(1, 5, 2))
     else:
         how["rowsperstrip"] = int(rng.integers(1, height + 4))
-    how["compression"] = (None, "zlib")[seed // 8 % 2]
+    how["compression"] = (None, "zlib", "lzw")[seed // 8 % 3]
     return blocks.astype(f"u{bits // 8}"), how
 
 
-@pytest.mark.parametrize("seed", range(64))
+@pytest.mark.parametrize("seed", range(96))
 def test_counts_are_those_of_the_pixels(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     pixels, how = generated(seed)
     monkeypatch.setattr(tiff_plain, "_WORTH_COUNTING", 1 << (4 + seed % 9))
@@ -65,7 +73,7 @@ def test_counts_are_those_of_the_pixels(seed: int, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
-@pytest.mark.parametrize("seed", range(32))
+@pytest.mark.parametrize("seed", range(48))
 def test_damaged_files_are_left_to_other_readers(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,13 +111,23 @@ def outcome(data: bytes) -> MaskTally | str:
 @pytest.mark.parametrize(
     "how",
     [
-        {"compression": "lzw"},
+        {"compression": "lzw", "predictor": True},
         {"compression": "zlib", "predictor": True},
         {"compression": "zstd"},
     ],
 )
 def test_what_is_not_plain_is_left_alone(how: dict[str, Any]) -> None:
     assert plain(written(np.ones((20, 30), np.uint8), **how)) is None
+
+
+def test_lzw_data_is_left_alone_by_an_engine_without_a_decoder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = written(np.ones((20, 30), np.uint8), compression="lzw")
+    assert plain(data) is not None
+    monkeypatch.setattr(tiff_plain, "current_engine", NumpyEngine)
+    assert plain(data) is None
+    assert isinstance(outcome(data), MaskTally)
 
 
 def test_strips_that_claim_more_than_their_data_are_left_alone() -> None:
