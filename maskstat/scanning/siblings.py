@@ -334,10 +334,24 @@ def _recoded(one: Seen, other: Seen) -> bool | None:
 
 
 class Row(NamedTuple):
-    """A mask of a scan: its name, and what its counts show."""
+    """A mask of a scan: its name, and its counts."""
 
     name: str
-    seen: Seen
+    encoding: Encoding
+    values: IntArray
+    counts: IntArray
+
+    @classmethod
+    def of(cls, name: str, table: TallyTable, at: int) -> Row:
+        """A row of a table, which is not kept with it."""
+        part = slice(table.indptr[at], table.indptr[at + 1])
+        return cls(name, table.encodings[at], table.values[part].copy(), table.counts[part].copy())
+
+    @property
+    def seen(self) -> Seen:
+        """What its counts show."""
+        values = frozenset(self.values.tolist())
+        return Seen(self.encoding, False, values, np.sort(self.counts))
 
 
 def counted_kinds(tables: Iterable[TallyTable], *, by_plane: bool = False) -> list[Kinds]:
@@ -350,15 +364,9 @@ def counted_kinds(tables: Iterable[TallyTable], *, by_plane: bool = False) -> li
         for at, name in enumerate(table.names):
             file, plane = split_plane(name) if by_plane else (name, None)
             if (plane is None or plane == 1) and sample.takes(file):
-                sample.add(Row(file, _seen(table, at)))
+                sample.add(Row.of(file, table, at))
     found = (kinds_of(family, lambda row: row.seen, _equal_counts) for family in sample.families())
     return [kinds for kinds in found if kinds is not None]
-
-
-def _seen(table: TallyTable, at: int) -> Seen:
-    part = slice(table.indptr[at], table.indptr[at + 1])
-    values, counts = table.values[part], table.counts[part]
-    return Seen(table.encodings[at], False, frozenset(values.tolist()), np.sort(counts))
 
 
 def _equal_counts(one: Seen, other: Seen) -> bool | None:

@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations, pairwise
+from itertools import combinations
 from math import comb
+from operator import gt
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -186,9 +187,7 @@ class MaskRows:
             drawn = np.flatnonzero(batching.draws > 0)
             order = (drawn[:, None] * batching.per_mask + np.arange(batching.per_mask)).ravel()
             batching = replace(batching, draws=batching.draws[drawn])
-        elif (
-            batching.per_mask == 1 and names is not None and any(a > b for a, b in pairwise(names))
-        ):
+        elif batching.per_mask == 1 and names is not None and any(map(gt, names, names[1:])):
             order = np.array(sorted(range(len(names)), key=names.__getitem__), np.int64)
         if order is not None:
             lengths = np.diff(indptr)[order]
