@@ -2,10 +2,10 @@
 
     python -m benchmarks.formats_speed [--masks FOLDER_OF_REAL_MASKS] [--rounds 5] [--only TIFF]
 
-PNG of 1, 2, 4 and 16 bits, NPY, JPEG 2000, and TIFF in strips and tiles. Every set is read by each
-library that gives its values unchanged, and counted by np.bincount: in one process and in a pool of
-them, in turns with maskstat. The table compares with the fastest of these loops; all counts are
-compared.
+PNG of 1, 2, 4 and 16 bits, NPY, JPEG 2000, HDF5, MATLAB, and TIFF in strips and tiles. Every set is
+read by each library that gives its values unchanged, and counted by np.bincount: in one process and
+in a pool of them, in turns with maskstat. The table compares with the fastest of these loops; all
+counts are compared.
 """
 
 from __future__ import annotations
@@ -67,6 +67,21 @@ def numpy_mapped(path: str) -> Pixels:
     return np.asarray(np.load(path, mmap_mode="r"))
 
 
+def h5py(path: str) -> Pixels:
+    """By h5py."""
+    from h5py import File
+
+    with File(path) as file:
+        return np.asarray(file["mask"][()])
+
+
+def scipy(path: str) -> Pixels:
+    """By scipy.io.loadmat."""
+    from scipy.io import loadmat
+
+    return np.asarray(loadmat(path)["mask"])
+
+
 Decode = Callable[[str], Pixels]
 
 
@@ -98,6 +113,20 @@ def _save_npy(dtype: str, path: Path, labels: mask_sets.Labels) -> None:
     np.save(path, labels.astype(dtype))
 
 
+def _save_hdf5(compression: str | None, path: Path, labels: mask_sets.Labels) -> None:
+    from h5py import File
+
+    chunks = None if compression is None else (256, 256)
+    with File(path, "w") as file:
+        file.create_dataset("mask", data=labels, compression=compression, chunks=chunks)
+
+
+def _save_matlab(path: Path, labels: mask_sets.Labels) -> None:
+    from scipy.io import savemat
+
+    savemat(path, {"mask": labels}, do_compression=True)
+
+
 def _save_tiff(
     compression: str | None, tiled: bool, bits: int, path: Path, labels: mask_sets.Labels
 ) -> None:
@@ -124,6 +153,11 @@ def all_sets() -> list[FormatSet]:
         for dtype in ("uint8", "int32", "int64")
     ]
     sets.append(FormatSet("JPEG 2000, 8 bits", ".jp2", _save_jpeg2000, (pillow,)))
+    sets += [
+        FormatSet(f"HDF5, {how or 'one piece'}", ".h5", partial(_save_hdf5, how), (h5py,))
+        for how in (None, "gzip", "lzf")
+    ]
+    sets.append(FormatSet("MATLAB, compressed", ".mat", _save_matlab, (scipy,)))
     for bits in (8, 16):
         for tiled in (False, True):
             for compression in (None, "lzw", "deflate"):

@@ -63,6 +63,7 @@ def test_every_form_that_is_drawn_is_counted_right(tmp_path: Path) -> None:
 def test_every_format_is_counted_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("cv2")
     pytest.importorskip("tifffile")
+    pytest.importorskip("h5py")
     monkeypatch.setattr(formats_speed, "SHAPE", (48, 64))
     for number, one in enumerate(at_least_one(formats_speed.all_sets())):
         folder = tmp_path / str(number)

@@ -60,6 +60,7 @@ def _masks(folder: Path) -> None:
     np.savez(folder / "arrays" / "two.npz", a=np.zeros((2, 2), "u1"), b=np.zeros((2, 2), "u1"))
     pages = [Image.new("L", (3, 2)), Image.new("L", (3, 2))]
     pages[0].save(folder / "scanner.tif", save_all=True, append_images=pages[1:])
+    (folder / "volume.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     (folder / "brain.nii").write_bytes(
         (348).to_bytes(4, "little") + bytes(340) + b"n+1\0" + bytes(200)
     )
