@@ -31,6 +31,7 @@ from benchmarks.hostile.subjects import (
 BATCH = 400  # files that one child reads
 ADDRESS_SPACE = 3 << 30  # bytes that a child may take beside what it has at the start
 PATIENCE = 20.0  # seconds for one file
+TO_START = 120.0  # seconds for a child to import what it reads with
 WHOLE_SCAN = 25  # every so-many-th file of a source goes through a whole scan
 
 
@@ -82,11 +83,11 @@ def _listen(
     receiver: Connection, child: multiprocessing.Process, turn: int, tally: Tally, where: str
 ) -> int:
     """Take what a child says until it ends; the first turn that the next child begins with."""
-    step = "ours"
+    step, patience = "ours", TO_START
     while True:
-        if not receiver.poll(PATIENCE):
+        if not receiver.poll(patience):
             child.kill()
-            _end(tally, "hang", step, f"{where} turn {turn}: no end after {PATIENCE:.0f} s")
+            _end(tally, "hang", step, f"{where} turn {turn}: no end after {patience:.0f} s")
             return turn + 1
         try:
             said = receiver.recv()
@@ -96,6 +97,7 @@ def _listen(
                 _end(tally, "crash", step, f"{where} turn {turn}: exit code {child.exitcode}")
                 return turn + 1
             return turn
+        patience = PATIENCE
         match said:
             case ("about", at, what):
                 turn, step = at, what

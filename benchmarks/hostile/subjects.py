@@ -1,8 +1,8 @@
 """What is mutated, how maskstat counts it, and how another program does.
 
 A subject has sound files to start from and two ways to count one: maskstat's, and a plain one by
-Pillow, tifffile, NumPy, nibabel, zarr, h5py, pyarrow, pycocotools or the standard library. Both
-give the counts of every mask that they could read, and say of how many they could not.
+Pillow, tifffile, NumPy, SciPy, nibabel, zarr, h5py, PyTorch, pyarrow, pycocotools or the standard
+library. Both give the counts of every mask that they could read, and say how many they could not.
 """
 
 from __future__ import annotations
@@ -287,6 +287,16 @@ def by_scipy(data: bytes) -> NDArray[Any]:
     return np.asarray(arrays[0])
 
 
+def by_torch(data: bytes) -> NDArray[Any]:
+    """What torch reads of a file of one tensor."""
+    import torch
+
+    found = torch.load(io.BytesIO(data), weights_only=True)
+    if not isinstance(found, torch.Tensor) or found.ndim != 2 or found.numel() > MOST_PIXELS:
+        raise Unclear("not a mask of one plane")
+    return np.asarray(found.numpy())
+
+
 # --- files that hold many masks ------------------------------------------------------------------
 
 
@@ -453,6 +463,17 @@ def tiff_seeds() -> list[bytes]:
     return seeds
 
 
+def pytorch_seeds() -> list[bytes]:
+    import torch
+
+    seeds = []
+    for kind in (np.uint8, np.int64, np.float32):
+        stream = io.BytesIO()
+        torch.save(torch.from_numpy(_labels(7).astype(kind)), stream)
+        seeds.append(stream.getvalue())
+    return seeds
+
+
 def png_seeds() -> list[bytes]:
     return _named(["PNG", "PNG 4-bit", "PNG palette", "PNG RGBA", "PNG RGB"])()
 
@@ -604,6 +625,7 @@ SUBJECTS: dict[str, Subject] = {
         _alone("zarr", zarr_seeds, by_zarr),
         _alone("hdf5", _named(["HDF5", "HDF5 deflated", "HDF5 checked", "HDF5 LZF"]), by_h5py),
         _alone("matlab", _named(["MATLAB", "MATLAB uncompressed", "MATLAB doubles"]), by_scipy),
+        _alone("pytorch", pytorch_seeds, by_torch),
         _many("zip", zip_members),
         _many("tar", tar_members),
         _many("tar.gz", tar_members),

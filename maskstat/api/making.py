@@ -90,8 +90,8 @@ def scan(
         channel: where masks of indices are stored as colours (RGB, RGBA, LA): "r" has the index in
             red, "grey" in every channel, "ade20k" in red and green (R / 10 * 256 + G). Other masks
             are read as they are.
-        array: which array of an .npz, an HDF5 or MATLAB file or a Zarr group. In HDF5 also a group,
-            or names with a `*`: with `pages="each"` all of their arrays count.
+        array: which array of an .npz, a Zarr group, or a file of HDF5, MATLAB or PyTorch. In HDF5
+            also a group, or names with a `*`: with `pages="each"` all of their arrays count.
         value_divisor: N, where values are class * N + instance: value // N is counted. Values
             below N are classes already (Cityscapes: 1000). A name says both N and whether all are
             divided: "cityscapes", "kitti", "mapillary", "scannet".

@@ -47,8 +47,8 @@ ArrayOption = Annotated[
     typer.Option(
         "--array",
         metavar="NAME",
-        help="Which array of an .npz, an HDF5 or MATLAB file or a Zarr group. In HDF5 also a "
-        "group, or names with a *: with --pages each all of their arrays count.",
+        help="Which array of an .npz, a Zarr group, or a file of HDF5, MATLAB or PyTorch. In HDF5 "
+        "also a group, or names with a *: with --pages each all of their arrays count.",
     ),
 ]
 DivisorOption = Annotated[

@@ -52,6 +52,19 @@ class Chunks(ABC):
         """A part of the array in memory. Raises MaskError, and OSError where reading fails."""
 
 
+class InMemory(Chunks):
+    """An array that is in memory, a plane a chunk."""
+
+    def __init__(self, array: NDArray[np.generic], container: str):
+        self._array, self.container = array, container
+        self.shape, self.dtype = array.shape, array.dtype
+        self.chunks = self.together = (1,) * (array.ndim - 2) + array.shape[-2:]
+
+    def fetch(self, part: tuple[slice, ...]) -> NDArray[np.generic]:
+        """A part of it."""
+        return self._array[part]
+
+
 class ChunkedPlanes(Planes):
     """The planes of an array. Those that chunks hold together are decoded, or counted, together."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 LOOKED_AT = 512  # bytes
 
+_PICKLE = "a Python pickle, which may run any code when it is loaded: numpy.save writes the array"
 _MAGIC = (
     (b"\x7fELF", "an ELF program"),
     (b"MZ", "a Windows program"),
@@ -22,10 +23,14 @@ _MAGIC = (
     (b"BZh", "bzip2 data"),
     (b"\xfd7zXZ\0", "xz data"),
     (b"\x28\xb5\x2f\xfd", "Zstandard data"),
-    (b"\x80\x02", "a Python pickle"),
-    (b"\x80\x03", "a Python pickle"),
-    (b"\x80\x04", "a Python pickle"),
-    (b"\x80\x05", "a Python pickle"),
+    (
+        b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19",
+        "a file of PyTorch before 1.6, a pickle: torch.save writes it anew",
+    ),
+    (b"\x80\x02", _PICKLE),
+    (b"\x80\x03", _PICKLE),
+    (b"\x80\x04", _PICKLE),
+    (b"\x80\x05", _PICKLE),
 )
 _TEXTS = (
     ("version https://git-lfs", "a Git LFS pointer, whose file is not here: git lfs pull"),

@@ -69,6 +69,12 @@ def _is_hdf5(data: bytes) -> bool:
     return data.startswith((b"\x89HDF\r\n\x1a\n", b"MATLAB 7."))
 
 
+def _is_pytorch(data: bytes) -> bool:
+    """A zip whose first record is the pickle of what torch.save was given."""
+    size = int.from_bytes(data[26:28], "little")
+    return data[:4] == b"PK\3\4" and data[30 : 30 + size].endswith(b"/data.pkl")
+
+
 FORMATS = (
     Format("PNG", (".png",), lambda d: d[:8] == b"\x89PNG\r\n\x1a\n", "png"),
     Format("TIFF", (".tif", ".tiff"), lambda d: d[:4] in _TIFF_MAGIC, "tiff"),
@@ -76,6 +82,7 @@ FORMATS = (
     Format("GIF", (".gif",), lambda d: d[:6] in {b"GIF87a", b"GIF89a"}, "gif"),
     Format("WebP", (".webp",), lambda d: d[:4] == b"RIFF" and d[8:12] == b"WEBP", "webp"),
     Format("NPY", (".npy",), lambda d: d[:6] == b"\x93NUMPY", "npy"),
+    Format("PyTorch", (".pt",), _is_pytorch, "pytorch"),
     Format("NPZ", (".npz", ".zarr.zip"), lambda d: d[:4] in {b"PK\3\4", b"PK\5\6"}, "npz"),
     Format("NIfTI", (".nii", ".nii.gz"), _is_nifti, "nifti"),
     Format("HDF5", (".h5", ".hdf5"), _is_hdf5, "hdf5"),

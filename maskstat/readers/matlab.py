@@ -21,7 +21,7 @@ from maskstat.errors import MaskError
 from maskstat.memory import LARGEST_MASK, ask_memory
 from maskstat.naming import printable
 from maskstat.readers.base import LabelMap
-from maskstat.readers.chunked import ChunkedPlanes, Chunks
+from maskstat.readers.chunked import ChunkedPlanes, InMemory
 from maskstat.readers.matlab_axes import order_of_axes
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.planes import MOST_DEFLATED, Planes
@@ -62,21 +62,7 @@ def planes(file: BinaryIO, options: ReadOptions) -> Planes:
     file.seek(0)
     data = file.read(LARGEST_MASK + 1)
     check_decoded(len(data))
-    return ChunkedPlanes(_InMemory(_array(data, options)), options)
-
-
-class _InMemory(Chunks):
-    """An array that is in memory, as parts of one."""
-
-    container = "matlab"
-
-    def __init__(self, array: NDArray[np.generic]):
-        self._array, self.shape, self.dtype = array, array.shape, array.dtype
-        self.chunks = self.together = (1,) * (array.ndim - 2) + array.shape[-2:]
-
-    def fetch(self, part: tuple[slice, ...]) -> NDArray[np.generic]:
-        """A part of it."""
-        return self._array[part]
+    return ChunkedPlanes(InMemory(_array(data, options), "matlab"), options)
 
 
 class _Element(NamedTuple):

@@ -42,7 +42,7 @@ SAID = frozenset(
     }
 )
 _PAGES_READ: dict[object, str] = {"all": "all pages", "each": "each page"}
-NAMED = frozenset({"npz", "zarr", "hdf5", "matlab"})  # containers of named arrays
+NAMED = frozenset({"npz", "zarr", "hdf5", "matlab", "pytorch"})  # containers of named arrays
 
 
 @dataclass(frozen=True, slots=True)

@@ -322,7 +322,8 @@ def choose_array(names: list[str], options: ReadOptions) -> str:
 def check_numbers(dtype: np.dtype[np.generic], what: str = "array") -> None:
     """Raise MaskError where items of this type can't be labels: objects, texts, complex numbers."""
     if dtype.hasobject or dtype.kind not in "biuf":
-        raise MaskError(f"{what} of type {str(dtype)[:60]} where whole numbers are expected")
+        why = ": Python's objects are pickles, which may run any code" if dtype.hasobject else ""
+        raise MaskError(f"{what} of type {str(dtype)[:60]} where whole numbers are expected{why}")
 
 
 def check_decoded(size: int) -> None:

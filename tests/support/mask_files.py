@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from maskstat.errors import MaskError
-from maskstat.readers.formats import read_label_map, read_tally
+from maskstat.readers.formats import FORMATS, read_label_map, read_tally
 from maskstat.readers.options import ReadOptions
 from maskstat.values.tally import Encoding, MaskTally
 from tests.support.bmp_factory import bmp
@@ -179,7 +179,8 @@ def coloured(channels: int, seed: int = 1) -> NDArray[np.uint8]:
     return few[rng.integers(0, 5, SHAPE)]
 
 
-# One file of each format, by its name, and some more.
+# One file of each format, by its name, and some more; PyTorch's are in readers/test_pytorch.py.
+WITHOUT_TORCH = [form for form in FORMATS if form.name != "PyTorch"]
 _INDICES = labels(200).astype(np.uint8)
 FILES: dict[str, bytes] = {
     "PNG": png(_INDICES, 8, [0, 1, 2, 3, 4, 4, 3, 2, 1, 0, 4]),

@@ -34,6 +34,7 @@ from maskstat.sources.dataset_folders import is_one_dataset
 STORE_SUFFIX = ".zarr"
 _FOREIGN = {
     ".hdf": "HDF5",
+    ".pkl": "pickle",
     ".nrrd": "NRRD",
     ".nhdr": "NRRD",
 }
