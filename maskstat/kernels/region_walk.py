@@ -292,13 +292,15 @@ def _add_runs(
     frame[labels[0]] += rows
     frame[labels[runs - 1]] += rows
     outer = np.int64(row == 0) + np.int64(row + rows == height)
+    if outer > 0:
+        for run in range(runs):
+            frame[labels[run]] += outer * (starts[run + 1] - starts[run])
     heights = (2 * row + rows) * rows  # the sum of 2 y + 1
     for run in range(runs):
         label, start, end = np.int64(labels[run]), np.int64(starts[run]), np.int64(starts[run + 1])
         length = end - start
         moments[2 * label] += heights * length
         moments[2 * label + 1] += (end * end - start * start) * rows
-        frame[label] += outer * length
         if run > 0:
             logged = _count_edges(edges, log, logged, label_count, labels[run - 1], label, rows)
         node = np.int64(run_nodes[run])
