@@ -92,10 +92,13 @@ class _File:
         except (MaskError, MemoryError):
             raise
         except Exception as error:  # h5py raises anything on hostile bytes
-            if self._watched.error is not None:
-                raise self._watched.error from error
-            text = printable(" ".join(str(error).split()))[:120] or type(error).__name__
-            raise MaskError(f"not a readable HDF5 file: {text}") from error
+            raise self._reason(error) from error
+
+    def _reason(self, error: Exception) -> Exception:
+        """What is wrong, kept by nobody: files are closed as soon as nothing refers to them."""
+        found, self._watched.error = self._watched.error, None
+        text = printable(" ".join(str(error).split()))[:120] or type(error).__name__
+        return found or MaskError(f"not a readable HDF5 file: {text}")
 
     def _arrays(self, h5py: Any) -> list[str]:
         """The names of all arrays, by links within groups: those to other places are left out."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import io
 import os
 import struct
@@ -288,6 +290,25 @@ def test_what_reading_raises_is_passed_on() -> None:
 
     with pytest.raises(OSError, match="gone"):
         read_tally_stream(Failing(hdf5(m=LABELS)), "m", STRICT)
+
+
+def test_files_are_closed_without_the_garbage_collector() -> None:
+    """Which may run in any thread, where HDF5's lock is waited for."""
+    data = hdf5("latest", m={"data": LABELS, **LAYOUTS["deflate"]})
+    damaged = bytearray(data)
+    damaged[-30:] = bytes(30)
+    kinds = h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE
+    gc.collect()
+    gc.disable()
+    try:
+        before = h5py.h5f.get_obj_count(*kinds)
+        for content in (data, bytes(damaged), data[:300], hdf5(m=LABELS + 0.5)):
+            with contextlib.suppress(MaskError):
+                read_tally(content, "m", STRICT)
+        open_planes(io.BytesIO(data), EACH)
+        assert h5py.h5f.get_obj_count(*kinds) == before
+    finally:
+        gc.enable()
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
