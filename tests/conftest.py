@@ -75,6 +75,7 @@ FILES_OF = {
         "readers/test_tiff_mosaic.py",
         "readers/test_zarr_hostile.py",
         "sources/test_headerless.py",
+        "sources/test_nested_lists.py",
         "sources/test_parquet.py",
         "sources/test_remote.py",
         "sources/test_s3.py",

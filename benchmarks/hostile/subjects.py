@@ -384,7 +384,16 @@ def parquet_members(data: bytes) -> Iterable[bytes | None]:
         except Exception:
             yield None
         else:
-            yield from (None if cell is None else cell.get("bytes") for cell in cells)
+            yield from map(_content, cells)
+
+
+def _content(cell: Any) -> bytes | None:
+    """The image of a cell of a table: bytes beside a path, or lists of numbers."""
+    if not isinstance(cell, list):
+        return None if cell is None else cell.get("bytes")
+    stream = io.BytesIO()
+    np.save(stream, np.array(cell, np.uint8))
+    return stream.getvalue()
 
 
 def arrow_members(data: bytes) -> Iterable[bytes | None]:
@@ -509,6 +518,18 @@ def _pngs(count: int = 4) -> dict[str, bytes]:
     return files
 
 
+def nested_seed() -> bytes:
+    """A Parquet file of lists of numbers."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    masks = [_labels(number, (9, 14)).tolist() for number in range(4)]
+    column = pa.array(masks, pa.list_(pa.list_(pa.uint8())))
+    stream = io.BytesIO()
+    pq.write_table(pa.table({"mask": column}), stream, row_group_size=2)
+    return stream.getvalue()
+
+
 def _packed(name: str) -> Callable[[], list[bytes]]:
     def seeds() -> list[bytes]:
         from tests.support import source_cases
@@ -525,6 +546,7 @@ def _packed(name: str) -> Callable[[], list[bytes]]:
             "parquet": lambda: [
                 source_cases.parquet_of(files, 2),
                 source_cases.parquet_of(files, compression="none"),
+                nested_seed(),
             ],
             "arrow": lambda: [source_cases.arrow_of(files, 2), source_cases.arrow_of(files)],
             "tfrecord": lambda: [

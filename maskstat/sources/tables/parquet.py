@@ -1,8 +1,9 @@
 """Masks in Parquet and Arrow files, as Hugging Face datasets keep them: encoded, one a row.
 
-A column holds either the bytes themselves or a struct of `bytes` and `path`. Files are read by row
-groups (Arrow, in `arrow`: record batches), a few rows at a time, and of one column only; what is in
-memory is a page of that column, and the rows taken out of it.
+A column holds either the bytes themselves, a struct of `bytes` and `path`, or, in Parquet files,
+lists of lists of numbers. Files are read by row groups (Arrow, in `arrow`: record batches), a few
+rows at a time, and of one column only; what is in memory is a page of that column, and the rows
+taken out of it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import io
 import re
 import threading
-from collections.abc import Callable, Collection, Container, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -35,6 +36,8 @@ from maskstat.sources.tables.arrow import ArrowFile
 from maskstat.sources.tables.arrow_schema import TEXT
 from maskstat.sources.tables.headerless import as_image, shape_columns
 from maskstat.sources.tables.mask_columns import LOOKED_AT, Look, choose, look_at_images
+from maskstat.sources.tables.nested_lists import is_nested, masks_of, rows_together
+from maskstat.sources.tables.parquet_pages import chunks_of, count_values
 from maskstat.values.groups import no_column
 
 TABLE_SUFFIXES = (".parquet", ".arrow")
@@ -49,10 +52,10 @@ _SCALARS = re.compile(
 
 
 class Rows(NamedTuple):
-    """Consecutive rows: the number of the first, and the content and path of each, where it has."""
+    """Consecutive rows: the number of the first, and of each its content, or why not, and path."""
 
     start: int
-    contents: list[bytes | None]
+    contents: Sequence[bytes | MaskError | None]
     paths: list[str | None]
 
 
@@ -82,8 +85,8 @@ class Table:
             if not 0 <= place - self._rows.start < len(self._rows.contents):
                 self._find(place)
             content = self._rows.contents[place - self._rows.start]
-        if content is None:
-            raise changed()
+        if not isinstance(content, bytes):
+            raise content or changed()
         return content
 
     def reopen(self, place: int, size: int) -> BinaryIO:
@@ -183,27 +186,40 @@ class Table:
         import pyarrow.parquet as pq
 
         table = pq.ParquetFile(file, buffer_size=_BUFFER, pre_buffer=False)
+        kinds = {field.name: str(field.type) for field in table.schema_arrow}
         fields = {
-            field.name: (str(field.type), _holds_bytes(field.type)) for field in table.schema_arrow
+            field.name: (kinds[field.name], _holds_bytes(field.type) or is_nested(str(field.type)))
+            for field in table.schema_arrow
         }
-        column = self._column(fields, partial(_first_parquet_rows, table))
+
+        def first_rows(name: str) -> Rows | None:
+            return None if is_nested(kinds[name]) else _first_parquet_rows(table, name)
+
+        column = self._column(fields, first_rows)
         columns = [column, *shape_columns(column, fields)]
+        nested = is_nested(kinds[column])
+        size, groups = self.blob.size, table.metadata.num_row_groups
+        chunks = chunks_of(file, size, column, groups) if nested else []
         start = 0
-        for number in range(table.metadata.num_row_groups):
+        for number in range(groups):
             group = table.metadata.row_group(number)
             start, end = start, start + group.num_rows
             if end > first:
                 try:
                     at = start
+                    together = _rows_at_once(group)
+                    if nested:
+                        values = count_values(file, size, chunks[number])
+                        together = min(rows_together(values, group.num_rows), _BATCH_ROWS)
                     for batch in table.iter_batches(
-                        batch_size=_rows_at_once(group),
+                        batch_size=together,
                         row_groups=[number],
-                        columns=columns,
+                        columns=[column] if nested else columns,
                         use_threads=False,
                     ):
-                        yield _shaped(batch, at, columns)
+                        yield _listed(batch, at) if nested else _shaped(batch, at, columns)
                         at += batch.num_rows
-                except (arrow.ArrowException, OSError) as error:
+                except (arrow.ArrowException, OSError, MaskError) as error:
                     yield MaskError(f"row group {number} from row {start} on: {_first_line(error)}")
             start = end
 
@@ -271,7 +287,8 @@ def _first_arrow_rows(table: ArrowFile, column: str) -> Rows | None:
 
 
 def _look_at(rows: Rows | None) -> Look:
-    return look_at_images(content for content in (rows.contents if rows else ()) if content)
+    contents = rows.contents if rows else ()
+    return look_at_images(content for content in contents if isinstance(content, bytes) and content)
 
 
 def _pyarrow() -> Any:
@@ -341,16 +358,25 @@ def _rows(start: int, column: Any) -> Rows:
     return Rows(start, parts["bytes"].to_pylist(), paths)
 
 
+def _listed(batch: Any, start: int) -> Rows:
+    """The rows of a column of nested lists."""
+    return Rows(start, list(masks_of(batch.column(0))), [None] * batch.num_rows)
+
+
 def _shaped(batch: Any, start: int, columns: list[str]) -> Rows:
     """The rows of a column; pixels without a header get one where their shape is in columns."""
     names = list(batch.schema.names)
     rows, *shapes = (batch.column(names.index(name)) for name in columns)
     found = _rows(start, rows)
-    if shapes:
-        for at, shape in enumerate(zip(*(column.to_pylist() for column in shapes), strict=True)):
-            if (content := found.contents[at]) is not None:
-                found.contents[at] = as_image(content, *shape)
-    return found
+    if not shapes:
+        return found
+    contents = [
+        as_image(content, *shape) if isinstance(content, bytes) else content
+        for content, *shape in zip(
+            found.contents, *(column.to_pylist() for column in shapes), strict=True
+        )
+    ]
+    return found._replace(contents=contents)
 
 
 @dataclass
@@ -410,6 +436,8 @@ class TableSource(ShardedSource):
             place = f"{table.blob.path}::{row}"
             if not self.selection.takes_named(name):
                 yield None
+            elif isinstance(content, MaskError):
+                yield BrokenEntry(name, place, reason=content.text)
             elif content is None:
                 hint = f": only the path {printable(path)}" if path else ""
                 yield BrokenEntry(name, place, reason=f"the row holds no bytes{hint}")
