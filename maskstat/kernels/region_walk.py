@@ -130,13 +130,15 @@ def _spread(starts, labels, runs, width, grid, weight, slots, heat):
     stride = grid * (grid + 2)
     cells_a_pixel = np.float64(grid) / np.float64(width)
     first = slots[labels[0]] * stride
-    heat[first] += width * weight
+    whole = width * weight
+    heat[first] += whole
     for run in range(1, runs):
         # Rounding does not reach the next whole number (grid x width is far below 2^50), unless the
         # quotient is one; the cell before, with a rest of `width`, is the same place.
         cell = np.int64(np.float64(starts[run]) * cells_a_pixel)
         rest = starts[run] * grid - cell * width
-        here, behind = (width - rest) * weight, rest * weight
+        behind = rest * weight
+        here = whole - behind
         heat[first + cell] -= here
         heat[first + cell + 1] -= behind
         first = slots[labels[run]] * stride
