@@ -2,8 +2,9 @@
 
     python -m benchmarks.source_forms [--masks 24] [--rounds 5] [--workers 1]
 
-Kaggle's run lengths, beside the decoder that kernels copy, files of one class each, beside
-Pillow and NumPy, and TFRecords, beside TensorFlow, where it is installed. All counts are compared.
+Kaggle's run lengths, beside the decoder that kernels copy; files of one class each, beside Pillow
+and NumPy; WebDataset's tars, beside tarfile and Pillow; nested lists in Parquet files, beside
+pyarrow and NumPy; TFRecords, beside TensorFlow, where it is installed. All counts are compared.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import io
 import statistics
+import tarfile
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,11 +20,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 from numpy.typing import NDArray
 from PIL import Image
 
 import maskstat as ms
-from tests.support.source_cases import tfrecord_of
+from tests.support.source_cases import tar_of, tfrecord_of
 
 CLASSES = ("cloth", "ear", "hair", "lip", "neck", "nose", "skin")
 Labels = NDArray[np.uint8]
@@ -53,17 +57,32 @@ def write(folder: Path, count: int, side: int) -> None:
     rows = ["ImageId,ClassId,EncodedPixels"]
     (folder / "files").mkdir(parents=True)
     whole: dict[str, bytes] = {}
+    lists = []
     for number in range(count):
         mask = labels(number, side)
         stream = io.BytesIO()
         Image.fromarray(mask).save(stream, "PNG")
         whole[f"{number}.png"] = stream.getvalue()
+        lists.append(mask.tolist())
         for value, label in enumerate(CLASSES, 1):
             rows.append(f"{number},{value},{runs(mask == value)}")
             pixels = (mask == value).astype(np.uint8) * 255
             Image.fromarray(pixels).save(folder / "files" / f"{number:05}_{label}.png")
+    members = {f"{n}.{e}": d for n, data in enumerate(whole.values()) for e, d in pair(data)}
+    (folder / "samples.tar").write_bytes(tar_of(members))
+    column = pyarrow.array(lists, pyarrow.list_(pyarrow.list_(pyarrow.uint8())))
+    table = pyarrow.table({"mask": column})
+    pyarrow.parquet.write_table(table, folder / "lists.parquet", row_group_size=8)
     (folder / "train.tfrecord").write_bytes(tfrecord_of(whole))
     (folder / "train.csv").write_text("\n".join([*rows, ""]), encoding="utf-8")
+
+
+def pair(mask: bytes) -> list[tuple[str, bytes]]:
+    """A sample of WebDataset's: an image, which is not looked at, and its mask."""
+    stream = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(stream, "JPEG")
+    return [("jpg", stream.getvalue()), ("seg.png", mask)]
 
 
 def decoded_rows(table: Path, side: int) -> Counts:
@@ -104,6 +123,26 @@ def parsed_records(file: Path) -> Counts:
     return total
 
 
+def read_members(file: Path) -> Counts:
+    """What people write for tars of samples."""
+    total = np.zeros(len(CLASSES) + 1, np.int64)
+    with tarfile.open(file) as archive:
+        for info in archive:
+            if info.name.endswith(".seg.png") and (member := archive.extractfile(info)):
+                mask = np.asarray(Image.open(member))
+                total += np.bincount(mask.ravel(), minlength=total.size)
+    return total
+
+
+def read_lists(file: Path) -> Counts:
+    """What people write for nested lists."""
+    total = np.zeros(len(CLASSES) + 1, np.int64)
+    for batch in pyarrow.parquet.ParquetFile(file).iter_batches(batch_size=1, columns=["mask"]):
+        for mask in batch.column(0).to_pylist():
+            total += np.bincount(np.array(mask, np.uint8).ravel(), minlength=total.size)
+    return total
+
+
 def contenders(folder: Path, count: int, side: int, workers: int) -> Contenders:
     """Form -> maskstat, and the loop."""
 
@@ -118,16 +157,27 @@ def contenders(folder: Path, count: int, side: int, workers: int) -> Contenders:
         with ms.scan(folder / "files", per_class=True, workers=workers) as scan:
             return scan.histogram.pixels
 
-    def records() -> Counts:
-        with ms.scan(folder / "train.tfrecord", classes=len(CLASSES) + 1, workers=workers) as scan:
-            return scan.histogram.pixels
+    def counted(name: str) -> Callable[[], Counts]:
+        def count() -> Counts:
+            with ms.scan(folder / name, classes=len(CLASSES) + 1, workers=workers) as scan:
+                return scan.histogram.pixels
+
+        return count
 
     forms: Contenders = {
         "run lengths": (table, lambda: decoded_rows(folder / "train.csv", side)),
         "files of a class": (files, lambda: painted_files(folder / "files", count, side)),
+        "WebDataset": (counted("samples.tar"), lambda: read_members(folder / "samples.tar")),
+        "lists in Parquet": (
+            counted("lists.parquet"),
+            lambda: read_lists(folder / "lists.parquet"),
+        ),
     }
     if find_spec("tensorflow"):
-        forms["TFRecord"] = (records, lambda: parsed_records(folder / "train.tfrecord"))
+        forms["TFRecord"] = (
+            counted("train.tfrecord"),
+            lambda: parsed_records(folder / "train.tfrecord"),
+        )
     return forms
 
 
