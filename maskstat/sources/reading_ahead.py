@@ -51,7 +51,8 @@ class StreamedEntry(Entry):
     @property
     def held(self) -> int:
         """Bytes of memory that it carries."""
-        return 0 if self.data is None else len(self.data)
+        data = self.data  # once: another thread may let go of it
+        return 0 if data is None else len(data)
 
     def let_go(self) -> None:
         """Carry nothing any longer."""
@@ -64,16 +65,16 @@ class StreamedEntry(Entry):
 
     def load(self) -> bytes:
         """All bytes. Raises MaskError where they can't be had."""
-        if self.data is not None:
-            return self.data
+        if (data := self.data) is not None:
+            return data
         if self.size > MAX_IN_MEMORY:
             raise too_large()
         return self.track.again(self.place, self.size)
 
     def open(self) -> BinaryIO:
         """Itself as a seekable file. Raises MaskError."""
-        if self.data is not None:
-            return io.BytesIO(self.data)
+        if (data := self.data) is not None:
+            return io.BytesIO(data)
         return self.track.reopen(self.place, self.size)
 
 
