@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import Blank, MaskError, SourceError, argument
+from maskstat.files.image_headers import image_header
 from maskstat.files.photographs import changes_everywhere
 from maskstat.naming import counted, natural_key, printable, split_plane
 from maskstat.readers.formats import LabelMap
@@ -35,6 +36,7 @@ _IMAGES = 4  # of a pair that are decoded
 _SHOWN = 6  # classes
 _NAMED = 256  # images whose names are looked at for classes
 _MOST_BYTES = 64 << 20  # of a file that is
+_MOST_DECODED = 1 << 26  # pixels
 _MOST_PIXELS = 1 << 18  # that are compared
 _OVERLAP = 0.5  # share of all values that two kinds have in common at most
 
@@ -281,7 +283,7 @@ def _in_words(seen: list[Seen]) -> str:
 
 
 def _decoded(entry: Entry, options: ReadOptions) -> LabelMap | None:
-    if entry.size > _MOST_BYTES or entry.folder is not None:
+    if entry.size > _MOST_BYTES or entry.folder is not None or _is_mosaic(entry):
         return None
     if options.pages == "each":
         entry = first_plane(entry, options)
@@ -289,6 +291,18 @@ def _decoded(entry: Entry, options: ReadOptions) -> LabelMap | None:
         return Reader(options).label_map(entry)
     except (MaskError, MemoryError, OSError):
         return None
+
+
+def _is_mosaic(entry: Entry) -> bool:
+    """Whether an image has so many pixels that decoding it takes far more memory than a scan."""
+    if entry.size < _MOST_DECODED >> 10:  # no PNG holds more than 1,032 times its size
+        return False
+    try:
+        with entry.open() as file:
+            header = image_header(file)
+    except (MaskError, OSError):
+        return False
+    return header.height * header.width > _MOST_DECODED
 
 
 def _is_picture(entry: Entry, options: ReadOptions) -> bool:

@@ -430,3 +430,20 @@ def test_the_case_of_roboflow_tells_photographs_from_masks() -> None:
     scan = ms.scan(where, include="*_mask.png")
     assert scan.changes is not None and scan.changes.splits == ("train", "valid")
     assert scan.failures == ()
+
+
+def test_images_that_take_much_memory_are_not_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scan counts them in bands, and nobody asks of one whether it is a photograph."""
+    for number in range(2):
+        save(tmp_path / f"{number}.png", photo(patches(number)))
+    with pytest.raises(SourceError, match="photographs"):
+        ms.scan(tmp_path, classes=3)
+    pixels = patches(0).size
+    monkeypatch.setattr("maskstat.scanning.siblings._MOST_DECODED", pixels)
+    with pytest.raises(SourceError, match="photographs"):
+        ms.scan(tmp_path, classes=3)
+    monkeypatch.setattr("maskstat.scanning.siblings._MOST_DECODED", pixels - 1)
+    with ms.scan(tmp_path, classes=3) as scan:
+        assert len(scan.failures) == 2  # photographs are still no masks
