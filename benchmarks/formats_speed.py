@@ -116,7 +116,8 @@ def _save_npy(dtype: str, path: Path, labels: mask_sets.Labels) -> None:
 def _save_hdf5(compression: str | None, path: Path, labels: mask_sets.Labels) -> None:
     from h5py import File
 
-    chunks = None if compression is None else (256, 256)
+    side = min(256, *labels.shape)
+    chunks = None if compression is None else (side, side)
     with File(path, "w") as file:
         file.create_dataset("mask", data=labels, compression=compression, chunks=chunks)
 

@@ -391,8 +391,12 @@ def _content(cell: Any) -> bytes | None:
     """The image of a cell of a table: bytes beside a path, or lists of numbers."""
     if not isinstance(cell, list):
         return None if cell is None else cell.get("bytes")
+    try:
+        pixels = np.array(cell, np.uint8)
+    except (OverflowError, TypeError, ValueError):
+        return None
     stream = io.BytesIO()
-    np.save(stream, np.array(cell, np.uint8))
+    Image.fromarray(pixels).save(stream, "PNG")
     return stream.getvalue()
 
 
