@@ -48,7 +48,8 @@ def versions(kind: str) -> tuple[bytes, bytes]:
 def of_one_version(where: str) -> bool:
     """Whether it was read undisturbed; what was counted is of one version in any case."""
     try:
-        scan = ms.scan(where, classes=256, workers=1)
+        # Of a tar without a choice, the first members are looked at before it is read.
+        scan = ms.scan(where, classes=256, workers=1, include="*")
     except SourceError as error:
         return error.problem != CHANGED.partition(";")[0]
     with scan:

@@ -318,7 +318,9 @@ def models_with_binary_losses_train_and_are_saved() -> None:
             layer = keras.layers.Conv2D(1, 1, dtype=policy)
             model = keras.Sequential([keras.Input((None, None, 3)), layer])
             model.compile(keras.optimizers.SGD(1e-6), loss)
-            losses = model.fit(features, target, epochs=3, batch_size=3, verbose=0).history["loss"]
+            # One step of bfloat16 may be lost where processors multiply in it.
+            fitted = model.fit(features, target, epochs=20, batch_size=6, verbose=0)
+            losses = fitted.history["loss"]
             assert np.isfinite(losses).all() and losses[-1] < losses[0], (policy, losses)
             found = loss(target, model(features))
             assert keras.backend.standardize_dtype(found.dtype) == "float32"
