@@ -77,6 +77,7 @@ class _File:
         file.seek(0)
         self.is_matlab = file.read(len(MATLAB_7_3)) == MATLAB_7_3
         self._watched, self._options = Watched(file), options
+        self.alone = h5py._objects.phil  # h5py's own lock, which a thread may take again
         with self.reading():
             self._file = h5py.File(self._watched, "r")
             # HDF5 closes what is open when Python has ended, which our file does not outlive.
@@ -86,9 +87,13 @@ class _File:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """What h5py raises within is about what the file says, or what reading it raised."""
+        """What h5py raises within is about what the file says, or what reading it raised.
+
+        Its library is one thread's at a time, and not all of h5py's functions see to that.
+        """
         try:
-            yield
+            with self.alone:
+                yield
         except (MaskError, MemoryError):
             raise
         except Exception as error:  # h5py raises anything on hostile bytes
@@ -210,33 +215,33 @@ class _Array(Chunks):
         with self._file.reading():
             if self._by_h5py:
                 return np.asarray(self._dataset[part])
-            found = np.full(
-                [at.stop - at.start for at in part], self._dataset.fillvalue, self.dtype
-            )
-            starts = [
-                range(at.start - at.start % step, at.stop, step)
-                for at, step in zip(part, self.chunks, strict=True)
-            ]
-            for start in itertools.product(*starts):
-                chunk = self._chunk(start)
-                if chunk is None:
-                    continue
-                into, out = [], []
-                for at, first, step in zip(part, start, self.chunks, strict=True):
-                    low, high = max(at.start, first), min(at.stop, first + step)
-                    into.append(slice(low - at.start, high - at.start))
-                    out.append(slice(low - first, high - first))
-                found[tuple(into)] = chunk[tuple(out)]
-            return found
+            filling = self._dataset.fillvalue
+        found = np.full([at.stop - at.start for at in part], filling, self.dtype)
+        starts = [
+            range(at.start - at.start % step, at.stop, step)
+            for at, step in zip(part, self.chunks, strict=True)
+        ]
+        for start in itertools.product(*starts):
+            chunk = self._chunk(start)
+            if chunk is None:
+                continue
+            into, out = [], []
+            for at, first, step in zip(part, start, self.chunks, strict=True):
+                low, high = max(at.start, first), min(at.stop, first + step)
+                into.append(slice(low - at.start, high - at.start))
+                out.append(slice(low - first, high - first))
+            found[tuple(into)] = chunk[tuple(out)]
+        return found
 
     def _chunk(self, start: tuple[int, ...]) -> NDArray[np.generic] | None:
         """The chunk that begins there, if it was ever written."""
-        where = self._dataset.id.get_chunk_info_by_coord(start)
-        if where.byte_offset is None:
-            return None
-        if where.size > self._size * 9 // 8 + _SLACK:
-            raise MaskError("a chunk of it is larger than it can be")
-        left_out, data = self._dataset.id.read_direct_chunk(start)
+        with self._file.reading():
+            where = self._dataset.id.get_chunk_info_by_coord(start)
+            if where.byte_offset is None:
+                return None
+            if where.size > self._size * 9 // 8 + _SLACK:
+                raise MaskError("a chunk of it is larger than it can be")
+            left_out, data = self._dataset.id.read_direct_chunk(start)
         data = unpacked(data, self._filters, left_out, self._size, self.dtype.itemsize)
         return np.frombuffer(data, self.dtype).reshape(self.chunks)
 

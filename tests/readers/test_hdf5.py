@@ -316,3 +316,21 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(MaskError, match=r'needs h5py: pip install "maskstat\[hdf5\]"'):
         read_tally(data, "m", STRICT)
+
+
+def test_many_threads_at_once() -> None:
+    """HDF5's library is one thread's at a time; not all of h5py's functions take its lock."""
+    pixels = (np.arange(96 * 96).reshape(96, 96) % 5).astype(np.uint8)
+    data = hdf5(m={"data": pixels, "chunks": (8, 8), "compression": "gzip"})
+    found: list[list[int]] = []
+
+    def work() -> None:
+        for _ in range(50):
+            found.append(read_tally(data, "m", STRICT).counts.tolist())
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [np.bincount(pixels.reshape(-1)).tolist()] * 200
