@@ -5,22 +5,13 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from maskstat.errors import MaskError
 from maskstat.readers.base import read_up_to
-
-_inflate: Callable[[bytes, int], bytearray] | None = None
-_InflateError: type[Exception] = ValueError
-try:
-    import deflate
-except ImportError:
-    pass
-else:
-    _inflate, _InflateError = deflate.zlib_decompress, deflate.DeflateError
+from maskstat.readers.libdeflate import InflateError, inflate
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 DEFLATE, SHUFFLE, FLETCHER32, LZF = 1, 2, 3, 32000
@@ -177,11 +168,11 @@ def unpacked(data: bytes, filters: list[int], left_out: int, size: int, item: in
 
 def _inflated(data: bytes, size: int) -> bytes:
     try:
-        if _inflate is not None:
-            return bytes(_inflate(data, size))
+        if inflate is not None:
+            return bytes(inflate(data, size))
         stream = zlib.decompressobj()
         found = stream.decompress(data, size + 1)
-    except (_InflateError, zlib.error) as error:
+    except (InflateError, zlib.error) as error:
         raise MaskError("a chunk of it is damaged, or expands to more than its size") from error
     return found if stream.eof else b""
 

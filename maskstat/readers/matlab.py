@@ -25,7 +25,7 @@ from maskstat.readers.chunked import ChunkedPlanes, InMemory
 from maskstat.readers.matlab_axes import order_of_axes
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.planes import MOST_DEFLATED, Planes
-from maskstat.readers.raw_masks import ArrayInMemory, check_decoded, choose_array
+from maskstat.readers.raw_masks import ArrayInMemory, choose_array, read_whole
 from maskstat.values.tally import MaskTally
 
 _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4"}
@@ -59,10 +59,7 @@ def read(data: bytes, options: ReadOptions) -> LabelMap:
 
 def planes(file: BinaryIO, options: ReadOptions) -> Planes:
     """The planes of an array: its first two axes. Raises MaskError."""
-    file.seek(0)
-    data = file.read(LARGEST_MASK + 1)
-    check_decoded(len(data))
-    return ChunkedPlanes(InMemory(_array(data, options), "matlab"), options)
+    return ChunkedPlanes(InMemory(_array(read_whole(file), options), "matlab"), options)
 
 
 class _Element(NamedTuple):

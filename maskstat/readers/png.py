@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from struct import Struct
 from typing import BinaryIO, NamedTuple, NoReturn
 
@@ -39,23 +39,11 @@ from maskstat.kernels.packed import bytes_per_row
 from maskstat.kernels.region_types import IntArray, Pixels
 from maskstat.memory import LARGEST_MASK, ask_memory
 from maskstat.readers.base import LabelMap, read_up_to
+from maskstat.readers.libdeflate import Buffer, InflateError
+from maskstat.readers.libdeflate import crc32 as _crc32
+from maskstat.readers.libdeflate import inflate as _libdeflate
 from maskstat.readers.options import ReadOptions
 from maskstat.values.tally import Encoding, MaskTally
-
-Buffer = bytes | bytearray | memoryview
-
-# libdeflate is some ten times faster than zlib, and reads and says the same.
-_crc32: Callable[..., int] = zlib.crc32
-_libdeflate: Callable[[Buffer, int], bytearray] | None = None
-_LibdeflateError: type[Exception] = zlib.error
-try:
-    import deflate
-except ImportError:
-    pass
-else:
-    _crc32 = deflate.crc32
-    _libdeflate = deflate.zlib_decompress
-    _LibdeflateError = deflate.DeflateError
 
 WHOLE_BYTES = 64 << 20  # rows that inflate to more than this are counted band by band
 BAND_BYTES = 1 << 20
@@ -250,7 +238,7 @@ def _inflate(idat: list[memoryview], size: int) -> bytearray:
         return _inflate_slowly(data, size)
     try:
         stream: bytearray = _libdeflate(data, size)
-    except _LibdeflateError:
+    except InflateError:
         return _inflate_slowly(data, size)  # it knows why
     if len(stream) != size:
         raise _too_short(len(stream), size)

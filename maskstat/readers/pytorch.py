@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.errors import MaskError
-from maskstat.memory import LARGEST_MASK, ask_memory
+from maskstat.memory import ask_memory
 from maskstat.naming import printable, storable
 from maskstat.readers.base import LabelMap
 from maskstat.readers.chunked import ChunkedPlanes, InMemory
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.planes import Planes
-from maskstat.readers.raw_masks import ArrayInMemory, check_decoded, choose_array
+from maskstat.readers.raw_masks import ArrayInMemory, check_decoded, choose_array, read_whole
 from maskstat.values.tally import MaskTally
 
 NEEDS_TORCH = 'a file of PyTorch needs torch: pip install "maskstat[torch]"'
@@ -42,10 +42,7 @@ def read(data: bytes, options: ReadOptions) -> LabelMap:
 
 def planes(file: BinaryIO, options: ReadOptions) -> Planes:
     """The planes of a tensor: its last two axes. Raises MaskError."""
-    file.seek(0)
-    data = file.read(LARGEST_MASK + 1)
-    check_decoded(len(data))
-    return ChunkedPlanes(InMemory(_array(data, options), "pytorch"), options)
+    return ChunkedPlanes(InMemory(_array(read_whole(file), options), "pytorch"), options)
 
 
 def _array(data: bytes, options: ReadOptions) -> NDArray[np.generic]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import ClassVar, NamedTuple
+from typing import BinaryIO, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -324,6 +324,14 @@ def check_numbers(dtype: np.dtype[np.generic], what: str = "array") -> None:
     if dtype.hasobject or dtype.kind not in "biuf":
         why = ": Python's objects are pickles, which may run any code" if dtype.hasobject else ""
         raise MaskError(f"{what} of type {str(dtype)[:60]} where whole numbers are expected{why}")
+
+
+def read_whole(file: BinaryIO) -> bytes:
+    """All bytes of a file that is decoded at once. Raises MaskError where they are too many."""
+    file.seek(0)
+    data = file.read(LARGEST_MASK + 1)
+    check_decoded(len(data))
+    return data
 
 
 def check_decoded(size: int) -> None:

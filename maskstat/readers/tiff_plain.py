@@ -7,27 +7,17 @@ plain as that. Then other readers take the file, and say what is wrong with it.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
 from maskstat.errors import MaskError
 from maskstat.kernels.engine import current_engine
 from maskstat.memory import ask_memory
+from maskstat.readers.libdeflate import Buffer, InflateError, inflate
 from maskstat.readers.tallying import PixelCounter
 from maskstat.readers.tiff_directory import Directory, Page, all_numbers
 from maskstat.values.tally import Encoding, MaskTally
-
-Bytes = bytes | bytearray | memoryview
-
-_inflate: Callable[[bytes | memoryview, int], bytearray] | None = None
-_InflateError: type[Exception] = ValueError
-try:
-    import deflate
-except ImportError:
-    pass
-else:
-    _inflate, _InflateError = deflate.zlib_decompress, deflate.DeflateError
 
 MOST_BYTES = 64 << 20  # of all pixels
 _WORTH_COUNTING = 1 << 18
@@ -89,14 +79,14 @@ def _is_plain(page: Page) -> bool:
         and page.decoded_bytes <= MOST_BYTES
         and (
             page.compression in {_UNCOMPRESSED, _LZW}
-            or (page.compression in _DEFLATED and _inflate is not None)
+            or (page.compression in _DEFLATED and inflate is not None)
         )
     )
 
 
-def _together(parts: Iterator[Bytes]) -> Iterator[Bytes]:
+def _together(parts: Iterator[Buffer]) -> Iterator[Buffer]:
     """The same bytes in parts that are worth counting, which their processor's cache holds."""
-    small: list[Bytes] = []
+    small: list[Buffer] = []
     held = 0
     for part in parts:
         small.append(part)
@@ -108,7 +98,7 @@ def _together(parts: Iterator[Bytes]) -> Iterator[Bytes]:
         yield b"".join(small)
 
 
-def _parts(data: memoryview, page: Page, tags: dict[int, tuple[int, ...]]) -> Iterator[Bytes]:
+def _parts(data: memoryview, page: Page, tags: dict[int, tuple[int, ...]]) -> Iterator[Buffer]:
     """The pixels of all strips or tiles, in any order; fewer where one is not as it should be."""
 
     def first(tag: int, default: int) -> int:
@@ -140,7 +130,7 @@ def _parts(data: memoryview, page: Page, tags: dict[int, tuple[int, ...]]) -> It
             if whole and place == end:
                 end += size
                 continue
-            part: Bytes | None = data[place : place + size]
+            part: Buffer | None = data[place : place + size]
         elif page.compression == _LZW:
             part = current_engine().unpack_lzw(data[place : place + size], stored)
         else:
@@ -162,10 +152,10 @@ def _parts(data: memoryview, page: Page, tags: dict[int, tuple[int, ...]]) -> It
 
 def _inflated(data: memoryview, size: int) -> bytearray:
     """The bytes that data inflates to; none where it is damaged, or makes more than `size`."""
-    assert _inflate is not None
+    assert inflate is not None
     if size > len(data) * _DEFLATE_RATIO:
         return bytearray()
     try:
-        return _inflate(data, size)
-    except _InflateError:
+        return inflate(data, size)
+    except InflateError:
         return bytearray()
