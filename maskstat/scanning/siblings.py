@@ -283,7 +283,7 @@ def _in_words(seen: list[Seen]) -> str:
 
 
 def _decoded(entry: Entry, options: ReadOptions) -> LabelMap | None:
-    if entry.size > _MOST_BYTES or entry.folder is not None or _is_mosaic(entry):
+    if entry.size > _MOST_BYTES or entry.folder is not None:
         return None
     if options.pages == "each":
         entry = first_plane(entry, options)
@@ -307,7 +307,7 @@ def _is_mosaic(entry: Entry) -> bool:
 
 def _is_picture(entry: Entry, options: ReadOptions) -> bool:
     """Whether it is a photograph that nobody took for a mask of grey levels."""
-    if (found := _decoded(entry, options)) is None:
+    if _is_mosaic(entry) or (found := _decoded(entry, options)) is None:
         return False
     pixels, encoding = found
     return (encoding.is_colour or encoding.is_lossy) and changes_everywhere(pixels)
