@@ -73,7 +73,7 @@ def test_planes_of_what_is_unpacked_piece_by_piece(
     data = STACKS[name](stack, tmp_path)
     for module in (npz, planes):
         monkeypatch.setattr(module, "KEPT_BYTES", 10)
-    monkeypatch.setattr("maskstat.readers.nifti.KEPT_BYTES", 10)
+    monkeypatch.setattr("maskstat.readers.volumes.KEPT_BYTES", 10)
     monkeypatch.setattr(planes, "PIECE", 16)
     monkeypatch.setattr(chunked, "MAX_CHUNK_BYTES", 3 * stack[0].size - 1)
     monkeypatch.setattr(chunked, "_BLOCK_BYTES", 1)
