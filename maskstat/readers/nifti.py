@@ -12,11 +12,13 @@ from maskstat.errors import MaskError
 from maskstat.naming import printable
 from maskstat.readers.base import LabelMap
 from maskstat.readers.options import ReadOptions
+from maskstat.readers.spacing import voxel_volume
 from maskstat.readers.volumes import GZIP, Volume, VolumeMask, VolumeSlices, VoxelStream
-from maskstat.values.tally import MaskTally
+from maskstat.values.tally import NO_SPACING, MaskTally
 
 NEEDS_NIBABEL = 'a NIfTI volume needs nibabel: pip install "maskstat[medical]"'
 _HEADER_BYTES = 540  # of the longer of the two
+_UNITS = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # of lengths in mm: not said, m, mm, µm
 
 
 def opened(file: BinaryIO) -> tuple[VoxelStream, Volume]:
@@ -50,12 +52,28 @@ def opened(file: BinaryIO) -> tuple[VoxelStream, Volume]:
         text = printable(" ".join(str(error).split()))[:120]
         raise MaskError(f"not a readable NIfTI volume: {text}") from error
     scale = {} if slope is None else {"slope": float(slope), "inter": float(inter)}
-    volume = Volume.of(axes, dtype, "nifti", **scale)
+    volume = Volume.of(axes, dtype, "nifti", voxel=_voxel(header), **scale)
     if not size <= offset < 1 << 40 or offset != int(offset):
         raise MaskError(f"a NIfTI volume whose voxels begin at byte {offset:g}")
     stream.push_back(start[size:])
     stream.skip(int(offset) - size)
     return stream, volume
+
+
+def _voxel(header: Any) -> float:
+    """Cubic millimetres of a voxel, `NO_SPACING` where the header has none.
+
+    As nibabel and MONAI have it, an affine (sform) goes before pixdim. The unit is the header's;
+    where that says none, lengths are in mm, as all software takes them. A mask of two axes has no
+    thickness.
+    """
+    unit = _UNITS.get(int(header["xyzt_units"]) & 7)
+    if unit is None or int(header["dim"][0]) < 3:
+        return NO_SPACING
+    if header["sform_code"]:
+        affine = [header[row][:3] for row in ("srow_x", "srow_y", "srow_z")]
+        return voxel_volume(affine, unit=unit)
+    return voxel_volume(header["pixdim"][1:4], unit=unit)
 
 
 def _swapped(size: int) -> int:

@@ -19,6 +19,7 @@ from maskstat.parameters import check_word
 from maskstat.readers.channels import labels_of_colours
 from maskstat.readers.choices import CHANNEL, CHANNELS, DIVISORS, Channel, is_multilabel
 from maskstat.readers.index_channel import indices_of
+from maskstat.readers.spacing import SPATIAL
 from maskstat.values.tally import KEPT_IDS, LABELS, NO_NUMBER, Encoding, MaskTally
 
 if TYPE_CHECKING:
@@ -210,6 +211,8 @@ class ReadOptions:
         if encoding.is_colour and not self.colours:
             return True
         if encoding.nodata == 0 and not self.knows_zero:
+            return True
+        if encoding.voxel is None and encoding.container in SPATIAL:  # a store of before schema 10
             return True
         reading = self.reading(encoding.container, colour=encoding.is_colour)
         return encoding.reading.removesuffix(KEPT_IDS) != reading

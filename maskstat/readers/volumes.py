@@ -31,7 +31,7 @@ from maskstat.readers.channels import encoding_of
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.planes import KEPT_BYTES, MOST_DEFLATED, Planes, check_count
 from maskstat.readers.raw_masks import ArrayPlan, RawMask, check_decoded, check_numbers
-from maskstat.values.tally import Encoding
+from maskstat.values.tally import NO_SPACING, Encoding
 
 GZIP = b"\x1f\x8b"
 _PIECE = 1 << 24
@@ -52,6 +52,7 @@ class Volume(NamedTuple):
         container: as in `Encoding`.
         slope, inter: values are slope * voxel + inter.
         channels: numbers that a voxel has, stored side by side.
+        voxel: cubic millimetres of one, as `maskstat.readers.spacing.voxel_volume` says.
     """
 
     axes: tuple[int, ...]
@@ -60,6 +61,7 @@ class Volume(NamedTuple):
     slope: float = 1.0
     inter: float = 0.0
     channels: int = 1
+    voxel: float = NO_SPACING
 
     @classmethod
     def of(
@@ -252,12 +254,14 @@ class _Slice(RawMask):
 
 def _encoding(volume: Volume, options: ReadOptions) -> Encoding:
     container, dtype = volume.container, volume.dtype
-    if options.channels is not None:
-        return encoding_of(container, options.channels, max(volume.channels, volume.volumes))
-    if volume.is_scaled:
-        return Encoding(container, "float", 64)
     kinds = {"i": "int", "u": "uint", "f": "float"}
-    return Encoding(container, kinds[dtype.kind], dtype.itemsize * 8)
+    encoding = Encoding(container, kinds[dtype.kind], dtype.itemsize * 8)
+    if options.channels is not None:
+        channels = max(volume.channels, volume.volumes)
+        encoding = encoding_of(container, options.channels, channels)
+    elif volume.is_scaled:
+        encoding = Encoding(container, "float", 64)
+    return encoding._replace(voxel=volume.voxel)
 
 
 def _chosen(volume: Volume, options: ReadOptions) -> tuple[int, int]:

@@ -10,10 +10,12 @@ from maskstat.errors import StoreError, argument
 from maskstat.naming import printable
 
 APPLICATION_ID = 0x6D73746B  # "mstk"
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 # The versions that first had them. Profiles of before OUTLINES do not know outlines along the edges
-# of masks: they are never read, and masks are measured again.
+# of masks: they are never read, and masks are measured again. Encodings of before SPACINGS do not
+# say how large a voxel is: a scan reads masks of formats with a spacing again, in all folders.
 PROFILES, READINGS, RUNS, CHECKSUMS, EXPOSURES, GROUPS, OUTLINES, FOLDERS = 2, 3, 4, 5, 6, 7, 8, 9
+SPACINGS = 10
 
 # Version -> what it added. A file is brought up to date by the statements it lacks; one that is
 # only read gets a shadow of them, so that no other module asks for a version.
@@ -153,6 +155,10 @@ CREATE TABLE folder (             -- as a run found it that was asked to trust f
     folders TEXT NOT NULL,        -- JSON: those in it that are walked as well
     PRIMARY KEY (scan, prefix)
 ) WITHOUT ROWID;
+""",
+    SPACINGS: """
+DELETE FROM folder;
+DELETE FROM checksum WHERE about = 'folders';
 """,
 }
 _TABLE = re.compile(r"CREATE TABLE (\w+)")

@@ -21,6 +21,7 @@ _COLOUR_SAMPLES = frozenset({"rgb", "rgba", "greyalpha"})
 _LOSSY_MARK = "lossy"
 KEPT_IDS = ", some as they are"  # behind the reading of ids that are divided: some were classes
 NO_NUMBER = 1 - (1 << 63)  # raw value of a nodata that is no label: no float has this value
+NO_SPACING = 0.0  # the volume of a voxel whose file has a spacing, and none that can be
 LABELS = "labels"  # the samples of a mask whose channels are labels
 GREY = 0x010101  # a grey level times this is its colour
 
@@ -34,7 +35,8 @@ class Encoding(NamedTuple):
     `reading` says what else made values of samples ("page 2", "ids // 1000"), in words; it is empty
     where values are as stored. `nodata` is the raw value that the file itself says stands for no
     data (GDAL's tag of a TIFF), where a pixel has it; `NO_NUMBER` where that is no label at all,
-    such as NaN.
+    such as NaN. `voxel` is the volume of a voxel in mm³, as the file's spacing has it: `NO_SPACING`
+    where it has none that can be, None where the format knows of no spacing, or nobody looked yet.
     """
 
     container: str
@@ -42,6 +44,7 @@ class Encoding(NamedTuple):
     bits: int
     reading: str = ""
     nodata: int | None = None
+    voxel: float | None = None
 
     def __repr__(self) -> str:
         return one_line(self)
@@ -90,16 +93,25 @@ class Encoding(NamedTuple):
         """The form kept in a store; `Encoding.from_text` reads it back."""
         extra = f";{self.reading}" if self.reading else ""
         nodata = "" if self.nodata is None else f"~{self.nodata}"
-        return f"{self.container}/{self.samples}/{self.bits}{nodata}{extra}"
+        voxel = "" if self.voxel is None else f"@{self.voxel!r}"
+        return f"{self.container}/{self.samples}/{self.bits}{nodata}{voxel}{extra}"
 
     @staticmethod
     @lru_cache(maxsize=256)
     def from_text(text: str) -> Encoding:
         """Read what `to_text` wrote."""
         stored, _, reading = text.partition(";")
+        stored, _, voxel = stored.partition("@")
         container, samples, bits = stored.rsplit("/", 2)
         bits, _, nodata = bits.partition("~")
-        return Encoding(container, samples, int(bits), reading, int(nodata) if nodata else None)
+        return Encoding(
+            container,
+            samples,
+            int(bits),
+            reading,
+            int(nodata) if nodata else None,
+            float(voxel) if voxel else None,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -25,6 +25,7 @@ ENCODINGS = (
     Encoding("png", "rgb", 8),
     Encoding("tiff", "rgba", 8),
     Encoding("webp", "rgb", 8),
+    Encoding("nifti", "uint", 8, voxel=0.1),
 )
 
 names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
