@@ -2,10 +2,10 @@
 
     python -m benchmarks.formats_speed [--masks FOLDER_OF_REAL_MASKS] [--rounds 5] [--only TIFF]
 
-PNG of 1, 2, 4 and 16 bits, NPY, JPEG 2000, HDF5, MATLAB, and TIFF in strips and tiles. Every set is
-read by each library that gives its values unchanged, and counted by np.bincount: in one process and
-in a pool of them, in turns with maskstat. The table compares with the fastest of these loops; all
-counts are compared.
+PNG of 1, 2, 4 and 16 bits, NPY, JPEG 2000, HDF5, MATLAB, NRRD, MHA, and TIFF in strips and tiles.
+Every set is read by each library that gives its values unchanged, and counted by np.bincount: in
+one process and in a pool of them, in turns with maskstat. The table compares with the fastest of
+these loops; all counts are compared.
 """
 
 from __future__ import annotations
@@ -82,6 +82,20 @@ def scipy(path: str) -> Pixels:
     return np.asarray(loadmat(path)["mask"])
 
 
+def simpleitk(path: str) -> Pixels:
+    """By SimpleITK."""
+    import SimpleITK
+
+    return np.asarray(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(path)))
+
+
+def pynrrd(path: str) -> Pixels:
+    """By pynrrd."""
+    import nrrd
+
+    return np.asarray(nrrd.read(path, index_order="C")[0])
+
+
 Decode = Callable[[str], Pixels]
 
 
@@ -122,6 +136,13 @@ def _save_hdf5(compression: str | None, path: Path, labels: mask_sets.Labels) ->
         file.create_dataset("mask", data=labels, compression=compression, chunks=chunks)
 
 
+def _save_volume(packed: bool, path: Path, labels: mask_sets.Labels) -> None:
+    import SimpleITK
+
+    slices = labels.reshape(8, -1, labels.shape[1])
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(slices), str(path), packed)
+
+
 def _save_matlab(path: Path, labels: mask_sets.Labels) -> None:
     from scipy.io import savemat
 
@@ -159,6 +180,11 @@ def all_sets() -> list[FormatSet]:
         for how in (None, "gzip", "lzf")
     ]
     sets.append(FormatSet("MATLAB, compressed", ".mat", _save_matlab, (scipy,)))
+    volumes: dict[str, tuple[Decode, ...]] = {".nrrd": (simpleitk, pynrrd), ".mha": (simpleitk,)}
+    for suffix, loops in volumes.items():
+        for packed in (False, True):
+            name = f"{suffix[1:].upper()}, {'packed' if packed else 'raw'}"
+            sets.append(FormatSet(name, suffix, partial(_save_volume, packed), loops))
     for bits in (8, 16):
         for tiled in (False, True):
             for compression in (None, "lzw", "deflate"):

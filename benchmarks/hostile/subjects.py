@@ -1,8 +1,9 @@
 """What is mutated, how maskstat counts it, and how another program does.
 
 A subject has sound files to start from and two ways to count one: maskstat's, and a plain one by
-Pillow, tifffile, NumPy, SciPy, nibabel, zarr, h5py, PyTorch, pyarrow, pycocotools or the standard
-library. Both give the counts of every mask that they could read, and say how many they could not.
+Pillow, tifffile, NumPy, SciPy, nibabel, SimpleITK, zarr, h5py, PyTorch, pyarrow, pycocotools or the
+standard library. Both give the counts of every mask that they could read, and say how many they
+could not.
 """
 
 from __future__ import annotations
@@ -226,6 +227,28 @@ def by_nibabel(data: bytes) -> NDArray[Any]:
     if image.dataobj.slope not in (1.0, None) or image.dataobj.inter not in (0.0, None):
         raise Unclear("scaled values")
     return np.asarray(image.dataobj.get_unscaled())
+
+
+def by_itk(suffix: str) -> Callable[[bytes], NDArray[Any]]:
+    """What SimpleITK reads of a file of this suffix."""
+
+    def read(data: bytes) -> NDArray[Any]:
+        import tempfile
+
+        import SimpleITK
+
+        header, _, voxels = data.partition(b"LOCAL\n")
+        if voxels[:1] == b"x" and b"\nCompressedDataSize = %d\n" % len(voxels) not in header:
+            raise Unclear("what ITK does not inflate, it leaves as memory was")
+        with tempfile.NamedTemporaryFile(suffix=suffix) as file:
+            file.write(data)
+            file.flush()
+            image = SimpleITK.ReadImage(file.name)
+        if image.GetNumberOfComponentsPerPixel() > 1 or image.GetDimension() > 3:
+            raise Unclear("channels or several volumes")
+        return np.asarray(SimpleITK.GetArrayFromImage(image))
+
+    return read
 
 
 def by_numpy(data: bytes) -> NDArray[Any]:
@@ -648,6 +671,8 @@ SUBJECTS: dict[str, Subject] = {
         _alone("npy", npy_seeds, by_numpy),
         _alone("npz", _named(["NPZ", "NPZ stored"]), by_numpy),
         _alone("nifti", _named(["NIfTI", "NIfTI gzipped"]), by_nibabel),
+        _alone("nrrd", _named(["NRRD", "NRRD gzipped"]), by_itk(".nrrd")),
+        _alone("metaimage", _named(["MetaImage", "MetaImage compressed"]), by_itk(".mha")),
         _alone("zarr", zarr_seeds, by_zarr),
         _alone("hdf5", _named(["HDF5", "HDF5 deflated", "HDF5 checked", "HDF5 LZF"]), by_h5py),
         _alone("matlab", _named(["MATLAB", "MATLAB uncompressed", "MATLAB doubles"]), by_scipy),

@@ -80,13 +80,13 @@ def scan(
         db: the store's file; None keeps the counts in memory only.
         include, exclude: shell patterns on names.
         allow_lossy: count JPEG, lossy WebP and lossy JPEG 2000 too.
-        pages: "each" page of a TIFF, plane of an array or slice of a NIfTI file is a mask, called
+        pages: "each" page of a TIFF, plane of an array or slice of a volume is a mask, called
             `file#1`, `file#2`, ...; "all" pages, planes or volumes of a series are one mask;
             "first", or the number of one, from 1.
-        channels: a channel a class, in TIFF, NIfTI and arrays of any format. "one-hot": the number
-            of the one that is set, -1 for none. "bitmask": the sum of 2^k. "multilabel": labels, of
-            which a pixel has any number; also in colour images, of three. With "-first" where an
-            array's channels come first.
+        channels: a channel a class, in TIFF, volumes and arrays of any format. "one-hot": the
+            number of the one that is set, -1 for none. "bitmask": the sum of 2^k. "multilabel":
+            labels, of which a pixel has any number; also in colour images, of three. With "-first"
+            where an array's channels come first.
         channel: where masks of indices are stored as colours (RGB, RGBA, LA): "r" has the index in
             red, "grey" in every channel, "ade20k" in red and green (R / 10 * 256 + G). Other masks
             are read as they are.

@@ -18,8 +18,9 @@ PagesOption = Annotated[
     typer.Option(
         "--pages",
         metavar="each|all|first|N",
-        help="Pages of a TIFF, planes of an array, volumes of a series: each (of NIfTI each slice) "
-        "as a mask of its own, FILE#1, FILE#2, ...; all as one mask; or one, numbered from 1.",
+        help="Pages of a TIFF, planes of an array, volumes of a series: each (of volumes each "
+        "slice) as a mask of its own, FILE#1, FILE#2, ...; all as one mask; or one, numbered from "
+        "1.",
     ),
 ]
 ChannelsOption = Annotated[
@@ -28,7 +29,7 @@ ChannelsOption = Annotated[
         "--channels",
         known=CHANNELS,
         metavar="one-hot|bitmask|multilabel[-first]",
-        help="A channel a class, in TIFF, NIfTI and arrays of any format. one-hot: the number of "
+        help="A channel a class, in TIFF, volumes and arrays of any format. one-hot: the number of "
         "the one that is set, -1 for none. bitmask: the sum of 2^k. multilabel: each channel by "
         "itself, a label; also in RGB images. With -first where an array's channels come first.",
     ),

@@ -11,7 +11,6 @@ _MAGIC = (
     (b"\xcf\xfa\xed\xfe", "a macOS program"),
     (b"%PDF", "a PDF"),
     (b"%!PS", "PostScript"),
-    (b"NRRD", "NRRD"),
     (b"SQLite format 3\0", "an SQLite database"),
     (b"PAR1", "a Parquet table"),
     (b"ARROW1", "an Arrow table"),

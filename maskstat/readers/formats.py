@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -55,6 +56,7 @@ class Format(NamedTuple):
 
 _TIFF_MAGIC = frozenset({b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"})
 _JPEG_2000 = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
+_METAIMAGE = re.compile(rb"\s*(?:ObjectType|NDims|Comment)[ \t]*=")
 _NIFTI_SIZES = frozenset({348, 540})  # of headers, in either byte order
 
 
@@ -62,6 +64,11 @@ def _is_nifti(data: bytes) -> bool:
     """A NIfTI header, or gzip data, which nothing else here is packed in."""
     sizes = {int.from_bytes(data[:4], "little"), int.from_bytes(data[:4], "big")}
     return data[:2] == b"\x1f\x8b" or bool(sizes & _NIFTI_SIZES)
+
+
+def _is_metaimage(data: bytes) -> bool:
+    """A line of a header: there are no magic bytes."""
+    return _METAIMAGE.match(data) is not None
 
 
 def _is_hdf5(data: bytes) -> bool:
@@ -85,6 +92,8 @@ FORMATS = (
     Format("PyTorch", (".pt",), _is_pytorch, "pytorch"),
     Format("NPZ", (".npz", ".zarr.zip"), lambda d: d[:4] in {b"PK\3\4", b"PK\5\6"}, "npz"),
     Format("NIfTI", (".nii", ".nii.gz"), _is_nifti, "nifti"),
+    Format("NRRD", (".nrrd",), lambda d: d[:4] == b"NRRD", "nrrd"),
+    Format("MetaImage", (".mha",), _is_metaimage, "metaimage"),
     Format("HDF5", (".h5", ".hdf5"), _is_hdf5, "hdf5"),
     Format("MATLAB", (".mat",), lambda d: d.startswith(b"MATLAB 5.0 MAT-file"), "matlab"),
     Format("JPEG 2000", (".jp2", ".j2k"), lambda d: d.startswith(_JPEG_2000), "jpeg2000"),

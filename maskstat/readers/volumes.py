@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from maskstat.errors import Blank, MaskError, argument
 from maskstat.memory import ask_memory
+from maskstat.naming import printable, storable
 from maskstat.readers.base import each_or_all, no_page, read_up_to, several_now
 from maskstat.readers.channels import encoding_of
 from maskstat.readers.options import ReadOptions
@@ -38,6 +39,7 @@ _PIECE = 1 << 24
 _COMPRESSED_PIECE = 1 << 18
 _MOST_VOXELS = 1 << 42
 _HEADER_PIECE, _MOST_HEADER = 1 << 16, 1 << 20
+_WHOLE, _MOST_AXES = re.compile(r"[-+]?[0-9]{1,18}"), 32
 _WINDOWS = {"gzip": 31, "zlib": 15}
 _MOST_BEHIND = 1 << 20
 
@@ -53,6 +55,7 @@ class Volume(NamedTuple):
         slope, inter: values are slope * voxel + inter.
         channels: numbers that a voxel has, stored side by side.
         voxel: cubic millimetres of one, as `maskstat.readers.spacing.voxel_volume` says.
+        segments: channel and value of each segment, where channels hold segments that overlap.
     """
 
     axes: tuple[int, ...]
@@ -62,6 +65,7 @@ class Volume(NamedTuple):
     inter: float = 0.0
     channels: int = 1
     voxel: float = NO_SPACING
+    segments: tuple[tuple[int, int], ...] = ()
 
     @classmethod
     def of(
@@ -71,7 +75,7 @@ class Volume(NamedTuple):
         check_numbers(dtype, "voxels")
         lengths = tuple(map(int, axes))
         most = math.prod(lengths) * said.get("channels", 1)
-        if any(length < 0 for length in lengths) or most > _MOST_VOXELS:
+        if any(length < 0 for length in lengths) or not 0 <= most <= _MOST_VOXELS:
             raise MaskError(f"a volume of impossible shape {str(lengths)[:100]}")
         if not lengths or not most:
             raise MaskError("has no voxels")
@@ -122,32 +126,31 @@ class VolumeMask(RawMask):
         self._first, self._last = _chosen(volume, options)
         volumes = self._last - self._first
         wide, high, slices = volume.axes[:3]
-        # A fourth axis of classes has its voxels far apart: all of them are held in memory.
-        self._apart = options.channels is not None and volume.channels == 1
-        rows = high * slices * (1 if self._apart else volumes)
+        self._at_once = _at_once(volume, options)
+        rows = high * slices * (1 if options.channels is not None else volumes)
         plan = ArrayPlan((rows, wide), _encoding(volume, options), channels=options.channels or "")
         item = max(8, volume.dtype.itemsize) * volume.channels
-        axes = volume.voxels, volumes if self._apart else volume.channels
+        axes = volume.voxels, max(volume.channels, volumes)
         super().__init__(plan, axes, volume.voxels * volumes * item)
 
     def pieces(self) -> Iterator[NDArray[np.generic]]:
         """Voxels as they come; of classes, [voxels, classes]."""
-        if not self._apart:
+        if self._at_once is None:
             yield from _voxels(self._stream, self._volume, self._first, self._last)
             return
-        stack = self.whole()
-        step = max(1, _PIECE // stack.shape[-1])
-        for start in range(0, len(stack), step):
-            yield stack[start : start + step]
+        found = self.whole()
+        step = max(1, _PIECE // math.prod(found.shape[1:]))
+        for start in range(0, len(found), step):
+            yield found[start : start + step]
 
     def whole(self) -> NDArray[np.generic]:
         """All voxels; of classes, [voxels, classes]."""
         volume = self._volume
-        if self._apart:
+        if self._at_once is not None:
             check_decoded(volume.size)
             ask_memory(2 * volume.size)
         found = np.concatenate(list(_voxels(self._stream, volume, self._first, self._last)))
-        return found.reshape(volume.volumes, -1).T if self._apart else found
+        return found if self._at_once is None else self._at_once(found)
 
 
 class VolumeSlices(Planes):
@@ -157,17 +160,14 @@ class VolumeSlices(Planes):
         self._file, self._opened, self._options = file, opened, options
         self._stream, self.volume = _, volume = opened(file)
         self._pixels: NDArray[np.generic] | None = None
-        slices = volume.slices
-        self._apart = options.channels is not None and volume.channels == 1
+        self._at_once = _at_once(volume, options) is not None
         if options.channels is not None or volume.channels > 1:
             _chosen(volume, replace(options, pages=None))
-        if self._apart:
-            slices = volume.axes[2]
-        self.count = check_count(slices)
+        self.count = check_count(volume.axes[2] if self._at_once else volume.slices)
         self.encoding, self.channels = _encoding(volume, options), options.channels or ""
         self.shape = volume.axes[1], volume.axes[0]
         self._bytes = math.prod(self.shape) * volume.voxel_bytes
-        self.in_order = self._stream.is_packed or self._apart
+        self.in_order = self._stream.is_packed or self._at_once
         self._at = 0  # the slice that the stream stands at
         self._start = None if self.in_order else self._stream.place
         self._check_length()
@@ -188,7 +188,7 @@ class VolumeSlices(Planes):
         """Unpack all, and keep it where it is small or has to be read at once."""
         if self._start is not None:
             return
-        if self._apart:
+        if self._at_once:
             self._file.seek(0)
             series = VolumeMask(self._file, replace(self._options, pages=None), self._opened)
             self._pixels = series.whole()
@@ -215,7 +215,7 @@ class VolumeSlices(Planes):
         size = math.prod(self.shape)
         if self._pixels is not None:
             part = self._pixels[plane * size : (plane + 1) * size]
-            yield part if self._apart else _scaled(part, self.volume)
+            yield part if self._at_once else _scaled(part, self.volume)
             return
         if self._start is not None:
             self._file.seek(self._start + plane * self._bytes)
@@ -264,6 +264,41 @@ def _encoding(volume: Volume, options: ReadOptions) -> Encoding:
     return encoding._replace(voxel=volume.voxel)
 
 
+def _at_once(
+    volume: Volume, options: ReadOptions
+) -> Callable[[NDArray[np.generic]], NDArray[np.generic]] | None:
+    """What is made of all voxels at once; None where they count as they come."""
+    if options.channels is None:
+        return partial(_on_top, segments=volume.segments) if volume.segments else None
+    if volume.channels == 1:  # a fourth axis of classes
+        return lambda voxels: voxels.reshape(volume.volumes, -1).T
+    return None
+
+
+def _on_top(stack: NDArray[Any], segments: Sequence[tuple[int, int]]) -> NDArray[np.generic]:
+    """The value of each voxel [n] of segments in channels [n, channels]: of several the smallest.
+
+    Raises:
+        MaskError: a value says no segment, or several.
+    """
+    most = np.iinfo(stack.dtype).max if stack.dtype.kind in "iu" else 1 << 24
+    if any(not (0 <= at < stack.shape[1] and 0 < value <= most) for at, value in segments):
+        raise MaskError("a segment in a layer that is not there, or of a value that voxels lack")
+    if len({value for _, value in segments}) < len(segments):
+        raise MaskError(
+            "segments in several layers have one value: voxels don't say which of them they are"
+            " (export them as a label map)"
+        )
+    ask_memory(2 * stack.nbytes)
+    areas = {one: np.count_nonzero(stack[:, one[0]] == one[1]) for one in segments}
+    if sum(areas.values()) != np.count_nonzero(stack):
+        raise MaskError("voxels of a value that no segment has")
+    found = np.zeros(len(stack), stack.dtype)
+    for at, value in sorted(segments, key=lambda one: (-areas[one], one[1])):
+        found[stack[:, at] == value] = value
+    return found
+
+
 def _chosen(volume: Volume, options: ReadOptions) -> tuple[int, int]:
     """First and last + 1 of the volumes that count. Raises MaskError."""
     if options.channels is not None:
@@ -276,7 +311,7 @@ def _chosen(volume: Volume, options: ReadOptions) -> tuple[int, int]:
                 f"a volume's channels are its last axis: {argument('channels')} without -first"
             )
         return 0, volume.volumes
-    if volume.channels > 1:
+    if volume.channels > 1 and not (volume.segments and volume.volumes == 1):
         raise MaskError(
             f"{volume.channels} channels where one of class indices is expected"
             f" ({argument('channels', Blank('one-hot|bitmask|multilabel'))} takes them for classes)"
@@ -293,6 +328,31 @@ def _chosen(volume: Volume, options: ReadOptions) -> tuple[int, int]:
     if options.pages > volume.volumes:
         raise no_page(f"{volume.volumes} volumes", options.pages)
     return options.pages - 1, options.pages
+
+
+def voxels_elsewhere(name: str, one: str) -> MaskError:
+    """What is wrong with a header alone; `one` is the suffix of a file with its voxels."""
+    return MaskError(
+        f"a header whose voxels are in another file, {printable(storable(name))[:60]!r}:"
+        f" save both as one {one}"
+    )
+
+
+def whole_numbers_in(text: str) -> list[int]:
+    """The numbers of a header's line; none where one of them is no whole number of 64 bits."""
+    words = text.split()
+    if len(words) > _MOST_AXES or not all(_WHOLE.fullmatch(word) for word in words):
+        return []
+    return [int(word) for word in words]
+
+
+def numbers_in(text: str) -> list[float]:
+    """The same of numbers like `(0.5, 1e-2, nan)`; none where one of them is no number."""
+    words = text.strip("( )").replace(",", " ").split()
+    try:
+        return [float(word) for word in words] if len(words) <= _MOST_AXES else []
+    except ValueError:
+        return []
 
 
 class VoxelStream:

@@ -144,7 +144,17 @@ def test_files_that_are_read_in_pieces(tmp_path: Path, monkeypatch: pytest.Monke
         )
         if isinstance(entry, PlaneEntry) and entry.together
     }
-    apart = {"a.npy", "a.tif", "a.nii", "flat.zarr.zip", "a.h5", "deep.h5", "flat.h5"}
+    apart = {
+        "a.npy",
+        "a.tif",
+        "a.nii",
+        "a.nrrd",
+        "a.mha",
+        "flat.zarr.zip",
+        "a.h5",
+        "deep.h5",
+        "flat.h5",
+    }
     assert together == STACKS.keys() - apart
     for where in (packed, source):
         with ms.scan(where, classes=CLASSES, pages="each", workers=3) as scan:

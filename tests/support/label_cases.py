@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.support.mask_files import hdf5
+from tests.support.mask_files import hdf5, metaimage, nrrd
 from tests.support.packages import package
 from tests.support.zarr_cases import zipped
 
@@ -81,6 +81,8 @@ FILES: dict[str, Callable[[Stack, Path], bytes]] = {
     ".tif": tiff,
     ".tiff": tiff_pages,
     ".nii.gz": nifti,
+    ".nrrd": lambda stack, folder: nrrd(stack[None], channels=stack.shape[-1]),
+    ".mha": lambda stack, folder: metaimage(stack[None], packed=True, channels=stack.shape[-1]),
     ".zarr.zip": zarr,
     ".h5": lambda stack, folder: hdf5(mask={"data": stack, "chunks": (4, 5, 1)}),
     ".png": png,

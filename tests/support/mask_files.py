@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -147,6 +148,54 @@ def nifti(pixels: NDArray[np.uint8]) -> bytes:
     return bytes(header) + pixels.tobytes()
 
 
+_NRRD_TYPES = {"u1": "uint8", "i1": "int8", "u2": "uint16", "i2": "int16", "u4": "uint32"}
+_NRRD_TYPES |= {"i4": "int32", "u8": "uint64", "i8": "int64", "f4": "float", "f8": "double"}
+_MET_TYPES = {"u1": "UCHAR", "i1": "CHAR", "u2": "USHORT", "i2": "SHORT", "u4": "UINT"}
+_MET_TYPES |= {"i4": "INT", "u8": "ULONG_LONG", "i8": "LONG_LONG", "f4": "FLOAT", "f8": "DOUBLE"}
+
+
+def nrrd(
+    voxels: NDArray[np.generic], *lines: str, packed: bool = False, channels: int = 0
+) -> bytes:
+    """An NRRD file of an array (..., Z, Y, X), or (Z, Y, X, channels), from our own writer."""
+    kinds = ["list"] * bool(channels) + ["domain"] * (voxels.ndim - bool(channels))
+    header = [
+        "NRRD0004",
+        "# a comment: of ours",
+        f"type: {_NRRD_TYPES[voxels.dtype.str[1:]]}",
+        f"dimension: {voxels.ndim}",
+        f"sizes: {' '.join(map(str, voxels.shape[::-1]))}",
+        f"kinds: {' '.join(kinds)}",
+        f"endian: {'big' if voxels.dtype.str[0] == '>' else 'little'}",
+        f"encoding: {'gzip' if packed else 'raw'}",
+        *lines,
+    ]
+    data = voxels.tobytes()
+    return "\n".join(header).encode() + b"\n\n" + (gzip.compress(data, mtime=0) if packed else data)
+
+
+def metaimage(
+    voxels: NDArray[np.generic], *lines: str, packed: bool = False, channels: int = 1
+) -> bytes:
+    """A MetaImage file of an array (..., Z, Y, X), or (Z, Y, X, channels), from our own writer."""
+    shape = voxels.shape[:-1] if channels > 1 else voxels.shape
+    data = zlib.compress(voxels.tobytes()) if packed else voxels.tobytes()
+    header = [
+        "ObjectType = Image",
+        f"NDims = {len(shape)}",
+        "BinaryData = True",
+        f"BinaryDataByteOrderMSB = {voxels.dtype.str[0] == '>'}",
+        f"CompressedData = {packed}",
+        *([f"CompressedDataSize = {len(data)}"] if packed else []),
+        f"DimSize = {' '.join(map(str, shape[::-1]))}",
+        f"ElementNumberOfChannels = {channels}",
+        f"ElementType = MET_{_MET_TYPES[voxels.dtype.str[1:]]}",
+        *lines,
+        "ElementDataFile = LOCAL",
+    ]
+    return "\n".join(header).encode() + b"\n" + data
+
+
 def palette_image(pixels: NDArray[np.integer], colours: list[tuple[int, int, int]]) -> Image.Image:
     image = Image.fromarray(pixels.astype(np.uint8)).convert("P")
     image.putdata(pixels.reshape(-1).tolist())
@@ -191,6 +240,8 @@ FILES: dict[str, bytes] = {
     "NPY": npy(_INDICES),
     "NPZ": npz(mask=_INDICES),
     "NIfTI": nifti(_INDICES),
+    "NRRD": nrrd(_INDICES),
+    "MetaImage": metaimage(_INDICES),
     "HDF5": hdf5(mask=_INDICES),
     "MATLAB": mat(mask=_INDICES),
     "JPEG": saved(Image.fromarray(_INDICES), "JPEG"),
@@ -210,6 +261,8 @@ MORE_FILES: dict[str, bytes] = {
     "PNG RGB": saved(Image.fromarray(coloured(3)), "PNG"),
     "NPZ stored": npz(compressed=False, mask=_INDICES),
     "NIfTI gzipped": gzip.compress(nifti(_INDICES), mtime=0),
+    "NRRD gzipped": nrrd(_INDICES[None].astype(">u2"), packed=True),
+    "MetaImage compressed": metaimage(_INDICES[None].astype("<i4"), packed=True),
     "BMP 1-bit": saved(Image.fromarray(labels(2).astype(bool)), "BMP"),
     "GIF grey": saved(Image.fromarray(_INDICES), "GIF"),
     "WebP lossy": saved(Image.fromarray(coloured(3)), "WEBP"),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.support.mask_files import hdf5
+from tests.support.mask_files import hdf5, metaimage, nrrd
 from tests.support.packages import package
 from tests.support.zarr_cases import zipped
 
@@ -65,6 +65,14 @@ def nifti_gz(stack: Stack, folder: Path) -> bytes:
     return gzip.compress(nifti(stack, folder), 1)
 
 
+def nrrd_of(packed: bool) -> Callable[[Stack, Path], bytes]:
+    return lambda stack, folder: nrrd(stack, packed=packed)
+
+
+def metaimage_of(packed: bool) -> Callable[[Stack, Path], bytes]:
+    return lambda stack, folder: metaimage(stack, packed=packed)
+
+
 def hdf5_of(**options: Any) -> Callable[[Stack, Path], bytes]:
     return lambda stack, folder: hdf5(label={"data": stack, **options})
 
@@ -88,6 +96,10 @@ STACKS: dict[str, Callable[[Stack, Path], bytes]] = {
     "a.tif": tiff,
     "a.nii": nifti,
     "a.nii.gz": nifti_gz,
+    "a.nrrd": nrrd_of(False),
+    "packed.nrrd": nrrd_of(True),
+    "a.mha": metaimage_of(False),
+    "packed.mha": metaimage_of(True),
     "a.h5": hdf5_of(),
     "flat.h5": hdf5_of(chunks=(1, 4, 4), compression="gzip", shuffle=True),
     "deep.h5": hdf5_of(chunks=(1, 11, 13), compression="lzf"),

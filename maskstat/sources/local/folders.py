@@ -35,7 +35,6 @@ STORE_SUFFIX = ".zarr"
 _FOREIGN = {
     ".hdf": "HDF5",
     ".pkl": "pickle",
-    ".nrrd": "NRRD",
     ".nhdr": "NRRD",
 }
 _LOOKED_AT = 10_000  # files of a folder without masks
