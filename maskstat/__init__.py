@@ -32,7 +32,15 @@ if TYPE_CHECKING:
     from maskstat.api.loader_check import LoaderCheck
     from maskstat.api.making import Splits, open_scan, scan, scan_splits
     from maskstat.api.merging import merge
-    from maskstat.api.registries import Preset, preset, presets, sampling_methods, schemes
+    from maskstat.api.registries import (
+        PluginRecord,
+        Preset,
+        plugins,
+        preset,
+        presets,
+        sampling_methods,
+        schemes,
+    )
     from maskstat.api.scan import Exposure, Scan
     from maskstat.api.stores import ScanRecord, remove_scan, scans
     from maskstat.api.watching import Watch, watch
@@ -49,6 +57,7 @@ if TYPE_CHECKING:
     from maskstat.sampling.methods import Method
     from maskstat.sampling.table import SamplingTable, load_sampling
     from maskstat.scanning.recording import Progress
+    from maskstat.sources.annotations.drawn_masks import draw_mask
     from maskstat.splits.plan import SplitPlan
     from maskstat.statistics.comparison import Comparison
     from maskstat.training.metrics import ConfidenceHistogram, ConfusionMatrix
@@ -89,6 +98,7 @@ __all__ = [
     "MaskstatError",
     "Method",
     "PixelProfile",
+    "PluginRecord",
     "Preset",
     "Progress",
     "Recipe",
@@ -105,6 +115,7 @@ __all__ = [
     "WeightTable",
     "__version__",
     "count",
+    "draw_mask",
     "from_counts",
     "load_catalog",
     "load_sampling",
@@ -112,6 +123,7 @@ __all__ = [
     "load_weights",
     "merge",
     "open_scan",
+    "plugins",
     "preset",
     "presets",
     "remove_scan",
@@ -150,6 +162,7 @@ _HOMES = {
     "MaskstatError": "errors",
     "Method": "sampling.methods",
     "PixelProfile": "regions.profile",
+    "PluginRecord": "api.registries",
     "Preset": "api.registries",
     "Progress": "scanning.recording",
     "Recipe": "exposure.recipe",
@@ -165,6 +178,7 @@ _HOMES = {
     "Watch": "api.watching",
     "WeightTable": "weights.table",
     "count": "api.counting",
+    "draw_mask": "sources.annotations.drawn_masks",
     "from_counts": "api.given_counts",
     "load_catalog": "values.catalog_files",
     "load_sampling": "sampling.table",
@@ -172,6 +186,7 @@ _HOMES = {
     "load_weights": "weights.table",
     "merge": "api.merging",
     "open_scan": "api.making",
+    "plugins": "api.registries",
     "preset": "api.registries",
     "presets": "api.registries",
     "remove_scan": "api.stores",

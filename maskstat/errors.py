@@ -20,6 +20,7 @@
       FileFormatError           a file is not in a form that maskstat knows
       ParameterError            also a ValueError: a parameter is unknown or has a wrong value
       MissingExtraError         also an ImportError: an optional package is not installed
+      PluginError               what another package brings can't be used
 
 Low layers raise short facts ("wrong CRC in chunk IDAT"); the layer that knows the file or the
 parameter adds the context once. A text names a parameter by `argument` and a call by `call`, and
@@ -303,3 +304,7 @@ class FileFormatError(MaskstatError):
 
 class MissingExtraError(MaskstatError, ImportError):
     """An optional package is needed; the remedy is the exact install command. An ImportError."""
+
+
+class PluginError(MaskstatError):
+    """What another package brings by entry point can't be used; the rest works without it."""

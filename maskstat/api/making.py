@@ -46,6 +46,7 @@ def scan(
     reduce_zero_label: bool = False,
     column: str | None = None,
     size: str | tuple[int, int] | None = None,
+    source_format: str | None = None,
     split: str | None = None,
     strict: bool = False,
     rescan: bool = False,
@@ -109,6 +110,8 @@ def scan(
             the feature.
         size: height and width of all masks of a table of run lengths ("256x1600"), where
             neither columns nor images say it.
+        source_format: which plugin reads the source (`maskstat.plugins()`); what maskstat reads
+            itself needs no word.
         split: only the masks of this split; `scan_splits` scans all of them.
         strict: raise at the first mask that can't be read instead of listing it.
         rescan: decode masks that have not changed too.
@@ -144,6 +147,7 @@ def scan(
         StrictError: with `strict`, the first mask that failed, by name.
         ParameterError: a parameter is out of range, or means nothing beside the others.
         MissingExtraError: the source or the executor needs a package that is not installed.
+        PluginError: what a plugin brings by the name that was given can't be used.
         ClusterError: a cluster can't be reached, does not fit, or went away.
     """
     from maskstat.scanning import pipeline
@@ -172,6 +176,7 @@ def scan(
         draft=draft is not None,
         column=column,
         size=size,
+        source_format=source_format,
         split=split,
         strict=strict,
         rescan=rescan,
@@ -257,6 +262,7 @@ def scan_splits(
     reduce_zero_label: bool = False,
     column: str | None = None,
     size: str | tuple[int, int] | None = None,
+    source_format: str | None = None,
     strict: bool = False,
     rescan: bool = False,
     trust_folders: bool = False,
@@ -295,7 +301,14 @@ def scan_splits(
     if not isinstance(source, (str, os.PathLike)):
         source = list(source)
     seconds = seconds_of(timeout)
-    found = splits_of(source, include=include, exclude=exclude, column=column, timeout=seconds)
+    found = splits_of(
+        source,
+        include=include,
+        exclude=exclude,
+        column=column,
+        timeout=seconds,
+        source_format=source_format,
+    )
     path = None if draft is None else check_draft(draft)
     requests = (
         (
@@ -322,6 +335,7 @@ def scan_splits(
                 draft=draft is not None,
                 column=column,
                 size=size,
+                source_format=source_format,
                 split=split,
                 strict=strict,
                 rescan=rescan,

@@ -50,6 +50,7 @@ COMMANDS = (
     "export",
     "schemes",
     "presets",
+    "plugins",
     "scans",
 )
 """By name, in the order of `maskstat --help`."""

@@ -24,6 +24,7 @@ from maskstat.cli.options import (
     database,
     output,
     print_json,
+    registered,
     rows_of,
     say,
     with_options,
@@ -39,6 +40,13 @@ if TYPE_CHECKING:
     from maskstat.scanning.recording import Progress
 
 SOME_FAILED = 3
+
+
+def source_formats() -> Iterable[str]:
+    """Names of the sources that plugins read, for completion."""
+    from maskstat.sources.plugin_sources import SOURCES
+
+    return SOURCES.names
 
 
 EXAMPLES = (
@@ -121,6 +129,15 @@ def command(
             metavar="HxW",
             help="Size of all masks of run lengths (Kaggle's .csv), where neither columns nor "
             "images beside it say it.",
+        ),
+    ] = None,
+    source_format: Annotated[
+        str | None,
+        registered(
+            "--source-format",
+            known=source_formats,
+            help="A plugin's: what reads the source. See 'maskstat plugins'; what maskstat reads "
+            "itself needs no word.",
         ),
     ] = None,
     split: Annotated[
@@ -225,6 +242,7 @@ def command(
             reduce_zero_label=reduce_zero_label,
             column=column,
             size=size,
+            source_format=source_format,
             strict=strict,
             rescan=rescan,
             trust_folders=trust_folders,

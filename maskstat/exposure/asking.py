@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from maskstat.errors import Blank, ParameterError, argument
-from maskstat.exposure.named import load_recipe
+from maskstat.exposure.named import PLUGINS, load_recipe
 from maskstat.exposure.recipe import MOST_SIDE, Recipe
 from maskstat.exposure.recipes import recipe_names
 from maskstat.exposure.rescaling import Law, Rescaling, Shape
@@ -88,7 +88,10 @@ def asked_again(recipe: Recipe) -> dict[str, object]:
         words["draw"] = draws.classes
         if draws.chance:
             words["chance"] = draws.chance
-    named = {name: load_recipe(name) for name in recipe_names()}
+    names = recipe_names()
+    if recipe.name is not None and recipe.name not in names and recipe.name in PLUGINS.usable():
+        names.append(recipe.name)
+    named = {name: load_recipe(name) for name in names}
     ways: list[dict[str, Any]] = [{"recipe": name} for name in named] + ([words] if words else [])
     for name, start in named.items():
         own = [w for w in words if w not in {"draw", "chance"}]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from maskstat.entry_points import Plugin, PluginGroup, text_of_file
 from maskstat.errors import FileFormatError, ParameterError, unreadable
 from maskstat.exposure.recipe import Recipe
 from maskstat.exposure.recipes import recipe_names, recipe_text
@@ -53,12 +54,13 @@ _NOT_DESCRIBED = {
 
 
 def load_recipe(said: str | Path) -> Recipe:
-    """A named recipe, or that of a YAML file.
+    """A named recipe, that of a YAML file, or a plugin's.
 
     Raises:
         FileFormatError: the file is no mapping of a recipe's attributes.
         ParameterError: there is neither a recipe nor a file of this name, or it is that of a loader
             whose crops no recipe describes.
+        PluginError: it is a plugin's that can't be used.
     """
     known = recipe_names()
     if str(said) in known:
@@ -74,7 +76,11 @@ def load_recipe(said: str | Path) -> Recipe:
     if data is None and path.is_file():
         raise FileFormatError("is too large to be a recipe", where=where)
     if data is None:
+        found = PLUGINS.find(str(said))
+        if found is not None:
+            return found
         _refuse_other_laws(str(said))
+        known = [*known, *PLUGINS.usable()]
         raise ParameterError(
             f"{printable(str(said))!r} is neither a file nor one of {', '.join(known)}",
             parameter="recipe",
@@ -119,3 +125,10 @@ def _of(text: str, name: str | None, where: str | None = None) -> Recipe:
         ) from error
     except (TypeError, ValueError, OverflowError) as error:
         raise FileFormatError(f"holds no recipe: {printable(str(error))}", where=where) from error
+
+
+def _of_plugin(plugin: Plugin, given: object) -> Recipe:
+    return _of(text_of_file(given, MOST_BYTES), plugin.name)
+
+
+PLUGINS = PluginGroup("recipes", _of_plugin, recipe_names)

@@ -13,7 +13,8 @@ has
                                              is a mask; None where it is one mask
 
 and raises `MaskError` with a short fact for whatever is wrong with the file. This table imports
-none of them; a module is imported when the first file of its format turns up.
+none of them; a module is imported when the first file of its format turns up. Files of no format
+of this table are offered to the readers that other packages bring (`plugged`).
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from maskstat.readers.foreign import LOOKED_AT, kind_of
 from maskstat.readers.index_channel import offer
 from maskstat.readers.options import ReadOptions as ReadOptions
 from maskstat.readers.planes import Planes
+from maskstat.readers.plugin_readers import READERS, taking, troubles
 from maskstat.readers.tallying import MAX_DISTINCT_VALUES, count_pixels, too_many_values
 from maskstat.values.tally import GREY, MaskTally
 
@@ -104,15 +106,22 @@ SUFFIXES = frozenset([*(suffix for form in FORMATS for suffix in form.suffixes),
 
 
 def recognise(data: bytes) -> Format:
-    """The format of a file from its first bytes. Raises MaskError where it is none of ours."""
+    """The format of a file from its first bytes: one of ours, else one that a plugin knows.
+
+    Raises MaskError where nobody knows it.
+    """
     for form in FORMATS:
         if form.recognises(data):
             return form
     if not data:
         raise MaskError("empty file")
-    known = ", ".join(form.name for form in FORMATS)
+    head = data[:LOOKED_AT]
+    if (reader := taking(head)) is not None:
+        return Format(reader.plugin.name, reader.suffixes, bool, "plugged")
+    known = ", ".join([*(form.name for form in FORMATS), *READERS.usable()])
     kind = kind_of(data)
-    raise MaskError(f"not an image{f': {kind}' if kind else ''} (known are {known})")
+    also = "".join(f"; {trouble}" for trouble in troubles(head))
+    raise MaskError(f"not an image{f': {kind}' if kind else ''} (known are {known}{also})")
 
 
 def format_of(file: BinaryIO) -> Format:

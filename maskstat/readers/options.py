@@ -19,6 +19,7 @@ from maskstat.parameters import check_word
 from maskstat.readers.channels import labels_of_colours
 from maskstat.readers.choices import CHANNEL, CHANNELS, DIVISORS, Channel, is_multilabel
 from maskstat.readers.index_channel import indices_of
+from maskstat.readers.plugin_readers import is_of_plugin, is_outdated
 from maskstat.readers.spacing import SPATIAL
 from maskstat.values.tally import KEPT_IDS, LABELS, NO_NUMBER, Encoding, MaskTally
 
@@ -188,11 +189,10 @@ class ReadOptions:
         A mask that a store holds with other words has to be read again.
         """
         words: list[str] = []
-        if container.split()[0] in STACKED and self.pages is not None:
+        stacked = container.split()[0] in STACKED or is_of_plugin(container)
+        if stacked and self.pages is not None:
             words.append(_PAGES_READ.get(self.pages, f"page {self.pages}"))
-        if self.channels is not None and (
-            container.split()[0] in STACKED or is_multilabel(self.channels)
-        ):
+        if self.channels is not None and (stacked or is_multilabel(self.channels)):
             words.append(self.channels)
         if self.channel is not None:
             words.append(f"channel {self.channel}")
@@ -213,6 +213,8 @@ class ReadOptions:
         if encoding.nodata == 0 and not self.knows_zero:
             return True
         if encoding.voxel is None and encoding.container in SPATIAL:  # a store of before schema 10
+            return True
+        if is_of_plugin(encoding.container) and is_outdated(encoding.container):
             return True
         reading = self.reading(encoding.container, colour=encoding.is_colour)
         return encoding.reading.removesuffix(KEPT_IDS) != reading

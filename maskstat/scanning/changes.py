@@ -38,7 +38,8 @@ class Changes:
     Masks that failed before count as new; `skipped` files are no masks by their suffix. `splits`
     are train, val, test or the like, where the source has them. `pattern` is that of the names of
     masks, where a preset or a tar of samples told it and others were passed over. `outside` masks
-    lie neither in the folder of the list which names them nor below it.
+    lie neither in the folder of the list which names them nor below it. `plugins` are formats
+    that a plugin read, each with the package and its version.
     """
 
     new: int = 0
@@ -49,6 +50,7 @@ class Changes:
     splits: tuple[str, ...] = ()
     pattern: str | None = None
     outside: int = 0
+    plugins: tuple[str, ...] = ()
 
     __repr__ = one_line
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from typing import Any
 
 from maskstat.errors import SourceError, argument
 from maskstat.naming import counted, printable
 from maskstat.parameters import several
 from maskstat.readers import formats
+from maskstat.readers.plugin_readers import READERS
 from maskstat.sources.base import Entry, Selection, Source, lightly
 from maskstat.sources.locations import TIMEOUT
 from maskstat.sources.opening import Where, find_splits, open_source, remedy_for
@@ -80,6 +82,9 @@ def _nothing(source: Source) -> SourceError:
         f"masks end in {', '.join(sorted(formats.SUFFIXES))};"
         f" see {argument('include')}, {argument('exclude')}"
     )
+    for reader in READERS.usable().values() if skipped else ():
+        patterns = [argument("include", f"*{suffix}") for suffix in reader.suffixes]
+        usual += f"; {' '.join(patterns)} takes those that {reader.plugin} knows"
     return SourceError(
         f"no masks found{others}",
         where=printable(source.location),
@@ -94,6 +99,7 @@ def splits_of(
     exclude: str | Iterable[str] = (),
     column: str | None = None,
     timeout: float = TIMEOUT,
+    source_format: str | None = None,
 ) -> dict[str | None, int]:
     """The splits of a source, for `scan`'s `split`, and the masks of each; None: those in none.
 
@@ -101,11 +107,12 @@ def splits_of(
         SourceError: it has no splits, or there is nothing at all.
     """
     selection = Selection(several(include), several(exclude), formats.SUFFIXES)
-    found = find_splits(source, selection, column=column, timeout=timeout)
+    said: dict[str, Any] = {"column": column, "source_format": source_format}
+    found = find_splits(source, selection, timeout=timeout, **said)
     if not any(found):
         raise SourceError(
             "has no splits",
-            where=printable(open_source(source, selection, column=column).location),
+            where=printable(open_source(source, selection, **said).location),
             remedy="they are folders called train, val or test, or a column 'split' of a manifest",
         )
     return found

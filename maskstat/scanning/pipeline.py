@@ -184,4 +184,5 @@ def _run(
         recorder.take_in(outcomes, strict=asked.strict, on_progress=asked.on_progress)
         for parts in measurer.rest():
             recorder.add_parts(parts)
-        return recorder.finish(), pending.changes(recorder.lost)
+        info, changes = recorder.finish(), pending.changes(recorder.lost)
+        return info, replace(changes, plugins=tuple(sorted(recorder.plugins)))

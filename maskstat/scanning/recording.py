@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from maskstat.errors import StrictError
 from maskstat.naming import printable
+from maskstat.readers.plugin_readers import is_of_plugin
 from maskstat.scanning.changes import Pending
 from maskstat.scanning.counting import Outcome
 from maskstat.scanning.measuring import Measured, Part
@@ -133,6 +134,7 @@ class Recorder:
         done, failures: outcomes taken in, and failures among them.
         lost: failures among the masks that were in the store and read just to be measured.
         pixels: pixels of the masks read.
+        plugins: formats of those that a plugin read.
     """
 
     def __init__(
@@ -147,6 +149,7 @@ class Recorder:
         self._fresh: list[StoredMask] = []
         self._failed: list[Failure] = []
         self.done = self.failures = self.lost = self.pixels = 0
+        self.plugins: set[str] = set()
 
     def take_in(
         self,
@@ -212,6 +215,8 @@ class Recorder:
             outcome = outcome.outcome
         if isinstance(outcome, StoredMask):
             self.pixels += outcome.tally.area
+            if is_of_plugin(container := outcome.tally.encoding.container):
+                self.plugins.add(container)
             if outcome.tally.name not in self._pending.again:
                 self._fresh.append(outcome)
             return None

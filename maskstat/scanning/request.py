@@ -122,6 +122,7 @@ class ScanRequest:
         memory: int | str | None = None,
         column: str | None = None,
         size: str | tuple[int, int] | None = None,
+        source_format: str | None = None,
         split: str | None = None,
         timeout: float | None = None,
         pages: int | str | None = None,
@@ -175,6 +176,7 @@ class ScanRequest:
             split=split,
             timeout=seconds,
             size=None if size is None else size_of(size),
+            source_format=source_format,
         )
         rule = rule_of(group_by)
         if rule is not None and rule.heading is not None:

@@ -23,7 +23,7 @@ MAX_SHARDS = 1_000_000  # that braces may stand for
 TIMEOUT = 600.0  # seconds for one mask that comes over a network, tries and pauses included
 _MAGIC = (re.compile(r"[*?\[{]"), re.compile(r"[*\[{]"))  # "?" in a URL begins its query
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
-_KEYS = "(?:column|runs|size|split)"
+_KEYS = "(?:column|format|runs|size|split)"
 _OPTIONS = re.compile(rf"#({_KEYS}=[^#&]*(?:&{_KEYS}=[^#&]*)*)$")
 _SIZE = re.compile(r"([1-9][0-9]{0,8})x([1-9][0-9]{0,8})")
 

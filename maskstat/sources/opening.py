@@ -2,7 +2,7 @@
 
 One module a kind of source, which says by a `SourceKind` what it takes and opens that; the first
 one that takes what the user gave has it. Readers know nothing of sources, and sources nothing of
-formats beyond the suffixes that are worth a look.
+formats beyond the suffixes that are worth a look. Plugins open what they are asked to by name.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from maskstat.errors import SourceError
+from maskstat.errors import ParameterError, SourceError
 from maskstat.naming import printable, storable
 from maskstat.sources.base import Entry, Selection, Source, SourceKind, no_columns, no_size
 from maskstat.sources.locations import TIMEOUT, Given, options_of, size_of, with_options
@@ -122,6 +122,7 @@ def open_source(
     split: str | None = None,
     timeout: float = TIMEOUT,
     size: tuple[int, int] | None = None,
+    source_format: str | None = None,
 ) -> Source:
     """The source at `where`, or one split of it.
 
@@ -130,15 +131,19 @@ def open_source(
         column: where a table or a manifest keeps its masks.
         timeout: seconds that a mask, or a piece of a file of many, may take over a network.
         size: height and width of all masks, of run lengths.
+        source_format: which plugin opens it.
 
     Raises:
         SourceError: there is nothing at `where`.
-        ParameterError: the source has no columns, or its masks have sizes.
+        ParameterError: the source has no columns, its masks have sizes, or no plugin is called so.
+        PluginError: the plugin can't be used.
         MissingExtraError: reading it needs a package that is not installed.
     """
     if not isinstance(where, (str, os.PathLike)):
         if size is not None:
             raise no_size()
+        if source_format is not None:
+            raise ParameterError("is of one path", parameter="source_format")
         return _listed([os.fspath(path) for path in where], selection, column, split)
     path = os.fspath(where)
     if not os.path.lexists(path):
@@ -146,10 +151,25 @@ def open_source(
         column = column or options.get("column") or options.get("runs")
         split = split or options.get("split")
         size = size or (size_of(options["size"]) if "size" in options else None)
+        source_format = source_format or options.get("format")
     if split is not None:
         selection = replace(selection, split=split)
-    source = _source_of(Given.of(path, column, timeout, size), selection)
+    given = Given.of(path, column, timeout, size)
+    if source_format is None:
+        source = _source_of(given, selection)
+    else:
+        source = _plugged(source_format, given, selection)
     return source if split is None else SplitSource(source, split)
+
+
+def _plugged(source_format: str, given: Given, selection: Selection) -> Source:
+    from maskstat.sources.plugin_sources import open_plugin
+
+    if given.column is not None:
+        raise no_columns()
+    if given.size is not None:
+        raise no_size()
+    return open_plugin(source_format, given, selection)
 
 
 def _listed(
@@ -164,14 +184,21 @@ def _listed(
 
 
 def find_splits(
-    where: Where, selection: Selection, *, column: str | None = None, timeout: float = TIMEOUT
+    where: Where,
+    selection: Selection,
+    *,
+    column: str | None = None,
+    timeout: float = TIMEOUT,
+    source_format: str | None = None,
 ) -> dict[str | None, int]:
     """The splits of a source and how many masks each has; None are masks that are in none.
 
     A manifest says it in a column; elsewhere it is the first folder (or shard) of a mask's name
     that is called train, val, test or the like. Raises as `open_source` and `Source.entries`.
     """
-    source = open_source(where, selection, column=column, timeout=timeout)
+    source = open_source(
+        where, selection, column=column, timeout=timeout, source_format=source_format
+    )
     found = Counter(source.split_of(entry) for entry in source.entries())
     ordered: list[str | None] = [*in_order(filter(None, found)), None]
     return {split: found[split] for split in ordered if found[split]}
@@ -204,12 +231,20 @@ def kinds() -> Iterator[SourceKind]:
 
 def names_are_paths(location: str) -> bool:
     """Whether the masks of a location are named by paths, which lead on from where it is."""
+    if _is_plugins(location):
+        return False
     return any(kind.names_are_paths(location) for kind in kinds())
 
 
 def remedy_for(location: str) -> str | None:
     """What to do where no masks were found, in case another kind of source was meant."""
+    if _is_plugins(location):
+        return "it lists no images, or options leave none"
     return next(filter(None, (kind.remedy(location) for kind in kinds())), None)
+
+
+def _is_plugins(location: str) -> bool:
+    return "format" in options_of(location)[1]
 
 
 def _source_of(given: Given, selection: Selection) -> Source:

@@ -12,7 +12,8 @@ from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from maskstat.errors import CatalogError, call, unreadable
+from maskstat.entry_points import Plugin, PluginGroup, text_of_file
+from maskstat.errors import CatalogError, PluginError, call, unreadable
 from maskstat.naming import counted, did_you_mean, printable
 from maskstat.parameters import parse_whole
 from maskstat.regular_files import read_file
@@ -54,14 +55,14 @@ def load_catalog(classes: ClassCatalog | int | str | Path | Iterable[str]) -> Cl
         raise CatalogError(unreadable(error), where=printable(text)) from error
     from maskstat.values.presets import preset_names
 
-    if text in preset_names():
+    if text in preset_names() or PLUGINS.find(text) is not None:
         return load_preset(text)
     folder = bool(text) and path.is_dir()
     raise CatalogError(
         "is a folder, not a file of classes" if folder else "neither a number, a file nor a preset",
         where=printable(text) or repr(text),
         parameter="classes",
-        remedy=f"{did_you_mean(text, preset_names())}'{call('presets')}' lists the presets",
+        remedy=f"{did_you_mean(text, all_presets())}'{call('presets')}' lists the presets",
     )
 
 
@@ -86,29 +87,75 @@ def _named(names: list[object]) -> ClassCatalog:
 
 
 def load_preset(name: str) -> ClassCatalog:
-    """The catalogue of a public dataset, by name. Raises CatalogError where there is none."""
-    from maskstat.values.catalog_mapping import catalog_from_mapping
+    """The catalogue of a public dataset, by name, built in or a plugin's.
+
+    Raises CatalogError where there is none, and PluginError where it is one that can't be used.
+    """
+    return _preset(text_of_preset(name), name)
+
+
+def text_of_preset(name: str) -> str:
+    """The YAML of a preset. Raises as `load_preset`."""
     from maskstat.values.presets import preset_names, preset_text
 
-    try:
-        text = preset_text(name)
-    except KeyError:
+    if name in preset_names():
+        return preset_text(name)
+    text = PLUGINS.find(name)
+    if text is None:
         raise CatalogError(
             f"no preset is called {printable(name)!r}",
-            remedy=f"{did_you_mean(name, preset_names())}'{call('presets')}' lists them",
-        ) from None
+            remedy=f"{did_you_mean(name, all_presets())}'{call('presets')}' lists them",
+        )
+    return text
+
+
+def all_presets() -> tuple[str, ...]:
+    """Names of those that are built in, then of those of plugins that can be used."""
+    from maskstat.values.presets import preset_names
+
+    return *preset_names(), *PLUGINS.usable()
+
+
+def _preset(text: str, name: str) -> ClassCatalog:
+    from maskstat.values.catalog_mapping import catalog_from_mapping
+
     return catalog_from_mapping(_parse_yaml(text), name=name, origin="preset")
+
+
+def _of_plugin(plugin: Plugin, given: object) -> str:
+    """The YAML of a plugin's preset, which is in the form of those that are built in."""
+    text = text_of_file(given, MAX_FILE_BYTES)
+    catalog = _preset(text, plugin.name)
+    if catalog.origin != "preset" or catalog.name != plugin.name:
+        raise ValueError("its file says another name or origin than a preset has")
+    document = _parse_yaml(text)
+    said = document if isinstance(document, Mapping) else {}
+    for key in ("title", "link"):
+        if not isinstance(said.get(key), str):
+            raise ValueError(f"its file has no {key!r}")
+    masks = said.get("masks", [])
+    if not isinstance(masks, list) or not all(isinstance(one, str) and one for one in masks):
+        raise ValueError("its 'masks' are no list of patterns of names")
+    return text
+
+
+def _built_in() -> tuple[str, ...]:
+    from maskstat.values.presets import preset_names
+
+    return preset_names()
+
+
+PLUGINS = PluginGroup("presets", _of_plugin, _built_in)
 
 
 def masks_of_preset(catalog: ClassCatalog) -> tuple[str, ...]:
     """Patterns of the names of a preset's masks, the first that matches any counts; else none."""
     if catalog.origin != "preset":
         return ()
-    from maskstat.values.presets import preset_names, preset_text
-
-    if catalog.name not in preset_names():
+    try:
+        document = _parse_yaml(text_of_preset(catalog.name))
+    except (CatalogError, PluginError):  # of a package that is not installed any longer
         return ()
-    document = _parse_yaml(preset_text(catalog.name))
     return tuple(document.get("masks", ())) if isinstance(document, Mapping) else ()
 
 

@@ -69,6 +69,7 @@ def compute(
         WeightError: nothing is labelled, the formula overflows, or it counts components and there
             are none to be had.
         ParameterError: unknown scheme, parameter, normalisation or policy.
+        PluginError: the scheme is a plugin's that can't be used.
     """
     chosen = find_scheme(scheme)
     bound = chosen.bind(parameters or {})
@@ -92,6 +93,7 @@ def compute(
         clip=clip,
         source=source,
         reduction=chosen.reduction,
+        package=chosen.package,
     )
 
 
@@ -107,6 +109,7 @@ def finish(
     source: str | None = None,
     reduction: str | None = None,
     solution: EqualCostWeights | None = None,
+    package: str | None = None,
 ) -> WeightTable:
     """A table from the raw weights [P] of the classes that occur. Raises like `compute`."""
     present = histogram.present
@@ -142,6 +145,7 @@ def finish(
             "counts_digest": histogram.counts_digest(),
             "catalog": histogram.catalog.name,
             "maskstat": __version__,
+            **({} if package is None else {"plugin": package}),
         },
         histogram.unit,
         solution,

@@ -115,6 +115,7 @@ def weigh_labels(
             "counts_digest": histogram.counts_digest(),
             "catalog": histogram.catalog.name,
             "maskstat": __version__,
+            **({} if chosen.package is None else {"plugin": chosen.package}),
         },
         masks=histogram.masks,
         negatives=histogram.negatives,

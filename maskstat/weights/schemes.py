@@ -6,16 +6,18 @@ scale is a separate step (`maskstat.weights.normalise`), so a scheme is just its
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from maskstat.errors import ParameterError, WeightError
-from maskstat.naming import counted
+from maskstat.entry_points import Plugin, PluginGroup, reason
+from maskstat.errors import MaskstatError, ParameterError, WeightError
+from maskstat.naming import counted, printable
 from maskstat.parameters import bind, defaults, find_named
 from maskstat.showing import one_line
 from maskstat.values.histogram import Unit
@@ -88,6 +90,7 @@ class Scheme:
         scale_free: whether all counts x k leave the weights as they are.
         reduction: the average of the loss that the formula is for, as in `WeightTable`; None
             where it is for any.
+        package: which package brings it, and its version; None where it is built in.
     """
 
     name: str
@@ -97,6 +100,7 @@ class Scheme:
     falls_with_frequency: bool
     scale_free: bool
     reduction: str | None = None
+    package: str | None = None
 
     __repr__ = one_line
 
@@ -146,8 +150,56 @@ def scheme(
 
 
 def find_scheme(name: str) -> Scheme:
-    """The scheme of this name. Raises ParameterError with the nearest name otherwise."""
-    return find_named(name, SCHEMES, noun="scheme", parameter="scheme")
+    """The scheme of this name, built in or a plugin's.
+
+    Raises:
+        ParameterError: there is none, with the nearest name.
+        PluginError: it is a plugin's that can't be used.
+    """
+    found = SCHEMES.get(name) or PLUGINS.find(name)
+    if found is not None:
+        return found
+    return find_named(name, all_schemes(), noun="scheme", parameter="scheme")
+
+
+def all_schemes() -> dict[str, Scheme]:
+    """Those that are built in, then those of plugins that can be used."""
+    return {**SCHEMES, **PLUGINS.usable()}
+
+
+def _of_plugin(plugin: Plugin, given: object) -> Scheme:
+    """A plugin's scheme, whose function gives numbers or says why not."""
+    if not isinstance(given, Scheme):
+        raise ValueError(f"it is {type(given).__name__}, and no maskstat.Scheme")
+    if given.name != plugin.name:
+        raise ValueError(f"its scheme is called {printable(str(given.name))!r}")
+    if not isinstance(given.formula, str) or not isinstance(given.source, str):
+        raise ValueError("its scheme has no formula or no source")
+    if given.reduction not in {None, "linear", "weight-normalised"}:
+        raise ValueError("its scheme's reduction is neither 'linear' nor 'weight-normalised'")
+    defaults(given.function)
+    function = given.function
+
+    @functools.wraps(function)
+    def checked(counts: ClassCounts, **parameters: object) -> FloatArray:
+        try:
+            weights = np.array(function(counts, **parameters), np.float64)
+        except MaskstatError:
+            raise
+        except Exception as error:
+            raise WeightError(reason(error), where=str(plugin)) from error
+        if weights.shape != counts.pixels.shape:
+            shape = " x ".join(map(str, weights.shape)) or "no"
+            problem = f"gives {shape} weights for {counted(counts.pixels.size, 'class')}"
+            raise WeightError(problem, where=str(plugin))
+        if (weights < 0).any():
+            raise WeightError("gives negative weights", where=str(plugin))
+        return weights
+
+    return replace(given, function=checked, package=plugin.origin)
+
+
+PLUGINS = PluginGroup("schemes", _of_plugin, lambda: SCHEMES)
 
 
 def _total(counts: ClassCounts) -> FloatArray:

@@ -64,6 +64,7 @@ FACE: dict[str, tuple[Callable[..., object], ...]] = {
     "export": (ms.open_scan, Scan.export),
     "schemes": (ms.schemes,),
     "presets": (ms.presets, ms.preset),
+    "plugins": (ms.plugins,),
     "scans": (ms.scans, ms.remove_scan),
 }
 

@@ -123,6 +123,7 @@ COMMANDS: dict[str, str | None] = {
     "scans": None,
     "schemes": None,
     "presets": None,
+    "plugins": None,
     "costs": "costs",
     "exposure --crop 4": "exposure",
     "weights --crop 4": "exposure",
@@ -159,6 +160,7 @@ def test_every_command_is_right_or_refused(
         "scans": ["--db", str(store)],
         "schemes": [],
         "presets": [],
+        "plugins": [],
         "compare": ["--db", str(store)],
         "split": ["--db", str(store), "--scan", "masks", "-o", "parts"],
     }

@@ -213,10 +213,13 @@ def looking(scan: ms.Scan, work: Path) -> None:
         assert profile.mask_count == len(measured.ledger)
     preset: ms.Preset = ms.preset("cityscapes")
     assert preset.catalog.names == ms.presets()["cityscapes"].catalog.names
+    plugins: list[ms.PluginRecord] = ms.plugins()
+    assert all(plugin.name for plugin in plugins)
 
 
 def counting() -> None:
     """Masks in memory, and counts that people have."""
+    assert ms.draw_mask([], (4, 5)).shape == (4, 5)
     masks = np.zeros((2, 4, 5), np.uint8)
     masks[:, 0], masks[1, 1] = 1, 255
     scan: ms.Scan = ms.count(masks, classes=3, ignore=255)

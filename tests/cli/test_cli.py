@@ -147,6 +147,7 @@ def test_only_what_changed_is_decoded(maskstat: Any, masks: Path) -> None:
         "splits": [],
         "pattern": None,
         "outside": 0,
+        "plugins": [],
     }
     assert document["total_pixels"] == 13
     again = maskstat("scan", "masks", "--classes", "4")

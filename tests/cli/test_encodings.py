@@ -74,6 +74,7 @@ LINES = {
     "export": [ONE, f"{ONE} --layout long -o t{ANY}.csv"],
     "schemes": ["", "--json"],
     "presets": ["", "cityscapes-train-ids", "--json", f"b{ANY}"],
+    "plugins": ["", "--json"],
     "scans": [STORE, f"{STORE} --json", f"{STORE} --remove b{ANY}"],
     "help": ["", "scan", f"b{ANY}"],
 }

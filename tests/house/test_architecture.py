@@ -21,6 +21,7 @@ PACKAGE = ROOT / "maskstat"
 # A room is a module or a folder right below the package; every one has its level here.
 LEVELS: dict[int, set[str]] = {
     0: {
+        "entry_points",
         "errors",
         "frames",
         "memory",

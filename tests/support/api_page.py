@@ -30,8 +30,8 @@ SECTIONS = (
     ),
     (
         "Counting what is in memory",
-        "Arrays, tensors, data sets and loaders.",
-        ("api.counting", "counting"),
+        "Arrays, tensors, data sets and loaders; masks that are drawn.",
+        ("api.counting", "counting", "sources.annotations.drawn_masks"),
     ),
     (
         "Watching a loader",
@@ -66,7 +66,7 @@ SECTIONS = (
     ),
     (
         "What there is to choose from",
-        "Schemes, methods and catalogues of public data sets.",
+        "Schemes, methods and catalogues of public data sets, and what plugins bring.",
         ("api.registries", "api.choices"),
     ),
     (

@@ -178,6 +178,7 @@ BEGINNINGS = {
     "report": "report --format md",
     "schemes": "schemes",
     "presets": "presets",
+    "plugins": "plugins",
     "scans": "scans",
     "merge": "merge maskstat.db -o new.db",
     "export": "export",

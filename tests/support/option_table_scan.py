@@ -149,6 +149,11 @@ SCAN: dict[str, tuple[Case, ...]] = {
         _nothing("scan table.csv --column 'a\\eb'", "no column 'a\\", "x1bb"),
         failure("scan table.csv --column nothing --split", "no column 'nothing'"),
     ),
+    "--source-format": (
+        usage("--source-format nope", "--source-format", "no plugin reads 'nope'"),
+        usage("--source-format ''", "--source-format", "no plugin reads ''"),
+        usage("--source-format 'a\\eb'", "--source-format", "a\\x1bb"),
+    ),
     "--size": (
         usage("--size 5", "--size", "is a height and a width in pixels, as 256x1600, not '5'"),
         usage("--size 0x5", "--size", "is a height and a width"),

@@ -118,6 +118,7 @@ def scan_document(scan: StoredScan, *, intervals: bool = True) -> dict[str, Any]
             "splits": list(changes.splits),
             "pattern": changes.pattern,
             "outside": changes.outside,
+            "plugins": list(changes.plugins),
         }
     return document
 

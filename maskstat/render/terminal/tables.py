@@ -322,6 +322,8 @@ def _notes(document: Mapping[str, Any]) -> Iterable[str]:
             f"{changes['new']:,} new, {changes['changed']:,} changed,"
             f" {changes['unchanged']:,} unchanged, {changes['gone']:,} gone{skipped}"
         )
+        if plugins := changes["plugins"]:
+            yield f"Read by plugins: {', '.join(map(printable, plugins))}"
         if pattern := changes["pattern"]:
             yield (
                 f"Masks are {printable(pattern)}; others are passed over"

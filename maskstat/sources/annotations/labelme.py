@@ -37,6 +37,7 @@ from maskstat.sources.annotations.rasterising import (
     encoded_size,
     need_pycocotools,
     polygon,
+    runs_of_pixels,
     runs_of_polygons,
     type_of,
 )
@@ -346,7 +347,4 @@ def _runs_of_mask(points: Points, encoded: str | None, size: tuple[int, int]) ->
     whole[high, wide] = inside[
         high.start - top : high.stop - top, wide.start - left : wide.stop - left
     ]
-    flat = whole.ravel(order="F")
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    edges = np.concatenate(([0] if flat[0] else [], [0], changes, [flat.size])).astype(np.int64)
-    return np.diff(edges)
+    return runs_of_pixels(whole)

@@ -178,6 +178,15 @@ def runs_of_polygons(polygons: Sequence[NDArray[np.float64]], size: tuple[int, i
     return parts[0] if len(parts) == 1 else _union(parts, size[0] * size[1])
 
 
+def runs_of_pixels(inside: NDArray[np.bool_]) -> IntArray:
+    """The runs of pixels (H, W) that are set."""
+    flat = inside.ravel(order="F")
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    edges = np.concatenate(([0] if flat[0] else [], [0], changes, [flat.size]))
+    runs: IntArray = np.diff(edges).astype(np.int64)
+    return runs
+
+
 def _union(parts: Sequence[IntArray], pixels: int) -> IntArray:
     """The pixels that any of some runs cover. (pycocotools' `merge` takes memory for an image.)"""
     edges = [part.cumsum() for part in parts]
