@@ -48,6 +48,20 @@ def read_file(path: str | os.PathLike[str], most: int) -> bytes | None:
         return None if os.fstat(file.fileno()).st_size > most else file.read()
 
 
+def read_into(path: str, room: memoryview) -> int:
+    """Read a file that was a regular one when it was listed; how many bytes, at most all of `room`.
+
+    For who reads one byte more than there should be, and looks closer at a file that has another
+    size. What took its place meanwhile is not waited for. Raises OSError, and ValueError where the
+    name has a zero byte.
+    """
+    descriptor = os.open(path, _FLAGS)
+    try:
+        return os.readv(descriptor, [room])
+    finally:
+        os.close(descriptor)
+
+
 def _check_name(path: str | os.PathLike[str]) -> None:
     if "\0" in os.fspath(path):  # of which Python makes a ValueError
         raise OSError(errno.EINVAL, "a zero byte in its name")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from maskstat.readers import formats
+from maskstat.readers import formats, png_files
 from maskstat.readers.options import ReadOptions
 from maskstat.values.tally import MaskTally
 from tests.support.paths import CAMVID, ROOT, TESTS
@@ -166,8 +166,22 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(name)
         return real(data, name, options)
 
+    together = png_files.tally_files
+
+    def tally_files(files: list[tuple[str, str, int]]) -> list[MaskTally | None]:
+        found = together(files)
+        names.extend(tally.name for tally in found if tally is not None)
+        return found
+
     monkeypatch.setattr(formats, "read_tally", read_tally)
+    monkeypatch.setattr(png_files, "tally_files", tally_files)
     return names
+
+
+@pytest.fixture
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every file is read by itself, as unusual ones are."""
+    monkeypatch.setattr(png_files, "is_usual", lambda *_: False)
 
 
 @pytest.fixture

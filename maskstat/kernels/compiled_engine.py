@@ -1,9 +1,9 @@
 """The fast engine: Numba kernels that count in event space (see `event_histogram`).
 
 Importing this module imports Numba; `CompiledEngine.load` loads the kernels from Numba's cache or
-compiles them. Filtered pixels of one byte, of two, colours, pixels that lie plain in memory, and
-regions are kernels of their own and are loaded one after the other, the last three when they are
-first asked for; until they are there the NumPy engine does what is missing.
+compiles them. Filtered pixels of one byte, whole files of them, pixels of two bytes, colours,
+pixels that lie plain in memory, and regions are kernels of their own and are loaded one after the
+other, most when they are first asked for; until then the NumPy engine does what is missing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ from maskstat.kernels.region_types import (
 )
 
 if TYPE_CHECKING:
+    from maskstat.kernels.c_functions import Libdeflate
     from maskstat.kernels.compiled_colours import CompiledColourCounter
+    from maskstat.kernels.compiled_files import PngFiles
     from maskstat.kernels.compiled_plain import PlainPixels
     from maskstat.kernels.compiled_regions import Regions
     from maskstat.kernels.numpy_colours import NumpyColourCounter
@@ -55,7 +57,9 @@ def _signatures(pixel):
 
 def is_cached() -> bool:
     """Whether loading will find the kernels that are loaded first in the cache."""
-    return are_cached(
+    from maskstat.kernels import compiled_files
+
+    return compiled_files.is_cached() and are_cached(
         kernel for pixel in (types.uint8, types.uint16) for kernel in _signatures(pixel)
     )
 
@@ -144,10 +148,10 @@ class CompiledBandCounter:
 class CompiledEngine:
     """See `maskstat.kernels.engine.Engine`. Ready for pixels of one byte once it exists.
 
-    With `on_demand` the kernels for colours, for plain pixels and for regions are loaded when they
-    are first needed; without it by `load_colour_kernels` and the like alone. Those for regions take
-    seconds to compile: where they are in no cache, `compile_regions` is called, if there is one,
-    and has them loaded later.
+    With `on_demand` the kernels for whole files, colours, plain pixels and regions are loaded when
+    they are first needed; without it by `load_colour_kernels` and the like alone. Those for regions
+    take seconds to compile: where they are in no cache, `compile_regions` is called, if there is
+    one, and has them loaded later.
     """
 
     name = "compiled"
@@ -165,10 +169,34 @@ class CompiledEngine:
         self._wide_kernels: _Kernels | None = None
         self._wide_scratch = _Scratch(np.uint16)
         self._colour_kernels = None
+        self._files: PngFiles | None = None
         self._plain: PlainPixels | None = None
         self._regions: Regions | None = None
         self._on_demand = self._regions_on_demand = on_demand
         self._compile_regions = compile_regions
+
+    def load_file_kernel(self) -> None:
+        """Load the kernel for whole files; until then they are taken apart one by one."""
+        with loading.lock:
+            from maskstat.kernels.compiled_files import PngFiles
+
+            if self._files is None:
+                self._files = PngFiles()
+
+    def tally_files(
+        self,
+        data: NDArray[np.uint8],
+        starts: IntArray,
+        sizes: IntArray,
+        room: tuple[int, int],
+        library: Libdeflate,
+    ) -> tuple[IntArray, IntArray, IntArray] | None:
+        """Values and counts of whole files."""
+        if self._files is None and self._on_demand:
+            self.load_file_kernel()
+        if self._files is None:
+            return None
+        return self._files.tally(data, starts, sizes, room, library)
 
     def load_two_byte_kernels(self) -> None:
         """Load the kernels for 16-bit masks; until then the NumPy engine counts these."""

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from maskstat.kernels.c_functions import Libdeflate
     from maskstat.kernels.compiled_engine import CompiledEngine
     from maskstat.kernels.region_types import (
         Image,
@@ -94,6 +95,28 @@ class Engine(Protocol):
 
     def tally(self, stream: bytearray, height: int, width: int, bits: int) -> tuple[Bins, Bins]:
         """Values that occur, ascending, and their counts, both int64."""
+
+    def tally_files(
+        self,
+        data: NDArray[np.uint8],
+        starts: IntArray,
+        sizes: IntArray,
+        room: tuple[int, int],
+        library: Libdeflate,
+    ) -> tuple[IntArray, IntArray, IntArray] | None:
+        """Counts of N >= 1 PNG files in one call; None where they are to be read one by one.
+
+        Args:
+            data: uint8[n], which has them all; `starts` and `sizes`, int64[N], say where.
+            room: how many bytes the rows of one may take, filter types included, and how many
+                pixels one may be wide.
+            library: what inflates them.
+
+        Returns:
+            int64[N, 3]: height, width and number of values of each; the latter is below 0 where
+            a file is left out, since it is damaged, or no usual one. Then the values that occur,
+            ascending, and their counts, both int64, file by file.
+        """
 
     def bands(self, width: int, bits: int) -> BandCounter:
         """The same for an image that comes band by band."""
@@ -266,6 +289,7 @@ class _Selector:
         engine = CompiledEngine(on_demand=False)
         self.engine = engine
         for load in (
+            engine.load_file_kernel,
             engine.load_two_byte_kernels,
             engine.load_colour_kernels,
             engine.load_plain_kernels,
@@ -298,6 +322,7 @@ class _Selector:
             from maskstat.kernels.compiled_engine import CompiledEngine
 
             engine = CompiledEngine()
+            engine.load_file_kernel()
             engine.load_two_byte_kernels()
         self.engine = engine
 

@@ -302,7 +302,7 @@ def _copy_pixels(source, offset, pixels, target):
 
 
 @inlined
-def _walk_rows(stream, rows, pixels, image, step, bins, last_bins, packed):
+def walk_rows(stream, rows, pixels, image, step, bins, last_bins, packed):
     """Count all rows; row y goes to `image` at (y + 1) * step, the row above it is at y * step.
 
     With step 0 the rows replace each other in one buffer; then a None row that nobody inherits
@@ -342,7 +342,7 @@ def _walk_rows(stream, rows, pixels, image, step, bins, last_bins, packed):
 
 
 @outlined
-def _drain(bins, size, values, counts):
+def drain(bins, size, values, counts):
     """Move the non-zero bins to (values, counts), leaving zeros; returns how many there were."""
     found = 0
     for first in range(0, size, word_pixels(bins)):
@@ -375,7 +375,7 @@ def count_rows(stream, rows, pixels, image, step, bins, last_bins, packed):
     Returns the index of the first row with an unknown filter type, or -1. In the former case what
     was counted is worthless.
     """
-    return _walk_rows(
+    return walk_rows(
         pointer_to(stream),
         rows,
         pixels,
@@ -402,6 +402,6 @@ def tally_rows(stream, rows, pixels, previous, bins, values, counts):
     row, all_bins = pointer_to(previous), pointer_to(bins)
     for x in range(pixels):
         row[x] = 0
-    bad = _walk_rows(pointer_to(stream), rows, pixels, row, _ZERO, all_bins, all_bins, _ZERO)
-    found = _drain(all_bins, bins.size, pointer_to(values), pointer_to(counts))
+    bad = walk_rows(pointer_to(stream), rows, pixels, row, _ZERO, all_bins, all_bins, _ZERO)
+    found = drain(all_bins, bins.size, pointer_to(values), pointer_to(counts))
     return found if bad < 0 else -1 - bad

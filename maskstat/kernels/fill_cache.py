@@ -17,6 +17,8 @@ def main() -> None:
 
     engine = CompiledEngine()
     _report("kernels for pixels of one byte")
+    engine.load_file_kernel()
+    _report("kernel for whole files")
     engine.load_two_byte_kernels()
     _report("kernels for pixels of two bytes")
     engine.load_colour_kernels()

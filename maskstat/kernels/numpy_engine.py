@@ -112,6 +112,9 @@ class NumpyEngine:
         counter.add(stream, height)
         return counter.finish()
 
+    def tally_files(self, *_: object) -> None:
+        """Files are read one by one."""
+
     def bands(self, width: int, bits: int) -> NumpyBandCounter:
         """A counter for an image that arrives in bands."""
         return NumpyBandCounter(width, bits)

@@ -147,7 +147,7 @@ def read_tally(data: bytes, name: str, options: ReadOptions) -> MaskTally:
         if tally is None:
             pixels, encoding = module.read(data, options)
             tally = count_pixels(name, pixels, encoding)
-    return _accepted(tally, options)
+    return accepted(tally, options)
 
 
 def read_tally_stream(file: BinaryIO, name: str, options: ReadOptions) -> MaskTally:
@@ -161,7 +161,7 @@ def read_tally_stream(file: BinaryIO, name: str, options: ReadOptions) -> MaskTa
         if hasattr(module, "tally_stream"):
             tally = module.tally_stream(file, name, options)
             if tally is not None:
-                return _accepted(tally, options)
+                return accepted(tally, options)
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
         ask_memory(min(size, LARGEST_MASK))
@@ -174,7 +174,7 @@ def read_tally_stream(file: BinaryIO, name: str, options: ReadOptions) -> MaskTa
 def read_tally_folder(path: str, name: str, options: ReadOptions) -> MaskTally:
     """`read_tally` of a mask that is a folder: a Zarr store."""
     with MemoryTask():
-        return _accepted(_module("zarr").tally_folder(path, name, options), options)
+        return accepted(_module("zarr").tally_folder(path, name, options), options)
 
 
 def read_tally_and_pixels(data: bytes, name: str, options: ReadOptions) -> tuple[MaskTally, Pixels]:
@@ -189,7 +189,7 @@ def read_tally_and_pixels(data: bytes, name: str, options: ReadOptions) -> tuple
     if found is None:
         pixels, encoding = module.read(data, options)
         found = count_pixels(name, pixels, encoding), pixels
-    tally, pixels = _accepted(found[0], options), found[1]
+    tally, pixels = accepted(found[0], options), found[1]
     if tally.encoding.reading:
         pixels, _ = options.interpreted_pixels(raw_pixels(pixels), found[0].encoding, name)
     return tally, pixels
@@ -222,12 +222,12 @@ class OpenPlanes:
         """Raw value counts of one of them, from 0."""
         with MemoryTask():
             tally = self._planes.mask(plane).tally(name)
-        return _accepted(tally, self._options)
+        return accepted(tally, self._options)
 
     def tally_and_pixels(self, plane: int, name: str) -> tuple[MaskTally, NDArray[np.integer]]:
         """The same, and its pixels (H, W)."""
         pixels, encoding = self._planes.mask(plane).read()
-        tally = _accepted(count_pixels(name, pixels, encoding), self._options)
+        tally = accepted(count_pixels(name, pixels, encoding), self._options)
         return tally, self._options.interpreted_pixels(pixels, encoding, name)[0]
 
     def label_map(self, plane: int, name: str) -> LabelMap:
@@ -253,7 +253,7 @@ def open_planes_folder(path: str, options: ReadOptions) -> OpenPlanes:
     return OpenPlanes(_module("zarr").planes_in_folder(path, options), options)
 
 
-def _accepted(tally: MaskTally, options: ReadOptions) -> MaskTally:
+def accepted(tally: MaskTally, options: ReadOptions) -> MaskTally:
     """The tally, if it may count. Raises MaskError."""
     if tally.values.size > MAX_DISTINCT_VALUES:
         raise too_many_values()

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from maskstat.kernels.c_functions import Libdeflate
 
 Buffer = bytes | bytearray | memoryview
 
@@ -17,3 +22,18 @@ except ImportError:
     pass
 else:
     crc32, inflate, InflateError = deflate.crc32, deflate.zlib_decompress, deflate.DeflateError
+
+
+@cache
+def c_library() -> Libdeflate | None:
+    """The C functions of the package, for kernels; None where it has none that they can call."""
+    if inflate is None:
+        return None
+    try:
+        from deflate import _deflate
+
+        from maskstat.kernels.c_functions import Libdeflate
+
+        return Libdeflate(_deflate.__file__)
+    except (ImportError, OSError, AttributeError, ValueError):
+        return None

@@ -100,6 +100,7 @@ def test_large_files_are_read_in_pieces_and_not_measured(
     assert mask.reason is not None and mask.reason.startswith("larger than the 0 MiB")
 
 
+@pytest.mark.usefixtures("one_by_one")
 @pytest.mark.parametrize(
     ("error", "reason"),
     [

@@ -165,6 +165,7 @@ def test_a_mask_that_breaks_is_no_longer_counted(forty_masks: Path, tmp_path: Pa
     assert scan.changes == Changes(changed=1, unchanged=39)
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_an_error_of_the_program_is_no_failure_of_a_mask(
     forty_masks: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -176,6 +177,7 @@ def test_an_error_of_the_program_is_no_failure_of_a_mask(
         ms.scan(forty_masks, classes=7, db=tmp_path / "s.db")
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_too_little_memory_for_one_mask_is_its_failure(
     forty_masks: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
