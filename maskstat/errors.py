@@ -273,7 +273,7 @@ class AbsentClassError(WeightError):
 
 
 class UnknownCountsError(WeightError):
-    """What is asked for needs counts that nobody made: given counts know the pixels of classes."""
+    """What is asked for needs what nobody knows: given counts are of pixels, masks may be, too."""
 
 
 class ParameterError(MaskstatError, ValueError):

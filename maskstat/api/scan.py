@@ -17,14 +17,16 @@ from maskstat.errors import (
     ProfileError,
     StoreError,
     WeightError,
+    argument,
 )
 from maskstat.frames import data_frame
 from maskstat.naming import printable
-from maskstat.parameters import refuse_idle, several
+from maskstat.parameters import check_word, refuse_idle, several
 from maskstat.scanning import stored_scan
 from maskstat.scanning.class_options import Classes
 from maskstat.scanning.stored_scan import StoredScan
 from maskstat.showing import cut, one_line
+from maskstat.values.given import AMOUNTS, Amount
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from maskstat.render.plots.drawing import Drawing
     from maskstat.render.report.report import Format
     from maskstat.sampling.table import SamplingTable
+    from maskstat.scanning.by_volume import ByVolume
     from maskstat.scanning.recording import Progress
     from maskstat.splits.plan import SplitPlan
     from maskstat.splits.wanted_parts import Ratios
@@ -85,6 +88,7 @@ class Scan(StoredScan):
         scheme: str = "equal-cost",
         *,
         parameters: Mapping[str, object] | None = None,
+        measure: Amount = "pixels",
         normalize: Normalisation = "none",
         clip: tuple[float, float] | None = None,
         absent: Absent | None = None,
@@ -103,6 +107,8 @@ class Scan(StoredScan):
         Args:
             scheme: one of `maskstat.schemes()`.
             parameters: the scheme's own, by name.
+            measure: "volume" where a class has what its voxels measure, as after resampling to one
+                spacing; "pixels" where every pixel counts once.
             normalize: what the K weights are divided by: "none", "mean", "sum", "max", "min", or
                 "pixel" (the average labelled pixel weighs 1).
             clip: lowest and highest weight, applied last; what `absent` sets to zero stays zero.
@@ -140,8 +146,9 @@ class Scan(StoredScan):
             WeightError: nothing is labelled, the formula overflows, the iteration did not
                 converge, or components are counted and there are none to be had.
             ProfileError: components are counted and were not measured.
+            UnknownCountsError: volumes are asked for, and a mask has no spacing.
             ParameterError: a word or parameter that means nothing, or not beside the others.
-            MultilabelError: masks lack the channel of a label.
+            MultilabelError: masks lack the channel of a label, or volumes of labels are asked for.
         """
         from maskstat.api.unlisted import values_explained
         from maskstat.weights.any_scheme import weigh
@@ -150,6 +157,9 @@ class Scan(StoredScan):
         if not allow_incomplete:
             self._need_complete()
         self._need_classes()
+        counts = self._measured(measure)
+        if counts is not self and average == "batch":
+            refuse_idle({"measure": measure}, goes_with=argument("average", "pixel"))
         if self.is_multilabel:
             idle = {
                 "average": None if average == "pixel" else average,
@@ -174,13 +184,14 @@ class Scan(StoredScan):
                 source=self.source,
             )
             return self._signed(table)
-        rows, batching, sample = lambda: self._batch_rows, self._batching, self._sample
+        rows, batching = lambda: self._batch_rows, self._batching
+        sample = self._sample if counts is self else lambda: counts._contributing
         with values_explained(self):
             if average == "batch" and (some := self._mask_sample) is not None:
                 rows, batching = lambda: some.ledger, some.batching
                 sample = partial(self._contributing_sample, some)
             table = weigh(
-                self.histogram,
+                counts.histogram,
                 rows,
                 scheme,
                 parameters=parameters,
@@ -206,6 +217,7 @@ class Scan(StoredScan):
     def all_weights(
         self,
         *,
+        measure: Amount = "pixels",
         normalize: Normalisation = "none",
         clip: tuple[float, float] | None = None,
         absent: Absent | None = None,
@@ -215,12 +227,13 @@ class Scan(StoredScan):
         """The weights of every scheme with its default parameters.
 
         Args:
-            normalize, clip, absent, unlisted, allow_incomplete: as in `weights`.
+            measure, normalize, clip, absent, unlisted, allow_incomplete: as in `weights`.
 
         Returns:
             By scheme its weights, or why it has none here.
 
         Raises:
+            UnknownCountsError: volumes are asked for, and a mask has no spacing.
             UnlistedValuesError: pixels have values that are neither classes nor ignored.
             IncompleteScanError: the scan was interrupted, or is still going on.
             WeightError: no scheme has weights here.
@@ -234,7 +247,7 @@ class Scan(StoredScan):
         self._need_classes()
         with values_explained(self):
             tables = weigh_all(
-                self.histogram,
+                self._measured(measure).histogram,
                 normalize=normalize,
                 clip=clip,
                 absent=absent,
@@ -246,6 +259,27 @@ class Scan(StoredScan):
             name: table if isinstance(table, WeightError) else self._signed(table)
             for name, table in tables.items()
         }
+
+    def by_volume(self) -> ByVolume:
+        """The same masks with shares of volume, not of pixels: where voxels differ in size.
+
+        Its `histogram` has the frequencies, `intervals` how sure they are, and `volumes` what each
+        class measures in mm³.
+
+        Raises:
+            UnknownCountsError: a mask has no spacing, or counts were given.
+            MultilabelError: its masks are multi-label.
+        """
+        from maskstat.scanning.by_volume import ByVolume
+
+        return ByVolume.of(self)
+
+    def _measured(self, measure: Amount) -> StoredScan:
+        """What shares are taken of: itself, or its volumes."""
+        check_word(measure, AMOUNTS, parameter="measure")
+        if measure != "pixels" and self._crops is not None:
+            refuse_idle({"measure": measure}, goes_with="masks as they are, not with crops of them")
+        return self if measure == "pixels" else self.by_volume()
 
     def _signed(self, table: WeightTable) -> WeightTable:
         """The weights with the name of the scan that they were made from."""
@@ -1080,6 +1114,10 @@ class Exposure(Scan):
     def export(self, *args: object, **named: object) -> NoReturn:
         """The same. Raises ExposureError."""
         self._refuse("export")
+
+    def by_volume(self) -> NoReturn:
+        """Crops are of pixels, whatever these measure. Raises ExposureError."""
+        self._refuse("by_volume")
 
     def under(self, *args: object, **named: object) -> NoReturn:
         """Other classes are other counts: read the folder under them. Raises ExposureError."""

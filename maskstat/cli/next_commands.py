@@ -6,6 +6,7 @@ Nothing is said to pipes, beside JSON, or where what comes next depends on what 
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,20 @@ def say_left_out(scan: StoredScan, options: str) -> None:
             f"exit code 0: {counted(unlisted, 'unlisted pixel')} left out;"
             f" 'maskstat check{printable(options)}' says which"
         )
+
+
+def voxels_differ(scan: StoredScan, command: str) -> list[str]:
+    """What to say on stderr where voxels differ in size; `command` shows shares of volume."""
+    counts = scan.histogram
+    voxels = counts.voxels
+    if not voxels.differ or scan.is_multilabel or voxels.masks < counts.mask_count:
+        return []
+    from maskstat.render.terminal.tables import voxel_words
+
+    return [
+        f"voxels of {printable(scan.name)} measure {voxel_words(asdict(voxels))}, so shares of"
+        f" pixels are not shares of volume: '{printable(command)}' has these"
+    ]
 
 
 def other_split(db: Path | None, scan: StoredScan) -> str | None:

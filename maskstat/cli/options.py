@@ -17,7 +17,7 @@ from maskstat.cli.values import file, number, whole, word
 from maskstat.files.documents.base import LAYOUTS, Layout
 from maskstat.naming import printable
 from maskstat.render.plots.choices import ORDERS, Order
-from maskstat.values.given import GIVEN, Given
+from maskstat.values.given import AMOUNTS, GIVEN, Amount, Given
 from maskstat.weights.choices import AVERAGES, WEIGHT_LAYOUTS, Average, WeightLayout
 
 if TYPE_CHECKING:
@@ -168,6 +168,15 @@ CountsOption = Annotated[
 UnitOption = Annotated[
     Given | None,
     choice("--unit", known=GIVEN, help="What --counts are, where they could be two of these."),
+]
+MeasureOption = Annotated[
+    Amount,
+    choice(
+        "--measure",
+        known=AMOUNTS,
+        help="What shares are of: pixels, or volume, where voxels differ in size: as if all masks "
+        "were resampled to one spacing.",
+    ),
 ]
 OrderOption = Annotated[
     Order | None,

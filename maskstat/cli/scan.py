@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maskstat.cli import values
-from maskstat.cli.next_commands import after_counts, reads_along, say_next
+from maskstat.cli.next_commands import after_counts, reads_along, say_next, voxels_differ
 from maskstat.cli.options import (
     AllOption,
     ClassesOption,
@@ -262,11 +262,14 @@ def command(
     with found:
         scans = list(found.values()) if isinstance(found, Splits) else [found]
         documents = [scan_document(one, intervals=False) for one in scans]
-        grouped = list(_grouped(scans))
+        beside = list(_grouped(scans))
         wrong = [one for one, document in zip(scans, documents, strict=True) if _is_wrong(document)]
         # Of splits, those to look at are not always the one to train on.
         reads = reads_along() and not json and draft is None
         about = _about(db, wrong or _to_train_on(scans)) if wrong or reads else ""
+        for one in scans:
+            if one.histogram.voxels.differ:
+                beside += voxels_differ(one, f"maskstat show{_about(db, [one])} --measure volume")
         nexts = after_counts(_to_train_on(scans)[0], about) if reads and not wrong else []
     in_no_split = found.in_no_split if isinstance(found, Splits) else 0
     if split and json:
@@ -282,7 +285,7 @@ def command(
         if in_no_split:
             noun = "file" if reading.pages == "each" else "mask"
             output().print(f"{counted(in_no_split, noun)} in no split and in none of these scans")
-    for line in grouped:
+    for line in beside:
         say(line)
     return _ended(documents, about, nexts)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maskstat.cli.next_commands import say_left_out, say_next
+from maskstat.cli.next_commands import say_left_out, say_next, voxels_differ
 from maskstat.cli.options import (
     AllOption,
     AllowIncomplete,
@@ -15,6 +15,7 @@ from maskstat.cli.options import (
     CountsOption,
     GroupByOption,
     JsonOption,
+    MeasureOption,
     OrderOption,
     Parameters,
     ReduceZeroLabelOption,
@@ -43,6 +44,7 @@ from maskstat.cli.recipes import (
 )
 from maskstat.cli.values import file, number
 from maskstat.naming import printable
+from maskstat.values.given import Amount
 from maskstat.weights.choices import (
     ABSENT,
     NORMALISATIONS,
@@ -55,7 +57,9 @@ from maskstat.weights.choices import (
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from maskstat.api.scan import Scan
     from maskstat.errors import WeightError
+    from maskstat.scanning.stored_scan import StoredScan
     from maskstat.values.catalog import ClassCatalog
     from maskstat.weights.table import WeightTable
 
@@ -75,6 +79,7 @@ def command(
         ),
     ] = None,
     param: Parameters = None,
+    measure: MeasureOption = "pixels",
     normalize: Annotated[
         Normalisation,
         choice(
@@ -178,6 +183,7 @@ def command(
         )
         if compare:
             tables = chosen.all_weights(
+                measure=measure,
                 normalize=normalize,
                 clip=bounds,
                 absent=absent,
@@ -187,18 +193,19 @@ def command(
             announce_scan(chosen, beside_data=json)
             _show_all(tables, chosen.catalog, json=json)
             if not json:
-                print_notes(chosen.sample_notes)
+                print_notes(_sampled(chosen, measure).sample_notes)
             if not json:
                 stored = counts is None and not reduce_zero_label
                 say_next(
                     f"{typed(without='--compare')} --scheme NAME -o weights.json",
                     *([f"maskstat report{asked}{about} -o report.html"] if stored else []),
                 )
-            say_left_out(folder, about)
+            _say_last(folder, about, measure)
             return 0
         table = chosen.weights(
             "equal-cost" if scheme is None else scheme,
             parameters=parameters,
+            measure=measure,
             normalize=normalize,
             clip=bounds,
             absent=absent,
@@ -214,7 +221,7 @@ def command(
         )
     _refuse_idle_confidence(table, confidence)
     notes = _notes(table, epsilon_of(confidence))
-    sample = () if table.negatives is not None else chosen.sample_notes
+    sample = () if table.negatives is not None else _sampled(chosen, measure).sample_notes
     if out is not None:
         table.save(out, layout or "full")
         announce_written(out)
@@ -231,7 +238,7 @@ def command(
         print_json({**document.metadata, **columns, **bars, **said})
         if tell:
             say(_no_scheme(advised))
-        say_left_out(folder, about)
+        _say_last(folder, about, measure)
         return 0
     from maskstat.render.terminal.tables import binary_note, weight_table
 
@@ -258,8 +265,20 @@ def command(
             *([f"{typed()} --layout pos-weight -o pos_weight.json"] if binary else []),
             *([f"{typed()} --compare"] if compared else []),
         )
-    say_left_out(folder, about)
+    _say_last(folder, about, measure)
     return 0
+
+
+def _sampled(chosen: Scan, measure: Amount) -> StoredScan:
+    """What intervals are of."""
+    return chosen if measure == "pixels" else chosen.by_volume()
+
+
+def _say_last(folder: Scan, about: str, measure: Amount) -> None:
+    """What is to be known of the counts that weights are made of."""
+    for line in voxels_differ(folder, f"{typed()} --measure volume") if measure == "pixels" else ():
+        say(line)
+    say_left_out(folder, about)
 
 
 def _no_scheme(advised: str) -> str:

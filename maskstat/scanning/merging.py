@@ -38,6 +38,7 @@ from maskstat.values.catalog import DEFAULT_IGNORE, ClassCatalog
 from maskstat.values.catalog_files import load_catalog
 from maskstat.values.histogram import ClassHistogram
 from maskstat.values.own_names import read_under
+from maskstat.values.tally import Encoding
 
 MAX_STORES = 500  # each is an open file
 _NAMED = 3  # masks that an error names
@@ -419,7 +420,7 @@ class _Rows:
         rivals = same
         if self._prefer == "newest" and all(type(row[2]) is int for row in same):
             rivals = [row for row in same if row[2] == latest[2]]
-        if any(row[3:] != latest[3:] for row in rivals):
+        if any(_differ(row, latest) for row in rivals):
             self._differ += 1
             if len(self._differing) < _NAMED:
                 self._differing.append(latest[0])
@@ -437,6 +438,20 @@ class _Rows:
         )
 
 
-def _age(row: MaskRow) -> tuple[bool, int | str, int]:
-    """What grows with the time of a file; marks that are no times are in order of the alphabet."""
-    return (isinstance(row[2], str), row[2], row[1])
+def _age(row: MaskRow) -> tuple[bool, int | str, int, bool]:
+    """What grows with the time of a file; marks that are no times are in order of the alphabet.
+
+    Of one file the row that says how large a voxel is comes after those of before schema 10.
+    """
+    said = Encoding.from_text(row[5]).voxel is not None
+    return (isinstance(row[2], str), row[2], row[1], said)
+
+
+def _differ(row: MaskRow, other: MaskRow) -> bool:
+    """Whether two rows of a mask say different things; one may say less, see `_age`."""
+    if row[3:] == other[3:]:
+        return False
+    one, another = Encoding.from_text(row[5]), Encoding.from_text(other[5])
+    if None in (one.voxel, another.voxel):
+        one, another = one._replace(voxel=None), another._replace(voxel=None)
+    return one != another or (row[3:5], row[6:]) != (other[3:5], other[6:])

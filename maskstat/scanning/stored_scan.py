@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from maskstat.scanning.class_options import Classes
     from maskstat.sources.base import Entry
     from maskstat.statistics.soft_masks import SoftMasks
+    from maskstat.values.class_volumes import ClassVolumes
     from maskstat.values.contributions import Contributions
     from maskstat.values.groups import MaskGroups
     from maskstat.weights.batches import Batching
@@ -207,6 +208,11 @@ class StoredScan(Grouped):
     @property
     def _crops(self) -> ExposureCounts | None:
         """What training sees of the files, where this scan is of that."""
+        return None
+
+    @property
+    def _volumes(self) -> ClassVolumes | None:
+        """What classes measure, where that is what shares are of."""
         return None
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ from maskstat.frames import data_frame
 from maskstat.naming import counted, natural_key
 from maskstat.showing import html, one_line
 from maskstat.values.catalog import DEFAULT_IGNORE, IGNORED, UNLISTED, ClassCatalog
+from maskstat.values.class_volumes import VoxelSizes
 from maskstat.values.known import Known, known, of_shares
 from maskstat.values.labels import Entries, beside, labels_of
 from maskstat.values.ledger import MaskLedger
@@ -50,7 +51,7 @@ class ValueCount:
 
 
 Values = Mapping[int | str, ValueCount]
-Unit = Literal["pixels", "shares"]
+Unit = Literal["pixels", "shares", "volume"]
 Row = Literal["mask", "crop"]
 
 
@@ -83,9 +84,12 @@ class ClassHistogram:
         total_pixels: all pixels. Always pixels.sum() + ignored + unlisted; of labels (see below)
             pixels + negatives + ignored + unlisted for each.
         unit: "shares" where only the shares of classes are known: `pixels` are then whole numbers
-            that have these shares, and of how many pixels is unknown.
+            that have these shares, and of how many pixels is unknown. "volume" where `pixels`,
+            `image_pixels` and `labelled_image_pixels` are in proportion to volumes (see
+            `maskstat.Scan.by_volume`); all else counts pixels there, too.
         seen: what lies between masks and these counts, in words, where they are of what training
             sees: what is called a mask above is a crop then. "" where they are of masks.
+        voxels: how large voxels are, of masks whose files say it.
     """
 
     catalog: ClassCatalog
@@ -101,6 +105,7 @@ class ClassHistogram:
     total_pixels: Known[int] = Known()
     unit: Unit = "pixels"
     seen: str = ""
+    voxels: VoxelSizes = field(default_factory=VoxelSizes)
 
     def __post_init__(self) -> None:
         total(self.pixels)  # so that no sum of some of them wraps round
@@ -113,7 +118,7 @@ class ClassHistogram:
             self,
             counted(len(self.catalog), "class"),
             "unknown masks" if masks is None else counted(masks, self.row),
-            "shares" if self.unit == "shares" else counted(pixels, "pixel"),
+            counted(pixels, "pixel") if self.unit == "pixels" else self.unit,
         )
 
     def _repr_html_(self) -> str | None:
@@ -154,6 +159,7 @@ class ClassHistogram:
             int((per_mask == 1).sum()),
             int((per_mask == 0).sum()),
             total_pixels,
+            voxels=VoxelSizes.of(table),
         )
 
     def __add__(self, other: object) -> ClassHistogram:
@@ -167,7 +173,7 @@ class ClassHistogram:
             return other
         if self.seen != other.seen:
             raise ValueError("counts of masks and of what training sees of them do not add")
-        if "shares" in {self.unit, other.unit}:
+        if {"shares", "volume"} & {self.unit, other.unit}:
             raise UnknownCountsError(
                 "shares do not add: the number of pixels they are of is unknown"
             )
@@ -218,7 +224,7 @@ class ClassHistogram:
         """N: pixels that belong to a class. Raises UnknownCountsError where they are shares."""
         if self.unit == "shares":
             raise of_shares()
-        if self.catalog.multilabel:
+        if self.catalog.multilabel or self.unit == "volume":
             return self.total_pixels - self.ignored_pixels - self.unlisted_pixels
         return int(self.pixels.sum())
 
@@ -292,7 +298,8 @@ class ClassHistogram:
 
         Raises MissingExtraError where pandas is not installed.
         """
-        names = ("pixels", "masks", "image_pixels")[self.unit == "shares" :]
+        shares = self.unit != "pixels"  # numbers in proportion to something are none of pixels
+        names = ("masks",) if shares else ("pixels", "masks", "image_pixels")
         columns = {name: known(self, name) for name in names}
         return data_frame(
             {
@@ -315,6 +322,8 @@ class ClassHistogram:
             document[what] = [
                 [value, count.pixels, count.masks, count.first] for value, count in values.items()
             ]
+        if self.voxels.masks:
+            document["voxels"] = astuple(self.voxels)
         return json.dumps(document)
 
     @classmethod
@@ -343,6 +352,7 @@ class ClassHistogram:
             int(document["single_class_masks"]),
             int(document["unlabelled_masks"]),
             int(document["total_pixels"]),
+            voxels=VoxelSizes(*document.get("voxels", ())),
         )
 
     def counts_digest(self) -> str:

@@ -33,6 +33,8 @@ def notes_of(table: WeightTable) -> Iterator[str]:
     if table.negatives is not None:
         yield from _of_labels(table)
         return
+    if table.provenance.get("measure") == "volume":
+        yield "Shares are of volume, as of masks that are resampled to one spacing"
     if table.absent:
         yield _absent(table)
     few = _overweight(table)
@@ -155,8 +157,9 @@ def _overweight(table: WeightTable) -> list[int]:
 def _carried_by_few(table: WeightTable, few: list[int]) -> str:
     first, others = few[0], [table.names[k] for k in few[1:]]
     share, frequency = float(table.mass[first]), float(table.frequency[first])
+    whole = str(table.provenance.get("measure", "pixels"))
     pixels = (
-        f"{percent(frequency)} of the pixels"
+        f"{percent(frequency)} of the {whole}"
         if table.unit == "shares"
         else counted(int(table.pixels[first]), "pixel")
     )
@@ -167,7 +170,7 @@ def _carried_by_few(table: WeightTable, few: list[int]) -> str:
     milder = "" if table.scheme in _MILD else f"{argument('scheme', 'sqrt')} is milder, "
     return (
         f"{printable(table.names[first])} takes {percent(share)} of the loss,"
-        f" {share / frequency:,.0f} times its share of the pixels, from {pixels}{masks}{also}:"
+        f" {share / frequency:,.0f} times its share of the {whole}, from {pixels}{masks}{also}:"
         f" {milder}{argument('clip')} bounds weights"
     )
 

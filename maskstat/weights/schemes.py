@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskstat.entry_points import Plugin, PluginGroup, reason
-from maskstat.errors import MaskstatError, ParameterError, WeightError
+from maskstat.errors import MaskstatError, ParameterError, UnknownCountsError, WeightError
 from maskstat.naming import counted, printable
 from maskstat.parameters import bind, defaults, find_named
 from maskstat.showing import one_line
@@ -40,7 +40,8 @@ class ClassCounts:
         labelled_image_pixels: int64[P], the labelled pixels of those masks.
         count_components: gives int64[P], connected components, when a scheme asks for them; None
             where nobody measured them.
-        unit: "shares" where `pixels` are known up to a factor, as in `ClassHistogram`.
+        unit: "shares" or "volume" where `pixels` are in proportion to something else, as in
+            `ClassHistogram`.
     """
 
     pixels: IntArray
@@ -55,9 +56,13 @@ class ClassCounts:
 
     @property
     def exact_pixels(self) -> IntArray:
-        """int64[P], n_c. Raises UnknownCountsError where only their shares are known."""
+        """int64[P], n_c. Raises UnknownCountsError where only their shares are known, or meant."""
         if self.unit == "shares":
             raise of_shares()
+        if self.unit == "volume":
+            raise UnknownCountsError(
+                "volumes are no number of pixels", remedy="let it count masks or components"
+            )
         return self.pixels
 
     @property

@@ -87,6 +87,7 @@ ELSEWHERE = {
     ("exposure", "--approximate"): "`Scan.approximate_exposure`",
     ("sampling", "--methods"): "`sampling_methods`",
     ("scan", "--split"): "`scan_splits`",
+    ("show", "--measure"): "`Scan.by_volume`",
     ("scans", "--remove"): "`remove_scan`",
     ("split", "FILES"): "`parts` of `certify`",
     ("split", "--certify"): "`certify` in place of `split`",

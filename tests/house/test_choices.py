@@ -29,7 +29,8 @@ from maskstat.render.plots.choices import ORDERS, Order
 from maskstat.render.plots.style import order_of
 from maskstat.sampling.methods import METHODS, UNITS, Unit
 from maskstat.scanning.choices import PREFER, Prefer
-from maskstat.values.amounts import GIVEN, Given, amounts
+from maskstat.values.amounts import amounts
+from maskstat.values.given import AMOUNTS, GIVEN, Amount, Given
 from maskstat.weights import choices
 from maskstat.weights.compute import compute
 from maskstat.weights.costs import price_list
@@ -141,8 +142,8 @@ CASES: dict[tuple[str, str], Callable[[Any, Any], object]] = {
             )
         )
         for method, parameters in {
-            "weights": ("normalize", "absent", "unlisted", "average"),
-            "all_weights": ("normalize", "absent", "unlisted"),
+            "weights": ("measure", "normalize", "absent", "unlisted", "average"),
+            "all_weights": ("measure", "normalize", "absent", "unlisted"),
             "costs": ("average",),
             "recommend": ("unlisted",),
             "exposure": ("unlisted", "executor", "draw"),
@@ -220,6 +221,7 @@ def test_the_nearest_word_is_offered() -> None:
         (Order, ORDERS),
         (Prefer, PREFER),
         (Given, GIVEN),
+        (Amount, AMOUNTS),
         (Unit, UNITS),
     ],
 )

@@ -6,6 +6,7 @@ import io
 import math
 import sqlite3
 import struct
+from dataclasses import replace
 from fractions import Fraction
 from itertools import permutations
 from pathlib import Path
@@ -20,12 +21,12 @@ import maskstat as ms
 from maskstat.readers.formats import open_planes, read_label_map, read_tally
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.spacing import voxel_volume
-from maskstat.store.rows import COLUMNS, opened, sealed
-from maskstat.store.schema import SPACINGS
+from maskstat.values.class_volumes import VoxelSizes
 from maskstat.values.tally import NO_SPACING, Encoding
 from tests.support.loops import at_least_one
 from tests.support.mask_files import STRICT
 from tests.support.packages import package
+from tests.support.spacing_cases import as_before, saved, voxels_of
 
 nibabel = package("nibabel", reason="needs maskstat[medical]")
 
@@ -38,14 +39,6 @@ def volume_of(data: bytes, options: ReadOptions = STRICT) -> float:
     assert found is not None
     assert read_label_map(data, options).encoding.voxel == found
     return found
-
-
-def saved(
-    affine: Any, unit: str = "mm", *, kind: str = "Nifti1Image", shape: Any = (2, 2, 2)
-) -> Any:
-    image = getattr(nibabel, kind)(np.zeros(shape, np.uint8), affine)
-    image.header.set_xyzt_units(unit)
-    return image
 
 
 # --- one voxel ----------------------------------------------------------------------------------
@@ -192,33 +185,6 @@ def test_slices_series_and_channels_have_the_voxels_of_their_file() -> None:
 # --- in a store ---------------------------------------------------------------------------------
 
 
-def voxels_of(scan: ms.Scan) -> dict[str, float | None]:
-    return {
-        name: encoding.voxel
-        for table in scan.tables()
-        for name, encoding in zip(table.names, table.encodings, strict=True)
-    }
-
-
-def as_before(db: Path) -> None:
-    """Make a store one that was written before encodings said how large a voxel is."""
-
-    def older(row: Any) -> Any:
-        encoding = Encoding.from_text(row[5])._replace(voxel=None)
-        return (*row[:5], encoding.to_text(), *row[6:])
-
-    connection = sqlite3.connect(db)
-    (scan,) = connection.execute("SELECT id FROM scan").fetchone()
-    rows = list(opened(connection.execute(f"SELECT {COLUMNS} FROM mask")))
-    connection.executemany(
-        "REPLACE INTO mask VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [(scan, *row) for row in sealed(map(older, rows))],
-    )
-    connection.execute(f"PRAGMA user_version = {SPACINGS - 1}")
-    connection.commit()
-    connection.close()
-
-
 def test_masks_of_an_older_store_are_read_again_where_they_can_have_a_spacing(
     tmp_path: Path,
 ) -> None:
@@ -231,10 +197,11 @@ def test_masks_of_an_older_store_are_read_again_where_they_can_have_a_spacing(
     with ms.scan(masks, classes=1, db=db) as scan:
         assert voxels_of(scan) == expected
         counts = scan.histogram
+        assert counts.voxels.masks == 1
     as_before(db)
     with ms.open_scan(db) as scan:
         assert set(voxels_of(scan).values()) == {None}
-        assert scan.histogram == counts
+        assert scan.histogram == replace(counts, voxels=VoxelSizes())
     for again in (2, 0):
         with ms.scan(masks, classes=1, db=db, trust_folders=True) as scan:
             assert scan.changes is not None
@@ -242,6 +209,7 @@ def test_masks_of_an_older_store_are_read_again_where_they_can_have_a_spacing(
             assert scan.changes.unchanged == 3 - again
             assert voxels_of(scan) == expected
             assert scan.histogram == counts
+            assert scan.histogram.voxels == counts.voxels
             assert not scan._store.masks_read(scan.info, "x")
 
 

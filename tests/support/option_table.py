@@ -23,7 +23,19 @@ _SCHEMES = "known are equal-cost, balanced, max-count"
 
 
 # Lines that begin with the command's name stand alone; others follow the command's beginning.
-SHOW: dict[str, tuple[Case, ...]] = {"--classes": LABELS, "--ignore": IGNORED, "--db": NO_STORES}
+# What they are of: the stored masks have no spacing.
+_MEASURE = (
+    usage("--measure mm3", "--measure", "'mm3' is not one of pixels, volume"),
+    usage("--measure ''", "--measure", "'' is not one of"),
+    usage("--measure 'a\\eb'", "--measure", "a\\x1bb"),
+    failure("--measure volume", "no mask has a spacing, first", "--measure pixels"),
+)
+SHOW: dict[str, tuple[Case, ...]] = {
+    "--classes": LABELS,
+    "--ignore": IGNORED,
+    "--db": NO_STORES,
+    "--measure": _MEASURE,
+}
 
 # Of commands that take a recipe and decode nothing.
 _UNSEEN = (
@@ -104,6 +116,11 @@ WEIGHTS: dict[str, tuple[Case, ...]] = {
             "image_pixels: 'x' is not one of",
         ),
         usage("--compare --param c=3", "--param", "--compare shows all schemes"),
+    ),
+    "--measure": (
+        *_MEASURE,
+        failure("--compare --measure volume", "no mask has a spacing, first"),
+        failure("--counts 5000,6 --measure volume", "counts were given"),
     ),
     "--normalize": (
         usage("--normalize l2", "--normalize", "'l2' is not one of none, mean"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from maskstat.version import __version__
 
 if TYPE_CHECKING:
     from maskstat.exposure.recipe import Recipe
+    from maskstat.values.class_volumes import ClassVolumes
     from maskstat.values.error_bars import Intervals
 
 SCHEMA = 1
@@ -55,6 +56,11 @@ def scan_document(scan: StoredScan, *, intervals: bool = True) -> dict[str, Any]
     `unknown` lists them. `unit` is "shares" where only the shares of the classes are known. `row`
     is "mask", or "crop" where counts are of what training sees: what keys call masks is crops of an
     epoch then.
+
+    `voxels` says how large voxels are in mm³ (`smallest`, `largest`, of how many `masks`), null
+    where no file says it. Of `Scan.by_volume` `unit` is "volume": frequencies, intervals and
+    `imbalance` are of volume, classes have `mm3` and `image_mm3` in the place of pixels and
+    image_pixels, and `volume` has `labelled_mm3` and `total_mm3`; all other keys count pixels.
     """
     histogram = scan.histogram
     catalog = scan.catalog
@@ -84,7 +90,8 @@ def scan_document(scan: StoredScan, *, intervals: bool = True) -> dict[str, Any]
         "masks": known(histogram, "mask_count"),
         "total_pixels": known(histogram, "total_pixels"),
         "labelled_pixels": None if shares else histogram.labelled_pixels,
-        "classes": class_records(histogram, bars),
+        "voxels": asdict(histogram.voxels) if histogram.voxels.masks else None,
+        "classes": class_records(histogram, bars, scan._volumes),
         "intervals": None if bars is None else {**bars.about(), "notes": list(scan.sample_notes)},
         "ignored": None
         if ignored is None
@@ -107,6 +114,9 @@ def scan_document(scan: StoredScan, *, intervals: bool = True) -> dict[str, Any]
             {"recipe": recipe.to_dict(), "does": recipe.words()} for recipe in _begun(scan)
         ],
     }
+    if (volumes := scan._volumes) is not None:
+        totals = {"labelled_mm3": volumes.labelled_mm3, "total_mm3": volumes.total_mm3}
+        document["volume"] = totals
     if scan.changes is not None:
         changes = scan.changes
         document["changes"] = {
@@ -148,14 +158,18 @@ def known_intervals(scan: StoredScan) -> Intervals | None:
 
 
 def class_records(
-    histogram: ClassHistogram, intervals: Intervals | None = None
+    histogram: ClassHistogram,
+    intervals: Intervals | None = None,
+    volumes: ClassVolumes | None = None,
 ) -> list[dict[str, Any]]:
     """The rows of `classes`; null where something is unknown of counts that were given."""
     columns = {}
     for name in ("pixels", "masks", "image_pixels"):
-        shares = name == "pixels" and histogram.unit == "shares"
+        shares = name != "masks" and histogram.unit != "pixels"
         counts = None if shares else known(histogram, name)
         columns[name] = [None] * len(histogram.catalog) if counts is None else counts.tolist()
+    if volumes is not None:
+        columns |= {"mm3": volumes.mm3.tolist(), "image_mm3": volumes.image_mm3.tolist()}
     if histogram.catalog.multilabel:
         columns["negatives"] = histogram.negatives.tolist()
     columns["frequency"] = histogram.frequency.tolist()

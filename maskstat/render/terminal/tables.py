@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _SHOWN_NAMES, _SHOWN_RECIPES, _SHOWN_UNSURE = 12, 4, 3
+_VOLUMES = (("ml", 1e3, 1e3), ("mm³", 1.0, 0.01), ("µm³", 1e-9, 0.0))  # mm³, from how many on
 _LABELS_OVERLAP = (
     "Multi-label: a share is of all labelled pixels, and shares need not add up to 100%"
 )
@@ -85,6 +86,9 @@ def class_table(
     if intervals is not None:
         cells = [interval_cell(row, intervals) for row in chosen]
         columns.append(TableColumn("95%\ninterval", cells, goes=LAST))
+    if "mm3" in known:
+        unit, cells = in_unit([row["mm3"] for row in classes])
+        columns.append(TableColumn(unit, [cells[k] for k in shown.indices], goes=LAST + 2))
     if "pixels" in known:
         columns.append(
             TableColumn("pixels", [_count(row["pixels"]) for row in chosen], goes=LAST + 2)
@@ -99,7 +103,7 @@ def class_table(
         columns.append(
             TableColumn("of all", [_of_masks(row, masks) for row in chosen], goes=LAST + 3)
         )
-    if "image_pixels" in known:
+    if known & {"image_pixels", "image_mm3"}:
         columns.append(TableColumn("share\nthere", [_there(row) for row in chosen], goes=LAST + 4))
     if measured is not None:
         columns += _measured_columns([measured[k] for k in shown.indices])
@@ -170,7 +174,8 @@ def _of_masks(row: Mapping[str, Any], masks: int) -> str:
 
 
 def _there(row: Mapping[str, Any]) -> str:
-    return percent(row["pixels"] / row["image_pixels"]) if row["image_pixels"] else ""
+    part, whole = ("mm3", "image_mm3") if "mm3" in row else ("pixels", "image_pixels")
+    return percent(row[part] / row[whole]) if row[whole] else ""
 
 
 def from_to(frequency: Sequence[float], left: Sequence[int], *, together: bool = True) -> str:
@@ -217,18 +222,46 @@ def given_counts(document: Mapping[str, Any]) -> str:
     return f"{what} that were given: unknown are {unknown}"
 
 
+def in_unit(volumes: Sequence[float]) -> tuple[str, list[str]]:
+    """Volumes in mm³ as texts of one unit that suits the largest: ml (cm³), mm³ or µm³."""
+    most = max(volumes, default=0.0)
+    unit, size = next((unit, size) for unit, size, least in _VOLUMES if most >= least)
+    return unit, [_three_digits(volume / size) for volume in volumes]
+
+
+def _three_digits(number: float) -> str:
+    """Nothing is 0, and only nothing is."""
+    return f"{number:,.0f}" if number >= 1000 or not number else f"{number:.3g}"
+
+
+def voxel_words(voxels: Mapping[str, Any]) -> str:
+    """How large voxels are: "0.9 mm³", or "0.9 to 5.2 mm³"."""
+    unit, (least, most) = in_unit([voxels["smallest"], voxels["largest"]])
+    return f"{most} {unit}" if least == most else f"{least} to {most} {unit}"
+
+
+def _volumes(labelled_mm3: float, total_mm3: float) -> tuple[str, str]:
+    unit, (labelled, total) = in_unit([labelled_mm3, total_mm3])
+    every = labelled_mm3 == total_mm3
+    return f"{total} {unit}", "all labelled" if every else f"{labelled} {unit} labelled"
+
+
 def _totals(document: Mapping[str, Any]) -> Text:
     total, masks, labelled = (document[key] for key in ("total_pixels", "masks", "labelled_pixels"))
     measures = document["imbalance"]
     known = [
         None if masks is None else counted(masks, "mask"),
-        None if total is None else counted(total, "pixel"),
-        _labelled(labelled, total),
+        *(
+            _volumes(**document["volume"])
+            if "volume" in document
+            else (None if total is None else counted(total, "pixel"), _labelled(labelled, total))
+        ),
     ]
     for what in ("ignored", "unlisted"):
         if pixels := sum((document[what] or {}).values()):
             part = "" if total is None else f" ({percent(pixels / total)})"
-            known.append(f"{pixels:,} {what}{part}")
+            noun = "voxels " if "volume" in document else ""
+            known.append(f"{pixels:,} {noun}{what}{part}")
     lines = [", ".join(part for part in known if part is not None)]
     if not lines[0]:
         lines.clear()
@@ -273,6 +306,8 @@ def _imbalance_line(classes: Sequence[Mapping[str, Any]], measures: Mapping[str,
 def _notes(document: Mapping[str, Any]) -> Iterable[str]:
     if document["unknown"]:
         yield given_counts(document)
+    if "volume" in document:
+        yield f"Shares are of volume: a voxel measures {voxel_words(document['voxels'])}"
     catalog = document["catalog"]
     if catalog["origin"] == "inferred" and catalog.get("multilabel") and document["classes"]:
         yield (
