@@ -67,6 +67,7 @@ FILES_OF = {
         "house/test_examples.py",
         "house/test_training_doc.py",
         "house/test_training_recipes.py",
+        "readers/test_dicom.py",
         "readers/test_hdf5.py",
         "readers/test_matlab.py",
         "readers/test_nifti.py",

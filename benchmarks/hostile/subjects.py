@@ -1,9 +1,9 @@
 """What is mutated, how maskstat counts it, and how another program does.
 
 A subject has sound files to start from and two ways to count one: maskstat's, and a plain one by
-Pillow, tifffile, NumPy, SciPy, nibabel, SimpleITK, zarr, h5py, PyTorch, pyarrow, pycocotools or the
-standard library. Both give the counts of every mask that they could read, and say how many they
-could not.
+Pillow, tifffile, NumPy, SciPy, nibabel, SimpleITK, pydicom, zarr, h5py, PyTorch, pyarrow,
+pycocotools or the standard library. Both give the counts of every mask that they could read, and
+say how many they could not.
 """
 
 from __future__ import annotations
@@ -249,6 +249,33 @@ def by_itk(suffix: str) -> Callable[[bytes], NDArray[Any]]:
         return np.asarray(SimpleITK.GetArrayFromImage(image))
 
     return read
+
+
+def by_pydicom(data: bytes) -> NDArray[Any]:
+    """Frames as pydicom unpacks them, of stacks that lie flat, 2.5 mm apart."""
+    import pydicom
+
+    header = pydicom.dcmread(io.BytesIO(data))
+    frames = header.pixel_array.reshape(-1, header.Rows, header.Columns)
+    shared = header.SharedFunctionalGroupsSequence[0]
+    if shared.PlaneOrientationSequence[0].ImageOrientationPatient != [1, 0, 0, 0, 1, 0]:
+        raise Unclear("a stack that lies askew")
+    groups = header.PerFrameFunctionalGroupsSequence
+    where = [one.PlanePositionSequence[0].ImagePositionPatient for one in groups]
+    steps = sorted({place[2] for place in where})
+    if any(b - a not in {2.5, 5.0} for a, b in itertools.pairwise(steps)):
+        raise Unclear("places at other distances")
+    stack = np.zeros((round((steps[-1] - steps[0]) / 2.5) + 1, *frames.shape[1:]), np.int64)
+    numbers = [one.get("SegmentIdentificationSequence") for one in groups]
+    drawn = [
+        (0 if number is None else number[0].ReferencedSegmentNumber, frame, place)
+        for number, frame, place in zip(numbers, frames, where, strict=True)
+    ]
+    areas = {number: sum((f > 0).sum() for n, f, _ in drawn if n == number) for number, *_ in drawn}
+    for number, frame, place in sorted(drawn, key=lambda one: (-areas[one[0]], one[0])):
+        part = stack[round((place[2] - steps[0]) / 2.5)]
+        part[frame > 0] = frame[frame > 0] if number == 0 else number
+    return stack
 
 
 def by_numpy(data: bytes) -> NDArray[Any]:
@@ -586,6 +613,15 @@ def _packed(name: str) -> Callable[[], list[bytes]]:
     return seeds
 
 
+def dicom_seeds() -> list[bytes]:
+    from tests.support.dicom_cases import DEFLATED, of_stack
+
+    labels = np.random.default_rng(2).integers(0, 4, (5, 7, 9)).astype(np.uint8)
+    labels[2] = 0
+    kinds = ("BINARY", "FRACTIONAL", "LABELMAP")
+    return [*(of_stack(labels, kind) for kind in kinds), of_stack(labels, syntax=DEFLATED)]
+
+
 def coco_seeds() -> list[bytes]:
     from tests.support.annotation_cases import SQUARE, annotation, coco, image
 
@@ -673,6 +709,7 @@ SUBJECTS: dict[str, Subject] = {
         _alone("nifti", _named(["NIfTI", "NIfTI gzipped"]), by_nibabel),
         _alone("nrrd", _named(["NRRD", "NRRD gzipped"]), by_itk(".nrrd")),
         _alone("metaimage", _named(["MetaImage", "MetaImage compressed"]), by_itk(".mha")),
+        _alone("dicom", dicom_seeds, by_pydicom),
         _alone("zarr", zarr_seeds, by_zarr),
         _alone("hdf5", _named(["HDF5", "HDF5 deflated", "HDF5 checked", "HDF5 LZF"]), by_h5py),
         _alone("matlab", _named(["MATLAB", "MATLAB uncompressed", "MATLAB doubles"]), by_scipy),

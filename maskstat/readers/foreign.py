@@ -53,8 +53,6 @@ def kind_of(data: bytes) -> str | None:
             return kind
     if head[4:8] == b"ftyp":
         return "a video, HEIF or AVIF"
-    if head[128:132] == b"DICM":
-        return "DICOM"
     if head[257:262] == b"ustar":
         return "a tar archive"
     if head[:2] in _PNM and head[2:3].isspace():

@@ -96,6 +96,7 @@ FORMATS = (
     Format("NIfTI", (".nii", ".nii.gz"), _is_nifti, "nifti"),
     Format("NRRD", (".nrrd",), lambda d: d[:4] == b"NRRD", "nrrd"),
     Format("MetaImage", (".mha",), _is_metaimage, "metaimage"),
+    Format("DICOM", (".dcm",), lambda d: d[128:132] == b"DICM", "dicom"),
     Format("HDF5", (".h5", ".hdf5"), _is_hdf5, "hdf5"),
     Format("MATLAB", (".mat",), lambda d: d.startswith(b"MATLAB 5.0 MAT-file"), "matlab"),
     Format("JPEG 2000", (".jp2", ".j2k"), lambda d: d.startswith(_JPEG_2000), "jpeg2000"),

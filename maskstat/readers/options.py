@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Pages = Literal["all", "each"] | int
 STACKED = frozenset(
-    {"tiff", "npy", "npz", "zarr", "nifti", "nrrd", "metaimage", "hdf5", "matlab"}
+    {"tiff", "npy", "npz", "zarr", "nifti", "nrrd", "metaimage", "dicom", "hdf5", "matlab"}
 )  # containers of pages and channels
 # What a user says where a file alone does not say how it is read, and what a store records of it.
 SAID = frozenset(

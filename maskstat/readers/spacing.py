@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from maskstat.values.tally import NO_SPACING
 
-SPATIAL = frozenset({"nifti", "nrrd", "metaimage"})
+SPATIAL = frozenset({"nifti", "nrrd", "metaimage", "dicom"})
 """Containers whose masks all say how large a voxel is, or `NO_SPACING`."""
 
 _SMALLEST, _LARGEST = 1e-24, 1e24  # mm³: far below a cubic nanometre, and above a cubic kilometre

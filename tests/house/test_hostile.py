@@ -25,7 +25,7 @@ KILLS = "100" if "MASKSTAT_FUZZ" in os.environ else "5"
 GROUPS = {
     "files": [
         *("png", "tiff", "bmp", "gif", "webp", "jpeg"),
-        *("npy", "npz", "nifti", "nrrd", "metaimage", "zarr", "hdf5", "matlab", "pytorch"),
+        *("npy", "npz", "nifti", "nrrd", "metaimage", "dicom", "zarr", "hdf5", "matlab", "pytorch"),
     ],
     "sources": ["zip", "tar", "tar.gz", "parquet", "arrow", "csv", "coco", "labelme"],
     "runs": ["kill scan", "kill scan --profile", "kill merge", "kill weights -o"],

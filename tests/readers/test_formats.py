@@ -29,9 +29,9 @@ from tests.support.mask_files import (
     FILES,
     GREY_COLOURS,
     PALETTE_COLOURS,
+    SAMPLED,
     SHAPE,
     STRICT,
-    WITHOUT_TORCH,
     check,
     coloured,
     colours_of,
@@ -329,7 +329,7 @@ def test_bytes_that_are_no_mask(data: bytes, said: str) -> None:
     assert data[:4].hex(" ") not in said_of_it or not data
 
 
-@pytest.mark.parametrize("form", WITHOUT_TORCH, ids=lambda form: form.name)
+@pytest.mark.parametrize("form", SAMPLED, ids=lambda form: form.name)
 def test_first_bytes_decide_never_a_name(form: Format) -> None:
     assert all(suffix.startswith(".") and suffix.islower() for suffix in form.suffixes)
     (sample,) = [data for name, data in FILES.items() if name == form.name]

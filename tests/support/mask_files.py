@@ -228,8 +228,9 @@ def coloured(channels: int, seed: int = 1) -> NDArray[np.uint8]:
     return few[rng.integers(0, 5, SHAPE)]
 
 
-# One file of each format, by its name, and some more; PyTorch's are in readers/test_pytorch.py.
-WITHOUT_TORCH = [form for form in FORMATS if form.name != "PyTorch"]
+# One file of each format, by its name, and some more; those that only a library writes are in
+# readers/test_pytorch.py and readers/test_dicom.py.
+SAMPLED = [form for form in FORMATS if form.name not in {"PyTorch", "DICOM"}]
 _INDICES = labels(200).astype(np.uint8)
 FILES: dict[str, bytes] = {
     "PNG": png(_INDICES, 8, [0, 1, 2, 3, 4, 4, 3, 2, 1, 0, 4]),

@@ -58,6 +58,7 @@ SCAN: dict[str, tuple[Case, ...]] = {
         missing(f"scan polygons.json {_STRICT}", "pycocotools", "annotations"),
         missing(f"scan scanner.tif --pages all {_STRICT}", "tifffile", "tiff"),
         missing(f"scan brain.nii {_STRICT}", "nibabel", "medical"),
+        missing(f"scan liver.dcm {_STRICT}", "pydicom", "medical"),
         missing(f"scan label.zarr {_STRICT}", "zarr", "zarr"),
         missing(f"scan volume.h5 {_STRICT}", "h5py", "hdf5"),
     ),

@@ -64,6 +64,7 @@ def _masks(folder: Path) -> None:
     (folder / "brain.nii").write_bytes(
         (348).to_bytes(4, "little") + bytes(340) + b"n+1\0" + bytes(200)
     )
+    (folder / "liver.dcm").write_bytes(bytes(128) + b"DICM" + bytes(200))
     (folder / "label.zarr").mkdir()
     (folder / "label.zarr" / "zarr.json").write_text('{"zarr_format": 3, "node_type": "array"}')
     (folder / "list.txt").write_text("masks/mask_1.npy\n")
