@@ -59,7 +59,7 @@ class PluginGroup(Generic[Made]):
     Args:
         name: that of the entry points is "maskstat." and this.
         make: what is used, from a plugin and its object; whatever it raises says what is wrong.
-        built_in: names that no plugin can have.
+        built_in: gives the names that no plugin can have.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class PluginGroup(Generic[Made]):
         make: Callable[[Plugin, Any], Made],
         built_in: Callable[[], Container[str]] = tuple,
     ):
-        self.name, self._make, self._built_in = name, make, built_in
+        self.name, self._make, self.built_in = name, make, built_in
         self._listed: tuple[Plugin, ...] | None = None
         self._loaded: dict[Plugin, Made | PluginError] = {}
         self._lock = threading.RLock()  # readers are asked by many threads
@@ -116,7 +116,7 @@ class PluginGroup(Generic[Made]):
     def _load(self, plugin: Plugin) -> Made:
         if not _NAME.fullmatch(plugin.name):
             raise _unusable(plugin, "its name is not of letters, digits, '.', '_' and '-'")
-        if plugin.name in self._built_in():
+        if plugin.name in self.built_in():
             raise _unusable(plugin, f"maskstat has {self.name} of its own, and one is called so")
         if plugin.others:
             raise PluginError(

@@ -64,6 +64,7 @@ FILES_OF = {
         "executors/test_dask.py",
         "executors/test_dask_scan.py",
         "files/test_mask_tables.py",
+        "house/test_annotation_tools.py",
         "house/test_examples.py",
         "house/test_training_doc.py",
         "house/test_training_recipes.py",

@@ -80,13 +80,13 @@ def plugins() -> list[PluginRecord]:
 
 def _groups() -> tuple[PluginGroup[Any], ...]:
     from maskstat.exposure import named
-    from maskstat.readers import plugin_readers
+    from maskstat.readers import formats
     from maskstat.sources import plugin_sources
     from maskstat.values import catalog_files
     from maskstat.weights import schemes
 
     return (
-        plugin_readers.READERS,
+        formats.READERS,
         plugin_sources.SOURCES,
         schemes.PLUGINS,
         catalog_files.PLUGINS,

@@ -40,7 +40,8 @@ from maskstat.readers.foreign import LOOKED_AT, kind_of
 from maskstat.readers.index_channel import offer
 from maskstat.readers.options import ReadOptions as ReadOptions
 from maskstat.readers.planes import Planes
-from maskstat.readers.plugin_readers import READERS, taking, troubles
+from maskstat.readers.plugin_readers import READERS as READERS
+from maskstat.readers.plugin_readers import taking, troubles
 from maskstat.readers.tallying import MAX_DISTINCT_VALUES, count_pixels, too_many_values
 from maskstat.values.tally import GREY, MaskTally
 
@@ -102,6 +103,7 @@ FORMATS = (
     Format("JPEG 2000", (".jp2", ".j2k"), lambda d: d.startswith(_JPEG_2000), "jpeg2000"),
     Format("JPEG", (".jpg", ".jpeg"), lambda d: d[:3] == b"\xff\xd8\xff", "jpeg"),
 )
+READERS.built_in = lambda: {*(form.module for form in FORMATS), "zarr"}
 STORE_SUFFIXES = (".zarr",)  # of folders that are one mask
 SUFFIXES = frozenset([*(suffix for form in FORMATS for suffix in form.suffixes), *STORE_SUFFIXES])
 

@@ -13,12 +13,6 @@ from typing import Any, NamedTuple
 from maskstat.entry_points import Plugin, PluginGroup, reason
 from maskstat.errors import MaskError, PluginError
 
-BUILT_IN = frozenset(
-    {
-        *("png", "tiff", "bmp", "gif", "webp", "npy", "npz", "pytorch", "nifti", "hdf5"),
-        *("matlab", "jpeg2000", "jpeg", "zarr"),
-    }
-)
 _OF_PLUGIN = re.compile(r"(\S+) \((.+)\)")
 _ODD = re.compile(r"[^\w.+!-]", re.ASCII)
 
@@ -49,14 +43,14 @@ def _made(plugin: Plugin, given: Any) -> PluginReader:
     if not isinstance(suffixes, tuple) or not all(
         isinstance(one, str) and re.fullmatch(r"\.[A-Za-z0-9_.-]{1,20}", one) for one in suffixes
     ):
-        raise ValueError("its 'suffixes' are no tuple of texts such as '.dcm'")
+        raise ValueError("its 'suffixes' are no tuple of texts such as '.pgm'")
     for name in ("recognises", "read"):
         if not callable(getattr(given, name, None)):
             raise ValueError(f"it has no function '{name}'")
     return PluginReader(plugin, suffixes, given.recognises, given.read)
 
 
-READERS = PluginGroup("readers", _made, lambda: BUILT_IN)
+READERS = PluginGroup("readers", _made)  # `formats` says which names are built in
 
 
 def taking(head: bytes) -> PluginReader | None:

@@ -6,12 +6,9 @@ Each test runs in processes of its own, with the packages of its folders and no 
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import re
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +20,9 @@ import maskstat as ms
 from maskstat.entry_points import PluginGroup
 from maskstat.errors import MaskError
 from maskstat.readers import formats
-from maskstat.readers.plugin_readers import BUILT_IN
 from tests.support.loops import at_least_one
 from tests.support.paths import ROOT
+from tests.support.plugin_packages import counts, install, maskstat, package, python, run
 
 EXAMPLE = ROOT / "examples" / "maskstat-example"
 SIZES = [(4, 6), (1, 1), (7, 3), (20, 31)]
@@ -34,80 +31,7 @@ SIZES = [(4, 6), (1, 1), (7, 3), (20, 31)]
 @pytest.fixture(scope="session")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder into which pip installed the example package."""
-    folder = tmp_path_factory.mktemp("site")
-    source = tmp_path_factory.mktemp("source")
-    for path in EXAMPLE.rglob("*"):
-        if path.is_file() and "__pycache__" not in path.parts:
-            copy = source / path.relative_to(EXAMPLE)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_bytes(path.read_bytes())
-    options = ["--no-deps", "--no-build-isolation", "--no-index", "--target", str(folder)]
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", *options, str(source)],
-        check=True,
-        env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
-    )
-    return folder
-
-
-def package(
-    folder: Path, name: str, entries: dict[str, str], code: str = "", version: str = "1.0"
-) -> Path:
-    """A folder with an installed package, as pip leaves it: `entries` are "group/name": target."""
-    folder.mkdir(parents=True, exist_ok=True)
-    module = name.replace("-", "_")
-    (folder / f"{module}.py").write_text(code)
-    for old in folder.glob(f"{module}-*.dist-info"):
-        (old / "METADATA").unlink()
-        (old / "entry_points.txt").unlink()
-        old.rmdir()
-    info = folder / f"{module}-{version}.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    lines = []
-    for entry, target in entries.items():
-        group, called = entry.split("/", 1)
-        lines.append(f"[maskstat.{group}]\n{called} = {target}\n")
-    (info / "entry_points.txt").write_text("\n".join(lines))
-    return folder
-
-
-def python(code: str, where: Path, *packages: Path) -> str:
-    """What a program prints that runs in a folder, with these packages installed."""
-    done = _run(["-W", "error", "-c", code], where, *packages)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def maskstat(line: str, where: Path, *packages: Path) -> tuple[int, str, str]:
-    """The exit code of a command, what it prints, and what it says beside."""
-    done = _run(["-W", "error", "-m", "maskstat", *line.split()], where, *packages)
-    assert "Traceback" not in done.stderr
-    return done.returncode, done.stdout, done.stderr
-
-
-def _run(words: list[str], where: Path, *packages: Path) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join([*map(str, packages), str(ROOT)])
-    environment = {
-        **os.environ,
-        "PYTHONPATH": path,
-        "PYTHONDONTWRITEBYTECODE": "1",  # a version may follow another one within a second
-        "PYTHONIOENCODING": "utf-8",
-        "COLUMNS": "80",
-    }
-    return subprocess.run(
-        [sys.executable, *words],
-        cwd=where,
-        env=environment,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-        timeout=120,
-    )
-
-
-def counts(document: str) -> list[int]:
-    return [one["pixels"] for one in json.loads(document)["classes"]]
+    return install(EXAMPLE, tmp_path_factory.mktemp("site"))
 
 
 @pytest.fixture
@@ -263,7 +187,7 @@ def test_workers_of_a_cluster_load_plugins(masks: Path, example: Path, line: str
     )
     (masks / "program.py").write_text(program)
     words = f"scan {line} --classes 3 --executor dask --workers 1 --json".split()
-    done = _run([str(masks / "program.py"), *words], masks, example)
+    done = run([str(masks / "program.py"), *words], masks, example)
     assert done.returncode == 0, done.stderr
     assert counts(done.stdout) == ms.scan(masks / "png", classes=3).histogram.pixels.tolist()
 
@@ -651,15 +575,15 @@ def test_nobody_looks_for_plugins_who_needs_none(tmp_path: Path) -> None:
         "print('importlib.metadata' in sys.modules)"
     )
     for line in ("--help", "scan a.npy --classes 2", "scan a.npy", "show", "weights --scheme sqrt"):
-        done = _run(["-c", looks, *line.split()], tmp_path, site)
+        done = run(["-c", looks, *line.split()], tmp_path, site)
         assert done.stdout.splitlines()[-1:] == ["False"], (line, done.stderr)
     assert not (tmp_path / "imported").exists()
     assert maskstat("plugins", tmp_path, site)[0] == 0
     assert (tmp_path / "imported").exists()
 
 
-def test_the_formats_that_are_built_in_are_named() -> None:
-    assert {form.module for form in formats.FORMATS} | {"zarr"} == BUILT_IN
+def test_formats_that_are_built_in_keep_their_names() -> None:
+    assert {form.module for form in formats.FORMATS} | {"zarr"} == formats.READERS.built_in()
 
 
 def test_a_group_without_plugins_is_empty() -> None:
@@ -671,6 +595,7 @@ def test_a_group_without_plugins_is_empty() -> None:
 # --- masks of regions ---------------------------------------------------------------------------
 
 
+@pytest.mark.extra
 def test_regions_are_drawn_as_those_of_annotation_files() -> None:
     """Squares, whose pixels are known; the smaller lies on top, in whatever order."""
     pytest.importorskip("pycocotools")
