@@ -17,7 +17,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from maskstat.kernels import event_histogram, loading
+from maskstat.kernels import event_histogram, file_kernel, loading
 from maskstat.kernels.compiling import are_cached, loaded
 from maskstat.kernels.event_histogram import PADDING
 from maskstat.kernels.filtered_rows import unknown_filter
@@ -34,11 +34,10 @@ from maskstat.kernels.region_types import (
 )
 
 if TYPE_CHECKING:
-    from maskstat.kernels.c_functions import Libdeflate
     from maskstat.kernels.compiled_colours import CompiledColourCounter
-    from maskstat.kernels.compiled_files import PngFiles
     from maskstat.kernels.compiled_plain import PlainPixels
     from maskstat.kernels.compiled_regions import Regions
+    from maskstat.kernels.file_kernel import PngFiles
     from maskstat.kernels.numpy_colours import NumpyColourCounter
 
 Bins = NDArray[np.int64]
@@ -57,9 +56,7 @@ def _signatures(pixel):
 
 def is_cached() -> bool:
     """Whether loading will find the kernels that are loaded first in the cache."""
-    from maskstat.kernels import compiled_files
-
-    return compiled_files.is_cached() and are_cached(
+    return file_kernel.is_cached() and are_cached(
         kernel for pixel in (types.uint8, types.uint16) for kernel in _signatures(pixel)
     )
 
@@ -177,26 +174,13 @@ class CompiledEngine:
 
     def load_file_kernel(self) -> None:
         """Load the kernel for whole files; until then they are taken apart one by one."""
-        with loading.lock:
-            from maskstat.kernels.compiled_files import PngFiles
+        self._files = file_kernel.file_kernel(compile_it=True)
 
-            if self._files is None:
-                self._files = PngFiles()
-
-    def tally_files(
-        self,
-        data: NDArray[np.uint8],
-        starts: IntArray,
-        sizes: IntArray,
-        room: tuple[int, int],
-        library: Libdeflate,
-    ) -> tuple[IntArray, IntArray, IntArray] | None:
-        """Values and counts of whole files."""
+    def file_counter(self) -> PngFiles | None:
+        """What counts whole files."""
         if self._files is None and self._on_demand:
             self.load_file_kernel()
-        if self._files is None:
-            return None
-        return self._files.tally(data, starts, sizes, room, library)
+        return self._files
 
     def load_two_byte_kernels(self) -> None:
         """Load the kernels for 16-bit masks; until then the NumPy engine counts these."""

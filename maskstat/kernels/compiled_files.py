@@ -1,77 +1,44 @@
-"""Whole PNG files counted by the compiled kernel (see `whole_files`)."""
+"""The kernel for whole PNG files, compiled to machine code that runs without Numba."""
 
 from __future__ import annotations
 
-import threading
+import re
 
-import numpy as np
-from numba import types
-from numpy.typing import NDArray
+from numba import cfunc, types
 
 from maskstat.kernels import whole_files
-from maskstat.kernels.c_functions import Libdeflate
-from maskstat.kernels.compiling import are_cached, loaded
-from maskstat.kernels.event_histogram import PADDING
-from maskstat.kernels.image_buffers import lent_array
-from maskstat.kernels.region_types import IntArray
+from maskstat.kernels.compiling import OPTIONS
+from maskstat.kernels.kept_code import MachineCode, emitted
 
-_BYTES = types.Array(types.uint8, 1, "C")
-_INTS = types.Array(types.int64, 1, "C")
-_TABLE = types.Array(types.int64, 2, "C")
-_KERNEL = (
-    whole_files.tally_files,
-    (_BYTES, _INTS, _INTS, *(types.int64,) * 3, *(_BYTES,) * 3, _INTS, _TABLE, _INTS, _INTS),
+_BYTES, _INTS, _NUMBER = types.CPointer(types.uint8), types.CPointer(types.int64), types.int64
+_SIGNATURE = _NUMBER(
+    _BYTES,
+    *(_INTS,) * 2,
+    *(_NUMBER,) * 4,
+    *(_BYTES,) * 2,
+    _NUMBER,
+    _BYTES,
+    _NUMBER,
+    *(_INTS,) * 5,
 )
 
 
-def is_cached() -> bool:
-    """Whether loading will find the kernel in the cache."""
-    return are_cached([_KERNEL])
+def machine_code(arguments: int) -> MachineCode:
+    """Compile `whole_files.tally_files`, which has so many arguments.
 
+    Of what Numba makes only the function itself is taken, not the way into it from C: that knows
+    exceptions, of which the kernel has none, and so it knows Numba and Python. The function has
+    two arguments more: where its result goes, and where an exception would.
 
-class _Scratch(threading.local):
-    """The bins of one thread, always all zeros."""
-
-    def __init__(self) -> None:
-        self.bins = np.zeros(256, np.int64)
-
-
-class PngFiles:
-    """The kernel, ready to run."""
-
-    def __init__(self) -> None:
-        self._kernel = loaded(*_KERNEL)
-        self._scratch = _Scratch()
-
-    def tally(
-        self,
-        data: NDArray[np.uint8],
-        starts: IntArray,
-        sizes: IntArray,
-        room: tuple[int, int],
-        library: Libdeflate,
-    ) -> tuple[IntArray, IntArray, IntArray]:
-        """As `maskstat.kernels.engine.Engine.tally_files`."""
-        rows, width = room
-        found = np.empty((starts.size, 3), np.int64)
-        values, counts = np.empty((2, 256 * starts.size), np.int64)
-        decompressor = library.borrow()
-        try:
-            used = self._kernel(
-                data,
-                starts,
-                sizes,
-                library.crc32,
-                library.inflate,
-                decompressor,
-                lent_array(int(sizes.max()), np.uint8),
-                lent_array(rows, np.uint8),
-                lent_array(width + PADDING, np.uint8),
-                self._scratch.bins,
-                found,
-                values,
-                counts,
-            )
-        finally:
-            library.give_back(decompressor)
-        return found, values[:used].copy(), counts[:used].copy()
+    Raises:
+        RuntimeError: Numba makes another kind of function than that.
+    """
+    compiled = cfunc(_SIGNATURE, nopython=True, **OPTIONS)(whole_files.tally_files)
+    symbol = compiled.native_name.removeprefix("cfunc.")
+    text = compiled.inspect_llvm()
+    name = re.escape(symbol)
+    text = re.sub(rf'(?ms)^define [^\n]*@"?cfunc\.{name}"?\(.*?^\}}$', "", text)
+    head = re.search(rf'(?m)^define [^@\n]*\bi32 @"?{name}"?\((.*)\)[^)]*\{{$', text)
+    if head is None or len(re.findall(r"%[^\s,)]+(?=,|$)", head[1])) != arguments + 2:
+        raise RuntimeError("another calling convention")
+    return MachineCode(symbol, emitted(text))

@@ -17,7 +17,7 @@ from numba.core.compiler_lock import global_compiler_lock
 
 from maskstat.kernels import loading
 
-_OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+OPTIONS = {"boundscheck": False, "error_model": "numpy"}
 
 
 _without_folder: set[str] = set()
@@ -26,7 +26,7 @@ _without_folder: set[str] = set()
 def compiled(function: Callable[..., Any]) -> Any:
     """A kernel that Python calls: releases the GIL and is kept in Numba's cache."""
     try:
-        return njit(cache=True, **_OPTIONS)(function)
+        return njit(cache=True, nogil=True, **OPTIONS)(function)
     except RuntimeError:  # no cache folder can be written
         _without_folder.add(function.__name__)
         return uncached(function)
@@ -39,17 +39,17 @@ def has_cache() -> bool:
 
 def uncached(function: Callable[..., Any]) -> Any:
     """The same without the cache."""
-    return njit(**_OPTIONS)(function)
+    return njit(nogil=True, **OPTIONS)(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:
     """A part of a kernel, always inlined."""
-    return njit(forceinline=True, **_OPTIONS)(function)
+    return njit(forceinline=True, nogil=True, **OPTIONS)(function)
 
 
 def outlined(function: Callable[..., Any]) -> Any:
     """A part of a kernel that stays a function of its own, so that its loops keep the registers."""
-    return njit(forceinline=False, **_OPTIONS)(function)
+    return njit(forceinline=False, nogil=True, **OPTIONS)(function)
 
 
 def loaded(kernel: Any, signature: tuple[Any, ...]) -> Any:

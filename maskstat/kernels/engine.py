@@ -6,6 +6,10 @@ first time. So counting begins with the NumPy engine. When a workload is announc
 kernels are loaded and the engine is switched. Counting pauses meanwhile: loading holds the
 interpreter lock, and threads that fight for it would make it several times longer.
 
+The kernel that counts whole PNG files, which most masks are, is kept as machine code and loaded
+without Numba, in a sixth of that time (`kept_code`). Where it is there, a large workload
+(`announce`) does not ask for the others: they come when other masks have kept NumPy busy.
+
 Kernels that are in no cache yet are compiled by a child process, while the NumPy engine goes on.
 That leaves the interpreter lock to the threads that count, and nothing has to wait for a compiler
 when the program ends or is interrupted.
@@ -56,6 +60,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 # Seconds. Loading from the cache takes about this much; the estimates in `prepare` are of the
 # NumPy engine on one thread: what a mask costs, and what a megabyte of mask files costs.
 _LOADING = 0.35
+_LOADING_KEPT = 0.06  # the kernel for files, without Numba
 _PER_MASK = 1.5e-4
 _PER_MEGABYTE = 0.04
 
@@ -81,6 +86,32 @@ class ColourCounter(BandCounter, Protocol):
         """Count plain pixels, (..., channels), besides what `add` counts."""
 
 
+class FileCounter(Protocol):
+    """Counts many PNG files in one call."""
+
+    def tally(
+        self,
+        data: NDArray[np.uint8],
+        starts: IntArray,
+        sizes: IntArray,
+        room: tuple[int, int],
+        library: Libdeflate,
+    ) -> tuple[IntArray, IntArray, IntArray]:
+        """Counts of N >= 1 files.
+
+        Args:
+            data: uint8[n], which has them all; `starts` and `sizes`, int64[N], say where.
+            room: how many bytes the rows of one may take, filter types included, and how many
+                pixels one may be wide.
+            library: what inflates them.
+
+        Returns:
+            int64[N, 3]: height, width and number of values of each; the latter is below 0 where
+            a file is left out, since it is damaged, or no usual one. Then the values that occur,
+            ascending, and their counts, both int64, file by file.
+        """
+
+
 class Engine(Protocol):
     """Counts filtered PNG rows of grey levels or palette indices of 1, 2, 4, 8 or 16 bits, and of
     colours of 8 bits a channel; finds the runs of a mask, and measures its regions.
@@ -96,27 +127,8 @@ class Engine(Protocol):
     def tally(self, stream: bytearray, height: int, width: int, bits: int) -> tuple[Bins, Bins]:
         """Values that occur, ascending, and their counts, both int64."""
 
-    def tally_files(
-        self,
-        data: NDArray[np.uint8],
-        starts: IntArray,
-        sizes: IntArray,
-        room: tuple[int, int],
-        library: Libdeflate,
-    ) -> tuple[IntArray, IntArray, IntArray] | None:
-        """Counts of N >= 1 PNG files in one call; None where they are to be read one by one.
-
-        Args:
-            data: uint8[n], which has them all; `starts` and `sizes`, int64[N], say where.
-            room: how many bytes the rows of one may take, filter types included, and how many
-                pixels one may be wide.
-            library: what inflates them.
-
-        Returns:
-            int64[N, 3]: height, width and number of values of each; the latter is below 0 where
-            a file is left out, since it is damaged, or no usual one. Then the values that occur,
-            ascending, and their counts, both int64, file by file.
-        """
+    def file_counter(self) -> FileCounter | None:
+        """What counts whole files; None where they are to be read one by one."""
 
     def bands(self, width: int, bits: int) -> BandCounter:
         """The same for an image that comes band by band."""
@@ -205,6 +217,10 @@ class _MeteredNumpyEngine(NumpyEngine):
     measure = _metered(NumpyEngine.measure)
     spread = _metered(NumpyEngine.spread)
 
+    def file_counter(self) -> FileCounter | None:
+        """The kernel for files, where it will pay and needs no compiler."""
+        return self.selector.file_counter(self._busy)
+
     def note(self, seconds: float) -> None:
         """Count so many seconds of work."""
         self._busy += seconds
@@ -220,6 +236,9 @@ class _Selector:
         self._lock = threading.Lock()
         self._loading = False
         self._tried = False
+        self._files: FileCounter | None = None
+        self._files_tried = False
+        self.expected = 0.0  # seconds that the NumPy engine would take for what was announced
         self._closing = False
         self._compiler: subprocess.Popen[bytes] | None = None
         self._thread: threading.Thread | None = None
@@ -229,6 +248,21 @@ class _Selector:
         if self._loading:
             with self._lock:
                 pass
+
+    def file_counter(self, busy: float) -> FileCounter | None:
+        """The kernel for files, loaded if it is kept and there is work for it."""
+        if self._files_tried or self._closing or max(self.expected / 2, busy) <= _LOADING_KEPT:
+            return self._files
+        with self._lock:
+            if not self._files_tried:
+                try:
+                    from maskstat.kernels.file_kernel import file_kernel
+
+                    self._files = file_kernel(compile_it=False)
+                except Exception as error:  # as in `load`
+                    loading.fell_back(error)
+                self._files_tried = True
+        return self._files
 
     def load(self) -> None:
         """Switch to the compiled kernels if they are cached, else begin to compile them; once."""
@@ -406,11 +440,22 @@ def current_engine() -> Engine:
     return (_selector or _start()).engine
 
 
-def prepare(masks: int, total_bytes: int) -> None:
-    """Announce a workload of so many masks, in files of `total_bytes` together (0: unknown).
+def announce(masks: int, total_bytes: int) -> None:
+    """Announce so many masks, in files of `total_bytes` together (0: unknown), to be counted only.
 
-    Where compiled kernels will pay for themselves they are loaded, if need be compiled in the
-    background. Errors are those of `current_engine`.
+    Errors are those of `current_engine`.
+    """
+    selector = _selector or _start()
+    selector.expected = masks * _PER_MASK + total_bytes / 1e6 * _PER_MEGABYTE
+    if selector.expected > 2 * _LOADING and selector.file_counter(0.0) is None:
+        selector.load()
+
+
+def prepare(masks: int, total_bytes: int) -> None:
+    """Announce as many to be measured, or rows of a large image: all kernels are wanted.
+
+    Where they will pay for themselves they are loaded, if need be compiled in the background.
+    Errors are those of `current_engine`.
     """
     selector = _selector or _start()
     if masks * _PER_MASK + total_bytes / 1e6 * _PER_MEGABYTE > 2 * _LOADING:

@@ -112,7 +112,7 @@ class NumpyEngine:
         counter.add(stream, height)
         return counter.finish()
 
-    def tally_files(self, *_: object) -> None:
+    def file_counter(self) -> None:
         """Files are read one by one."""
 
     def bands(self, width: int, bits: int) -> NumpyBandCounter:

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from maskstat.kernels.compiling import compiled, inlined, outlined
-from maskstat.kernels.event_histogram import PADDING, drain, walk_rows
+from maskstat.kernels.compiling import inlined, outlined
+from maskstat.kernels.event_histogram import drain, walk_rows
 from maskstat.kernels.native_calls import crc32_of, inflate_to
-from maskstat.kernels.vector import item_pointer, pointer_to
+from maskstat.kernels.vector import item_pointer
 
 SMALLEST = 57  # bytes of a file: signature, IHDR, and an IDAT and an IEND without data
 LEFT_OUT = -1  # a file that is not counted here
@@ -29,6 +29,7 @@ _MOST = (1 << 31) - 1  # of width and height
 _ANCILLARY = 1 << 29  # the bit of a chunk's name which says that it may be skipped
 
 _ZERO = np.int64(0)
+_BINS = np.int64(256)
 
 
 @inlined
@@ -107,67 +108,65 @@ def _pixel_data(data, size, joined, crc32, found):
         at += 12 + chunk
 
 
-@compiled
 def tally_files(
     data,
     starts,
     sizes,
+    files,
     crc32,
     inflate,
     decompressor,
     joined,
     stream,
+    most,
     row,
+    widest,
     bins,
+    place,
     found,
     values,
     counts,
 ):
-    """Histograms of the pixels of N files.
+    """Histograms of the pixels of N files. It is compiled by `maskstat.kernels.compiled_files`.
 
     Args:
         data: uint8[n], which has them all.
         starts, sizes: int64[N], where each begins and how many bytes it has.
+        files: N.
         crc32, inflate: addresses of libdeflate's C functions.
         decompressor: what its `libdeflate_alloc_decompressor` gave, used by nobody else meanwhile.
         joined: uint8, scratch, as many as the largest file has bytes.
-        stream: uint8, scratch: a file whose rows need more is left out.
-        row: uint8, scratch: one whose rows have more than row.size - PADDING pixels is left out.
+        stream, most: uint8[most], scratch: a file whose rows need more is left out.
+        row, widest: uint8[widest + PADDING], scratch: one that is wider is left out.
         bins: int64[256], scratch: all zeros before and after.
+        place: int64[3], scratch.
         found: int64[N, 3], receives height, width and number of values, or LEFT_OUT for that.
         values, counts: int64[256 * N], receive the values that occur and their counts, file by
             file.
 
     Returns how many values there are of all files.
     """
-    where = np.empty(3, np.int64)
     at = _ZERO
-    all_bins, line, rows = pointer_to(bins), pointer_to(row), pointer_to(stream)
-    for file in range(starts.size):
-        found[file, 2] = LEFT_OUT
-        begin = item_pointer(pointer_to(data), starts[file])
+    for file in range(files):
+        said = item_pointer(found, 3 * file)
+        said[2] = LEFT_OUT
+        begin = item_pointer(data, starts[file])
         if not _header_fits(begin, sizes[file]):
             continue
         width, height = _number(begin, 16), _number(begin, 20)
         size = height * (1 + width)
-        if size > stream.size or width > row.size - PADDING:
+        if size > most or width > widest:
             continue
-        together = pointer_to(joined)
-        if not _pixel_data(begin, sizes[file], together, crc32, where):
+        if not _pixel_data(begin, sizes[file], joined, crc32, place):
             continue
-        source = together if where[2] else item_pointer(begin, where[0])
-        if inflate_to(inflate, decompressor, source, where[1], rows, size) != 0:
+        source = joined if place[2] else item_pointer(begin, place[0])
+        if inflate_to(inflate, decompressor, source, place[1], stream, size) != 0:
             continue
         for x in range(width):
-            line[x] = 0
-        bad = walk_rows(rows, height, width, line, _ZERO, all_bins, all_bins, _ZERO)
-        occur = drain(
-            all_bins,
-            bins.size,
-            item_pointer(pointer_to(values), at),
-            item_pointer(pointer_to(counts), at),
-        )
+            row[x] = 0
+        bad = walk_rows(stream, height, width, row, _ZERO, bins, bins, _ZERO)
+        occur = drain(bins, _BINS, item_pointer(values, at), item_pointer(counts, at))
         if bad < 0:
-            found[file, 0], found[file, 1], found[file, 2] = height, width, occur
+            said[0], said[1], said[2] = height, width, occur
             at += occur
     return at

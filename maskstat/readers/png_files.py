@@ -40,12 +40,12 @@ def is_usual(name: str, size: int) -> bool:
 def tally_files(files: Sequence[tuple[str, str, int]]) -> list[MaskTally | None]:
     """The tallies of masks whose name, path and size are given, at most TOGETHER bytes of them.
 
-    None for each that must be read by itself, for whatever reason; for all, where there is no
-    compiled engine. Raises MemoryError.
+    None for each that must be read by itself, for whatever reason; for all, where no kernel for
+    files is loaded. Raises MemoryError.
     """
     tallies: list[MaskTally | None] = [None] * len(files)
-    library, engine = c_library(), current_engine()
-    if library is None or engine.name != "compiled":
+    counter = current_engine().file_counter()
+    if counter is None or (library := c_library()) is None:
         return tallies
     data = lent_array(sum(size for _, _, size in files) + 1, np.uint8)
     room = data.data
@@ -67,10 +67,7 @@ def tally_files(files: Sequence[tuple[str, str, int]]) -> list[MaskTally | None]
     numbers, starts, sizes = np.array(places, np.int64).T.copy()
     with MemoryTask():
         ask_memory(rows)
-        counted = engine.tally_files(data, starts, sizes, (rows, wide), library)
-    if counted is None:
-        return tallies
-    found, values, counts = counted
+        found, values, counts = counter.tally(data, starts, sizes, (rows, wide), library)
     first = 0
     for number, start, (height, width, occur) in zip(
         numbers.tolist(), starts.tolist(), found.tolist(), strict=True

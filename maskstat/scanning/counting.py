@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from maskstat.errors import MaskError, unreadable
-from maskstat.kernels.engine import prepare
+from maskstat.kernels.engine import announce, prepare
 from maskstat.memory import with_memory
 from maskstat.readers import formats
 from maskstat.readers.options import ReadOptions
@@ -68,7 +68,7 @@ class Counter:
 
     def expect(self, items: int, size: int) -> None:
         """Hear how much there is to do in this process: compiled kernels may pay."""
-        prepare(items, size)
+        (announce if self.measurer is None else prepare)(items, size)
 
     def to_send(self, items: Sequence[Entry], at_once: int) -> ChunkCount:
         """What a worker does with a chunk: with what is known of these masks, not of all others."""
@@ -222,7 +222,7 @@ class ChunkCount:
 
     def __call__(self) -> Outcomes:
         """Count them."""
-        prepare(_MANY_MASKS, 0)
+        self.counter.expect(_MANY_MASKS, 0)
         entries = {entry.name: entry for entry in self.entries}
         outcomes: list[StoredMask | Failure] = []
         missing: list[Unseen[Failure]] = []

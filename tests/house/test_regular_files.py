@@ -23,6 +23,7 @@ OTHERS = {
     "regular_files.py",
     "cli/__init__.py",
     "kernels/fill_cache.py",
+    "kernels/kept_code.py",
     "memory.py",
     "files/writing.py",
     "exposure/recipes/__init__.py",

@@ -119,11 +119,13 @@ def test_why_a_mask_has_no_counts(
     assert [*Counter(ReadOptions())(entries[:1])] == [Failure("0.png", reason)]
 
 
-def test_kernels_hear_how_much_there_is_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["announce", "prepare"])
+def test_kernels_hear_how_much_there_is_to_do(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """All of them where pixels are measured."""
     heard: list[tuple[int, int]] = []
-    monkeypatch.setattr(counting, "prepare", lambda *much: heard.append(much))
-    assert counting.prepare is not engine.prepare
-    Counter(ReadOptions()).expect(3, 4000)
+    monkeypatch.setattr(counting, name, lambda *much: heard.append(much))
+    assert getattr(counting, name) is not getattr(engine, name)
+    Counter(ReadOptions(), MEASURER if name == "prepare" else None).expect(3, 4000)
     assert heard == [(3, 4000)]
 
 

@@ -1,0 +1,120 @@
+"""Whole PNG files, counted by compiled code that needs no Numba once it is kept."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskstat.kernels import loading
+from maskstat.kernels.c_functions import Libdeflate
+from maskstat.kernels.image_buffers import lent_array
+from maskstat.kernels.kept_code import MachineCode, is_kept, keep, kept, loaded_code
+from maskstat.kernels.region_types import IntArray
+
+PADDING = 64  # spare pixels behind a row, as in `event_histogram`
+
+# What the code is made of: kept code of other text is not used.
+SOURCES = ("whole_files", "event_histogram", "vector", "png_filters", "native_calls", "compiling")
+_NAME = "whole_files"
+_NUMBER, _POINTER = ctypes.c_int64, ctypes.c_void_p
+_CALL = ctypes.CFUNCTYPE(
+    ctypes.c_int32,
+    *(_POINTER,) * 2,  # where its result goes, and what an exception would be
+    *(_POINTER,) * 3,
+    *(_NUMBER,) * 4,
+    *(_POINTER,) * 2,
+    _NUMBER,
+    _POINTER,
+    _NUMBER,
+    *(_POINTER,) * 5,
+)
+ARGUMENTS = len(_CALL._argtypes_) - 2
+
+
+class _Scratch(threading.local):
+    """What one thread has: bins, always all zeros, and three numbers."""
+
+    def __init__(self) -> None:
+        self.bins = np.zeros(256, np.int64)
+        self.place = np.empty(3, np.int64)
+
+
+class PngFiles:
+    """The code, ready to run."""
+
+    def __init__(self, code: MachineCode) -> None:
+        self._call = _CALL(loaded_code(code))
+        self._scratch = _Scratch()
+
+    def tally(
+        self,
+        data: NDArray[np.uint8],
+        starts: IntArray,
+        sizes: IntArray,
+        room: tuple[int, int],
+        library: Libdeflate,
+    ) -> tuple[IntArray, IntArray, IntArray]:
+        """As `maskstat.kernels.engine.FileCounter.tally`."""
+        rows, width = room
+        files = starts.size
+        found = np.empty((files, 3), np.int64)
+        values, counts = np.empty((2, 256 * files), np.int64)
+        joined, stream, row = (
+            lent_array(size, np.uint8) for size in (int(sizes.max()), rows, width + PADDING)
+        )
+        scratch, used = self._scratch, ctypes.c_int64(0)
+        decompressor = library.borrow()
+        try:
+            failed = self._call(
+                ctypes.addressof(used),
+                ctypes.addressof(ctypes.c_void_p()),
+                data.ctypes.data,
+                starts.ctypes.data,
+                sizes.ctypes.data,
+                files,
+                library.crc32,
+                library.inflate,
+                decompressor,
+                joined.ctypes.data,
+                stream.ctypes.data,
+                rows,
+                row.ctypes.data,
+                width,
+                scratch.bins.ctypes.data,
+                scratch.place.ctypes.data,
+                found.ctypes.data,
+                values.ctypes.data,
+                counts.ctypes.data,
+            )
+        finally:
+            library.give_back(decompressor)
+        if failed:
+            raise RuntimeError("the kernel for files has failed")
+        return found, values[: used.value].copy(), counts[: used.value].copy()
+
+
+_ready: PngFiles | None = None
+
+
+def is_cached() -> bool:
+    """Whether the code is kept, or loaded."""
+    return _ready is not None or is_kept(_NAME, SOURCES)
+
+
+def file_kernel(*, compile_it: bool) -> PngFiles | None:
+    """The code: loaded before, or kept by a process before; else compiled, or None."""
+    global _ready
+    with loading.lock:
+        if _ready is None:
+            code = kept(_NAME, SOURCES)
+            if code is None and compile_it:
+                from maskstat.kernels.compiled_files import machine_code
+
+                code = machine_code(ARGUMENTS)
+                keep(_NAME, SOURCES, code)
+            if code is not None:
+                _ready = PngFiles(code)
+    return _ready
