@@ -25,6 +25,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 CHUNK_FILES = 32
+FIRST_CHUNK_FILES = 4  # until all are listed, and kernels that pay for so many are loaded
 REMOTE_CHUNK_FILES = 4  # what one thread waits for, one after another
 CHUNK_BYTES = 4 << 20
 ROOM = 64 << 20  # bytes of memory that chunks may hold
@@ -190,7 +191,9 @@ class ThreadExecutor:
     @property
     def sizes(self) -> ChunkSizes:
         """Few items where one thread would wait for them one after another."""
-        return ChunkSizes(REMOTE_CHUNK_FILES if self.remote else CHUNK_FILES, CHUNK_BYTES)
+        if self.remote:
+            return ChunkSizes(REMOTE_CHUNK_FILES, CHUNK_BYTES)
+        return ChunkSizes(CHUNK_FILES, CHUNK_BYTES, FIRST_CHUNK_FILES)
 
     def outcomes(
         self,

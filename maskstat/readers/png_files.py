@@ -26,7 +26,9 @@ LARGEST = TOGETHER >> 2  # bytes of a file
 _LARGEST_ROWS = 8 << 20  # bytes that the rows of one inflate to
 _SMALLEST = 57  # bytes of a PNG file
 _SIZE = Struct(">II")
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _SIZE_AT, _COLOUR_AT = 16, 25
+HEAD = 26  # bytes that say of which kind one is
 _ENCODINGS = {0: Encoding("png", "grey", 8), 3: Encoding("png", "palette", 8)}
 
 can_read = hasattr(os, "readv")
@@ -35,6 +37,11 @@ can_read = hasattr(os, "readv")
 def is_usual(name: str, size: int) -> bool:
     """Whether a file is worth a try, by its name and size."""
     return can_read and _SMALLEST <= size <= LARGEST and name.endswith(".png")
+
+
+def is_index_png(head: bytes) -> bool:
+    """Whether a file that begins so is a PNG of grey levels or palette indices."""
+    return head.startswith(_SIGNATURE) and head[_COLOUR_AT : _COLOUR_AT + 1] in {b"\0", b"\3"}
 
 
 def tally_files(files: Sequence[tuple[str, str, int]]) -> list[MaskTally | None]:

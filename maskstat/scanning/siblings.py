@@ -22,6 +22,7 @@ from maskstat.files.photographs import changes_everywhere
 from maskstat.naming import counted, natural_key, printable, split_plane
 from maskstat.readers.formats import LabelMap
 from maskstat.readers.options import ReadOptions
+from maskstat.readers.png_files import HEAD, is_index_png
 from maskstat.scanning.mask_reader import Reader
 from maskstat.scanning.per_class import classes_by_file
 from maskstat.scanning.plane_entries import first_plane
@@ -305,9 +306,18 @@ def _is_mosaic(entry: Entry) -> bool:
     return header.height * header.width > _MOST_DECODED
 
 
+def _is_index_png(entry: Entry) -> bool:
+    """Whether its first bytes say so: most masks are, and need not be decoded to tell."""
+    try:
+        with entry.open() as file:
+            return is_index_png(file.read(HEAD))
+    except (MaskError, OSError):
+        return False
+
+
 def _is_picture(entry: Entry, options: ReadOptions) -> bool:
     """Whether it is a photograph that nobody took for a mask of grey levels."""
-    if _is_mosaic(entry) or (found := _decoded(entry, options)) is None:
+    if _is_index_png(entry) or _is_mosaic(entry) or (found := _decoded(entry, options)) is None:
         return False
     pixels, encoding = found
     return (encoding.is_colour or encoding.is_lossy) and changes_everywhere(pixels)
