@@ -981,7 +981,8 @@ class Scan(StoredScan):
             path: a .parquet or .csv file, or a binary file that is open: CSV is written to it. Of
                 "daformer" a folder.
             layout: "wide": columns mask, height, width, pixels, ignored, unlisted and one a class
-                (px). "long": mask, class_index, class, pixels, where a mask has pixels of a class.
+                (px); where files have a spacing also voxel_mm3, before pixels. "long": mask,
+                class_index, class, pixels, where a mask has pixels of a class.
             format: "parquet" or "csv", by default the suffix's; or "daformer", the two files that
                 rare class sampling reads, `sample_class_stats.json` and `samples_with_class.json`.
 
@@ -993,14 +994,25 @@ class Scan(StoredScan):
         """
         from maskstat.files.mask_tables.mask_table import stream_table, write_table
 
+        voxels = self.histogram.voxels.masks > 0
         if not isinstance(path, (str, Path)):
-            stream_table(self.tables(), self.catalog, path, layout=layout, format=format)
+            stream_table(
+                self.tables(), self.catalog, path, layout=layout, format=format, voxels=voxels
+            )
             return
         path = Path(path)
         if path.exists() and self._store.path.exists() and path.samefile(self._store.path):
             raise ParameterError(f"{printable(str(path))} is the store itself", parameter="path")
         about = {"scan": self.name, "source": self.source}
-        write_table(self.tables(), self.catalog, path, layout=layout, format=format, metadata=about)
+        write_table(
+            self.tables(),
+            self.catalog,
+            path,
+            layout=layout,
+            format=format,
+            metadata=about,
+            voxels=voxels,
+        )
 
     @contextmanager
     def _split(self, scan: Scan | str) -> Iterator[StoredScan]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from maskstat.advice.choices import FRAMEWORKS, GOALS, Framework, Goal
-from maskstat.cli.next_commands import say_left_out, say_next
+from maskstat.cli.next_commands import say_left_out, say_next, voxels_differ
 from maskstat.cli.options import (
     AllowIncomplete,
     GroupByOption,
@@ -129,5 +129,8 @@ def command(
                 print_text(f"\n{found.snippet(snippet, file)}")
             elif found.weights is not None:
                 say_next(f"{typed()} --snippet torch -o weights.json")
+        about = which.words(group_by, reduce_zero_label=reduce_zero_label)
+        for line in voxels_differ(folder, f"maskstat weights{about} --measure volume"):
+            say(line)
         say_left_out(folder, which.words(group_by))
     return 0

@@ -173,6 +173,9 @@ def command(
     confidence = averaging.predictor_confidence
     epsilon_of(confidence)  # one that is no probability is said before anything is computed
     folder = counted_scan(counts, unit, which, allow_incomplete, reduce_zero_label, group_by)
+    about = which.words(group_by, reduce_zero_label=reduce_zero_label)
+    plain = asked or averaging.average == "batch"  # neither goes with volumes
+    by_volume = f"{f'maskstat weights{about}' if plain else typed()} --measure volume"
     about = which.words(group_by)
     with offering_commands():
         chosen = asked.seen(
@@ -200,7 +203,7 @@ def command(
                     f"{typed(without='--compare')} --scheme NAME -o weights.json",
                     *([f"maskstat report{asked}{about} -o report.html"] if stored else []),
                 )
-            _say_last(folder, about, measure)
+            _say_last(folder, about, measure, by_volume)
             return 0
         table = chosen.weights(
             "equal-cost" if scheme is None else scheme,
@@ -238,7 +241,7 @@ def command(
         print_json({**document.metadata, **columns, **bars, **said})
         if tell:
             say(_no_scheme(advised))
-        _say_last(folder, about, measure)
+        _say_last(folder, about, measure, by_volume)
         return 0
     from maskstat.render.terminal.tables import binary_note, weight_table
 
@@ -265,7 +268,7 @@ def command(
             *([f"{typed()} --layout pos-weight -o pos_weight.json"] if binary else []),
             *([f"{typed()} --compare"] if compared else []),
         )
-    _say_last(folder, about, measure)
+    _say_last(folder, about, measure, by_volume)
     return 0
 
 
@@ -274,9 +277,9 @@ def _sampled(chosen: Scan, measure: Amount) -> StoredScan:
     return chosen if measure == "pixels" else chosen.by_volume()
 
 
-def _say_last(folder: Scan, about: str, measure: Amount) -> None:
+def _say_last(folder: Scan, about: str, measure: Amount, by_volume: str) -> None:
     """What is to be known of the counts that weights are made of."""
-    for line in voxels_differ(folder, f"{typed()} --measure volume") if measure == "pixels" else ():
+    for line in voxels_differ(folder, by_volume) if measure == "pixels" else ():
         say(line)
     say_left_out(folder, about)
 

@@ -104,6 +104,11 @@ def _demand_spacings(scan: StoredScan) -> None:
 def _reason(scan: StoredScan, encoding: Encoding, *, every: bool) -> tuple[str, str]:
     """Why a mask has no spacing, and what to do."""
     container = encoding.container.split()[0]
+    if scan.info.reading.get("per_class"):
+        return (
+            "it is drawn from files of classes",
+            f"measure pixels: {argument('measure', 'pixels')}",
+        )
     if container not in SPATIAL:
         return f"{container} has none", (
             f"measure pixels: {argument('measure', 'pixels')}"

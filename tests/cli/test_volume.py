@@ -112,6 +112,8 @@ def test_a_scan_of_voxels_that_differ_says_so_and_the_command_works(
             ("maskstat show --json", "maskstat show --json --measure volume"),
             ("maskstat weights --compare", "maskstat weights --compare --measure volume"),
             ("maskstat weights --scheme sqrt", "maskstat weights --scheme sqrt --measure volume"),
+            ("maskstat weights --for torch --batch-size 1", "maskstat weights --measure volume"),
+            ("maskstat recommend", "maskstat weights --measure volume"),
         ]
     ):
         out, err = printed(command, capsys, monkeypatch)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 import pickle
 from fractions import Fraction
@@ -183,6 +185,40 @@ def test_documents_say_what_is_of_volume(labels: Path, tmp_path: Path) -> None:
         assert loaded.provenance["measure"] == "volume"
 
 
+def test_tables_of_masks_have_the_size_of_voxels(labels: Path, tmp_path: Path) -> None:
+    (tmp_path / "flat").mkdir()
+    np.save(tmp_path / "flat" / "a.npy", np.eye(4, dtype=np.uint8))
+    with ms.scan(labels, classes=["a", "voxel_mm3", "c"], db=tmp_path / "s.db") as scan:
+        scan.export(tmp_path / "t.csv")
+        scan.export(tmp_path / "long.csv", layout="long")
+        volumes = scan.by_volume().volumes.mm3
+    heading, *rows = csv.reader(io.StringIO((tmp_path / "t.csv").read_text("utf-8")))
+    assert heading[3:7] == ["voxel_mm3", "pixels", "ignored", "unlisted"]
+    assert heading[7:] == ["a", "voxel_mm3_1", "c"]
+    assert [float(row[3]) for row in rows] == pytest.approx([math.prod(one) for one in SPACINGS])
+    for at in range(3):
+        summed = sum(float(row[3]) * int(row[7 + at]) for row in rows)
+        assert summed == pytest.approx(volumes[at])
+    assert "mm3" not in (tmp_path / "long.csv").read_text("utf-8").partition("\n")[0]
+    with ms.scan(tmp_path / "flat", classes=2, db=tmp_path / "s.db") as scan:
+        scan.export(tmp_path / "flat.csv")
+    assert "voxel" not in (tmp_path / "flat.csv").read_text("utf-8")
+
+
+def test_parquet_has_no_size_where_a_file_has_no_spacing(labels: Path, tmp_path: Path) -> None:
+    parquet = package("pyarrow.parquet", reason="needs maskstat[parquet]")
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    np.save(masks / "b.npy", np.eye(4, dtype=np.uint8))
+    (masks / "a.nii").write_bytes(saved(np.eye(4)).to_bytes())
+    with ms.scan(masks, classes=2, db=tmp_path / "s.db") as scan:
+        scan.export(tmp_path / "t.parquet")
+        pixels = scan.histogram.pixels.tolist()
+    table = parquet.read_table(tmp_path / "t.parquet")
+    assert table["voxel_mm3"].to_pylist() == [1.0, None]
+    assert [sum(table[name].to_pylist()) for name in table.column_names[7:]] == pixels
+
+
 # --- who has no volume --------------------------------------------------------------------------
 
 
@@ -208,6 +244,13 @@ def test_masks_without_a_spacing_are_named(tmp_path: Path) -> None:
         text = refused(scan)
         assert "2 of 3 masks have no spacing, first 9.npy (npy has none)" in text
         assert "exclude" in text
+    hair = tmp_path / "by_class"
+    for label in ("liver", "kidney"):
+        (hair / label).mkdir(parents=True)
+        for name in ("a", "b"):
+            (hair / label / f"{name}.nii").write_bytes(saved(np.eye(4)).to_bytes())
+    with ms.scan(hair, per_class=True, db=tmp_path / "s.db") as scan:
+        assert "first a.nii (it is drawn from files of classes)" in refused(scan)
     (masks / "1.nii").write_bytes(saved(None, shape=(2, 2)).to_bytes())
     with ms.scan(masks, classes=2, db=tmp_path / "s.db", exclude=["*.npy"], name="n") as scan:
         assert "1 of 2 masks have no spacing, first 1.nii (its header says none" in refused(scan)

@@ -12,9 +12,10 @@ from maskstat.naming import printable
 from maskstat.values.catalog import IGNORED, ClassCatalog
 from maskstat.values.labels import labels_of
 from maskstat.values.ledger import MaskLedger
-from maskstat.values.tally import IntArray, TallyTable
+from maskstat.values.tally import Encoding, IntArray, TallyTable
 
 FIXED = ("mask", "height", "width", "pixels", "ignored", "unlisted")
+VOXEL = "voxel_mm3"  # before the pixels of the wide table, where files have a spacing
 LONG = ("mask", "class_index", "class", "pixels")
 
 
@@ -28,6 +29,7 @@ class Block(NamedTuple):
         rows: int64[n], the mask within the block of each number of `pixels`, ascending.
         classes: int64[n], its class.
         pixels: int64[n], pixels of the class in the mask, all >= 1.
+        encodings: of the B masks.
     """
 
     names: tuple[str, ...]
@@ -35,6 +37,12 @@ class Block(NamedTuple):
     rows: IntArray
     classes: IntArray
     pixels: IntArray
+    encodings: tuple[Encoding, ...]
+
+    @property
+    def voxels(self) -> list[float | None]:
+        """mm³ of a voxel of each mask; None where its file has no spacing."""
+        return [encoding.voxel or None for encoding in self.encodings]
 
     def dense(self, class_count: int) -> IntArray:
         """int64[K, B], pixels of each class in each mask."""
@@ -62,6 +70,7 @@ def blocks(tables: Iterable[TallyTable], catalog: ClassCatalog, most: int) -> It
                 rows[entries] - first,
                 ledger.classes[entries],
                 ledger.pixels[entries],
+                table.encodings[first:last],
             )
 
 
@@ -71,13 +80,18 @@ def _is_ignored(table: TallyTable, catalog: ClassCatalog) -> NDArray[np.bool_]:
     return np.asarray(catalog.targets(table) == IGNORED)
 
 
+def fixed(*, voxels: bool) -> tuple[str, ...]:
+    """The columns of the wide table before those of classes; some with the size of `voxels`."""
+    return (*FIXED[:3], VOXEL, *FIXED[3:]) if voxels else FIXED
+
+
 def column_names(catalog: ClassCatalog) -> tuple[str, ...]:
     """A column of the wide table for every class: its name, made printable and unique.
 
     Unique also where case is ignored, as SQL does, and apart from the columns before them. A name
     that is taken gets the index of its class behind it.
     """
-    taken = set(FIXED)
+    taken = {*FIXED, VOXEL}
     columns = []
     for info in catalog.classes:
         name = column = printable(info.name)

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import BinaryIO
 
-from maskstat.files.mask_tables.columns import FIXED, LONG, Block, blocks, column_names
+from maskstat.files.mask_tables.columns import FIXED, LONG, Block, blocks, column_names, fixed
 from maskstat.files.spreadsheets import guarded
 from maskstat.naming import printable
 from maskstat.values.catalog import ClassCatalog
@@ -23,6 +23,8 @@ def write(
     file: BinaryIO,
     layout: str,
     metadata: Mapping[str, object],
+    *,
+    voxels: bool,
 ) -> None:
     """Write the table; to a terminal, names have their control characters escaped."""
     text = io.TextIOWrapper(file, "utf-8", "backslashreplace", newline="", write_through=True)
@@ -32,11 +34,13 @@ def write(
         shown = printable if file.isatty() else str
         if layout == "wide":
             headings = [guarded(shown(name)) for name in column_names(catalog)]
-            writer.writerow([*FIXED, *headings])
+            writer.writerow([*fixed(voxels=voxels), *headings])
             most = max(1, min(_MOST, _CELLS // (len(FIXED) + len(catalog))))
             for block in blocks(tables, catalog, most):
                 names = [guarded(shown(name)) for name in block.names]
                 columns = [*block.sizes.tolist(), *block.dense(len(catalog)).tolist()]
+                if voxels:
+                    columns.insert(2, block.voxels)
                 writer.writerows(zip(names, *columns, strict=True))
         else:
             writer.writerow(LONG)

@@ -37,6 +37,8 @@ class _Writer(Protocol):
         file: BinaryIO,
         layout: TableLayout,
         metadata: Mapping[str, object],
+        *,
+        voxels: bool,
     ) -> None: ...
 
 
@@ -48,6 +50,7 @@ def write_table(
     layout: TableLayout = "wide",
     format: TableFormat | None = None,
     metadata: Mapping[str, object] | None = None,
+    voxels: bool = False,
 ) -> Path:
     """Write the table of these masks; the file appears whole or not at all.
 
@@ -60,6 +63,7 @@ def write_table(
         format: "parquet" or "csv", by default what the suffix says; or "daformer", the two
             files of rare class sampling.
         metadata: what else to say in the schema of a Parquet file, besides the catalogue.
+        voxels: whether a wide table has the column `voxel_mm3`.
 
     Raises:
         ParameterError: unknown format or layout, or too many classes for a wide table.
@@ -77,7 +81,7 @@ def write_table(
         return write_folder(tables, catalog, path)
     writer = _writer(known, layout, catalog)
     with replacing(path) as file:
-        writer.write(tables, catalog, file, layout, metadata or {})
+        writer.write(tables, catalog, file, layout, metadata or {}, voxels=voxels)
     return path
 
 
@@ -88,6 +92,7 @@ def stream_table(
     *,
     layout: TableLayout = "wide",
     format: TableFormat | None = None,
+    voxels: bool = False,
 ) -> None:
     """Write the same as CSV to an open file. Raises ParameterError as `write_table`."""
     if format is not None:
@@ -103,7 +108,7 @@ def stream_table(
             remedy=f"name it with {argument('path')}",
         )
     writer = _writer("csv", layout, catalog)
-    writer.write(tables, catalog, file, layout, {})
+    writer.write(tables, catalog, file, layout, {}, voxels=voxels)
 
 
 def _format_of(path: Path, given: TableFormat | None) -> str:

@@ -7,7 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 from maskstat.errors import MissingExtraError
-from maskstat.files.mask_tables.columns import FIXED, LONG, Block, blocks, column_names
+from maskstat.files.mask_tables.columns import (
+    FIXED,
+    LONG,
+    VOXEL,
+    Block,
+    blocks,
+    column_names,
+    fixed,
+)
 from maskstat.values.catalog import ClassCatalog
 from maskstat.values.tally import TallyTable
 
@@ -22,6 +30,8 @@ def write(
     file: BinaryIO,
     layout: str,
     metadata: Mapping[str, object],
+    *,
+    voxels: bool,
 ) -> None:
     """Write the table by row groups. Raises MissingExtraError."""
     arrow, parquet = _pyarrow()
@@ -31,8 +41,9 @@ def write(
     if layout == "wide":
         columns = column_names(catalog)
         about["class_columns"] = list(columns)
-        kinds = [(name, arrow.int64()) for name in (*FIXED[1:], *columns)]
-        kinds.insert(0, (FIXED[0], arrow.string()))
+        others = {FIXED[0]: arrow.string(), VOXEL: arrow.float64()}
+        names = (*fixed(voxels=voxels), *columns)
+        kinds = [(name, others.get(name, arrow.int64())) for name in names]
         texts = [FIXED[0]]
     else:
         kinds = list(
@@ -69,6 +80,8 @@ def _groups(batches: Iterable[Any], most: int) -> Iterator[list[Any]]:
 def _wide(arrow: Any, schema: Any, block: Block, catalog: ClassCatalog) -> Any:
     columns = [arrow.array(block.names, arrow.string())]
     columns += [arrow.array(numbers) for numbers in (*block.sizes, *block.dense(len(catalog)))]
+    if VOXEL in schema.names:
+        columns.insert(3, arrow.array(block.voxels, arrow.float64()))
     return arrow.record_batch(columns, schema=schema)
 
 
