@@ -1,4 +1,4 @@
-"""Folders that are one data set in files of many masks, told by the names of their files."""
+"""Folders that are one data set, told by the names of their files and folders."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import re
 from pathlib import Path
 
 from maskstat.naming import natural_key
+from maskstat.sources.split_names import LABELS
 
 _RECORDS = re.compile(
     r"[^/]*\.(?:tfrecords?|tfrec|record)(?:[-*?{\[][^./]*)?(?:\.gz|\.zlib)?", re.IGNORECASE
 )
 SPLITS, STATE = "dataset_dict.json", "state.json"  # of datasets that Hugging Face's library saved
+DATASET = "dataset.json"  # of nnU-Net and MSD
 _BESIDE = frozenset({".json", ".txt", ".md", ".yaml", ".yml", ".pbtxt", ".csv"})
 
 
@@ -43,6 +45,12 @@ def is_saved(folder: str) -> bool:
     )
 
 
+def labels_in(folder: str) -> list[str]:
+    """The folders of labels of an nnU-Net or MSD data set; none where a folder is no such one."""
+    found = [name for name in LABELS if os.path.isdir(os.path.join(folder, name))]
+    return found if os.path.isfile(os.path.join(folder, DATASET)) else []
+
+
 def is_one_dataset(folder: str) -> bool:
     """Whether a folder is any of these."""
-    return is_saved(folder) or bool(records_in(folder))
+    return is_saved(folder) or bool(labels_in(folder)) or bool(records_in(folder))

@@ -206,9 +206,9 @@ def find_splits(
 
 def kinds() -> Iterator[SourceKind]:
     """Every kind of source, in the order in which they are asked, imported when it is time."""
-    from maskstat.sources.local import folders
+    from maskstat.sources.local import folders, nnunet
 
-    yield folders.KIND
+    yield from (folders.KIND, nnunet.KIND)
     from maskstat.sources.tables import manifests, parquet, saved_datasets, tfrecords
 
     yield saved_datasets.KIND

@@ -21,6 +21,8 @@ SPLITS = (
 )
 TRAINING = ("train", "training", "trainval")
 """Those to train on, the one that is meant first where there are several."""
+LABELS = {"labelsTr": "train", "labelsTs": "test"}
+"""What folders of labels are called in data sets of nnU-Net and MSD, and the splits they are."""
 _ALTERNATIVES = "|".join(sorted(SPLITS, key=len, reverse=True))
 _SUFFIXES = r"tar|tar\.gz|tgz|tar\.zst|tzst|zip|parquet|arrow|(?:tfrecords?|tfrec|record)(?:\.gz)?"
 _RECORDS = r"\.(?:tfrecord|record)-\d+-of-\d+"
@@ -46,7 +48,7 @@ def _split_of_folder(folder: str) -> str | None:
 def split_word(part: str) -> str | None:
     """The split that a folder or shard of this name is, if it is called like one."""
     found = _SPLIT.fullmatch(part)
-    return None if found is None else found["records"] or found["name"]
+    return LABELS.get(part) if found is None else found["records"] or found["name"]
 
 
 def in_order(splits: Iterable[str]) -> tuple[str, ...]:

@@ -141,8 +141,9 @@ class FolderSource(LocalSource):
         watch = self.watch
         if watch is not None:
             watch.begin()
-        root = _Folder(self.path, "", os.path.realpath(self.path))
-        folders, links = [root], list[_Folder]()
+        root = Folder(self.path, "", os.path.realpath(self.path))
+        first = self._first(root)
+        folders, links = [*first], list[Folder]()
         walked: set[str] = set()
         while folders or links:
             if not folders:
@@ -205,20 +206,24 @@ class FolderSource(LocalSource):
                             real = os.path.realpath(item.path)
                             # Above the source lies much that nobody asked for.
                             if not os.path.join(root.real, "").startswith(os.path.join(real, "")):
-                                links.append(_Folder(item.path, f"{name}/", real))
+                                links.append(Folder(item.path, f"{name}/", real))
                 if seen.masks:
                     self._meet(prefix)
                 if watch is not None and mark is not None:
                     watch.listed(folder.path, mark, seen)
             except OSError as error:
-                if folder is root:
+                if folder in first:
                     raise SourceError(
                         f"can't be listed: {error.strerror or error}",
-                        where=printable(storable(self.path)),
+                        where=printable(storable(folder.path)),
                     ) from error
                 yield FileEntry(storable(folder.prefix), folder.path, 0, 0)
             finally:
                 self._skipped += seen.skipped
+
+    def _first(self, root: Folder) -> list[Folder]:
+        """The folders that are walked, and all below them."""
+        return [root]
 
     def unlisted(self) -> int:
         """Masks of the last listing that are in folders which `watch` knows."""
@@ -298,17 +303,17 @@ def _files_below(folder: str) -> Iterator[tuple[str, str]]:
             yield os.path.join(parent, name), name if inside == "." else f"{inside}/{name}"
 
 
-class _Folder(NamedTuple):
+class Folder(NamedTuple):
     """A folder to walk: its path, what the names of its masks start with, where it really is."""
 
     path: str
     prefix: str
     real: str
 
-    def inner(self, name: str) -> _Folder:
+    def inner(self, name: str) -> Folder:
         """A folder in it, which is no link."""
         inside = os.path.join(self.real, name)
-        return _Folder(os.path.join(self.path, name), f"{self.prefix}{name}/", inside)
+        return Folder(os.path.join(self.path, name), f"{self.prefix}{name}/", inside)
 
 
 def _is_escape(name: str) -> bool:
