@@ -93,7 +93,7 @@ class Encoding(NamedTuple):
         """The form kept in a store; `Encoding.from_text` reads it back."""
         extra = f";{self.reading}" if self.reading else ""
         nodata = "" if self.nodata is None else f"~{self.nodata}"
-        voxel = "" if self.voxel is None else f"@{self.voxel!r}"
+        voxel = "" if self.voxel is None else f"@{float(self.voxel)!r}"
         return f"{self.container}/{self.samples}/{self.bits}{nodata}{voxel}{extra}"
 
     @staticmethod
@@ -101,8 +101,8 @@ class Encoding(NamedTuple):
     def from_text(text: str) -> Encoding:
         """Read what `to_text` wrote."""
         stored, _, reading = text.partition(";")
-        stored, _, voxel = stored.partition("@")
         container, samples, bits = stored.rsplit("/", 2)
+        bits, _, voxel = bits.partition("@")
         bits, _, nodata = bits.partition("~")
         return Encoding(
             container,

@@ -89,7 +89,7 @@ def test_a_volume_is_positive_and_finite_or_none(parts: list[float]) -> None:
     for edges in (parts[:3], np.array(parts).reshape(3, 3)):
         found = voxel_volume(edges)
         assert found == NO_SPACING or 1e-24 <= found <= 1e24
-        encoding = Encoding("nifti", "uint", 8, "page 1", 3, found)
+        encoding = Encoding("of@some/where", "uint", 8, "page@1", 3, found)
         assert Encoding.from_text(encoding.to_text()) == encoding
 
 
