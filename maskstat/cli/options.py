@@ -85,10 +85,11 @@ def stored_names(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def preset_names() -> Iterable[str]:
-    """Names of the catalogues that are built in."""
+    """Names of the catalogues that are built in, and of plugins'."""
+    from maskstat.values.catalog_files import PLUGINS
     from maskstat.values.presets import preset_names
 
-    return preset_names()
+    return *preset_names(), *PLUGINS.names
 
 
 def output_file(help: str) -> Any:
@@ -97,10 +98,10 @@ def output_file(help: str) -> Any:
 
 
 def scheme_names() -> Iterable[str]:
-    """Names of the weight schemes."""
-    from maskstat.weights.schemes import SCHEMES
+    """Names of the weight schemes, and of plugins'."""
+    from maskstat.weights.schemes import PLUGINS, SCHEMES
 
-    return SCHEMES
+    return *SCHEMES, *PLUGINS.names
 
 
 Database = Annotated[

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 
 def _named() -> list[str]:
+    from maskstat.exposure.named import PLUGINS
     from maskstat.exposure.recipes import recipe_names
 
-    return recipe_names()
+    return [*recipe_names(), *PLUGINS.names]
 
 
 RecipeOption = Annotated[

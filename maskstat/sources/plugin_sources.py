@@ -60,7 +60,7 @@ def open_plugin(name: str, given: Given, selection: Selection) -> Source:
         PluginError: it can't be used.
         SourceError: there is no such source.
     """
-    opener = SOURCES.find(name)
+    opener = SOURCES.find(name := str(name))
     if opener is None:
         known = ", ".join(SOURCES.names)
         near = did_you_mean(name, SOURCES.names)

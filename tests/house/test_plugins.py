@@ -139,6 +139,19 @@ def test_a_scheme_weighs_and_says_whose_it_is(masks: Path, example: Path) -> Non
     assert "image-frequency" in maskstat("schemes", masks, example)[1]
 
 
+def test_names_are_completed_and_nothing_is_imported_for_it(tmp_path: Path, example: Path) -> None:
+    code = """
+import sys
+from maskstat.cli.options import preset_names, scheme_names
+from maskstat.cli.recipes import _named
+from maskstat.cli.scan import source_formats
+print(*(list(names())[-1] for names in (scheme_names, preset_names, _named, source_formats)))
+assert not [name for name in sys.modules if "example" in name]
+"""
+    expected = "image-frequency our-roads our-crops sqlite"
+    assert python(code, tmp_path, example).strip() == expected
+
+
 def test_a_preset_and_a_recipe_are_like_those_built_in(masks: Path, example: Path) -> None:
     assert maskstat("presets our-roads", masks, example)[1].startswith("title: The roads")
     assert "our-roads" in maskstat("presets", masks, example)[1]
@@ -505,6 +518,7 @@ def test_a_source_that_ends_early_is_one_failure(tmp_path: Path) -> None:
     ("line", "expected"),
     [
         ("scan a.set --source-format made --column x", "--column"),
+        ("scan a.set#format=made --column x", "--column"),
         ("scan a.set --source-format made --size 3x3", "--size"),
         ("scan nowhere --source-format made", "there is no such file or folder"),
     ],
