@@ -130,6 +130,16 @@ def test_a_scan_of_voxels_that_differ_says_so_and_the_command_works(
     printed(offered, capsys, monkeypatch)
 
 
+def test_a_report_says_so(
+    labels: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed("maskstat scan labels --classes 2", capsys, monkeypatch)
+    for name in at_least_one(["r.html", "r.md"]):
+        printed(f"maskstat report -o {name}", capsys, monkeypatch)
+        said = "Voxels measure 1 to 5 mm³, so these shares of pixels are not shares of volume"
+        assert f"{said} (--measure volume)." in Path(name).read_text("utf-8")
+
+
 @pytest.mark.parametrize("thick", [1.0, 1.009])
 def test_nothing_is_said_where_they_do_not(
     thick: float,

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from maskstat.errors import call, spelled
+from maskstat.errors import argument, call, spelled
 from maskstat.naming import counted, percent, printable
 from maskstat.render.documents.report import MIN_MASKS
 from maskstat.render.terminal.failures import failure_lines
 from maskstat.render.terminal.profile_tables import profile_lines, unmeasured_lines
 from maskstat.render.terminal.rows import RowChoice
-from maskstat.render.terminal.tables import from_to, given_counts, interval_cell
+from maskstat.render.terminal.tables import from_to, given_counts, interval_cell, voxel_words
 from maskstat.statistics.findings import MIN_COMPONENTS
+from maskstat.values.class_volumes import VoxelSizes
 
 SHOWN = 12
 MOST_CLASSES = 1000
@@ -100,9 +101,15 @@ def imbalances(document: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]
 
 
 def profile_notes(document: Mapping[str, Any]) -> list[str]:
-    """The pixel profile in sentences, or what adds one."""
-    profile = document["profile"]
+    """Sizes of voxels where they differ, and the pixel profile, or what adds one, in sentences."""
+    profile, voxels = document["profile"], document["voxels"]
     notes = [] if profile is None else [*unmeasured_lines(profile), *profile_lines(profile)]
+    if voxels is not None and VoxelSizes(**voxels).differ:
+        notes.insert(
+            0,
+            f"Voxels measure {voxel_words(voxels)}, so these shares of pixels are not shares of"
+            f" volume ({spelled(argument('measure', 'volume'))}).",
+        )
     if document["exposure"] is not None:
         notes.append(
             "Heat maps, components, borders and adjacency are not measured in crops: the report"
