@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 
 import numpy as np
@@ -14,6 +15,7 @@ from maskstat.kernels.image_buffers import lent_array
 from maskstat.kernels.kept_code import MachineCode, is_kept, keep, kept, loaded_code
 from maskstat.kernels.region_types import IntArray
 
+POSSIBLE = hasattr(os, "readv")  # files are read into one buffer
 PADDING = 64  # spare pixels behind a row, as in `event_histogram`
 
 # What the code is made of: kept code of other text is not used.
@@ -100,13 +102,18 @@ _ready: PngFiles | None = None
 
 
 def is_cached() -> bool:
-    """Whether the code is kept, or loaded."""
-    return _ready is not None or is_kept(_NAME, SOURCES)
+    """Whether there is nothing to compile: the code is kept, or loaded, or of no use here."""
+    return not POSSIBLE or _ready is not None or is_kept(_NAME, SOURCES)
 
 
 def file_kernel(*, compile_it: bool) -> PngFiles | None:
-    """The code: loaded before, or kept by a process before; else compiled, or None."""
+    """The code: loaded before, or kept by a process before; else compiled, or None.
+
+    None also where it is of no use.
+    """
     global _ready
+    if not POSSIBLE:
+        return None
     with loading.lock:
         if _ready is None:
             code = kept(_NAME, SOURCES)

@@ -8,13 +8,13 @@ fault: nothing here says what is wrong with a file.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from struct import Struct
 
 import numpy as np
 
 from maskstat.kernels.engine import current_engine
+from maskstat.kernels.file_kernel import POSSIBLE
 from maskstat.kernels.image_buffers import lent_array
 from maskstat.memory import MemoryTask, ask_memory
 from maskstat.readers.libdeflate import c_library
@@ -31,12 +31,10 @@ _SIZE_AT, _COLOUR_AT = 16, 25
 HEAD = 26  # bytes that say of which kind one is
 _ENCODINGS = {0: Encoding("png", "grey", 8), 3: Encoding("png", "palette", 8)}
 
-can_read = hasattr(os, "readv")
-
 
 def is_usual(name: str, size: int) -> bool:
     """Whether a file is worth a try, by its name and size."""
-    return can_read and _SMALLEST <= size <= LARGEST and name.endswith(".png")
+    return POSSIBLE and _SMALLEST <= size <= LARGEST and name.endswith(".png")
 
 
 def is_index_png(head: bytes) -> bool:

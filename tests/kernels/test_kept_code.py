@@ -10,7 +10,7 @@ import pytest
 import maskstat
 from maskstat.kernels import file_kernel, kept_code
 from maskstat.kernels.kept_code import MachineCode, is_kept, keep, kept
-from maskstat.readers import libdeflate, png_files
+from maskstat.readers import libdeflate
 from tests.support import png_factory
 from tests.support.interpreters import run_script
 from tests.support.loops import at_least_one
@@ -83,7 +83,7 @@ def test_the_kernel_is_kept_for_everybody() -> None:
 
 
 needs_files = pytest.mark.skipif(
-    libdeflate.c_library() is None or not png_files.can_read,
+    libdeflate.c_library() is None or not file_kernel.POSSIBLE,
     reason="libdeflate's package has no C functions here",
 )
 
