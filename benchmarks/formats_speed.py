@@ -2,10 +2,10 @@
 
     python -m benchmarks.formats_speed [--masks FOLDER_OF_REAL_MASKS] [--rounds 5] [--only TIFF]
 
-PNG of 1, 2, 4 and 16 bits, NPY, JPEG 2000, HDF5, MATLAB, NRRD, MHA, and TIFF in strips and tiles.
-Every set is read by each library that gives its values unchanged, and counted by np.bincount: in
-one process and in a pool of them, in turns with maskstat. The table compares with the fastest of
-these loops; all counts are compared.
+PNG of 1, 2, 4 and 16 bits, NPY, JPEG 2000, HDF5, MATLAB, NRRD, MHA, NIfTI (NII), and TIFF in strips
+and tiles. Every set is read by each library that gives its values unchanged, and counted by
+np.bincount: in one process and in a pool of them, in turns with maskstat. The table compares with
+the fastest of these loops; all counts are compared.
 """
 
 from __future__ import annotations
@@ -87,6 +87,13 @@ def simpleitk(path: str) -> Pixels:
     import SimpleITK
 
     return np.asarray(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(path)))
+
+
+def nibabel(path: str) -> Pixels:
+    """By nibabel."""
+    import nibabel
+
+    return np.asarray(nibabel.load(path).dataobj)
 
 
 def pynrrd(path: str) -> Pixels:
@@ -180,10 +187,15 @@ def all_sets() -> list[FormatSet]:
         for how in (None, "gzip", "lzf")
     ]
     sets.append(FormatSet("MATLAB, compressed", ".mat", _save_matlab, (scipy,)))
-    volumes: dict[str, tuple[Decode, ...]] = {".nrrd": (simpleitk, pynrrd), ".mha": (simpleitk,)}
+    volumes: dict[str, tuple[Decode, ...]] = {
+        ".nrrd": (simpleitk, pynrrd),
+        ".mha": (simpleitk,),
+        ".nii": (simpleitk, nibabel),
+    }
     for suffix, loops in volumes.items():
         for packed in (False, True):
             name = f"{suffix[1:].upper()}, {'packed' if packed else 'raw'}"
+            suffix += ".gz" if packed and suffix == ".nii" else ""
             sets.append(FormatSet(name, suffix, partial(_save_volume, packed), loops))
     for bits in (8, 16):
         for tiled in (False, True):

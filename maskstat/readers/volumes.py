@@ -333,8 +333,8 @@ def _chosen(volume: Volume, options: ReadOptions) -> tuple[int, int]:
 def voxels_elsewhere(name: str, one: str) -> MaskError:
     """What is wrong with a header alone; `one` is the suffix of a file with its voxels."""
     return MaskError(
-        f"a header whose voxels are in another file, {printable(storable(name))[:60]!r}:"
-        f" save both as one {one}"
+        f"its voxels are in another file, {printable(storable(name))[:60]!r}, which is read only"
+        f" from the folder on this machine that the header is in (save both as one {one})"
     )
 
 

@@ -384,7 +384,7 @@ def test_a_folder_of_photographs_is_called_that(suffix: str, said: str, tmp_path
 
 @pytest.mark.parametrize(
     ("suffix", "said"),
-    [("hdf", "HDF5"), ("HDF", "HDF5"), ("pkl", "pickle"), ("nhdr", "NRRD")],
+    [("hdf", "HDF5"), ("HDF", "HDF5"), ("pkl", "pickle")],
 )
 def test_formats_that_are_not_read_are_named(suffix: str, said: str, tmp_path: Path) -> None:
     for n in range(3):

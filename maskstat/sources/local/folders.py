@@ -30,12 +30,12 @@ from maskstat.sources.base import (
     too_large,
 )
 from maskstat.sources.dataset_folders import is_one_dataset
+from maskstat.sources.local.detached import DetachedEntry, header_entry
 
 STORE_SUFFIX = ".zarr"
 _FOREIGN = {
     ".hdf": "HDF5",
     ".pkl": "pickle",
-    ".nhdr": "NRRD",
 }
 _LOOKED_AT = 10_000  # files of a folder without masks
 _LISTED = 1 << 16  # files of one folder that are held at once
@@ -130,7 +130,8 @@ class FolderSource(LocalSource):
         if entry.stamp or not isinstance(entry, FileEntry):
             return entry
         try:
-            return FileEntry(entry.name, entry.path, *mark_of(os.stat(entry.path)))
+            mark = mark_of(os.stat(entry.path))
+            return header_entry(FileEntry(entry.name, entry.path, *mark))
         except OSError:  # as `entries` has it
             return entry
 
@@ -185,7 +186,9 @@ class FolderSource(LocalSource):
                                     continue
                                 left -= 1
                                 entry = _entry(item, name)
-                                if mark is not None:
+                                if isinstance(entry, DetachedEntry):
+                                    seen.plain = False
+                                elif mark is not None:
                                     seen.newest = max(seen.newest, int(entry.stamp))
                                 yield entry
                             else:
@@ -337,7 +340,8 @@ def _entry(item: os.DirEntry[str], name: str) -> FileEntry:
         status = item.stat()
     except OSError:  # a dangling link, or it just went: reading it will say so
         return FileEntry(storable(name), item.path, 0, 0)
-    return FileEntry(storable(name), item.path, status.st_size, status.st_mtime_ns)
+    entry = FileEntry(storable(name), item.path, status.st_size, status.st_mtime_ns)
+    return header_entry(entry)
 
 
 def _foreign(where: str) -> str | None:

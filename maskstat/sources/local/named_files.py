@@ -21,6 +21,7 @@ from maskstat.sources.base import (
     Source,
     SourceKind,
 )
+from maskstat.sources.local.detached import header_entry
 from maskstat.sources.local.folders import FolderSource, StoreEntry, is_store, store_entry
 from maskstat.sources.locations import fits, is_url, listed_at
 
@@ -154,7 +155,7 @@ def file_entry(path: str, name: str) -> FileEntry | StoreEntry | BrokenEntry:
             return store_entry(path, name)
     except OSError:  # reading it will say what is wrong
         return FileEntry(storable(name), path, 0, 0)
-    return FileEntry(storable(name), path, status.st_size, status.st_mtime_ns)
+    return header_entry(FileEntry(storable(name), path, status.st_size, status.st_mtime_ns))
 
 
 SINGLE = SourceKind(
