@@ -63,6 +63,8 @@ def kind_of(data: bytes) -> str | None:
     if text is None:
         return None
     start = text.lstrip("\ufeff \t\r\n").lower()
+    if start.startswith("<") and "<annotations>" in start:
+        return "annotations of CVAT, which a plugin reads (docs/plugins.md)"
     return next((kind for mark, kind in _TEXTS if start.startswith(mark)), "text")
 
 

@@ -65,7 +65,7 @@ def open_plugin(name: str, given: Given, selection: Selection) -> Source:
         known = ", ".join(SOURCES.names)
         near = did_you_mean(name, SOURCES.names)
         raise ParameterError(
-            f"no plugin reads {printable(storable(name))[:60]!r}",
+            f"no plugin reads {printable(repr(name))[:60]}",
             parameter="source_format",
             remedy=f"{near}plugins here read {known}"
             if known

@@ -177,7 +177,7 @@ def _of_plugin(plugin: Plugin, given: object) -> Scheme:
     if not isinstance(given, Scheme):
         raise ValueError(f"it is {type(given).__name__}, and no maskstat.Scheme")
     if given.name != plugin.name:
-        raise ValueError(f"its scheme is called {printable(str(given.name))!r}")
+        raise ValueError(f"its scheme is called {printable(repr(given.name))[:60]}")
     if not isinstance(given.formula, str) or not isinstance(given.source, str):
         raise ValueError("its scheme has no formula or no source")
     if given.reduction not in {None, "linear", "weight-normalised"}:

@@ -146,6 +146,14 @@ def test_cvat_for_video(tmp_path: Path, tools: Path) -> None:
     assert code == 1 and "a track has a frame 1, and the task has 1" in said
 
 
+def test_who_scans_an_export_without_the_option_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_text(CVAT)
+    (tmp_path / "a.json").write_text('{"_via_img_metadata": {}}')
+    for name, code in (("a.xml", 3), ("a.json", 1)):
+        found, printed, said = maskstat(f"scan {name}", tmp_path)
+        assert found == code and "docs/plugins.md" in printed + said
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -453,6 +453,61 @@ def test_what_a_reader_gives_is_looked_at(tmp_path: Path) -> None:
     assert counts(printed) == [6]
 
 
+def test_arrays_of_more_axes_count_as_in_npy_files(tmp_path: Path) -> None:
+    """Planes, stacks of classes and colours, under every option that says what they are."""
+    rng = np.random.default_rng(5)
+    arrays = {
+        "planes": rng.integers(0, 3, (4, 5, 6)).astype(np.uint8),
+        "classes": np.eye(3, dtype=np.uint8)[rng.integers(0, 3, (5, 6))],
+        "colours": rng.integers(0, 2, (5, 6, 3)).astype(np.uint8) * 255,
+        "floats": rng.integers(-2, 3, (5, 6)).astype(np.float32),
+        "wide": rng.integers(0, 1 << 20, (5, 6)).T,
+    }
+    for form in ("npy", "raw"):
+        (tmp_path / form).mkdir()
+    for name, array in arrays.items():
+        np.save(tmp_path / "npy" / f"{name}.npy", array)
+        data = b"RAW" + (tmp_path / "npy" / f"{name}.npy").read_bytes()
+        (tmp_path / "raw" / f"{name}.npy").write_bytes(data)
+    code = READER.format(value=0) + (
+        "import io\n"
+        "def read(data, ask):\n"
+        "    array = numpy.load(io.BytesIO(data[3:]))\n"
+        "    ask(array.nbytes)\n"
+        "    return array\n"
+    )
+    site = package(tmp_path / "site", "of-raw", {"readers/raw": "of_raw"}, code)
+    program = """
+import maskstat as ms
+for said in (
+    {"pages": "each"}, {"pages": "all"}, {"pages": 2}, {"channels": "one-hot"},
+    {"channels": "bitmask"}, {"channels": "multilabel"}, {"channel": "r"}, {"value_divisor": 2}, {},
+):
+    for profile in (False, "channels" not in said):
+        found = []
+        for form in ("npy", "raw"):
+            scan = ms.scan(form, profile=profile, **said)
+            counts = {}
+            for table in scan.tables():
+                for at, name in enumerate(table.names):
+                    mine = slice(table.indptr[at], table.indptr[at + 1])
+                    encoding = table.encodings[at]
+                    assert (encoding.container == "raw (of-raw 1.0)") == (form == "raw")
+                    counts[name] = (
+                        table.shapes[at].tolist(), encoding[1:], table.values[mine].tolist(),
+                        table.counts[mine].tolist(),
+                    )
+            found.append((counts, sorted((one.mask, one.reason) for one in scan.failures)))
+        assert found[0] == found[1], said
+        assert len(found[0][0]) > 0
+    ms.scan("raw", db="s.db", **said).close()  # what was said is told from what is stored
+    with ms.scan("raw", db="s.db", **said) as again:
+        assert (again.changes.changed, again.changes.unchanged) == (0, len(found[0][0])), said
+print("same")
+"""
+    assert python(program, tmp_path, site).strip() == "same"
+
+
 BAD_MASKS = {
     "name = 7": "its 'name' is no text",
     "stamp = None": "its 'stamp' is neither",

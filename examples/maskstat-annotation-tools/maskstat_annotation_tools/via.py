@@ -72,7 +72,7 @@ def _image(entry, folder, key, values):
     try:
         with Pillow.open(os.path.join(folder, name)) as image:
             width, height = image.size
-    except (OSError, ValueError) as error:
+    except Exception as error:  # Pillow raises anything on hostile bytes
         return Image(name, problem=f"its image is not beside the file: {type(error).__name__}")
     try:
         regions = [

@@ -105,7 +105,8 @@ def _list_of(given: Given, text: str, selection: Selection) -> Source:
 
 _REMEDY = (
     "COCO files have 'images', 'annotations' and 'categories', LabelMe's have 'shapes', and lists"
-    " of masks are [{'image': 'a.jpg', 'mask': 'a.png'}, ...], or several such by split"
+    " of masks are [{'image': 'a.jpg', 'mask': 'a.png'}, ...], or several such by split; exports of"
+    " other tools are read by plugins (docs/plugins.md)"
 )
 
 
