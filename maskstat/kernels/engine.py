@@ -253,7 +253,7 @@ class _Selector:
         """The kernel for files, loaded if it is kept and there is work for it."""
         if self._files_tried or self._closing or max(self.expected / 2, busy) <= _LOADING_KEPT:
             return self._files
-        with self._lock:
+        with loading.lock, self._lock:  # in the order in which `load` takes them
             if not self._files_tried:
                 try:
                     from maskstat.kernels.file_kernel import file_kernel
