@@ -250,19 +250,33 @@ class _Selector:
                 pass
 
     def file_counter(self, busy: float) -> FileCounter | None:
-        """The kernel for files, loaded if it is kept and there is work for it."""
+        """The kernel for files, loaded if it is kept and there is work for it.
+
+        None as long as another thread loads or compiles anything.
+        """
         if self._files_tried or self._closing or max(self.expected / 2, busy) <= _LOADING_KEPT:
             return self._files
-        with loading.lock, self._lock:  # in the order in which `load` takes them
-            if not self._files_tried:
-                try:
-                    from maskstat.kernels.file_kernel import file_kernel
-
-                    self._files = file_kernel(compile_it=False)
-                except Exception as error:  # as in `load`
-                    loading.fell_back(error)
-                self._files_tried = True
+        if not loading.lock.acquire(blocking=False):
+            return None
+        try:
+            with self._lock:
+                self._load_files()
+        finally:
+            loading.lock.release()
         return self._files
+
+    def _load_files(self) -> None:
+        if self._files_tried:
+            return
+        self._loading = True
+        try:
+            from maskstat.kernels.file_kernel import file_kernel
+
+            self._files = file_kernel(compile_it=False)
+        except Exception as error:  # as in `load`
+            loading.fell_back(error)
+        finally:
+            self._files_tried, self._loading = True, False
 
     def load(self) -> None:
         """Switch to the compiled kernels if they are cached, else begin to compile them; once."""
