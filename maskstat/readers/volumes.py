@@ -136,6 +136,8 @@ class VolumeMask(RawMask):
     def pieces(self) -> Iterator[NDArray[np.generic]]:
         """Voxels as they come; of classes, [voxels, classes]."""
         if self._at_once is None:
+            if self._stream.is_packed:
+                ask_memory(min(self.size, _PIECE))
             yield from _voxels(self._stream, self._volume, self._first, self._last)
             return
         found = self.whole()

@@ -12,9 +12,10 @@ import pytest
 import tifffile
 from PIL import Image
 
+from tests.support.dicom_cases import of_stack
 from tests.support.interpreters import run_script
 from tests.support.loops import at_least_one
-from tests.support.mask_files import mat
+from tests.support.mask_files import mat, metaimage, nrrd
 
 SIDE = 2400  # large beside what a process takes by itself for no reason that is told here
 SLACK = 16 << 20
@@ -93,6 +94,21 @@ def _nifti(path: Path, side: int) -> None:
     nibabel.save(image, path)  # type: ignore[attr-defined]
 
 
+def _layers(path: Path, side: int) -> None:
+    """Two layers of segments, of which the second lies on the first."""
+    layers = np.stack([_pixels(side), 3 * (_pixels(side) > 1)], axis=-1).astype(np.uint8)
+    lines = [
+        f"Segment{at}_{key}:={value}"
+        for at, (layer, label) in enumerate([(0, 1), (0, 2), (1, 3)])
+        for key, value in (("Layer", layer), ("LabelValue", label))
+    ]
+    path.write_bytes(nrrd(layers[None], *lines, channels=2))
+
+
+def _segments(path: Path, side: int) -> None:
+    path.write_bytes(of_stack(_pixels(side)[None] + 1))
+
+
 def _mat(path: Path, side: int) -> None:
     path.write_bytes(mat(mask=_pixels(side).astype(np.int64)))
 
@@ -125,6 +141,13 @@ FILES: dict[str, Callable[[Path, int], None]] = {
     "a.npy": lambda path, side: np.save(path, _pixels(side).astype(np.float64)),
     "a.npz": lambda path, side: np.savez_compressed(path, np.asfortranarray(_stack(side))),
     "a.nii": _nifti,
+    "packed.nrrd": lambda path, side: path.write_bytes(
+        nrrd(_pixels(side).astype(np.float64), packed=True)
+    ),
+    "layers.seg.nrrd": _layers,
+    "packed.mha": lambda path, side: path.write_bytes(metaimage(_pixels(side), packed=True)),
+    "a.dcm": _segments,
+    "map.dcm": lambda path, side: path.write_bytes(of_stack(_pixels(side)[None], "LABELMAP")),
     "a.mat": _mat,
     "a.h5": lambda path, side: _hdf5(path, _pixels(side).astype(np.int64), None),
     "deflated.h5": lambda path, side: _hdf5(path, _pixels(side).astype(np.float64), "gzip"),
