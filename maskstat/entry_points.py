@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Made = TypeVar("Made")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_ODD = re.compile(r"[^\w.+!-]", re.ASCII)
 _MOST_TEXT = 200
 
 
@@ -48,6 +49,11 @@ class Plugin:
     def origin(self) -> str:
         """The package and its version."""
         return f"{self.package} {self.version}"
+
+    @property
+    def label(self) -> str:
+        """Name, package and version, as scans keep them: "pgm (maskstat-example 1.0)"."""
+        return f"{self.name} ({' '.join(_ODD.sub('_', one) for one in self.origin.split())})"
 
     def __str__(self) -> str:
         return f"the {self.group[:-1]} {self.name} of {self.origin}"

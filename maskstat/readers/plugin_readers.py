@@ -14,7 +14,6 @@ from maskstat.entry_points import Plugin, PluginGroup, reason
 from maskstat.errors import MaskError, PluginError
 
 _OF_PLUGIN = re.compile(r"(\S+) \((.+)\)")
-_ODD = re.compile(r"[^\w.+!-]", re.ASCII)
 
 
 class PluginReader(NamedTuple):
@@ -35,7 +34,7 @@ class PluginReader(NamedTuple):
     @property
     def container(self) -> str:
         """What `Encoding.container` is of its masks: the format, the package and its version."""
-        return _container(self.plugin)
+        return self.plugin.label
 
 
 def _made(plugin: Plugin, given: Any) -> PluginReader:
@@ -94,8 +93,4 @@ def is_outdated(container: str) -> bool:
     """
     found = _OF_PLUGIN.fullmatch(container)
     now = [p for p in READERS.listed() if found is not None and p.name == found[1]]
-    return bool(now) and container not in map(_container, now)
-
-
-def _container(plugin: Plugin) -> str:
-    return f"{plugin.name} ({' '.join(_ODD.sub('_', one) for one in plugin.origin.split())})"
+    return bool(now) and all(container != plugin.label for plugin in now)

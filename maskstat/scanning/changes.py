@@ -39,7 +39,7 @@ class Changes:
     are train, val, test or the like, where the source has them. `pattern` is that of the names of
     masks, where a preset or a tar of samples told it and others were passed over. `outside` masks
     lie neither in the folder of the list which names them nor below it. `plugins` are formats
-    that a plugin read, each with the package and its version.
+    and sources that a plugin read, each with the package and its version.
     """
 
     new: int = 0

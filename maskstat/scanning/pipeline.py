@@ -34,6 +34,7 @@ from maskstat.scanning.recording import ProfileShelf, Recorder, Shelf
 from maskstat.scanning.resuming import resumed
 from maskstat.scanning.siblings import narrowed
 from maskstat.scanning.stored_scan import StoredScan, settle
+from maskstat.sources.opening import opened_by
 from maskstat.store.store import Store
 
 if TYPE_CHECKING:
@@ -185,4 +186,5 @@ def _run(
         for parts in measurer.rest():
             recorder.add_parts(parts)
         info, changes = recorder.finish(), pending.changes(recorder.lost)
-        return info, replace(changes, plugins=tuple(sorted(recorder.plugins)))
+        plugins = recorder.plugins.union(opened_by(asked.source.location) if recorder.done else ())
+        return info, replace(changes, plugins=tuple(sorted(plugins)))

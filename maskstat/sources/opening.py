@@ -243,6 +243,16 @@ def remedy_for(location: str) -> str | None:
     return next(filter(None, (kind.remedy(location) for kind in kinds())), None)
 
 
+def opened_by(location: str) -> tuple[str, ...]:
+    """The plugin that opens a location, with its package and version; none where it needs none."""
+    if not _is_plugins(location):
+        return ()
+    from maskstat.sources.plugin_sources import SOURCES
+
+    name = options_of(location)[1]["format"]
+    return tuple(plugin.label for plugin in SOURCES.listed() if plugin.name == name)
+
+
 def _is_plugins(location: str) -> bool:
     return "format" in options_of(location)[1]
 

@@ -273,6 +273,11 @@ def test_another_version_of_a_source_draws_again(tmp_path: Path) -> None:
     assert [one["pixels"] for one in first["classes"]] == [0, 6, 0]
     assert [one["pixels"] for one in again["classes"]] == [0, 6, 0]
     assert [one["pixels"] for one in other["classes"]] == [0, 0, 6]
+    assert [d["changes"]["plugins"] for d in (first, again, other)] == [
+        ["made (of-set 1.0)"],
+        [],
+        ["made (of-set 2.0)"],
+    ]
     code, _, said = maskstat(line, tmp_path)
     assert code == 2 and "no plugin reads 'made'; none is installed" in said
     code, printed, _ = maskstat("show --json", tmp_path)  # counts need no plugin
