@@ -15,6 +15,8 @@ Buffer = bytes | bytearray | memoryview
 crc32: Callable[..., int] = zlib.crc32
 inflate: Callable[[Buffer, int], bytearray] | None = None
 """A zlib stream of at most so many bytes, unpacked; None where zlib has to do it."""
+gunzip: Callable[[Buffer, int], bytearray] | None = None
+"""The same of the first member of gzip data."""
 InflateError: type[Exception] = zlib.error
 try:
     import deflate
@@ -22,6 +24,7 @@ except ImportError:
     pass
 else:
     crc32, inflate, InflateError = deflate.crc32, deflate.zlib_decompress, deflate.DeflateError
+    gunzip = deflate.gzip_decompress
 
 
 @cache

@@ -387,6 +387,32 @@ def test_damage_of_packed_voxels_is_noticed(form: str) -> None:
     assert "ends" in refusal(data[:-9])
 
 
+@pytest.mark.parametrize("form", WRITERS)
+def test_what_is_unpacked_at_once_is_what_zlib_unpacks(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With bytes behind it, in several members, cut off, damaged: the same counts and reasons."""
+    data = WRITERS[form](volume().astype(np.uint8), packed=True)
+    cases = [data, data + b"behind", data[:-1], data[:-20], data[:-4] + b"abcd"]
+    cases += [data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :] for at in range(len(data))]
+
+    def found() -> list[object]:
+        said: list[object] = []
+        for case in cases:
+            try:
+                said.append(read_tally(case, "v", STRICT).counts.tolist())
+            except MaskError as error:
+                said.append(str(error))
+        return said
+
+    at_once = found()
+    calls: list[int] = []
+    monkeypatch.setattr(volumes.VoxelStream, "hasten", lambda self, size: calls.append(size))
+    assert at_once == found()
+    assert calls
+    assert at_once[0] == at_once[1]
+
+
 def test_headers_without_an_end() -> None:
     for start in (b"NRRD0004\n", b"NDims = 3\n"):
         assert "more than 1 MiB" in refusal(start + b"a: b = c\n" * 300_000)
