@@ -24,6 +24,7 @@ _BITMASK = (
 )
 
 REFUSED: dict[str, tuple[str, str]] = {
+    "by_volume": ("volumes are of classes, one a voxel", _BITMASK),
     "all_weights": (
         "schemes are compared by shares of one loss, and each label has its own",
         f"choose one: '{call('Scan.weights', scheme='sqrt')}'",

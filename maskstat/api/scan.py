@@ -260,6 +260,7 @@ class Scan(StoredScan):
             for name, table in tables.items()
         }
 
+    @of_classes
     def by_volume(self) -> ByVolume:
         """The same masks with shares of volume, not of pixels: where voxels differ in size.
 

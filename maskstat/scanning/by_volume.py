@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from maskstat.errors import MultilabelError, UnknownCountsError, argument
+from maskstat.errors import UnknownCountsError, argument
 from maskstat.naming import counted, natural_key, printable
 from maskstat.readers.spacing import SPATIAL
 from maskstat.scanning.stored_scan import StoredScan
@@ -32,7 +32,6 @@ class ByVolume(StoredScan):
 
         Raises:
             UnknownCountsError: a mask has no spacing.
-            MultilabelError: masks have labels.
         """
         _demand_spacings(scan)
         view = cls(scan._store, scan.info, scan._given, scan.changes, scan._grid)
@@ -71,12 +70,7 @@ class ByVolume(StoredScan):
 
 
 def _demand_spacings(scan: StoredScan) -> None:
-    """Raise UnknownCountsError where a mask has no spacing, and MultilabelError of labels."""
-    if scan.is_multilabel:
-        raise MultilabelError(
-            "its masks are multi-label, and volumes are of classes, one a voxel",
-            where=printable(scan.name),
-        )
+    """Raise UnknownCountsError where a mask has no spacing."""
     lacking, first = 0, (natural_key(""), "", Encoding("", "", 0))
     for table in scan.tables():
         found = [

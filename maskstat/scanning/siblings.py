@@ -308,6 +308,8 @@ def _is_mosaic(entry: Entry) -> bool:
 
 def _is_index_png(entry: Entry) -> bool:
     """Whether its first bytes say so: most masks are, and need not be decoded to tell."""
+    if entry.size > _MOST_BYTES or entry.folder is not None:
+        return False
     try:
         with entry.open() as file:
             return is_index_png(file.read(HEAD))

@@ -355,6 +355,7 @@ def test_everything_public_of_a_scan_works_or_says_what_is_unknown() -> None:
         "decide": lambda: scan.grouped("mask").decide("predictions"),
         "under": lambda: scan.under(nearest_colour=2),
         "tables": scan.tables,
+        "by_volume": scan.by_volume,
         "entries": scan.entries,
         "need_profile": scan.need_profile,
     }

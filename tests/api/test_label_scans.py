@@ -127,6 +127,7 @@ COMMANDS: dict[str, str | None] = {
     "costs": "costs",
     "exposure --crop 4": "exposure",
     "weights --crop 4": "exposure",
+    "show --measure volume": "by_volume",
     "weights --compare": "all_weights",
     "sampling": "sampling",
     "class-index": "class_index",

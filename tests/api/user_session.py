@@ -263,6 +263,21 @@ def measuring() -> None:
     assert error == pytest.approx(0.25, abs=1e-3)
 
 
+def by_volume(work: Path) -> None:
+    """Shares where voxels differ in size."""
+    for name, thick in (("thin", 1.0), ("thick", 4.0)):
+        header = (
+            "NDims = 3\nDimSize = 2 2 2\nElementType = MET_UCHAR\n"
+            f"ElementSpacing = 1 1 {thick}\nElementDataFile = LOCAL\n"
+        )
+        (work / f"{name}.mha").write_bytes(header.encode() + bytes([thick > 1] * 8))
+    with ms.scan(work, classes=2, db=None, include="*.mha") as volumes:
+        assert volumes.histogram.frequency.tolist() == [0.5, 0.5]
+        assert volumes.by_volume().histogram.frequency.tolist() == [0.2, 0.8]
+        table: ms.WeightTable = volumes.weights(scheme="inverse", measure="volume")
+        assert table.weights[0] == 4 * table.weights[1]
+
+
 def refused(scan: ms.Scan, masks: Path) -> None:
     """Words and types that are none, for mypy and at run time."""
     with pytest.raises(TypeError):
@@ -297,4 +312,5 @@ def main(masks: Path, work: Path) -> None:
         refused(scan, masks)
     counting()
     measuring()
+    by_volume(work)
     assert ms.__version__

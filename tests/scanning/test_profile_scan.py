@@ -170,6 +170,7 @@ def test_a_block_holds_what_is_kept_of_many_masks(
 ) -> None:
     monkeypatch.setattr(recording, "BLOCK_MASKS", 15)
     monkeypatch.setattr(threads, "CHUNK_FILES", 5)
+    monkeypatch.setattr(threads, "FIRST_CHUNK_FILES", 5)
     monkeypatch.setattr(measuring, "PART_SECONDS", -1.0)
     db = tmp_path / "s.db"
     scan = profiled(forty_masks, db)
@@ -200,6 +201,7 @@ def test_a_mask_that_changes_costs_its_block(
 ) -> None:
     monkeypatch.setattr(recording, "BLOCK_MASKS", 10)
     monkeypatch.setattr(threads, "CHUNK_FILES", 5)
+    monkeypatch.setattr(threads, "FIRST_CHUNK_FILES", 5)
     monkeypatch.setattr(measuring, "PART_SECONDS", -1.0)
     db = tmp_path / "s.db"
     profiled(forty_masks, db, workers=1).close()
@@ -226,6 +228,7 @@ def test_one_run_finds_a_change_and_completes_the_profile(
 ) -> None:
     monkeypatch.setattr(recording, "BLOCK_MASKS", 10)
     monkeypatch.setattr(threads, "CHUNK_FILES", 5)
+    monkeypatch.setattr(threads, "FIRST_CHUNK_FILES", 5)
     monkeypatch.setattr(measuring, "PART_SECONDS", -1.0)
     db = tmp_path / "s.db"
     profiled(forty_masks, db, workers=1).close()
