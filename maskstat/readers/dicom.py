@@ -90,8 +90,9 @@ def _header(pydicom: Any, data: bytes) -> tuple[Any, memoryview]:
     """All but the pixels of a segmentation, and its pixels as stored. Raises MaskError."""
     end = 144 + int.from_bytes(data[140:144], "little")  # of what no syntax concerns
     meta = pydicom.dcmread(io.BytesIO(data[:end]), force=False).file_meta
-    if meta.get("MediaStorageSOPClassUID") not in _SEGMENTATIONS:
-        kind = printable(str(pydicom.uid.UID(str(meta.get("MediaStorageSOPClassUID"))).name))
+    form = str(meta.get("MediaStorageSOPClassUID") or "none is said")
+    if form not in _SEGMENTATIONS:
+        kind = printable(str(pydicom.uid.UID(form, pydicom.config.IGNORE).name))
         raise MaskError(
             f"DICOM of another kind, {kind[:60]!r}: only segmentations (SEG) are masks"
             f" ({argument('exclude', Blank('PATTERN'))} leaves it out)"

@@ -265,6 +265,20 @@ def test_planes() -> None:
         assert encoding == Encoding("dicom", "uint", 8, "each page", voxel=0.9375)
 
 
+def test_real_files_are_refused_by_name() -> None:
+    """Those that pydicom ships: images, contours and plans, and a segmentation cut to a frame."""
+    from pydicom import __file__ as where
+
+    folder = Path(where).parent / "data" / "test_files"
+    said = []
+    for path in at_least_one(sorted(folder.glob("*.dcm"))):
+        data = path.read_bytes()
+        if data[128:132] == b"DICM" and data[:2] != b"II":  # some are TIFFs as well
+            said.append(refusal(data))
+    assert sum("another kind, 'CT Image Storage'" in one for one in said) >= 3
+    assert sum("1 frames, of which 3 are described" in one for one in said) == 1
+
+
 def test_every_source_has_them(tmp_path: Path) -> None:
     masks = tmp_path / "masks"
     masks.mkdir()
@@ -299,6 +313,9 @@ def test_other_dicom_is_refused_by_name() -> None:
     assert "exclude" in said
     contours = refused([(1, PLACE, ONE)], SOPClassUID="1.2.840.10008.5.1.4.1.1.481.3")
     assert "RT Structure Set" in contours
+    data = segmentation([(1, PLACE, ONE)])
+    meta = data[: 144 + int.from_bytes(data[140:144], "little")]
+    assert "another kind, 'none is said'" in refusal(meta.replace(b"\2\0\2\0UI", b"\2\0\1\1UI"))
     assert "'1.2.3.4.5'" in refused([(1, PLACE, ONE)], SOPClassUID="1.2.3.4.5")
 
 
