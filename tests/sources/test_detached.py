@@ -131,7 +131,8 @@ def test_names_that_lead_elsewhere_are_not_opened(tmp_path: Path, write: Write, 
     path = write(folder, stack_of(7), False)
     for place in (tmp_path / "a.raw", folder / "sub" / "a.raw"):
         place.write_bytes(stack_of(7).tobytes())
-    os.mkfifo(folder / "fifo")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(folder / "fifo")
     own = path.with_suffix(".raw").name
     name = path.name if name == "a.mhd" else name
     path.write_bytes(path.read_bytes().replace(own.encode(), name.encode()).replace(b"./.", b"."))
