@@ -13,6 +13,7 @@ from PIL import Image
 
 import maskstat as ms
 from maskstat import memory
+from maskstat.executors import threads
 from maskstat.readers.options import ReadOptions
 from maskstat.scanning import counting
 from tests.support.interpreters import run_script
@@ -101,6 +102,7 @@ def test_what_others_took_the_memory_of_is_read_once_more_alone(
         return real(data, mask, options)
 
     monkeypatch.setattr(counting.formats, name, short)
+    monkeypatch.setattr(threads, "FIRST_CHUNK_FILES", 8)  # one thread has them all
     with ms.scan(tmp_path, classes=2, workers=3, profile=profile) as scan:
         assert scan.histogram.pixels.tolist() == [64, 64]
         assert not profile or scan.profile.heat.any()  # which is refused where a mask was left out
