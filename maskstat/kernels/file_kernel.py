@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import threading
 
 import numpy as np
@@ -15,7 +14,6 @@ from maskstat.kernels.image_buffers import lent_array
 from maskstat.kernels.kept_code import MachineCode, is_kept, keep, kept, loaded_code
 from maskstat.kernels.region_types import IntArray
 
-POSSIBLE = hasattr(os, "readv")  # files are read into one buffer
 PADDING = 64  # spare pixels behind a row, as in `event_histogram`
 
 # What the code is made of: kept code of other text is not used.
@@ -103,7 +101,7 @@ _ready: PngFiles | None = None
 
 def is_cached() -> bool:
     """Whether there is nothing to compile: the code is kept, or loaded, or of no use here."""
-    return not POSSIBLE or _ready is not None or is_kept(_NAME, SOURCES)
+    return not loading.CAN_READ_MANY or _ready is not None or is_kept(_NAME, SOURCES)
 
 
 def file_kernel(*, compile_it: bool) -> PngFiles | None:
@@ -112,7 +110,7 @@ def file_kernel(*, compile_it: bool) -> PngFiles | None:
     None also where it is of no use.
     """
     global _ready
-    if not POSSIBLE:
+    if not loading.CAN_READ_MANY:
         return None
     with loading.lock:
         if _ready is None:

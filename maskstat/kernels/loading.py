@@ -15,6 +15,7 @@ from maskstat.errors import ParameterError
 from maskstat.naming import printable
 
 VARIABLE = "MASKSTAT_ENGINE"
+CAN_READ_MANY = hasattr(os, "readv")  # files into one buffer, for the kernel that counts them
 
 lock = threading.RLock()
 

@@ -14,8 +14,8 @@ from struct import Struct
 import numpy as np
 
 from maskstat.kernels.engine import current_engine
-from maskstat.kernels.file_kernel import POSSIBLE
 from maskstat.kernels.image_buffers import lent_array
+from maskstat.kernels.loading import CAN_READ_MANY
 from maskstat.memory import MemoryTask, ask_memory
 from maskstat.readers.libdeflate import c_library
 from maskstat.regular_files import read_into
@@ -34,7 +34,7 @@ _ENCODINGS = {0: Encoding("png", "grey", 8), 3: Encoding("png", "palette", 8)}
 
 def is_usual(name: str, size: int) -> bool:
     """Whether a file is worth a try, by its name and size."""
-    return POSSIBLE and _SMALLEST <= size <= LARGEST and name.endswith(".png")
+    return CAN_READ_MANY and _SMALLEST <= size <= LARGEST and name.endswith(".png")
 
 
 def is_index_png(head: bytes) -> bool:

@@ -11,8 +11,6 @@ is kept in the store with the encoding, and no mask of another format pays for i
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -40,6 +38,8 @@ def voxel_volume(edges: ArrayLike, *, unit: float = 1.0) -> float:
     given = np.asarray(edges, np.float64)
     if given.shape not in {(3,), (3, 3)} or not np.isfinite(given).all():
         return NO_SPACING
+    from fractions import Fraction
+
     # In fractions: LAPACK's determinant differs in the last bit between machines.
     rows = np.diag(given) if given.ndim == 1 else given
     (a, b, c), (d, e, f), (g, h, i) = ([Fraction(x) for x in row] for row in rows.tolist())

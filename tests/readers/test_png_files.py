@@ -10,7 +10,7 @@ import pytest
 
 import maskstat
 from maskstat.errors import MaskError
-from maskstat.kernels import file_kernel
+from maskstat.kernels import loading
 from maskstat.kernels.c_functions import Libdeflate
 from maskstat.kernels.compiled_engine import CompiledEngine
 from maskstat.kernels.numpy_engine import NumpyEngine
@@ -26,7 +26,7 @@ RUNS = int(os.environ.get("MASKSTAT_FUZZ", "2000"))
 SEED = int(os.environ.get("MASKSTAT_FUZZ_SEED", "20"))
 
 pytestmark = pytest.mark.skipif(
-    libdeflate.c_library() is None or not file_kernel.POSSIBLE,
+    libdeflate.c_library() is None or not loading.CAN_READ_MANY,
     reason="libdeflate's package has no C functions here",
 )
 
