@@ -64,6 +64,9 @@ class Executor(Protocol):
     def sizes(self) -> ChunkSizes:
         """How large its chunks should be."""
 
+    def announce(self, work: Work[AnyItem, Outcome], items: int, size: int) -> None:
+        """Say before it begins how much there will be, where that is known: `Work.expect`."""
+
     def outcomes(
         self,
         work: Work[AnyItem, Outcome],

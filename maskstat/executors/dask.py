@@ -340,6 +340,9 @@ class DaskExecutor:
         """Small chunks first, so that all workers are soon at work."""
         return ChunkSizes(CHUNK_FILES, CHUNK_BYTES, FIRST_CHUNK_FILES)
 
+    def announce(self, work: Work[AnyItem, Outcome], items: int, size: int) -> None:
+        """Nothing is done in this process."""
+
     def outcomes(
         self,
         work: Work[AnyItem, Outcome],

@@ -195,6 +195,10 @@ class ThreadExecutor:
             return ChunkSizes(REMOTE_CHUNK_FILES, CHUNK_BYTES)
         return ChunkSizes(CHUNK_FILES, CHUNK_BYTES, FIRST_CHUNK_FILES)
 
+    def announce(self, work: Work[AnyItem, Outcome], items: int, size: int) -> None:
+        """The work is done here."""
+        work.expect(items, size)
+
     def outcomes(
         self,
         work: Work[AnyItem, Outcome],

@@ -461,7 +461,7 @@ def announce(masks: int, total_bytes: int) -> None:
     """
     selector = _selector or _start()
     selector.expected = masks * _PER_MASK + total_bytes / 1e6 * _PER_MEGABYTE
-    if selector.expected > 2 * _LOADING and selector.file_counter(0.0) is None:
+    if selector.file_counter(0.0) is None and selector.expected > 2 * _LOADING:
         selector.load()
 
 

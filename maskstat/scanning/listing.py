@@ -23,7 +23,7 @@ class Listing:
     """The masks of a source, in the order in which it lists them: at least one, or one known.
 
     Making it finds the first one; iterating, which is for once, the others. `listed` is what the
-    source has just listed.
+    source has just listed; `all` is the same where that are all masks.
 
     Raises:
         SourceError: there is none, or the source can't be listed.
@@ -31,6 +31,7 @@ class Listing:
 
     def __init__(self, source: Source, listed: Iterable[Entry] | None = None):
         self._source = source
+        self.all = listed if isinstance(listed, list) else None
         entries = source.entries() if listed is None else iter(listed)
         first = next(entries, None)
         if first is None and not source.unlisted():

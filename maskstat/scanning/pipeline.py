@@ -180,6 +180,9 @@ def _run(
         chunks = chunked(pending.entries(by_name=asked.strict), executor.sizes)
         measurer = Measurer(catalog, [shelf.consumer for shelf in shelves], pending.done)
         counter = Counter(asked.options, measurer if shelves else None)
+        if listing.all is not None and not target.known:  # kernels are loaded before threads begin
+            size = sum(entry.size for entry in listing.all)
+            executor.announce(counter, len(listing.all), size)
         outcomes = executor.outcomes(counter, chunks, in_order=asked.strict)
         recorder = Recorder(store, target, pending, shelves)
         recorder.take_in(outcomes, strict=asked.strict, on_progress=asked.on_progress)
