@@ -29,6 +29,7 @@ from typing import NamedTuple
 import numpy as np
 
 import maskstat
+from benchmarks import mask_sets
 from benchmarks.large_store import BATCH, tallies
 from maskstat.store.records import StoredMask
 from maskstat.store.store import Store
@@ -162,7 +163,7 @@ def table(found: Mapping[str, Sequence[Cost]], what: str) -> str:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--masks", type=Path, default=SAMPLES, help="PNG masks to scan")
+    parser.add_argument("--masks", type=Path, help="grey PNG masks to scan; else some are made")
     parser.add_argument("--few", type=Path, default=SAMPLES, help="a few masks to look at")
     parser.add_argument("--classes", type=int, default=31)
     parser.add_argument("--rounds", type=int, default=7)
@@ -170,7 +171,12 @@ def main() -> None:
     given = parser.parse_args()
     print(few(given.few, given.classes, given.rounds))
     print()
-    print(many(given.masks, given.classes, given.rounds))
+    with tempfile.TemporaryDirectory() as scratch:
+        masks = given.masks
+        if masks is None:
+            make = mask_sets.maker((360, 480), mask_sets.real_masks(None))
+            masks = mask_sets.write_set(Path(scratch), 367, 60, make, mask_sets.save_grey)
+        print(many(masks, given.classes, given.rounds))
     if given.rows:
         print()
         print(rows(given.rows, given.classes, given.rounds))

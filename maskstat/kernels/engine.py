@@ -1,9 +1,9 @@
 """Which engine counts: NumPy at once, compiled kernels where they pay.
 
-Numba takes a third of a second to load kernels from its cache, and seconds to compile them the
-first time. So counting begins with the NumPy engine. When a workload is announced to be large
-(`prepare`), or when the NumPy engine has been busy for as long as loading takes, the compiled
-kernels are loaded and the engine is switched. Counting pauses meanwhile: loading holds the
+Numba takes up to three quarters of a second to load kernels from its cache, and seconds to compile
+them the first time. So counting begins with the NumPy engine. When a workload is announced to be
+large (`prepare`), or when the NumPy engine has been busy for about as long as loading takes, the
+compiled kernels are loaded and the engine is switched. Counting pauses meanwhile: loading holds the
 interpreter lock, and threads that fight for it would make it several times longer.
 
 The kernel that counts whole PNG files, which most masks are, is kept as machine code and loaded
