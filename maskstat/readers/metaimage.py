@@ -7,7 +7,6 @@ takes the memory a header claims.
 
 from __future__ import annotations
 
-import io
 import re
 from typing import BinaryIO
 
@@ -15,19 +14,15 @@ import numpy as np
 
 from maskstat.errors import MaskError
 from maskstat.naming import printable
-from maskstat.readers.base import LabelMap
-from maskstat.readers.options import ReadOptions
 from maskstat.readers.spacing import voxel_volume
 from maskstat.readers.volumes import (
     Volume,
-    VolumeMask,
-    VolumeSlices,
+    VolumeFormat,
     VoxelStream,
     numbers_in,
     voxels_elsewhere,
     whole_numbers_in,
 )
-from maskstat.values.tally import MaskTally
 
 _END = re.compile(rb"(?:\A|\n)[ \t]*ElementDataFile[ \t]*=[^\n]*\n")
 _TYPE = {"CHAR": "i1", "SHORT": "i2", "INT": "i4", "LONG": "i4", "LONG_LONG": "i8"}
@@ -80,21 +75,6 @@ def opened(file: BinaryIO) -> tuple[VoxelStream, Volume]:
     return stream, volume
 
 
-def tally(data: bytes, name: str, options: ReadOptions) -> MaskTally:
-    """Count a volume piece by piece."""
-    return tally_stream(io.BytesIO(data), name, options)
-
-
-def tally_stream(file: BinaryIO, name: str, options: ReadOptions) -> MaskTally:
-    """The same from an open file, read once."""
-    return VolumeMask(file, options, opened).tally(name)
-
-
-def read(data: bytes, options: ReadOptions) -> LabelMap:
-    """The slices one below the other."""
-    return VolumeMask(io.BytesIO(data), options, opened).read()
-
-
-def planes(file: BinaryIO, options: ReadOptions) -> VolumeSlices:
-    """The slices of an open, seekable file. Raises MaskError."""
-    return VolumeSlices(file, options, opened)
+_format = VolumeFormat(opened)
+tally, tally_stream = _format.tally, _format.tally_stream
+read, planes = _format.read, _format.planes

@@ -5,16 +5,13 @@ Its scaling (scl_slope, scl_inter) is applied.
 
 from __future__ import annotations
 
-import io
 from typing import Any, BinaryIO
 
 from maskstat.errors import MaskError
 from maskstat.naming import printable
-from maskstat.readers.base import LabelMap
-from maskstat.readers.options import ReadOptions
 from maskstat.readers.spacing import voxel_volume
-from maskstat.readers.volumes import GZIP, Volume, VolumeMask, VolumeSlices, VoxelStream
-from maskstat.values.tally import NO_SPACING, MaskTally
+from maskstat.readers.volumes import GZIP, Volume, VolumeFormat, VoxelStream
+from maskstat.values.tally import NO_SPACING
 
 NEEDS_NIBABEL = 'a NIfTI volume needs nibabel: pip install "maskstat[medical]"'
 _HEADER_BYTES = 540  # of the longer of the two
@@ -80,21 +77,6 @@ def _swapped(size: int) -> int:
     return int.from_bytes(size.to_bytes(4, "little"), "big")
 
 
-def tally(data: bytes, name: str, options: ReadOptions) -> MaskTally:
-    """Count a volume piece by piece."""
-    return tally_stream(io.BytesIO(data), name, options)
-
-
-def tally_stream(file: BinaryIO, name: str, options: ReadOptions) -> MaskTally:
-    """The same from an open file, read once."""
-    return VolumeMask(file, options, opened).tally(name)
-
-
-def read(data: bytes, options: ReadOptions) -> LabelMap:
-    """The slices one below the other, int64 where values are scaled or floats."""
-    return VolumeMask(io.BytesIO(data), options, opened).read()
-
-
-def planes(file: BinaryIO, options: ReadOptions) -> VolumeSlices:
-    """The slices of an open, seekable file. Raises MaskError."""
-    return VolumeSlices(file, options, opened)
+_format = VolumeFormat(opened)
+tally, tally_stream = _format.tally, _format.tally_stream
+read, planes = _format.read, _format.planes

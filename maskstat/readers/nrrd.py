@@ -10,7 +10,6 @@ differ they are one mask, in which the smaller segment lies on top, as in masks 
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping
 from typing import BinaryIO
@@ -19,19 +18,16 @@ import numpy as np
 
 from maskstat.errors import MaskError
 from maskstat.naming import printable
-from maskstat.readers.base import LabelMap
-from maskstat.readers.options import ReadOptions
 from maskstat.readers.spacing import voxel_volume
 from maskstat.readers.volumes import (
     Volume,
-    VolumeMask,
-    VolumeSlices,
+    VolumeFormat,
     VoxelStream,
     numbers_in,
     voxels_elsewhere,
     whole_numbers_in,
 )
-from maskstat.values.tally import NO_SPACING, MaskTally
+from maskstat.values.tally import NO_SPACING
 
 _END = re.compile(rb"\n\r?\n")
 _TYPES = {
@@ -140,21 +136,6 @@ def _segments(pairs: Mapping[str, str]) -> tuple[tuple[int, int], ...]:
     return tuple((own.get("Layer", -1), own.get("LabelValue", -1)) for own in found.values())
 
 
-def tally(data: bytes, name: str, options: ReadOptions) -> MaskTally:
-    """Count a volume piece by piece."""
-    return tally_stream(io.BytesIO(data), name, options)
-
-
-def tally_stream(file: BinaryIO, name: str, options: ReadOptions) -> MaskTally:
-    """The same from an open file, read once."""
-    return VolumeMask(file, options, opened).tally(name)
-
-
-def read(data: bytes, options: ReadOptions) -> LabelMap:
-    """The slices one below the other."""
-    return VolumeMask(io.BytesIO(data), options, opened).read()
-
-
-def planes(file: BinaryIO, options: ReadOptions) -> VolumeSlices:
-    """The slices of an open, seekable file. Raises MaskError."""
-    return VolumeSlices(file, options, opened)
+_format = VolumeFormat(opened)
+tally, tally_stream = _format.tally, _format.tally_stream
+read, planes = _format.read, _format.planes

@@ -28,13 +28,13 @@ from numpy.typing import NDArray
 from maskstat.errors import Blank, MaskError, argument
 from maskstat.memory import ask_memory
 from maskstat.naming import printable, storable
-from maskstat.readers.base import each_or_all, no_page, read_up_to, several_now
+from maskstat.readers.base import LabelMap, each_or_all, no_page, read_up_to, several_now
 from maskstat.readers.channels import encoding_of
 from maskstat.readers.libdeflate import InflateError, gunzip, inflate
 from maskstat.readers.options import ReadOptions
 from maskstat.readers.planes import KEPT_BYTES, MOST_DEFLATED, Planes, check_count
 from maskstat.readers.raw_masks import ArrayPlan, RawMask, check_decoded, check_numbers
-from maskstat.values.tally import NO_SPACING, Encoding
+from maskstat.values.tally import NO_SPACING, Encoding, MaskTally
 
 GZIP = b"\x1f\x8b"
 _PIECE = 1 << 24
@@ -234,6 +234,28 @@ class VolumeSlices(Planes):
         for piece in _pieces(read, self._bytes, self.volume):
             yield _scaled(piece, self.volume)
         self._at = plane + 1
+
+
+class VolumeFormat(NamedTuple):
+    """The functions of a format's module (`maskstat.readers.formats`), by what opens its files."""
+
+    opened: Opener
+
+    def tally(self, data: bytes, name: str, options: ReadOptions) -> MaskTally:
+        """Count a volume piece by piece."""
+        return self.tally_stream(io.BytesIO(data), name, options)
+
+    def tally_stream(self, file: BinaryIO, name: str, options: ReadOptions) -> MaskTally:
+        """The same from an open file, read once."""
+        return VolumeMask(file, options, self.opened).tally(name)
+
+    def read(self, data: bytes, options: ReadOptions) -> LabelMap:
+        """The slices one below the other, int64 where values are scaled or floats."""
+        return VolumeMask(io.BytesIO(data), options, self.opened).read()
+
+    def planes(self, file: BinaryIO, options: ReadOptions) -> VolumeSlices:
+        """The slices of an open, seekable file. Raises MaskError."""
+        return VolumeSlices(file, options, self.opened)
 
 
 class _Slice(RawMask):
