@@ -117,8 +117,8 @@ def test_a_scan_of_usual_masks_needs_no_numba(tmp_path: Path, masks: int, loaded
 @pytest.mark.slow
 def test_other_masks_get_their_kernels(tmp_path: Path) -> None:
     """Many of 16 bits keep NumPy busy, though the kernel for usual files is loaded."""
-    pixels = png_factory.labels(np.random.default_rng(5), 300, 400, 16)
-    data = png_factory.png(pixels, 16, [4] * 300)
+    pixels = png_factory.labels(np.random.default_rng(5), 600, 800, 16)
+    data = png_factory.png(pixels, 16, [4] * 600)
     for number in range(300):
         (tmp_path / f"{number}.png").write_bytes(data)
     script = _SCAN.replace("classes=256", "classes=65536")
