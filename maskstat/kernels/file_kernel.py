@@ -10,14 +10,20 @@ from numpy.typing import NDArray
 
 from maskstat.kernels import loading
 from maskstat.kernels.c_functions import Libdeflate
-from maskstat.kernels.image_buffers import lent_array
-from maskstat.kernels.kept_code import MachineCode, is_kept, keep, kept, loaded_code
+from maskstat.kernels.image_buffers import WORD_BYTES, lent_array
+from maskstat.kernels.kept_code import MachineCode, keep, kept, loaded_code
 from maskstat.kernels.region_types import IntArray
 
-PADDING = 64  # spare pixels behind a row, as in `event_histogram`
-
 # What the code is made of: kept code of other text is not used.
-SOURCES = ("whole_files", "event_histogram", "vector", "png_filters", "native_calls", "compiling")
+SOURCES = (
+    "whole_files",
+    "event_histogram",
+    "vector",
+    "image_buffers",
+    "png_filters",
+    "native_calls",
+    "compiling",
+)
 _NAME = "whole_files"
 _NUMBER, _POINTER = ctypes.c_int64, ctypes.c_void_p
 _CALL = ctypes.CFUNCTYPE(
@@ -63,14 +69,14 @@ class PngFiles:
         found = np.empty((files, 3), np.int64)
         values, counts = np.empty((2, 256 * files), np.int64)
         joined, stream, row = (
-            lent_array(size, np.uint8) for size in (int(sizes.max()), rows, width + PADDING)
+            lent_array(size, np.uint8) for size in (int(sizes.max()), rows, width + WORD_BYTES)
         )
-        scratch, used = self._scratch, ctypes.c_int64(0)
+        scratch, used, failure = self._scratch, ctypes.c_int64(0), ctypes.c_void_p()
         decompressor = library.borrow()
         try:
             failed = self._call(
                 ctypes.addressof(used),
-                ctypes.addressof(ctypes.c_void_p()),
+                ctypes.addressof(failure),
                 data.ctypes.data,
                 starts.ctypes.data,
                 sizes.ctypes.data,
@@ -101,7 +107,7 @@ _ready: PngFiles | None = None
 
 def is_cached() -> bool:
     """Whether there is nothing to compile: the code is kept, or loaded, or of no use here."""
-    return not loading.CAN_READ_MANY or _ready is not None or is_kept(_NAME, SOURCES)
+    return not loading.CAN_READ_MANY or _ready is not None or kept(_NAME, SOURCES) is not None
 
 
 def file_kernel(*, compile_it: bool) -> PngFiles | None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+WORD_BYTES = 64  # that kernels load and store at once, also behind the end of a row
 MAX_KEPT_BYTES = 1 << 24  # of one buffer; filling larger ones takes long enough anyway
 
 _idle: deque[NDArray[np.uint8]] = deque(maxlen=16)

@@ -29,14 +29,6 @@ class MachineCode(NamedTuple):
     data: bytes
 
 
-def is_kept(name: str, sources: Sequence[str]) -> bool:
-    """Whether there is a file that should have the code."""
-    try:
-        return any(path.is_file() for path in _places(name, sources))
-    except OSError:
-        return False
-
-
 def kept(name: str, sources: Sequence[str]) -> MachineCode | None:
     """The code that was kept, where it is as it was."""
     try:

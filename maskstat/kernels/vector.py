@@ -22,7 +22,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-WORD_BYTES = 64
+from maskstat.kernels.image_buffers import WORD_BYTES as WORD_BYTES
+
 ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 ONE = np.uint64(1)
 

@@ -63,7 +63,7 @@ class Counter:
             return
         for entry in items:
             outcome = self.count(entry)
-            parts = None if self.measurer is None else self.measurer.take()
+            parts = self.measurer.take()
             yield outcome if parts is None else Measured(outcome, parts)
 
     def expect(self, items: int, size: int) -> None:

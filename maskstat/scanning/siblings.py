@@ -283,8 +283,12 @@ def _in_words(seen: list[Seen]) -> str:
 # --- by pixels ----------------------------------------------------------------------------------
 
 
+def _may_be_opened(entry: Entry) -> bool:
+    return entry.size <= _MOST_BYTES and entry.folder is None
+
+
 def _decoded(entry: Entry, options: ReadOptions) -> LabelMap | None:
-    if entry.size > _MOST_BYTES or entry.folder is not None:
+    if not _may_be_opened(entry):
         return None
     if options.pages == "each":
         entry = first_plane(entry, options)
@@ -308,7 +312,7 @@ def _is_mosaic(entry: Entry) -> bool:
 
 def _is_index_png(entry: Entry) -> bool:
     """Whether its first bytes say so: most masks are, and need not be decoded to tell."""
-    if entry.size > _MOST_BYTES or entry.folder is not None:
+    if not _may_be_opened(entry):
         return False
     try:
         with entry.open() as file:

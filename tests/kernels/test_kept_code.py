@@ -9,7 +9,7 @@ import pytest
 
 import maskstat
 from maskstat.kernels import file_kernel, kept_code, loading
-from maskstat.kernels.kept_code import MachineCode, is_kept, keep, kept
+from maskstat.kernels.kept_code import MachineCode, keep, kept
 from maskstat.readers import libdeflate
 from tests.support import png_factory
 from tests.support.interpreters import run_script
@@ -29,9 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_what_was_kept_is_found(folder: Path) -> None:
     """By its name and the text that it was made of."""
     assert kept("a", SOURCES) is None
-    assert not is_kept("a", SOURCES)
     keep("a", SOURCES, CODE)
-    assert is_kept("a", SOURCES)
     assert kept("a", SOURCES) == CODE
     assert kept("b", SOURCES) is None
     assert kept("a", ("png_filters",)) is None
@@ -65,7 +63,7 @@ def test_damaged_code_is_none(folder: Path) -> None:
 def test_code_that_only_numba_can_load_is_not_kept(folder: Path, name: str) -> None:
     """Loading it without would end the process."""
     keep("a", SOURCES, CODE._replace(data=CODE.data + name.encode()))
-    assert not is_kept("a", SOURCES)
+    assert kept("a", SOURCES) is None
 
 
 def test_nowhere_to_keep_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +77,7 @@ def test_nowhere_to_keep_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_kernel_is_kept_for_everybody() -> None:
     """Its code needs nothing of Numba's: a process without it loads it."""
     assert file_kernel.file_kernel(compile_it=True) is not None
-    assert is_kept("whole_files", file_kernel.SOURCES)
+    assert kept("whole_files", file_kernel.SOURCES) is not None
 
 
 needs_files = pytest.mark.skipif(
